@@ -46,6 +46,22 @@ pub(crate) enum Refusal {
     /// The author of a web page, or the operator: a foreign page may have caused it.
     #[error("{0}")]
     Foreign(&'static str),
+    /// The sender, if it listens there: a later life of the instance is listed, or the instance has left.
+    #[error(
+        "incarnation: {current} has {} at this address; a server that listens there may follow with one more",
+        if *listed { "registered" } else { "unregistered" }
+    )]
+    EarlierLife {
+        /// The highest incarnation known at that address.
+        current: u64,
+        /// Whether it is listed.
+        listed: bool,
+    },
+    /// The operator: one of two clocks is wrong.
+    #[error(
+        "incarnation: {0} is that of a start later than max_clock_ahead from now; set the clock of the server, or of the registry"
+    )]
+    AheadOfClock(u64),
     /// The sender: no such route.
     #[error("Not Found")]
     NotFound,

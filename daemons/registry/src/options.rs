@@ -67,12 +67,16 @@ pub struct RegistryOptions {
     /// there is no room within a second gets 503.
     pub max_pinned_bytes: usize,
 
-    /// How long an unregistered instance without incarnation must accept a TCP connection before it
-    /// is listed again: 60 s. Zero: never.
+    /// How long it is remembered that an instance unregistered: 60 s; zero: not at all. Meanwhile an
+    /// incarnation that unregistered, or a lower one, gets 409, and an instance without incarnation must
+    /// accept a TCP connection before it is listed again.
     pub rejoin_window: Duration,
     /// Unregistered instances remembered for that: 10,000; the oldest are forgotten first.
     pub max_rejoins: usize,
-    /// Timeout of such a connection, including the wait for its turn: 500 ms.
+    /// How far ahead of this machine's clock the start may be that an incarnation says: 25 h, so that a
+    /// clock that is wrong by a day keeps no server out. A later one gets 400.
+    pub max_clock_ahead: Duration,
+    /// Timeout of a connection to an instance, including the wait for its turn: 500 ms.
     pub probe_timeout: Duration,
     /// Such connections at a time: 64.
     pub max_probes: usize,
@@ -115,6 +119,7 @@ impl Default for RegistryOptions {
             max_pinned_bytes: 256 << 20,
             rejoin_window: Duration::from_secs(60),
             max_rejoins: 10_000,
+            max_clock_ahead: Duration::from_secs(25 * 3600),
             probe_timeout: Duration::from_millis(500),
             max_probes: 64,
             drain_timeout: Duration::from_millis(1500),

@@ -9,10 +9,10 @@ mod watcher;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use rpc_wire::instance::{InstanceKey, InstanceRecord};
+use rpc_wire::instance::{InstanceKey, InstanceRecord, first_incarnation};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -28,7 +28,7 @@ use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
-use crate::table::{Change, ChangeKind, List, Row, Scope, Table};
+use crate::table::{Change, ChangeKind, HeldBack, List, Row, Scope, Table};
 
 /// What every connection and timer of a registry shares.
 #[derive(Debug)]
@@ -105,6 +105,7 @@ impl Service {
         let change = {
             let mut state = self.lock();
             let now = now();
+            state.table.refuse_implausible(&registration, self.latest_incarnation(), now)?;
             let change = state.table.register(registration, body, peer, now)?;
             state.history.extend(change.clone());
             change
@@ -116,21 +117,20 @@ impl Service {
         Ok(reply)
     }
 
-    /// Removes the instance of the body, listed or not; returns the reply.
+    /// Removes the instance of the body, listed or not, unless a later life of it is listed; returns the
+    /// reply.
     ///
     /// # Errors
     /// The body is invalid.
     pub(crate) fn unregister(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
         let registration = Registration::parse(body, &self.options)?;
-        let key = registration.key.clone();
         let change = {
             let mut state = self.lock();
             let now = now();
-            let change = state.table.unregister(&key, now);
+            state.table.refuse_implausible(&registration, self.latest_incarnation(), now)?;
+            let Registration { key, incarnation, .. } = &registration;
+            let change = state.table.unregister(key, *incarnation, now);
             state.history.extend(change.clone());
-            if registration.incarnation.is_none() {
-                state.table.note_unregistered(key, now);
-            }
             change
         };
         if let Some(change) = change {
@@ -269,6 +269,12 @@ impl Service {
         Some(reply)
     }
 
+    /// That of the latest start that may be said, see [`RegistryOptions::max_clock_ahead`].
+    fn latest_incarnation(&self) -> u64 {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        first_incarnation(since_1970.saturating_add(self.options.max_clock_ahead))
+    }
+
     fn count_heartbeat(&self) {
         self.metrics.heartbeats.inc();
     }
@@ -296,7 +302,7 @@ impl Service {
     fn hold_back(&self, key: InstanceKey, peer: IpAddr) {
         self.metrics.held_back.inc();
         let instance = key.to_string();
-        let first = self.lock().table.hold_back(key, now());
+        let HeldBack { first, .. } = self.lock().table.hold_back(key, now());
         let what = "unregistered, still sends heartbeats but accepts no connection; not listed";
         if first {
             warn!(%instance, %peer, "{what}");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use rpc_host::net;
 use rpc_wire::call::{Call, Message, Messages, Rejected, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameLimits, Framer};
@@ -27,6 +28,9 @@ use crate::state::ServerState;
 /// sending: closing at once would reset the connection, and the peer would lose the error.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 16 << 20;
+
+/// Bytes of the first read.
+const FIRST_READ: usize = 4096;
 
 /// How much, and how long, is read of a connection that is refused, for the id to refuse.
 const REFUSED_BYTES: usize = 64 * 1024;
@@ -61,7 +65,10 @@ async fn serve_stream(
     mut first: BytesMut,
     slot: &mut Slot,
 ) -> io::Result<()> {
-    first.reserve(4096);
+    first.reserve(FIRST_READ);
+    if first.is_empty() && state.lag.at(Instant::now().into()) > Duration::ZERO {
+        take_arrived(stream, &mut first);
+    }
     let Some(protocol) = first_bytes(state, slot, stream, &mut first).await? else {
         return Ok(());
     };
@@ -171,6 +178,15 @@ async fn refuse_first(
         }
     }
     Ok(())
+}
+
+/// Reads what has arrived already: a runtime whose workers lag notices it late, and a first message is
+/// often one that asks whether the server is well.
+fn take_arrived(stream: &TcpStream, first: &mut BytesMut) {
+    let mut arrived = [0; FIRST_READ];
+    // An end or an error is found again by the next read.
+    let read = net::read_arrived(stream, &mut arrived).unwrap_or(0);
+    first.extend_from_slice(&arrived[..read]);
 }
 
 /// Reads until the protocol is known; `None` if the peer closes or the time is up.

@@ -8,6 +8,7 @@ mod calls;
 mod dispatch;
 mod layered;
 mod memory;
+mod timing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,17 +34,13 @@ use crate::state::ServerState;
 use arrival::Arrival;
 use dispatch::Dispatcher;
 pub use memory::InMemory;
+use timing::Timers;
 
 /// Size of a read on a quiet connection; one that fills it gets more.
 const READ_SMALL: usize = 4 * 1024;
 const READ_LARGE: usize = 64 * 1024;
 /// A larger input buffer is freed on a quiet connection.
 const LARGE_INPUT: usize = 16 * 1024;
-/// A connection that is quiet for this long frees its large buffers; not earlier, since one large
-/// message is often followed by another.
-const QUIET: Duration = Duration::from_secs(1);
-/// How often a connection that is not read for lack of memory looks whether there is some.
-const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 /// Finished calls handled before the next write.
 const FINISH_AT_ONCE: usize = 64;
 /// Compact the write buffer once 64 KiB and at least half of it are written: the move is amortised
@@ -139,19 +136,6 @@ enum ReadSize {
     Small,
     /// It did.
     Large,
-}
-
-/// Timers of a session, besides idleness and the drain.
-#[derive(Debug, Default)]
-struct Timers {
-    /// When the unfinished request started.
-    incomplete_since: Option<Instant>,
-    /// Another connection may take the place of this one.
-    gives_way: bool,
-    /// Large buffers are freed once the connection is quiet.
-    watches_buffers: bool,
-    /// The timer must be set again before the next wait.
-    is_stale: bool,
 }
 
 impl Session {
@@ -382,55 +366,6 @@ impl Session {
         Ok(())
     }
 
-    fn check_time(&mut self, now: Instant) {
-        if self.timers.watches_buffers && now >= self.last_activity + QUIET {
-            self.shrink_buffers();
-            self.timers.watches_buffers = self.has_large_buffers();
-        }
-        if self.account.is_over() {
-            self.state.buffers.make_room(now);
-        } else if self.timers.incomplete_since.is_some() && !self.wants_input() {
-            // The rest may have arrived: it is this side that does not read.
-            self.timers.incomplete_since = Some(now);
-        }
-        let is_late = |since| now >= since + self.state.limits.request_timeout;
-        if self.timers.incomplete_since.is_some_and(is_late)
-            && !matches!(self.input_state, InputState::Refused { .. })
-        {
-            self.close_with(self.incomplete());
-            self.input = BytesMut::new();
-            self.input_bytes = 0;
-        } else if self
-            .idle_since()
-            .is_some_and(|since| now >= since + self.state.limits.idle_timeout)
-        {
-            self.input_state = InputState::Gone;
-        }
-    }
-
-    /// Why the rest of a request is waited for no longer.
-    fn incomplete(&self) -> Fault {
-        let limits = &self.state.limits;
-        if self.account.is_over() {
-            let text = format!(
-                "busy: limit of {} bytes kept for all connections (max_buffered_bytes); call another \
-                 instance",
-                limits.max_buffered_bytes
-            );
-            return Fault::new(Code::Overloaded, text);
-        }
-        let text = format!(
-            "request is not JSON: it was incomplete after {} s",
-            limits.request_timeout.as_secs_f32()
-        );
-        Fault::new(Code::NotJson, text)
-    }
-
-    /// Since when no request came, or the peer has taken none of its output, whatever it waits for.
-    fn idle_since(&self) -> Option<Instant> {
-        self.stalled_since.or(self.is_quiet().then_some(self.last_activity))
-    }
-
     /// Counts what this connection keeps.
     fn count_memory(&mut self) {
         self.update_account();
@@ -447,24 +382,6 @@ impl Session {
         self.account.set(bytes, self.stalled_since);
     }
 
-    /// A connection that has waited for a request for a while gives way to others.
-    fn give_way(&mut self, slot: &mut Slot) {
-        let patience = Slot::patience(&self.state.limits);
-        if !self.timers.gives_way
-            && self.is_quiet()
-            && self.unwritten() == 0
-            && self.last_activity.elapsed() >= patience
-        {
-            slot.give_way(self.last_activity);
-            self.timers.gives_way = true;
-        }
-    }
-
-    /// Whether nothing is in flight, and no request has begun.
-    fn is_quiet(&self) -> bool {
-        self.dispatcher.is_idle() && !self.framer.is_inside()
-    }
-
     fn has_large_buffers(&self) -> bool {
         self.input.capacity() > LARGE_INPUT || self.dispatcher.has_large_output()
     }
@@ -477,43 +394,6 @@ impl Session {
         if self.unwritten() == 0 {
             self.dispatcher.shrink_output();
             self.written = 0;
-        }
-    }
-
-    /// When the next timer is due.
-    fn next_check(&self) -> Instant {
-        let since = self.idle_since().unwrap_or(self.last_activity);
-        let mut next = since + self.state.limits.idle_timeout;
-        if next <= Instant::now() {
-            next = Instant::now() + self.state.limits.idle_timeout;
-        }
-        if !self.timers.gives_way {
-            let patience = Slot::patience(&self.state.limits);
-            next = next.min((self.last_activity + patience).max(Instant::now() + patience / 10));
-        }
-        if self.timers.watches_buffers {
-            next = next.min((self.last_activity + QUIET).max(Instant::now() + QUIET / 10));
-        }
-        if let Some(since) = self.timers.incomplete_since {
-            next = next.min(since + self.state.limits.request_timeout);
-        }
-        if self.account.is_over() {
-            next = next.min(Instant::now() + MEMORY_INTERVAL);
-        }
-        if let Phase::Draining { since, .. } = self.phase {
-            next = next
-                .min((since + FIRST_REQUEST_GRACE).max(Instant::now() + FIRST_REQUEST_GRACE / 10));
-        }
-        next
-    }
-
-    /// Starts or stops the timeout of an incomplete request.
-    fn watch_incomplete(&mut self) {
-        if !self.framer.is_inside() {
-            self.timers.incomplete_since = None;
-        } else if self.timers.incomplete_since.is_none() {
-            self.timers.incomplete_since = Some(Instant::now());
-            self.timers.is_stale = true;
         }
     }
 

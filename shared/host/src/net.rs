@@ -53,6 +53,15 @@ pub fn unread(stream: &TcpStream) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
+/// Reads what has arrived into `buffer`, without waiting for the runtime to notice that it has; returns
+/// the number of bytes, 0 at the end of the stream.
+///
+/// # Errors
+/// Nothing has arrived ([`WouldBlock`](io::ErrorKind::WouldBlock)), or the connection is lost.
+pub fn read_arrived(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::io::read(stream, buffer)?)
+}
+
 /// Silence after which a peer is asked whether it is there, and the time between two such questions.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -92,6 +101,23 @@ pub fn resolve_listen(host: &str, port: u16) -> io::Result<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
+
+    #[tokio::test]
+    async fn what_has_arrived_is_read_before_the_runtime_notices() {
+        let mut listener = listen(resolve_listen("127.0.0.1", 0).unwrap(), 16).unwrap();
+        let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let Accepted::Connection(stream, _) = listener.accept().await.unwrap() else { panic!() };
+        let mut buffer = [0; 16];
+        let nothing = read_arrived(&stream, &mut buffer).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        peer.write_all(b"first").unwrap();
+        // No await: the runtime cannot have looked at the socket.
+        assert_eq!(read_arrived(&stream, &mut buffer).unwrap(), 5);
+        assert_eq!(&buffer[..5], b"first");
+        drop(peer);
+        assert_eq!(read_arrived(&stream, &mut buffer).unwrap(), 0);
+    }
 
     #[tokio::test]
     async fn the_unspecified_ipv6_address_takes_ipv4_clients_too() {

@@ -87,9 +87,10 @@ pub const KEYS: &[Key] = keys! {
         write_timeout: duration, registry_server.options.write_timeout, "A peer that reads nothing for this long is disconnected.";
         max_wait: pause, registry_server.options.max_wait, "Longest long poll (wait=).";
         max_pinned_bytes: bytes, registry_server.options.max_pinned_bytes, "Lists and snapshots that are not read yet; beyond it the slowest readers are disconnected.";
-        rejoin_window: pause, registry_server.options.rejoin_window, "How long an unregistered older instance is listed again if it accepts a connection; 0s: never.";
-        max_rejoins: count, registry_server.options.max_rejoins, "Unregistered instances remembered for rejoining.";
-        probe_timeout: duration, registry_server.options.probe_timeout, "Timeout of the connection that proves a rejoin.";
+        rejoin_window: pause, registry_server.options.rejoin_window, "How long it is remembered that an instance unregistered, so that a late heartbeat does not list it again; 0s: not at all.";
+        max_rejoins: count, registry_server.options.max_rejoins, "Unregistered instances remembered.";
+        max_clock_ahead: duration, registry_server.options.max_clock_ahead, "How far ahead of this machine's clock the start of a server may be.";
+        probe_timeout: duration, registry_server.options.probe_timeout, "Timeout of a connection to an instance that unregistered and registers again.";
         max_probes: count, registry_server.options.max_probes, "Such connections at a time.";
         drain_timeout: pause, registry_server.options.drain_timeout, "Time for requests in flight at shutdown.";
         allowed_hosts: names, registry_server.options.allowed_hosts, "Further host names by which requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";

@@ -1,6 +1,7 @@
 //! What a registry knows about an instance: identity, parameters, liveness and changes.
 
 mod entries;
+mod incarnation;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ pub use crate::target::host_port;
 pub use entries::{
     Entry, EntryError, EntryLimits, MAX_ENTRY_BYTES, Skipped, read_entries, read_entry,
 };
+pub use incarnation::{MAX_INCARNATION, first_incarnation, incarnation};
 
 /// An instance as servers, registries and clients exchange it: the five keys of the original
 /// system. Its identity is (protocol, host, port); see [`InstanceKey`].
@@ -63,7 +65,7 @@ impl Instance {
         given.and_then(|weight| u16::try_from(weight).ok()).unwrap_or(1)
     }
 
-    /// `parameters.incarnation`: tells restarts at the same address apart; `None` if not given.
+    /// `parameters.incarnation`: orders the lives of a server at one address; `None` if not given.
     pub fn incarnation(&self) -> Option<u64> {
         self.parameters.get(INCARNATION_KEY).and_then(Value::as_u64)
     }
@@ -114,7 +116,7 @@ impl<P> Instance<P> {
 pub const WIRE_KEY: &str = "wire";
 /// Key in `parameters`: the weight for weighted balancing.
 pub const WEIGHT_KEY: &str = "weight";
-/// Key in `parameters`: tells restarts at the same address apart (at most 2^53).
+/// Key in `parameters`: orders the lives of a server at one address, see [`incarnation()`].
 pub const INCARNATION_KEY: &str = "incarnation";
 /// Key in `parameters`: the name of the service, see [`is_service_name`].
 pub const SERVICE_KEY: &str = "service";

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use hyper::{StatusCode, header};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -47,7 +48,8 @@ const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
-        Refusal::BadRequest(_) => StatusCode::BAD_REQUEST,
+        Refusal::BadRequest(_) | Refusal::AheadOfClock(_) => StatusCode::BAD_REQUEST,
+        Refusal::EarlierLife { .. } => StatusCode::CONFLICT,
         Refusal::Foreign(_) => StatusCode::FORBIDDEN,
         Refusal::NotFound => StatusCode::NOT_FOUND,
         Refusal::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -66,5 +68,12 @@ fn status(refusal: &Refusal) -> StatusCode {
 }
 
 fn body(refusal: &Refusal) -> String {
-    serde_json::json!({ "error": refusal.to_string() }).to_string()
+    let error = refusal.to_string();
+    match refusal {
+        Refusal::EarlierLife { current, listed } => {
+            json!({ "error": error, "incarnation": current, "listed": listed })
+        }
+        _ => json!({ "error": error }),
+    }
+    .to_string()
 }

@@ -95,9 +95,9 @@ fn a_service_has_its_own_list_which_changes_with_its_instances_only() {
     assert_eq!((ports(&table, None, "a"), ports(&table, None, "b")), (vec![1, 2], vec![]));
     assert_eq!(table.prepared(&scope("a")), None);
     assert_eq!(table.prepared(&scope("b")).unwrap().body, "[]");
-    table.unregister(&key(1), start);
-    table.unregister(&key(2), start);
-    table.unregister(&key(3), start);
+    table.unregister(&key(1), None, start);
+    table.unregister(&key(2), None, start);
+    table.unregister(&key(3), None, start);
     assert_eq!(table.lists.revision(&Scope::default()), 0, "nothing of the names is kept");
 }
 
@@ -241,8 +241,8 @@ fn unregistering_removes_once_and_the_same_bytes_register_again() {
     let mut table = table(start);
     let body = body(1, "{}");
     register(&mut table, &body, start);
-    assert_eq!(table.unregister(&key(1), start).unwrap().kind, ChangeKind::Unregistered);
-    assert!(table.unregister(&key(1), start).is_none());
+    assert_eq!(table.unregister(&key(1), None, start).unwrap().kind, ChangeKind::Unregistered);
+    assert!(table.unregister(&key(1), None, start).is_none());
     assert!(table.renew(&body, start).is_none());
     assert_eq!(list(&table, "json"), "[]");
     assert_eq!(register(&mut table, &body, start + SECOND), Some(ChangeKind::Registered));
@@ -253,7 +253,7 @@ fn unregistering_removes_once_and_the_same_bytes_register_again() {
 fn an_unregistered_instance_is_remembered_until_it_is_listed_again() {
     let start = Instant::now();
     let mut table = table(start);
-    table.note_unregistered(key(1), start);
+    table.unregister(&key(1), None, start);
     assert!(table.unregistered_recently(&key(1), start + 59 * SECOND));
     assert!(!table.unregistered_recently(&key(1), start + 60 * SECOND));
     register(&mut table, &body(1, "{}"), start);
@@ -292,7 +292,7 @@ fn a_forgotten_protocol_leaves_nothing_behind() {
         let body = format!(r#"{{"protocol":"p{port}","host":"h","port":{port}}}"#);
         register(&mut table, body.as_bytes(), start);
         let key = InstanceKey { protocol: format!("p{port}"), ..key(port) };
-        table.unregister(&key, start);
+        table.unregister(&key, None, start);
     }
     assert_eq!((table.lists.slots(&Scope::default()).count(), table.slots.len()), (0, 1));
 }
@@ -310,7 +310,7 @@ fn the_number_of_instances_is_limited_in_all_and_per_peer() {
     let refused = register_from(&mut table, &body(3, "{}"), remote, start);
     assert_eq!(refused, Err(Refusal::PeerFull(2)));
     assert_eq!(register_from(&mut table, &body(1, "null"), remote, start), Ok(None));
-    table.unregister(&key(1), start);
+    table.unregister(&key(1), None, start);
     register_from(&mut table, &body(3, "{}"), remote, start).unwrap();
     for port in [4, 5] {
         register(&mut table, &body(port, "{}"), start);
@@ -379,9 +379,9 @@ fn a_full_table_refuses_what_is_new_or_grows_but_no_heartbeat() {
     let row = table.row(&key(1)).unwrap();
     assert_eq!((row.heartbeats, row.last_heartbeat), (2, start + SECOND), "it lives on");
     assert!(table.renew(&one, start + SECOND).is_some());
-    table.unregister(&key(2), start);
+    table.unregister(&key(2), None, start);
     assert_eq!(register_from(&mut table, &larger, LOOPBACK, start), Ok(Some(ChangeKind::Updated)));
-    table.unregister(&key(1), start);
+    table.unregister(&key(1), None, start);
     assert_eq!(table.bytes(), 0);
 }
 
@@ -477,7 +477,7 @@ proptest! {
                 Step::Unregister { port } => {
                     let was_there = model.instances.remove(&port).is_some();
                     model.revision += u64::from(was_there);
-                    prop_assert_eq!(table.unregister(&key(port), now).is_some(), was_there);
+                    prop_assert_eq!(table.unregister(&key(port), None, now).is_some(), was_there);
                 }
                 Step::Expire { late } => {
                     let late = Duration::from_millis(late);
@@ -495,3 +495,5 @@ proptest! {
         }
     }
 }
+
+mod lives;

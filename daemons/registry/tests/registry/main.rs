@@ -12,6 +12,7 @@ mod ending;
 mod harness;
 mod limits;
 mod lists;
+mod lives;
 mod older;
 mod refusals;
 mod streams;

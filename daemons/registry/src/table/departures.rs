@@ -1,0 +1,230 @@
+//! Departures: instances that unregistered lately, so that what they sent before, or still send, does not
+//! list them again.
+//!
+//! - With an incarnation: neither it nor a lower one registers again.
+//! - Without: an older server that was stopped keeps sending heartbeats, and one that was restarted
+//!   sends the same; it must accept a connection before it is listed again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant, SystemTime};
+
+use rpc_wire::instance::InstanceKey;
+
+/// An instance that unregistered, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Departure {
+    pub(crate) key: InstanceKey,
+    pub(crate) incarnation: Option<u64>,
+    /// When it unregistered, or was last held back.
+    pub(crate) at: SystemTime,
+}
+
+/// Instances that unregistered within a window of time.
+#[derive(Debug)]
+pub(super) struct Departures {
+    window: Duration,
+    capacity: usize,
+    recent: HashMap<Who, Record>,
+    /// Who left, by number, and so in order of time. Not `hashlink`: it would replace only this map.
+    order: BTreeMap<u64, Who>,
+    count: u64,
+}
+
+/// An address with servers that have incarnations, or with those that have none: a departure of the
+/// one kind says nothing of the other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Who {
+    key: InstanceKey,
+    has_incarnation: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    /// Remembered up to this time.
+    until: Instant,
+    number: u64,
+    incarnation: Option<u64>,
+    /// Whether a registration was held back since.
+    held: bool,
+}
+
+/// What holding back a registration changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HeldBack {
+    /// It is the first since the instance unregistered.
+    pub(crate) first: bool,
+    /// The window began anew: what is stored of the departure is out of date.
+    pub(crate) restarted: bool,
+}
+
+impl Departures {
+    /// Remembers at most `capacity` instances; the one that unregistered first is forgotten first.
+    pub(super) fn new(window: Duration, capacity: usize) -> Self {
+        Self { window, capacity, recent: HashMap::new(), order: BTreeMap::new(), count: 0 }
+    }
+
+    /// Remembers an instance that left `ago`. A late farewell of a lower incarnation does not hide
+    /// that of a higher one.
+    pub(super) fn note(
+        &mut self,
+        key: InstanceKey,
+        incarnation: Option<u64>,
+        ago: Duration,
+        now: Instant,
+    ) {
+        let who = Who { key, has_incarnation: incarnation.is_some() };
+        let highest =
+            incarnation.max(self.current(&who, now).and_then(|record| record.incarnation));
+        let until = now + self.window.saturating_sub(ago);
+        self.insert(who, Record { until, number: 0, incarnation: highest, held: false }, now);
+    }
+
+    /// Remembers a departed instance without incarnation for longer, since it still sends heartbeats.
+    pub(super) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> HeldBack {
+        let who = Who { key, has_incarnation: false };
+        let (until, number) = (now + self.window, 0);
+        let new = Record { until, number, incarnation: None, held: true };
+        let Some(record) = self.recent.get_mut(&who) else {
+            self.insert(who, new, now);
+            return HeldBack { first: true, restarted: true };
+        };
+        let first = !std::mem::replace(&mut record.held, true);
+        // Not with each heartbeat: whoever stores departures would write as often.
+        let restarted = record.until.saturating_duration_since(now) < self.window / 2;
+        if restarted {
+            self.insert(who, new, now);
+        }
+        HeldBack { first, restarted }
+    }
+
+    /// Whether it unregistered within the window, and has no incarnation.
+    pub(super) fn contains(&self, key: &InstanceKey, now: Instant) -> bool {
+        let who = Who { key: key.clone(), has_incarnation: false };
+        self.current(&who, now).is_some()
+    }
+
+    /// The highest incarnation at this address that unregistered within the window.
+    pub(super) fn incarnation(&self, key: &InstanceKey, now: Instant) -> Option<u64> {
+        let who = Who { key: key.clone(), has_incarnation: true };
+        self.current(&who, now)?.incarnation
+    }
+
+    /// Forgets an instance without incarnation: it is listed again.
+    pub(super) fn came_back(&mut self, key: &InstanceKey) {
+        self.remove(&Who { key: key.clone(), has_incarnation: false });
+    }
+
+    /// Drops instances over the capacity or older than the window.
+    pub(super) fn forget_old(&mut self, now: Instant) {
+        while let Some((_, who)) = self.order.first_key_value() {
+            if self.recent.len() <= self.capacity && self.current(who, now).is_some() {
+                return;
+            }
+            let who = who.clone();
+            self.remove(&who);
+        }
+    }
+
+    fn current(&self, who: &Who, now: Instant) -> Option<&Record> {
+        self.recent.get(who).filter(|record| now < record.until)
+    }
+
+    fn insert(&mut self, who: Who, record: Record, now: Instant) {
+        self.remove(&who);
+        self.count += 1;
+        self.order.insert(self.count, who.clone());
+        self.recent.insert(who, Record { number: self.count, ..record });
+        self.forget_old(now);
+    }
+
+    fn remove(&mut self, who: &Who) {
+        if let Some(record) = self.recent.remove(who) {
+            self.order.remove(&record.number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc_wire::instance::Instance;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const NOW: Duration = Duration::ZERO;
+
+    fn key(port: u16) -> InstanceKey {
+        Instance::new("h", port).key()
+    }
+
+    #[test]
+    fn a_departure_is_remembered_for_the_window_since_the_last_one() {
+        let start = Instant::now();
+        let mut departures = Departures::new(60 * SECOND, 10);
+        departures.note(key(1), None, NOW, start);
+        departures.note(key(1), None, NOW, start + 30 * SECOND);
+        assert!(departures.contains(&key(1), start + 89 * SECOND));
+        assert!(!departures.contains(&key(1), start + 90 * SECOND));
+        departures.forget_old(start + 60 * SECOND);
+        assert!(departures.contains(&key(1), start + 60 * SECOND));
+        departures.came_back(&key(1));
+        assert!(!departures.contains(&key(1), start + 60 * SECOND));
+    }
+
+    #[test]
+    fn a_departure_of_before_a_restart_is_remembered_for_what_is_left_of_the_window() {
+        let start = Instant::now();
+        let mut departures = Departures::new(60 * SECOND, 10);
+        departures.note(key(1), None, 50 * SECOND, start);
+        assert!(departures.contains(&key(1), start + 9 * SECOND));
+        assert!(!departures.contains(&key(1), start + 10 * SECOND));
+        departures.note(key(1), None, 70 * SECOND, start);
+        assert!(!departures.contains(&key(1), start));
+    }
+
+    #[test]
+    fn the_highest_incarnation_is_remembered_apart_from_servers_without_one() {
+        let start = Instant::now();
+        let mut departures = Departures::new(60 * SECOND, 10);
+        departures.note(key(1), Some(7), NOW, start);
+        departures.note(key(1), Some(5), NOW, start);
+        assert_eq!(departures.incarnation(&key(1), start), Some(7));
+        assert!(!departures.contains(&key(1), start));
+        departures.note(key(1), None, NOW, start + SECOND);
+        departures.came_back(&key(1));
+        assert_eq!(departures.incarnation(&key(1), start + 59 * SECOND), Some(7));
+        assert_eq!(departures.incarnation(&key(1), start + 60 * SECOND), None);
+        departures.note(key(1), Some(5), NOW, start + 60 * SECOND);
+        assert_eq!(departures.incarnation(&key(1), start + 60 * SECOND), Some(5));
+    }
+
+    #[test]
+    fn holding_back_restarts_the_window_once_half_of_it_is_over() {
+        let start = Instant::now();
+        let mut departures = Departures::new(60 * SECOND, 10);
+        departures.note(key(1), None, NOW, start);
+        let mut hold_back = |seconds: u32| {
+            let HeldBack { first, restarted } =
+                departures.hold_back(key(1), start + seconds * SECOND);
+            (first, restarted)
+        };
+        assert_eq!(hold_back(5), (true, false));
+        assert_eq!(hold_back(31), (false, true));
+        assert_eq!(hold_back(36), (false, false));
+        assert!(departures.contains(&key(1), start + 90 * SECOND));
+        assert!(!departures.contains(&key(1), start + 91 * SECOND));
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_forgets_the_oldest() {
+        let start = Instant::now();
+        let mut departures = Departures::new(60 * SECOND, 3);
+        (1..=5).for_each(|port| departures.note(key(port), None, NOW, start));
+        let known: Vec<_> =
+            (1..=5).filter(|port| departures.contains(&key(*port), start)).collect();
+        assert_eq!(known, [3, 4, 5]);
+        (0..100).for_each(|_| departures.note(key(1), Some(1), NOW, start));
+        assert_eq!((departures.recent.len(), departures.order.len()), (3, 3));
+        departures.forget_old(start + 60 * SECOND);
+        assert!(departures.recent.is_empty() && departures.order.is_empty());
+    }
+}
