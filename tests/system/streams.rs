@@ -41,7 +41,7 @@ async fn a_watcher_gets_every_change_once_and_in_order_and_resumes_where_it_was(
                     ("updated", record.instance.port)
                 }
                 WatchEvent::Unregistered(key) => ("unregistered", key.port),
-                WatchEvent::Expired(key) => ("expired", key.port),
+                WatchEvent::Expired(key, _) => ("expired", key.port),
                 other => panic!("{other:?}"),
             });
         }

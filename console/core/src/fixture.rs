@@ -68,6 +68,9 @@ pub fn record(host: &str, port: u16, age_ms: u64, registered_s: u64) -> Instance
         heartbeats: 1_604,
         state: InstanceState::Up,
         incarnation: None,
+        held_ms: None,
+        overridden: None,
+        durable: true,
     }
 }
 
@@ -168,7 +171,7 @@ pub fn busy() -> (Model, Now) {
     let gone = Instance::new("10.0.0.8", 8089).key();
     feed(
         &mut model,
-        Msg::Registry(RegistryUpdate::Change(WatchEvent::Expired(gone), later.at)),
+        Msg::Registry(RegistryUpdate::Change(WatchEvent::Expired(gone, None), later.at)),
         later,
     );
     press(&mut model, Key::char('g'), later);
@@ -205,7 +208,7 @@ pub fn states() -> (Model, Now) {
             feed(&mut model, Msg::Instance(key(port), InstanceUpdate::Probe(Ok(rtt))), start);
         }
     }
-    let removed = [WatchEvent::Unregistered(key(8086)), WatchEvent::Expired(key(8087))];
+    let removed = [WatchEvent::Unregistered(key(8086)), WatchEvent::Expired(key(8087), None)];
     for event in removed {
         feed(&mut model, Msg::Registry(RegistryUpdate::Change(event, start.at)), start);
     }

@@ -123,6 +123,9 @@ mod tests {
             heartbeats: 1,
             state: InstanceState::Up,
             incarnation: None,
+            held_ms: None,
+            overridden: None,
+            durable: true,
         };
         update(&mut model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
         let list = WatchEvent::Snapshot(vec![record]);

@@ -18,6 +18,9 @@ fn every_state() -> String {
         heartbeats: 9,
         state,
         incarnation: None,
+        held_ms: None,
+        overridden: None,
+        durable: true,
     };
     let records = vec![
         record(11, 1, InstanceState::Up),

@@ -1,12 +1,30 @@
 //! Every limit and time of a registry, with its default.
 
+#[cfg(feature = "redb")]
+use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use rpc_host::logging::LogRing;
 use rpc_host::shares::Share;
 use rpc_wire::instance::MAX_ENTRY_BYTES;
 
 use crate::error::RegistryError;
+
+/// Where a registry's content outlives its process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreOptions {
+    /// Nowhere: after a restart the instances are listed again by their heartbeats.
+    #[default]
+    None,
+    /// In a redb database.
+    #[cfg(feature = "redb")]
+    Redb {
+        /// Its folder, made if it is not there; one registry at a time uses it.
+        data_dir: PathBuf,
+    },
+}
 
 /// Limits and times of a registry. Each field says its default.
 #[derive(Debug, Clone)]
@@ -28,7 +46,7 @@ pub struct RegistryOptions {
     pub max_body_bytes: usize,
     /// Bytes of an instance's host: 253.
     pub max_host_bytes: usize,
-    /// Bytes of an instance's parameters as compact JSON: 4 KiB. At most 7 KiB, since readers skip
+    /// Bytes of an instance's parameters as compact JSON: 4 KiB. At most 6 KiB, since readers skip
     /// entries over 8 KiB.
     pub max_parameters_bytes: usize,
 
@@ -76,10 +94,49 @@ pub struct RegistryOptions {
     /// How far ahead of this machine's clock the start may be that an incarnation says: 25 h, so that a
     /// clock that is wrong by a day keeps no server out. A later one gets 400.
     pub max_clock_ahead: Duration,
-    /// Timeout of a connection to an instance, including the wait for its turn: 500 ms.
+
+    /// Whether an instance whose TTL has passed is probed before it is removed: true. A server of ours
+    /// is asked for its health, to any other a connection is opened. It is kept while it replies
+    /// (`suspect_window`).
+    pub probes: bool,
+    /// Timeout of a probe, and of the connection that proves a rejoin with the wait for its turn: 500 ms.
     pub probe_timeout: Duration,
-    /// Such connections at a time: 64.
+    /// Probes at a time: 64. Further ones wait for their turn; what has had none after twice
+    /// `check_interval` and `probe_timeout` counts as silent.
     pub max_probes: usize,
+    /// Networks whose addresses may be probed, whoever registers them: none. Others are probed only
+    /// where the registration came from that address; an instance that may not be probed expires with its
+    /// TTL.
+    pub probe_networks: Vec<IpNet>,
+    /// How long an instance stays listed that replies to probes but sends no heartbeats: 60 s. Zero:
+    /// for ever.
+    pub suspect_window: Duration,
+    /// The share of all instances, from 0 to 1, that has to fall silent within one TTL for the brake to
+    /// hold them instead of removing them: 0.3.
+    pub brake_share: f64,
+    /// How many these have to be: 5.
+    pub brake_min: usize,
+    /// How long the brake holds silent instances at most: 60 s. Zero: there is no brake.
+    pub brake_window: Duration,
+
+    /// Operators' overrides of instances, listed or not: 10,000. A further one gets 503.
+    pub max_overrides: usize,
+
+    /// Where registrations outlive the process: nowhere.
+    pub store: StoreOptions,
+    /// The store counts as failing when it gives no answer for this long: 2 s. Then registrations are
+    /// taken all the same, and their replies say that they are not durable.
+    pub store_timeout: Duration,
+    /// Longest pause between attempts to write to a store that fails: 5 s.
+    pub max_store_retry: Duration,
+    /// Changes noted for a store that is slower than they come: 10,000. Beyond that it is given
+    /// everything at once.
+    pub max_unsaved: usize,
+    /// Memory of the store's cache, in bytes: 16 MiB.
+    pub max_store_cache_bytes: usize,
+    /// How long a registry that starts with nothing says so (`rpcd-warming`), since its instances have
+    /// yet to send their heartbeats: zero, not at all.
+    pub warming: Duration,
 
     /// Time for requests in flight at shutdown: 1.5 s, then their connections are closed.
     pub drain_timeout: Duration,
@@ -120,8 +177,21 @@ impl Default for RegistryOptions {
             rejoin_window: Duration::from_secs(60),
             max_rejoins: 10_000,
             max_clock_ahead: Duration::from_secs(25 * 3600),
+            probes: true,
             probe_timeout: Duration::from_millis(500),
             max_probes: 64,
+            probe_networks: Vec::new(),
+            suspect_window: Duration::from_secs(60),
+            brake_share: 0.3,
+            brake_min: 5,
+            brake_window: Duration::from_secs(60),
+            max_overrides: 10_000,
+            store: StoreOptions::None,
+            store_timeout: Duration::from_secs(2),
+            max_store_retry: Duration::from_secs(5),
+            max_unsaved: 10_000,
+            max_store_cache_bytes: 16 << 20,
+            warming: Duration::ZERO,
             drain_timeout: Duration::from_millis(1500),
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
@@ -138,6 +208,8 @@ impl RegistryOptions {
             ("ttl", self.ttl),
             ("check_interval", self.check_interval),
             ("keep_alive", self.keep_alive),
+            ("store_timeout", self.store_timeout),
+            ("max_store_retry", self.max_store_retry),
         ];
         for (name, time) in times {
             if time.is_zero() || time > a_year {
@@ -151,12 +223,13 @@ impl RegistryOptions {
             return Err(RegistryError::BadOption { name: "max_connections", expected: "above 0" });
         }
         if self.max_parameters_bytes > MAX_ENTRY_BYTES - BESIDE_PARAMETERS {
-            let expected = "at most 7KiB, since readers skip larger instances";
+            let expected = "at most 6KiB, since readers skip larger instances";
             return Err(RegistryError::BadOption { name: "max_parameters_bytes", expected });
         }
         Ok(())
     }
 }
 
-/// What a reader gets of an instance beside its parameters: its address, ages and names of keys.
-const BESIDE_PARAMETERS: usize = 1024;
+/// What a reader gets of an instance beside its parameters: its address, ages, an override, and names of
+/// keys.
+const BESIDE_PARAMETERS: usize = 2048;

@@ -3,32 +3,40 @@
 mod ages;
 mod answers;
 mod history;
+mod overrides;
 mod probe;
+mod probes;
+mod saving;
 mod snapshots;
 mod watcher;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rpc_wire::instance::{InstanceKey, InstanceRecord, first_incarnation};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
 use ages::Ages;
 pub(crate) use answers::{Answers, Pieces};
 use history::History;
 use probe::Prober;
+use probes::Probes;
+pub(crate) use saving::Acknowledged;
+use saving::Saving;
 use snapshots::Snapshots;
 pub(crate) use watcher::Watcher;
 
-use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
-use crate::table::{Change, ChangeKind, HeldBack, List, Row, Scope, Table};
+use crate::table::{
+    Change, ChangeKind, HeldBack, List, Renewed, Restored, Row, Scope, Table, Tally, target,
+};
+use crate::{RegistryOptions, StoreOptions};
 
 /// What every connection and timer of a registry shares.
 #[derive(Debug)]
@@ -44,9 +52,15 @@ pub(crate) struct Service {
     building: Mutex<()>,
     snapshots: Snapshots,
     prober: Prober,
+    probes: Probes,
     /// Notified after each change of the table.
     changed: watch::Sender<()>,
     ages: watch::Sender<Arc<Ages>>,
+    /// Notified when an override is set: it may end before the others.
+    override_set: Notify,
+    saving: Saving,
+    /// It started with nothing, and until then says so.
+    warm: Option<Instant>,
 }
 
 /// The table and the history of its changes, under one lock.
@@ -70,73 +84,100 @@ pub(crate) struct Page {
 const PAGE: usize = 32 * 1024;
 
 impl Service {
-    pub(crate) fn new(options: RegistryOptions) -> Self {
-        let now = now();
+    /// The service of a registry that listens on `address`, and starts with what an earlier process left;
+    /// `None`: with nothing.
+    pub(crate) fn new(
+        options: RegistryOptions,
+        address: SocketAddr,
+        left: Option<Vec<Restored>>,
+    ) -> Self {
+        let (now, wall) = (now(), SystemTime::now());
+        let warm = left.is_none().then(|| now + options.warming);
+        let mut table = Table::new(&options, now);
+        table.set_wall(wall, now);
+        if options.store != StoreOptions::None {
+            table.save_changes(options.max_unsaved);
+        }
+        table.restore(left.unwrap_or_default(), wall, now);
+        let history = History::starting_at(table.revision(), options.max_history);
         Self {
             metrics: Metrics::default(),
             epoch: format!("{:016x}", rand::random::<u64>()),
-            state: Mutex::new(State {
-                table: Table::new(&options, now),
-                history: History::new(options.max_history),
-            }),
+            state: Mutex::new(State { table, history }),
             answers: Answers::new(options.max_pinned_bytes),
             building: Mutex::new(()),
             snapshots: Snapshots::default(),
-            prober: Prober::new(options.max_probes, options.probe_timeout),
+            prober: Prober::new(options.max_probes, options.probe_timeout, address),
+            probes: Probes::default(),
             changed: watch::Sender::new(()),
             ages: watch::Sender::default(),
+            override_set: Notify::new(),
+            saving: Saving::new(),
+            warm,
             options,
         }
     }
 
-    /// Handles a heartbeat if the body is known, else a registration; returns the reply.
+    /// Handles a heartbeat if the body is known, else a registration; returns the reply once the
+    /// registration is durable, or cannot be.
     ///
     /// # Errors
     /// The body is invalid, or a limit is reached.
-    pub(crate) async fn register(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
-        if let Some(reply) = self.renew(body) {
-            return Ok(reply);
+    pub(crate) async fn register(
+        &self,
+        body: &[u8],
+        peer: IpAddr,
+    ) -> Result<Acknowledged<Renewed>, Refusal> {
+        if let Some(renewed) = self.renew(body) {
+            let change = renewed.change;
+            return Ok(self.acknowledge(renewed, change).await);
         }
         let registration = Registration::parse(body, &self.options)?;
         if !self.may_be_listed(&registration, peer).await {
-            return registration.reply_unlisted();
+            let reply = registration.reply_unlisted()?;
+            let renewed = Renewed { reply, overridden: None, change: 0 };
+            return Ok(Acknowledged { of: renewed, durable: true });
         }
-        let reply = registration.reply.clone();
-        let change = {
+        let (key, reply) = (registration.key.clone(), registration.reply.clone());
+        let (change, overridden, changes) = {
             let mut state = self.lock();
             let now = now();
             state.table.refuse_implausible(&registration, self.latest_incarnation(), now)?;
             let change = state.table.register(registration, body, peer, now)?;
             state.history.extend(change.clone());
-            change
+            (change, state.table.override_of(&key), state.table.change_of(&key))
         };
         match change {
             Some(change) => self.announce(&[change], Some(peer)),
             None => self.count_heartbeat(),
         }
-        Ok(reply)
+        Ok(self.acknowledge(Renewed { reply, overridden, change: changes }, changes).await)
     }
 
     /// Removes the instance of the body, listed or not, unless a later life of it is listed; returns the
-    /// reply.
+    /// reply once that is durable, or cannot be.
     ///
     /// # Errors
     /// The body is invalid.
-    pub(crate) fn unregister(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
+    pub(crate) async fn unregister(
+        &self,
+        body: &[u8],
+        peer: IpAddr,
+    ) -> Result<Acknowledged<Bytes>, Refusal> {
         let registration = Registration::parse(body, &self.options)?;
-        let change = {
+        let (change, changes) = {
             let mut state = self.lock();
             let now = now();
             state.table.refuse_implausible(&registration, self.latest_incarnation(), now)?;
             let Registration { key, incarnation, .. } = &registration;
             let change = state.table.unregister(key, *incarnation, now);
             state.history.extend(change.clone());
-            change
+            (change, state.table.changes())
         };
         if let Some(change) = change {
             self.announce(&[change], Some(peer));
         }
-        registration.reply_unlisted()
+        Ok(self.acknowledge(registration.reply_unlisted()?, changes).await)
     }
 
     /// The prepared list of a scope with a protocol, never older than the last acknowledged change.
@@ -188,6 +229,11 @@ impl Service {
         format!("{}.{revision}", self.epoch)
     }
 
+    /// How long it will say that it started with nothing: instances have yet to register again.
+    pub(crate) fn warming(&self) -> Option<Duration> {
+        self.warm?.checked_duration_since(now()).filter(|left| !left.is_zero())
+    }
+
     /// Notified after each change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
@@ -210,9 +256,12 @@ impl Service {
             return Some(if is_first { b"[]".to_vec() } else { b"]".to_vec() });
         };
         page.after = Some((last.entry.key.protocol.clone(), last.entry.serial));
+        let mut records = records(&rows, self.options.ttl, now);
+        for (record, row) in records.iter_mut().zip(&rows) {
+            record.durable = self.saving.has(row.change);
+        }
         // Values that came from JSON serialise.
-        let mut part =
-            serde_json::to_vec(&records(&rows, self.options.ttl, now)).unwrap_or_default();
+        let mut part = serde_json::to_vec(&records).unwrap_or_default();
         part.pop();
         if let Some(opening) = part.first_mut().filter(|_| !is_first) {
             *opening = b',';
@@ -230,43 +279,32 @@ impl Service {
         self.lock().table.bytes()
     }
 
-    /// Expires instances and publishes heartbeat ages. Never returns.
+    /// The instances that are not simply up.
+    pub(crate) fn tally(&self) -> Tally {
+        self.lock().table.tally()
+    }
+
+    /// Expires instances, ends overrides and publishes heartbeat ages. Never returns.
     pub(crate) async fn run_timers(&self) {
-        tokio::join!(self.expire(), self.publish_ages());
+        let expire =
+            async { tokio::join!(self.check_deadlines(), self.run_probes(), self.decide()) };
+        tokio::join!(expire, self.end_overrides(), self.publish_ages());
     }
 
-    async fn expire(&self) {
-        loop {
-            let due = self.lock().table.next_check();
-            tokio::time::sleep_until(due.into()).await;
-            let checked = {
-                let mut state = self.lock();
-                let checked = state.table.expire(now());
-                state.history.extend(checked.expired.iter().cloned());
-                checked
-            };
-            self.metrics.pause(checked.late);
-            if checked.late > self.options.check_interval {
-                warn!(late = ?checked.late, "this process was paused; every deadline is extended by that time");
-            }
-            for row in &checked.slow {
-                let instance = &row.entry.key;
-                warn!(%instance, ttl = ?self.options.ttl, "its heartbeats are further apart than half the TTL: one that is lost may remove it; send them more often, or raise ttl");
-            }
-            self.announce(&checked.expired, None);
-            self.snapshots.forget_old(now());
-        }
-    }
-
-    fn renew(&self, body: &[u8]) -> Option<Bytes> {
-        let reply = {
+    fn renew(&self, body: &[u8]) -> Option<Renewed> {
+        let (renewed, change) = {
             let mut state = self.lock();
             // The clock is read under the lock, so that the table's time never goes back.
             let now = now();
-            state.table.renew(body, now)?
+            let (renewed, change) = state.table.renew(body, now)?;
+            state.history.extend(change.clone());
+            (renewed, change)
         };
         self.count_heartbeat();
-        Some(reply)
+        if let Some(change) = change {
+            self.announce(&[change], None);
+        }
+        Some(renewed)
     }
 
     /// That of the latest start that may be said, see [`RegistryOptions::max_clock_ahead`].
@@ -281,7 +319,7 @@ impl Service {
 
     /// An older server that was stopped unregisters but keeps sending heartbeats, so a recently
     /// unregistered instance must accept a connection before it is listed again. An instance that
-    /// must not be probed (see [`probe::target`]) is listed: waiting for the window would only
+    /// must not be probed (see [`target`]) is listed: waiting for the window would only
     /// delay a returning server, and a stopped one would still be listed after it.
     async fn may_be_listed(&self, registration: &Registration, peer: IpAddr) -> bool {
         if registration.incarnation.is_some() {
@@ -291,7 +329,8 @@ impl Service {
         if !self.lock().table.unregistered_recently(&key, now()) {
             return true;
         }
-        let Some(target) = probe::target(&key, peer) else { return true };
+        let networks = &self.options.probe_networks;
+        let Some(target) = target(&key, peer, networks) else { return true };
         if self.prober.is_up(target).await {
             return true;
         }
@@ -318,6 +357,7 @@ impl Service {
         }
         // Notified first: a watcher must not wait for the log.
         self.changed.send_replace(());
+        self.saving.wake();
         let peer = peer.map(tracing::field::display);
         for Change { kind, row, at, .. } in changes {
             let instance = &row.entry.key;
@@ -331,14 +371,31 @@ impl Service {
                     self.metrics.updates.inc();
                     info!(%instance, protocol, peer, "parameters changed");
                 }
+                // Logged with the override.
+                ChangeKind::Overridden => {}
                 ChangeKind::Unregistered => {
                     self.metrics.unregistrations.inc();
                     info!(%instance, protocol, peer, "unregistered");
                 }
-                ChangeKind::Expired => {
-                    self.metrics.expirations.inc();
+                ChangeKind::Expired(reason) => {
+                    self.metrics.expire(*reason);
                     let elapsed = at.saturating_duration_since(row.last_heartbeat);
-                    warn!(%instance, protocol, elapsed = format_args!("{elapsed:.1?}"), "expired: no heartbeat within the TTL");
+                    let reason = reason.map(tracing::field::display);
+                    warn!(%instance, protocol, reason, elapsed = format_args!("{elapsed:.1?}"), "expired: no heartbeat within the TTL");
+                }
+                ChangeKind::Suspect => {
+                    self.metrics.suspicions.inc();
+                    let elapsed = at.saturating_duration_since(row.last_heartbeat);
+                    let elapsed = format_args!("{elapsed:.1?}");
+                    if row.is_held() {
+                        warn!(%instance, protocol, elapsed, "suspect: no heartbeat within the TTL and no reply to a probe; held by the brake on mass expiry");
+                    } else {
+                        warn!(%instance, protocol, elapsed, "suspect: no heartbeat within the TTL, but it replies to a probe; it stays listed");
+                    }
+                }
+                ChangeKind::Revived => {
+                    self.metrics.revivals.inc();
+                    info!(%instance, protocol, peer, "up again: a heartbeat came");
                 }
             }
         }

@@ -7,14 +7,20 @@
 //! - its key (protocol, host, port), for everything else,
 //! - its protocol, for lists.
 
+mod brake;
 mod departures;
 mod digest;
 mod entry;
+mod kept;
 mod lists;
+mod liveness;
+mod overrides;
 mod pace;
 mod peers;
-
 mod scope;
+mod target;
+mod unsaved;
+mod wall;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -22,21 +28,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use rpc_host::shares;
-use rpc_wire::instance::InstanceKey;
+use rpc_wire::instance::{InstanceKey, OverrideState};
 
 use departures::Departures;
-pub(crate) use departures::{Departure, HeldBack};
+pub(crate) use departures::HeldBack;
 use digest::{Digest, Digests};
 pub(crate) use entry::{Change, ChangeKind, Entry, Row};
+pub(crate) use kept::{Batch, Restored};
 pub(crate) use lists::List;
 use lists::Lists;
+pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Outcome, Probe, Tally, Ticket};
+use liveness::{Judge, Liveness};
+use overrides::Overrides;
+pub(crate) use overrides::{Overridden, Override, Standing};
 use pace::Pace;
 use peers::Peers;
 pub(crate) use scope::Scope;
+pub(crate) use target::target;
+use unsaved::Unsaved;
+use wall::Wall;
 
 use crate::RegistryOptions;
 use crate::error::Refusal;
+use crate::record::Kind;
 use crate::registration::Registration;
 
 /// The live instances, and those that unregistered recently.
@@ -63,6 +77,10 @@ pub(crate) struct Table {
     by_peer: Peers,
     lists: Lists,
     departures: Departures,
+    overrides: Overrides,
+    judge: Judge,
+    wall: Wall,
+    unsaved: Unsaved,
 }
 
 #[derive(Debug)]
@@ -70,24 +88,32 @@ struct Slot {
     entry: Arc<Entry>,
     /// Of the body of the last registration: a heartbeat has the same bytes.
     body: Digest,
+    /// When its TTL ends; of one that is kept beyond that, when it is probed next.
     deadline: Instant,
+    liveness: Liveness,
+    /// Watchers know it as a suspect.
+    suspect: bool,
     last_heartbeat: Instant,
     heartbeats: u64,
     pace: Pace,
+    /// The operator's override of it, which outlives it.
+    overridden: Option<Arc<Standing>>,
+    /// The number of its last change that is to be saved.
+    change: u64,
 }
 
 /// A kind of change, and the entry that it replaced.
 type Changed = (ChangeKind, Option<Arc<Entry>>);
 
-/// The result of an expiry check.
-#[derive(Debug)]
-pub(crate) struct Checked {
-    /// Instances removed because their deadlines have passed.
-    pub(crate) expired: Vec<Change>,
-    /// Instances found for the first time to send heartbeats too seldom.
-    pub(crate) slow: Vec<Row>,
-    /// How late the check was: every deadline was extended by that.
-    pub(crate) late: Duration,
+/// What an instance is told that registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Renewed {
+    /// The instance as JSON.
+    pub(crate) reply: Bytes,
+    /// The operator's override of it.
+    pub(crate) overridden: Option<OverrideState>,
+    /// The registration is durable when the store has that many changes.
+    pub(crate) change: u64,
 }
 
 impl Table {
@@ -109,16 +135,23 @@ impl Table {
             by_peer: Peers::new(options.max_instances_per_peer),
             lists: Lists::default(),
             departures: Departures::new(options.rejoin_window, options.max_rejoins),
+            overrides: Overrides::new(options.max_overrides),
+            judge: Judge::new(options),
+            wall: Wall::new(SystemTime::UNIX_EPOCH, now),
+            unsaved: Unsaved::new(None),
         }
     }
 
     /// Handles a heartbeat, if the body is that of a listed instance's last registration; returns
-    /// the reply.
-    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<Bytes> {
-        let slot = *self.by_body.get(&self.digests.of(body))?;
-        let slot = self.slots.get_mut(slot)?.as_mut()?;
+    /// the reply, and the change if it was a suspect.
+    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<(Renewed, Option<Change>)> {
+        let index = *self.by_body.get(&self.digests.of(body))?;
+        let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, self.ttl);
-        Some(slot.entry.reply.clone())
+        let overridden = slot.overridden.as_ref().map(|standing| standing.what.state);
+        let Slot { ref entry, change, .. } = *slot;
+        let renewed = Renewed { reply: entry.reply.clone(), overridden, change };
+        Some((renewed, self.revive(index, now)))
     }
 
     /// Lists the instance, or renews it; new parameters replace the old ones. Returns the change,
@@ -147,8 +180,13 @@ impl Table {
             }
         };
         self.keep_digest(index, digest);
+        let Some((kind, replaced)) = change else { return Ok(None) };
         let Some(row) = self.slots[index].as_ref().map(Slot::row) else { return Ok(None) };
-        Ok(change.map(|(kind, replaced)| self.changed(kind, row, replaced, now)))
+        let change = self.changed(kind, row, replaced, now);
+        if let Some(slot) = &mut self.slots[index] {
+            slot.change = self.unsaved.changes();
+        }
+        Ok(Some(change))
     }
 
     /// Removes the instance, unless another life of it is listed that is not earlier, and remembers that
@@ -160,6 +198,7 @@ impl Table {
         now: Instant,
     ) -> Option<Change> {
         self.departures.note(key.clone(), incarnation, Duration::ZERO, now);
+        self.note_departures();
         let index = *self.by_key.get(key)?;
         let listed = self.listed_incarnation(key);
         if incarnation.is_some() && (listed.is_none() || listed > incarnation) {
@@ -168,23 +207,11 @@ impl Table {
         self.remove(index, ChangeKind::Unregistered, now)
     }
 
-    /// Remembers what left while an earlier process kept the list; `wall` is the time at `now`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the store, which does not call it yet"))]
-    pub(crate) fn restore_departure(
-        &mut self,
-        departure: Departure,
-        wall: SystemTime,
-        now: Instant,
-    ) {
-        let Departure { key, incarnation, at } = departure;
-        // Of a later time if the clock was set back: then the whole window is left.
-        let ago = wall.duration_since(at).unwrap_or_default();
-        self.departures.note(key, incarnation, ago, now);
-    }
-
     /// Remembers that an unregistered instance accepted no connection.
     pub(crate) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> HeldBack {
-        self.departures.hold_back(key, now)
+        let held = self.departures.hold_back(key, now);
+        self.note_departures();
+        held
     }
 
     /// Whether an unlisted instance without incarnation unregistered within
@@ -216,44 +243,18 @@ impl Table {
         }
     }
 
-    /// When the next [`expire`](Self::expire) is due.
-    pub(crate) fn next_check(&self) -> Instant {
-        self.next_check
-    }
-
-    /// Removes the instances whose deadlines have passed.
-    ///
-    /// A late check means that this process was paused, and heartbeats may be waiting unread: every
-    /// deadline is extended by the delay, though never beyond a full TTL from now. It reads every
-    /// slot: keeping them in order of deadline would make every heartbeat pay for one check in 5 s.
-    pub(crate) fn expire(&mut self, now: Instant) -> Checked {
-        let late = now.saturating_duration_since(self.next_check);
-        self.next_check = now + self.check;
-        let furthest = now + self.ttl;
-        let mut over = Vec::new();
-        let mut slow = Vec::new();
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            let Some(slot) = slot else { continue };
-            slot.deadline = (slot.deadline + late).min(furthest);
-            if slot.deadline <= now {
-                over.push(index);
-            } else if slot.pace.is_found_slow() {
-                slow.push(slot.row());
-            }
-        }
-        self.departures.forget_old(now);
-        let remove = |index| self.remove(index, ChangeKind::Expired, now);
-        Checked { expired: over.into_iter().filter_map(remove).collect(), slow, late }
-    }
-
     /// The prepared list of a scope with a protocol, if it is current.
     pub(crate) fn prepared(&self, scope: &Scope) -> Option<List> {
         self.lists.prepared(scope)
     }
 
-    /// The content of a scope's list: its revision, and its elements as JSON.
+    /// The content of a scope's list: its revision, and its elements as JSON. Instances that an operator
+    /// took out of use are not in it.
     pub(crate) fn elements(&self, scope: &Scope) -> (u64, Vec<Bytes>) {
-        let reply = |index: usize| Some(self.slots.get(index)?.as_ref()?.entry.reply.clone());
+        let reply = |index: usize| {
+            let slot = self.slots.get(index)?.as_ref()?;
+            slot.overridden.is_none().then(|| slot.entry.reply.clone())
+        };
         let elements = self.lists.slots(scope).filter_map(reply).collect();
         (self.lists.revision(scope), elements)
     }
@@ -299,6 +300,12 @@ impl Table {
     /// Forgets the lists that are kept for their readers.
     pub(crate) fn forget_prepared(&mut self) {
         self.lists.forget_prepared();
+    }
+
+    /// The number of the last change of an instance that is to be saved; 0 if it is not listed.
+    pub(crate) fn change_of(&self, key: &InstanceKey) -> u64 {
+        let slot = self.by_key.get(key).and_then(|index| self.slots.get(*index)?.as_ref());
+        slot.map_or(0, |slot| slot.change)
     }
 
     /// One instance.
@@ -363,25 +370,27 @@ impl Table {
     ) -> Result<Option<Changed>, Refusal> {
         let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
         slot.renew(now, self.ttl);
+        self.judge.set(slot, Liveness::Up);
         // The whole instance as JSON.
         if slot.entry.reply == registration.reply {
-            return Ok(None);
+            let was_suspect = std::mem::replace(&mut slot.suspect, false);
+            return Ok(was_suspect.then_some((ChangeKind::Revived, None)));
         }
         let Entry { peer: old_peer, registered, serial, .. } = *slot.entry;
         let is_another_life = slot.entry.incarnation != registration.incarnation;
-        let (peer, registered) =
-            if is_another_life { (shares::group(peer), now) } else { (old_peer, registered) };
+        let (peer, registered) = match is_another_life {
+            true => (peer, self.wall.moment(now)),
+            false => (old_peer, registered),
+        };
         let entry = Arc::new(Entry::new(registration, peer, registered, serial));
         let (old, new) = (slot.entry.bytes(), entry.bytes());
         let bytes = self.bytes - old + new;
         if new > old && bytes > self.max_bytes {
             return Err(Refusal::TableFull(self.max_bytes));
         }
-        if peer != old_peer {
-            self.by_peer.add(peer)?;
-            self.by_peer.remove(old_peer);
-        }
+        self.by_peer.replace(old_peer, peer)?;
         self.bytes = bytes;
+        slot.suspect = false;
         if is_another_life {
             (slot.heartbeats, slot.pace) = (1, Pace::default());
         }
@@ -404,19 +413,26 @@ impl Table {
         if self.len() >= self.max_instances {
             return Err(Refusal::Full(self.max_instances));
         }
-        let peer = shares::group(peer);
         let serial = self.serial + 1;
-        let entry = Entry::new(registration, peer, now, serial);
-        let bytes = self.bytes + entry.bytes();
-        if bytes > self.max_bytes {
+        let entry = Entry::new(registration, peer, self.wall.moment(now), serial);
+        if self.bytes + entry.bytes() > self.max_bytes {
             return Err(Refusal::TableFull(self.max_bytes));
         }
-        self.by_peer.add(peer)?;
-        self.bytes = bytes;
+        self.by_peer.check(peer)?;
+        Ok(self.place(entry, body, now))
+    }
+
+    /// Gives an instance that is not listed a slot.
+    fn place(&mut self, entry: Entry, body: Digest, now: Instant) -> usize {
+        let Entry { peer, serial, .. } = entry;
+        self.by_peer.add(peer);
+        self.bytes += entry.bytes();
         self.serial = serial;
         let key = entry.key.clone();
+        let overridden = self.overrides.get(&key);
         if entry.incarnation.is_none() {
             self.departures.came_back(&key);
+            self.note_departures();
         }
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -428,15 +444,20 @@ impl Table {
             entry: Arc::new(entry),
             body,
             deadline: now + self.ttl,
+            liveness: Liveness::Up,
+            suspect: false,
             last_heartbeat: now,
             heartbeats: 1,
             pace: Pace::default(),
+            overridden,
+            change: 0,
         });
-        Ok(index)
+        index
     }
 
     fn remove(&mut self, index: usize, kind: ChangeKind, now: Instant) -> Option<Change> {
         let slot = self.slots.get_mut(index)?.take()?;
+        self.judge.moved(slot.liveness, Liveness::Up);
         self.free.push(index);
         self.by_body.remove(&slot.body);
         self.bytes -= slot.entry.bytes();
@@ -462,9 +483,17 @@ impl Table {
         now: Instant,
     ) -> Change {
         self.revision += 1;
+        // Neither is in a list: those who keep one need not read it again.
+        if matches!(kind, ChangeKind::Suspect | ChangeKind::Revived) {
+            return Change { revision: self.revision, kind, at: now, row, replaced };
+        }
         for entry in replaced.iter().chain([&row.entry]) {
             let protocol = &entry.key.protocol;
             self.lists.changed(protocol, entry.service.as_deref(), self.revision);
+        }
+        // What an operator wants has a record of its own.
+        if kind != ChangeKind::Overridden {
+            self.unsaved.note(Kind::Instance, &row.entry.key);
         }
         Change { revision: self.revision, kind, at: now, row, replaced }
     }
@@ -483,6 +512,13 @@ impl Slot {
             entry: Arc::clone(&self.entry),
             last_heartbeat: self.last_heartbeat,
             heartbeats: self.heartbeats,
+            overridden: self.overridden.clone(),
+            suspect: self.suspect,
+            held_until: match self.liveness {
+                Liveness::Held(until) => Some(until),
+                _ => None,
+            },
+            change: self.change,
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Registers this server with a registry: register, heartbeat, unregister.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
 use rpc_client::backoff::Backoff;
 pub use rpc_client::registry::RegistryClientError;
 use rpc_client::registry::{RegistryClient, RegistryClientOptions};
-use rpc_wire::instance::{self, INCARNATION_KEY, Instance, Parameters, ip_literal};
+use rpc_wire::instance::{
+    self, INCARNATION_KEY, Instance, MAX_INCARNATION, Parameters, ip_literal,
+};
 use serde_json::Value;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::task::JoinHandle;
@@ -15,6 +18,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
+use crate::drain::{Asker, Drain};
 
 /// The registry to register with, and how.
 ///
@@ -101,11 +105,12 @@ impl Announce {
     }
 
     /// Registers what listens on `listening` until stopped, with the `facts` that the server knows
-    /// of itself.
+    /// of itself; drains it while the registry says so.
     pub(crate) fn start(
         mut self,
         listening: SocketAddr,
         facts: Parameters,
+        drain: Arc<Drain>,
         control: &Control,
     ) -> Announcer {
         self.parameters.extend(facts);
@@ -114,7 +119,8 @@ impl Announce {
         let task = Task {
             announce: self,
             listening,
-            registered: false,
+            drain,
+            standing: Standing::Unknown,
             was_registered: false,
             known_as: None,
         };
@@ -165,12 +171,26 @@ impl Announcer {
 struct Task {
     announce: Announce,
     listening: SocketAddr,
-    /// The last heartbeat succeeded.
-    registered: bool,
+    /// What the last heartbeat showed.
+    standing: Standing,
+    /// What an operator asks for by the registry. While that cannot be reached, its last word counts.
+    drain: Arc<Drain>,
     /// A heartbeat succeeded before.
     was_registered: bool,
     /// The instance that may be registered, even if the registry never replied.
     known_as: Option<Instance>,
+}
+
+/// How this server stands with the registry. Each change of it is one log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// No heartbeat was sent.
+    Unknown,
+    Registered,
+    /// The registry does not reply, or refuses it.
+    Failing,
+    /// Another server, which started later, is registered as the same address.
+    Superseded,
 }
 
 impl Task {
@@ -190,7 +210,7 @@ impl Task {
             match sent {
                 Ok(()) => failures = 0,
                 Err(error) => {
-                    self.note_failure(&error, failures);
+                    self.note_failure(&error);
                     failures += 1;
                 }
             }
@@ -204,39 +224,83 @@ impl Task {
         self.known_as.map(|instance| Registration { registry, instance, confirmed })
     }
 
+    /// Sends a heartbeat; once more if it is to take the address over.
     async fn heartbeat(&mut self) -> Result<(), RegistryClientError> {
+        match self.register().await {
+            Err(RegistryClientError::Superseded { incarnation, listed, .. })
+                if self.may_follow(listed) && incarnation < MAX_INCARNATION =>
+            {
+                if self.standing != Standing::Superseded {
+                    tracing::info!(
+                        incarnation,
+                        "the registry knows a later start at this address; registering as its successor"
+                    );
+                }
+                let successor = incarnation + 1;
+                self.announce.parameters.insert(INCARNATION_KEY.to_owned(), successor.into());
+                self.known_as = None;
+                self.register().await
+            }
+            sent => sent,
+        }
+    }
+
+    /// Whether to register as the successor of a later start, which this server is if a clock fell back.
+    ///
+    /// Of two living servers with one address the newer must win, and they must not outbid each other for
+    /// ever. So a server takes an address that another holds only while it has never held it itself: once
+    /// it had it, whoever has it now has come later. What has left fights for nothing.
+    fn may_follow(&self, listed: bool) -> bool {
+        !listed || !self.was_registered
+    }
+
+    async fn register(&mut self) -> Result<(), RegistryClientError> {
         let instance = match &self.known_as {
-            Some(instance) if self.registered => instance.clone(),
+            Some(instance) if self.standing == Standing::Registered => instance.clone(),
             // The address may have changed during an outage.
             _ => self.instance().await,
         };
         self.known_as = Some(instance.clone());
-        if let Err(error) = self.announce.registry.register(&instance).await {
-            if is_refused(&error) && !self.was_registered {
-                self.known_as = None;
+        match self.announce.registry.register(&instance).await {
+            Ok(reply) => self.drain.set(Asker::Operator, reply.overridden.is_some()),
+            Err(error) => {
+                if is_refused(&error) && !self.was_registered {
+                    self.known_as = None;
+                }
+                return Err(error);
             }
-            return Err(error);
         }
-        if !self.registered {
+        if self.standing != Standing::Registered {
             let registry = self.announce.registry.url();
             tracing::info!(instance = %instance.key(), %registry, "registered");
-            self.registered = true;
+            self.standing = Standing::Registered;
             self.was_registered = true;
         }
         Ok(())
     }
 
     /// Logs one line per change of state, however long an outage lasts.
-    fn note_failure(&mut self, error: &RegistryClientError, failures_before: u32) {
-        self.registered = false;
-        match (failures_before, self.was_registered) {
-            (0, true) => {
+    fn note_failure(&mut self, error: &RegistryClientError) {
+        let standing = match error {
+            RegistryClientError::Superseded { .. } => Standing::Superseded,
+            _ => Standing::Failing,
+        };
+        let before = std::mem::replace(&mut self.standing, standing);
+        if before == standing {
+            return tracing::debug!(%error, "heartbeat failed again");
+        }
+        match (standing, self.was_registered) {
+            (Standing::Superseded, _) => {
+                let address =
+                    self.known_as.as_ref().map(Instance::key).map(tracing::field::display);
+                tracing::warn!(address, %error, "another server registers as this address; this one leaves it to it and asks again; still serving calls");
+            }
+            (_, true) => {
                 tracing::warn!(%error, "heartbeat failed, will retry; still serving calls")
             }
-            (0, false) => {
+            (_, false) => {
                 tracing::warn!(%error, "cannot register, will retry; still serving calls")
             }
-            _ => tracing::debug!(%error, failures = failures_before + 1, "heartbeat failed again"),
         }
     }
 
@@ -286,8 +350,11 @@ impl Task {
 
 /// Whether the registry certainly did not register the instance: it is full, or refuses it.
 fn is_refused(error: &RegistryClientError) -> bool {
-    use RegistryClientError::{NotARegistry, Refused};
-    matches!(error, Refused { status: 400..=499 | 503, .. } | NotARegistry { .. })
+    use RegistryClientError::{NotARegistry, Refused, Superseded};
+    matches!(
+        error,
+        Refused { status: 400..=499 | 503, .. } | NotARegistry { .. } | Superseded { .. }
+    )
 }
 
 /// The host in a form that older clients can use: an IP literal.

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
 use rpc_host::logging::{LogOptions, Logging};
 use rpc_server::{Announce, Method, Server, ServerError, ServerHandle, builtin};
@@ -21,6 +22,7 @@ use rpc_wire::instance::Instance;
 use rpc_wire::paths;
 use rpc_wire::report::LogLine;
 use rpc_wire::signature;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -36,6 +38,9 @@ struct Fake {
     failing: Arc<AtomicBool>,
     full: Arc<AtomicBool>,
     hanging: Arc<AtomicBool>,
+    outbidding: Arc<AtomicBool>,
+    /// What it says of an operator's override.
+    overridden: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Fake {
@@ -49,21 +54,25 @@ impl Fake {
         (address, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
     }
 
-    async fn reply(
-        State(fake): State<Self>,
-        uri: Uri,
-        Json(instance): Json<Instance>,
-    ) -> (StatusCode, Json<Instance>) {
+    async fn reply(State(fake): State<Self>, uri: Uri, Json(instance): Json<Instance>) -> Response {
         fake.requests.lock().unwrap().push((uri.path().to_owned(), instance.clone()));
         if fake.hanging.load(SeqCst) {
             std::future::pending::<()>().await;
+        }
+        if let Some(incarnation) = instance.incarnation().filter(|_| fake.outbidding.load(SeqCst)) {
+            let later = json!({"error": "later", "incarnation": incarnation + 1, "listed": true});
+            return (StatusCode::CONFLICT, Json(later)).into_response();
         }
         let status = match (fake.failing.load(SeqCst), fake.full.load(SeqCst)) {
             (true, _) => StatusCode::INTERNAL_SERVER_ERROR,
             (_, true) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::OK,
         };
-        (status, Json(instance))
+        let mut headers = HeaderMap::new();
+        if let Some(state) = *fake.overridden.lock().unwrap() {
+            headers.insert(paths::OVERRIDE_HEADER, HeaderValue::from_static(state));
+        }
+        (status, headers, Json(instance)).into_response()
     }
 
     fn paths(&self) -> Vec<String> {
@@ -108,6 +117,14 @@ impl Running {
         let mut reply = [0; 17];
         timeout(TIMEOUT, stream.read_exact(&mut reply)).await.unwrap().unwrap();
         assert_eq!(&reply, b"{\"id\":1,\"res\":9}\n");
+    }
+
+    async fn is_draining(&self, draining: bool) {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.handle.is_draining() != draining {
+            assert!(Instant::now() < deadline, "still draining: {}", !draining);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     async fn end(self) {
@@ -184,6 +201,45 @@ async fn a_server_that_a_full_registry_refuses_says_so_and_does_not_unregister()
 }
 
 #[tokio::test]
+async fn a_starting_server_that_is_always_outbid_tries_no_faster_than_during_an_outage() {
+    let fake = Fake::default();
+    fake.outbidding.store(true, SeqCst);
+    let (registry, _task) = fake.clone().start(any_port()).await;
+    let started = Instant::now();
+    let server = Running::start(registry).await;
+    fake.received(6).await;
+    // Two by two: the third pair comes after pauses of 0.25 s and 0.5 s at least.
+    assert!(started.elapsed() > Duration::from_millis(700), "{:?}", started.elapsed());
+    server.serves_calls().await;
+    server.end().await;
+    let requests = fake.requests.lock().unwrap();
+    assert!(requests.iter().all(|(path, _)| path == paths::REGISTER), "it never was registered");
+    let steps = requests.windows(2).map(|two| {
+        let [before, after] = [&two[0].1, &two[1].1].map(|sent| sent.incarnation().unwrap());
+        after - before
+    });
+    let steps: Vec<_> = steps.take(5).collect();
+    assert_eq!(steps, [2, 0, 2, 0, 2], "one more than what is known");
+}
+
+#[tokio::test]
+async fn a_server_that_is_followed_by_another_leaves_the_address_to_it_until_that_is_gone() {
+    let fake = Fake::default();
+    let (registry, _task) = fake.clone().start(any_port()).await;
+    let server = Running::start(registry).await;
+    fake.received(2).await;
+    fake.outbidding.store(true, SeqCst);
+    let count = fake.paths().len();
+    fake.received(count + 3).await;
+    fake.outbidding.store(false, SeqCst);
+    let count = fake.paths().len();
+    fake.received(count + 3).await;
+    server.end().await;
+    let requests = fake.requests.lock().unwrap();
+    assert!(requests.iter().all(|(_, sent)| *sent == requests[0].1), "its incarnation stays");
+}
+
+#[tokio::test]
 async fn an_unreachable_registry_does_not_delay_shutdown() {
     let fake = Fake::default();
     let (registry, task) = fake.clone().start(any_port()).await;
@@ -210,4 +266,31 @@ async fn a_hanging_registry_does_not_delay_shutdown_or_calls() {
     server.end().await;
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     assert_eq!(fake.paths().last().unwrap(), paths::UNREGISTER, "it still tried to unregister");
+}
+
+#[tokio::test]
+async fn what_the_registry_says_of_an_operators_override_drains_the_server_until_it_says_so_no_more()
+ {
+    let fake = Fake::default();
+    let (registry, _task) = fake.clone().start(any_port()).await;
+    let server = Running::start(registry).await;
+    fake.received(1).await;
+    server.serves_calls().await;
+    // A word of a later registry is a drain, too.
+    for state in ["draining", "maintenance", "later"] {
+        *fake.overridden.lock().unwrap() = Some(state);
+        server.is_draining(true).await;
+        // While the registry says nothing, its last word counts.
+        fake.failing.store(true, SeqCst);
+        fake.received(fake.paths().len() + 1).await;
+        *fake.overridden.lock().unwrap() = None;
+        assert!(server.handle.is_draining(), "{state}");
+        // The program takes back only what it asked for itself.
+        server.handle.resume();
+        assert!(server.handle.is_draining(), "{state}");
+        fake.failing.store(false, SeqCst);
+        server.is_draining(false).await;
+        server.serves_calls().await;
+    }
+    server.end().await;
 }

@@ -4,6 +4,8 @@ mod body;
 mod error;
 mod events;
 mod options;
+mod overrides;
+mod registered;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +18,7 @@ use url::Url;
 pub use error::RegistryClientError;
 pub use events::{Logs, RegistryLogLine, Watch};
 pub use options::RegistryClientOptions;
+pub use registered::Registered;
 
 /// Talks to one registry. Cheap to clone; clones share the connections.
 ///
@@ -94,13 +97,14 @@ impl RegistryClient {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Registers an instance; registering it again is the heartbeat. Returns the instance with status
-    /// `true`.
+    /// Registers an instance; registering it again is the heartbeat.
     ///
     /// # Errors
-    /// See [`RegistryClientError`].
-    pub async fn register(&self, instance: &Instance) -> Result<Instance, RegistryClientError> {
-        self.post_instance(paths::REGISTER, instance).await
+    /// [`RegistryClientError::Superseded`] if the instance has an incarnation and a higher one is known at
+    /// its address; else see [`RegistryClientError`].
+    pub async fn register(&self, instance: &Instance) -> Result<Registered, RegistryClientError> {
+        let response = self.post_instance(paths::REGISTER, instance).await?;
+        self.registered(response).await
     }
 
     /// Unregisters an instance, registered or not.
@@ -108,7 +112,8 @@ impl RegistryClient {
     /// # Errors
     /// See [`RegistryClientError`].
     pub async fn unregister(&self, instance: &Instance) -> Result<Instance, RegistryClientError> {
-        self.post_instance(paths::UNREGISTER, instance).await
+        let response = self.post_instance(paths::UNREGISTER, instance).await?;
+        self.instance(response).await
     }
 
     /// How many entries of the last list were skipped because they are invalid. Clones count together.
@@ -203,13 +208,16 @@ impl RegistryClient {
         &self,
         path: &'static str,
         instance: &Instance,
-    ) -> Result<Instance, RegistryClientError> {
+    ) -> Result<reqwest::Response, RegistryClientError> {
         let body = serde_json::to_vec(instance).map_err(|error| self.bad_reply(error))?;
         let request = self
             .request(Method::POST, path, &[(paths::PROTO, &instance.protocol)])
             .header(header::CONTENT_TYPE, "application/json")
             .body(body);
-        let response = self.successful(self.send(request).await?).await?;
+        self.successful(self.send(request).await?).await
+    }
+
+    async fn instance(&self, response: reqwest::Response) -> Result<Instance, RegistryClientError> {
         let body = self.bytes(response, self.options.max_instance()).await?;
         serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
     }

@@ -86,6 +86,17 @@ choice! {
     }
 }
 
+choice! {
+    /// What `rpcd registry` keeps registrations in.
+    StoreKind {
+        /// A database in a folder.
+        #[default]
+        Redb = "redb",
+        /// Nothing: they are gone with the process.
+        None = "none",
+    }
+}
+
 /// One of a few names.
 pub(crate) mod choice {
     use super::Choice;
@@ -432,6 +443,30 @@ pub(crate) mod names {
     }
 }
 
+/// Networks, comma-separated; empty text is an empty list. An address is a network of its own.
+pub(crate) mod networks {
+    use std::net::IpAddr;
+
+    use rpc_registry::IpNet;
+
+    pub(crate) fn read(text: &str) -> Result<Vec<IpNet>, String> {
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wrong = || "expected ADDRESS/BITS, comma-separated, such as 10.0.0.0/8".to_owned();
+        text.split(',').map(|item| one(item.trim()).ok_or_else(wrong)).collect()
+    }
+
+    fn one(text: &str) -> Option<IpNet> {
+        text.parse().ok().or_else(|| text.parse().ok().map(|address: IpAddr| address.into()))
+    }
+
+    pub(crate) fn show(value: &[IpNet]) -> String {
+        let shown: Vec<_> = value.iter().map(ToString::to_string).collect();
+        shown.join(", ")
+    }
+}
+
 /// Web origins, comma-separated; empty text is an empty list. Browsers send an origin in lower case
 /// and without a path, and it is compared as text.
 pub(crate) mod origins {
@@ -477,6 +512,21 @@ pub(crate) mod level {
 
     pub(crate) fn show(value: &str) -> String {
         value.to_owned()
+    }
+}
+
+/// A directory, or none.
+pub(crate) mod any_folder {
+    use std::path::PathBuf;
+
+    use super::folder;
+
+    pub(crate) fn read(text: &str) -> Result<Option<PathBuf>, String> {
+        if text.is_empty() { Ok(None) } else { folder::read(text).map(Some) }
+    }
+
+    pub(crate) fn show(value: &Option<PathBuf>) -> String {
+        value.as_deref().map(folder::show).unwrap_or_default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod entries;
 mod incarnation;
+mod overrides;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,6 +17,9 @@ pub use entries::{
     Entry, EntryError, EntryLimits, MAX_ENTRY_BYTES, Skipped, read_entries, read_entry,
 };
 pub use incarnation::{MAX_INCARNATION, first_incarnation, incarnation};
+pub use overrides::{
+    MAX_BY_BYTES, MAX_REASON_BYTES, OverrideEntry, OverrideRecord, OverrideRequest, OverrideState,
+};
 
 /// An instance as servers, registries and clients exchange it: the five keys of the original
 /// system. Its identity is (protocol, host, port); see [`InstanceKey`].
@@ -154,7 +158,8 @@ pub fn ip_literal(address: IpAddr) -> String {
 pub enum InstanceState {
     /// Its heartbeats arrive in time.
     Up,
-    /// Its TTL has passed, but it still replies (a later version of the registry probes).
+    /// Its TTL has passed, but it replies to probes, or so many fell silent at once that the registry
+    /// holds them ([`InstanceRecord::held_ms`]).
     Suspect,
     /// An operator or the instance itself is taking it out of use.
     Draining,
@@ -194,6 +199,61 @@ pub struct InstanceRecord<P = Parameters> {
     /// `parameters.incarnation`, if given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<u64>,
+    /// The operator's override that its state comes from, if one stands.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<OverrideRecord>,
+    /// Milliseconds that it stays listed although it is silent, because many fell silent at once;
+    /// `None` if that is not so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_ms: Option<u64>,
+    /// Whether its registration is on the registry's disk, or would be lost with its process; `true`
+    /// where the registry keeps nothing on purpose. Absent means `true`.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub durable: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_yes(yes: &bool) -> bool {
+    *yes
+}
+
+/// Why an instance expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpiryReason {
+    /// It refused the connection of a probe.
+    Refused,
+    /// It gave no answer to a probe.
+    NoReply,
+    /// It replied to probes, but sent no heartbeat for as long as a suspect is kept.
+    SuspectWindow,
+    /// A reason of a later version.
+    #[serde(other)]
+    Other,
+}
+
+impl fmt::Display for ExpiryReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "it refuses connections",
+            Self::NoReply => "it gives no reply",
+            Self::SuspectWindow => "it replies, but sends no heartbeats",
+            Self::Other => "for a reason of a later version",
+        })
+    }
+}
+
+/// The content of an event about an instance that expired.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Expired<K> {
+    #[serde(flatten)]
+    key: K,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<ExpiryReason>,
 }
 
 /// A heartbeat age, sent to watchers with `beats=1`.
@@ -220,9 +280,11 @@ pub enum WatchEvent<P = Parameters> {
     Updated(InstanceRecord<P>),
     /// It unregistered.
     Unregistered(InstanceKey),
-    /// It expired: no heartbeat within its TTL.
-    Expired(InstanceKey),
-    /// Its TTL has passed, but it still replies.
+    /// It expired: no heartbeat within its TTL, and why it was not kept as a suspect; `None` if it
+    /// could not be probed, or from an earlier version. The reason is a key beside those of the
+    /// instance.
+    Expired(InstanceKey, Option<ExpiryReason>),
+    /// Its TTL has passed, but it is kept: see [`InstanceState::Suspect`].
     Suspect(InstanceRecord<P>),
     /// Heartbeat ages; changes no revision.
     Beats(Vec<Beat>),
@@ -236,7 +298,7 @@ impl<P: Serialize> WatchEvent<P> {
             Self::Registered(_) => "registered",
             Self::Updated(_) => "updated",
             Self::Unregistered(_) => "unregistered",
-            Self::Expired(_) => "expired",
+            Self::Expired(..) => "expired",
             Self::Suspect(_) => "suspect",
             Self::Beats(_) => "beats",
         }
@@ -253,7 +315,8 @@ impl<P: Serialize> WatchEvent<P> {
             Self::Registered(record) | Self::Updated(record) | Self::Suspect(record) => {
                 serde_json::to_string(record)
             }
-            Self::Unregistered(key) | Self::Expired(key) => serde_json::to_string(key),
+            Self::Unregistered(key) => serde_json::to_string(key),
+            Self::Expired(key, reason) => serde_json::to_string(&Expired { key, reason: *reason }),
             Self::Beats(beats) => lines(beats),
         }
     }
@@ -276,7 +339,10 @@ impl WatchEvent {
             "registered" => Self::Registered(read_entry(data)?),
             "updated" => Self::Updated(read_entry(data)?),
             "unregistered" => Self::Unregistered(read_entry(data)?),
-            "expired" => Self::Expired(read_entry(data)?),
+            "expired" => {
+                let Expired { key, reason } = read_entry(data)?;
+                Self::Expired(key, reason)
+            }
             "suspect" => Self::Suspect(read_entry(data)?),
             "beats" => Self::Beats(list(data, limits, &mut skipped)?),
             _ => return Ok(None),
@@ -300,6 +366,12 @@ impl Entry for InstanceRecord {
 impl Entry for InstanceKey {
     fn address(&self) -> (&str, u16) {
         (&self.host, self.port)
+    }
+}
+
+impl Entry for Expired<InstanceKey> {
+    fn address(&self) -> (&str, u16) {
+        self.key.address()
     }
 }
 
@@ -393,6 +465,17 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_of_an_expiry_stands_beside_the_key_and_may_be_of_a_later_version() {
+        let key = Instance::new("h", 1).key();
+        let data = WatchEvent::<Parameters>::Expired(key, Some(ExpiryReason::Refused)).data();
+        assert_eq!(data.unwrap(), r#"{"protocol":"json","host":"h","port":1,"reason":"refused"}"#);
+        let later = r#"{"protocol":"json","host":"h","port":1,"reason":"moved"}"#;
+        let (event, _) =
+            WatchEvent::parse("expired", later, EntryLimits::default()).unwrap().unwrap();
+        assert!(matches!(event, WatchEvent::Expired(_, Some(ExpiryReason::Other))), "{event:?}");
+    }
+
+    #[test]
     fn watch_events_round_trip() {
         let record = InstanceRecord {
             instance: Instance::new("::1", 1),
@@ -402,6 +485,9 @@ mod tests {
             heartbeats: 2,
             state: InstanceState::Up,
             incarnation: None,
+            overridden: None,
+            held_ms: Some(7),
+            durable: true,
         };
         let key = record.instance.key();
         let beat = Beat { key: key.clone(), age_ms: 3, heartbeats: 4 };
@@ -410,7 +496,8 @@ mod tests {
             WatchEvent::Registered(record.clone()),
             WatchEvent::Updated(record.clone()),
             WatchEvent::Unregistered(key.clone()),
-            WatchEvent::Expired(key),
+            WatchEvent::Expired(key.clone(), None),
+            WatchEvent::Expired(key, Some(ExpiryReason::NoReply)),
             WatchEvent::Suspect(record),
             WatchEvent::Beats(vec![beat]),
         ] {

@@ -379,7 +379,7 @@ fn targets_cycle_and_a_gone_target_stays() {
     assert_eq!(seen[3], None);
     press(&mut model, Key::ctrl('t'), now);
     let gone = target(&model).unwrap();
-    let event = rpc_wire::instance::WatchEvent::Expired(gone.clone());
+    let event = rpc_wire::instance::WatchEvent::Expired(gone.clone(), None);
     fixture::feed(&mut model, Msg::Registry(RegistryUpdate::Change(event, now.at)), now);
     assert_eq!(target(&model), Some(gone), "a call for one server goes to no other");
     press(&mut model, Key::ctrl('t'), now);

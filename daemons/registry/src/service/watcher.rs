@@ -125,8 +125,15 @@ impl Service {
         let now = now();
         let missed = state.history.since(revision)?.take(BATCH).map(|event| {
             let change = &event.change;
-            let lists = matches!(change.kind, ChangeKind::Registered | ChangeKind::Updated);
-            let stale = lists && now.saturating_duration_since(change.at) > STALE;
+            let has_ages = match change.kind {
+                ChangeKind::Unregistered | ChangeKind::Expired(_) => false,
+                ChangeKind::Registered
+                | ChangeKind::Updated
+                | ChangeKind::Overridden
+                | ChangeKind::Suspect
+                | ChangeKind::Revived => true,
+            };
+            let stale = has_ages && now.saturating_duration_since(change.at) > STALE;
             let current = || state.table.row(&change.row.entry.key);
             Missed { event: Arc::clone(event), current: stale.then(current).flatten() }
         });

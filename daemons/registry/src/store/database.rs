@@ -10,7 +10,8 @@ use redb::{
 };
 
 use super::StoreError;
-use super::record::{Change, Record, RecordKey, Sealed};
+use super::sealed::Sealed;
+use crate::record::{Change, Record, RecordKey};
 
 /// Sealed records by the text of their keys, in its order.
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
@@ -86,6 +87,7 @@ impl Database {
     ///
     /// # Errors
     /// One of them is damaged, or they cannot be read.
+    #[cfg(any(test, feature = "simulation"))]
     pub fn load(&mut self) -> Result<Vec<Record>, StoreError> {
         no_panic(|| self.read())
     }

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord, InstanceState};
+use rpc_wire::instance::{
+    Beat, ExpiryReason, Instance, InstanceKey, InstanceRecord, InstanceState,
+};
 use serde_json::value::RawValue;
 
+use super::Standing;
+use super::wall::Moment;
 use crate::registration::Registration;
 
 /// A registration and what follows from it. Immutable; new parameters make a new entry.
@@ -22,19 +26,21 @@ pub(crate) struct Entry {
     pub(crate) reply: Bytes,
     /// Where its parameters begin in the reply; they end one byte before it does.
     pub(super) parameters_at: usize,
-    /// The peer that first registered it; for IPv6 its network.
+    /// It says that it is a server of ours.
+    pub(super) extended: bool,
+    /// The peer that first registered it.
     pub(super) peer: IpAddr,
     /// When it was first registered.
-    pub(super) registered: Instant,
+    pub(super) registered: Moment,
     /// Numbers the registrations, so that a list keeps their order.
     pub(crate) serial: u64,
 }
 
 impl Entry {
     /// A registration of a peer, first made at some time as the one of that number.
-    pub(super) fn new(from: Registration, peer: IpAddr, registered: Instant, serial: u64) -> Self {
-        let Registration { key, service, incarnation, reply, parameters_at } = from;
-        Self { key, service, incarnation, reply, parameters_at, peer, registered, serial }
+    pub(super) fn new(from: Registration, peer: IpAddr, registered: Moment, serial: u64) -> Self {
+        let Registration { key, service, incarnation, reply, parameters_at, extended } = from;
+        Self { key, service, incarnation, reply, parameters_at, extended, peer, registered, serial }
     }
 
     /// Memory that it takes in the table, approximately.
@@ -62,20 +68,41 @@ pub(crate) struct Row {
     pub(crate) entry: Arc<Entry>,
     pub(crate) last_heartbeat: Instant,
     pub(crate) heartbeats: u64,
+    /// The operator's override of it.
+    pub(crate) overridden: Option<Arc<Standing>>,
+    /// Its TTL has passed, but it is kept.
+    pub(super) suspect: bool,
+    /// The brake keeps it until then.
+    pub(super) held_until: Option<Instant>,
+    /// Its last change is durable when the store has that many changes.
+    pub(crate) change: u64,
 }
 
 impl Row {
     /// The record for people, with ages at `now`.
     pub(crate) fn record(&self, ttl: Duration, now: Instant) -> InstanceRecord<&RawValue> {
+        let overridden = self.overridden.as_ref().map(|standing| standing.record(now));
         InstanceRecord {
             age_ms: millis(now, self.last_heartbeat),
             ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
-            registered_ms_ago: millis(now, self.entry.registered),
+            registered_ms_ago: millis(now, self.entry.registered.at),
             heartbeats: self.heartbeats,
-            state: InstanceState::Up,
+            state: match &overridden {
+                Some(overridden) => overridden.state.into(),
+                None if self.suspect => InstanceState::Suspect,
+                None => InstanceState::Up,
+            },
             incarnation: self.entry.incarnation,
+            overridden,
+            held_ms: self.held_until.map(|until| millis(until, now)),
+            durable: true,
             instance: self.entry.instance(),
         }
+    }
+
+    /// Whether the brake keeps it.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held_until.is_some()
     }
 
     /// Its heartbeat age at `now`.
@@ -103,10 +130,17 @@ pub(crate) struct Change {
 pub(crate) enum ChangeKind {
     Registered,
     Updated,
+    /// An operator's override of it was set, or ended.
+    Overridden,
     Unregistered,
-    Expired,
+    /// Its TTL has passed, and why it was not kept as a suspect.
+    Expired(Option<ExpiryReason>),
+    /// Its TTL has passed, but it is kept.
+    Suspect,
+    /// A suspect has sent a heartbeat.
+    Revived,
 }
 
-fn millis(now: Instant, then: Instant) -> u64 {
+pub(super) fn millis(now: Instant, then: Instant) -> u64 {
     u64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use rpc_host::shares::group;
+
 use crate::error::Refusal;
 
-/// Instances by the address that registered them (IPv6: the network, see [`rpc_host::shares::group`]).
+/// Instances by the address that registered them (IPv6: the network, see [`group`]).
 #[derive(Debug)]
 pub(super) struct Peers {
     counts: HashMap<IpAddr, usize>,
@@ -17,27 +19,46 @@ impl Peers {
         Self { counts: HashMap::new(), max }
     }
 
-    /// Counts one more instance of a peer.
+    /// Whether a peer may have one more.
     ///
     /// # Errors
     /// It has as many as it may, and is not this machine.
-    pub(super) fn add(&mut self, peer: IpAddr) -> Result<(), Refusal> {
+    pub(super) fn check(&self, peer: IpAddr) -> Result<(), Refusal> {
+        let peer = group(peer);
         let count = self.counts.get(&peer).copied().unwrap_or(0);
         if count >= self.max && !peer.is_loopback() {
             return Err(Refusal::PeerFull(self.max));
         }
-        self.counts.insert(peer, count + 1);
         Ok(())
+    }
+
+    /// Counts one more instance of a peer.
+    pub(super) fn add(&mut self, peer: IpAddr) {
+        *self.counts.entry(group(peer)).or_default() += 1;
     }
 
     /// Counts one instance of a peer less.
     pub(super) fn remove(&mut self, peer: IpAddr) {
+        let peer = group(peer);
         if let Some(count) = self.counts.get_mut(&peer) {
             *count -= 1;
             if *count == 0 {
                 self.counts.remove(&peer);
             }
         }
+    }
+
+    /// Counts an instance of a peer as one of another.
+    ///
+    /// # Errors
+    /// As of [`check`](Self::check).
+    pub(super) fn replace(&mut self, old: IpAddr, new: IpAddr) -> Result<(), Refusal> {
+        if group(old) != group(new) {
+            self.check(new)?;
+            self.add(new);
+            self.remove(old);
+        }
+        Ok(())
     }
 
     #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The table with an explicit clock, and against a naive model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
@@ -35,8 +35,11 @@ fn register_from(
     Ok(table.register(registration, body, peer, now)?.map(|change| change.kind))
 }
 
+/// Those that a check removes: none of these tests' may be probed, for their host is a name.
 fn expired(table: &mut Table, now: Instant) -> Vec<u16> {
-    table.expire(now).expired.iter().map(|change| change.row.entry.key.port).collect()
+    table.check(now);
+    let settled = table.settle(now, usize::MAX);
+    settled.changes.iter().map(|change| change.row.entry.key.port).collect()
 }
 
 fn key(port: u16) -> InstanceKey {
@@ -153,7 +156,7 @@ fn an_instance_whose_heartbeats_come_late_twice_in_a_row_is_told_once() {
     let mut told_after = |interval_ms: u32| {
         now += interval_ms * MILLISECOND;
         assert!(table.renew(&body, now).is_some());
-        table.expire(now).slow.len()
+        table.check(now).slow.len()
     };
     // Of a TTL of 10 s, with the jitter of an interval of 5 s, and one that was lost.
     assert_eq!([5500, 5500, 9000, 5500].map(&mut told_after), [0, 0, 0, 0]);
@@ -169,7 +172,7 @@ fn a_check_that_comes_late_extends_every_deadline_by_as_much() {
     register(&mut table, &body(2, "{}"), start + 4 * SECOND);
     // Due after 5 s, stopped until 105 s.
     let resumed = start + 105 * SECOND;
-    assert_eq!(table.expire(resumed).late, 100 * SECOND);
+    assert_eq!(table.check(resumed).late, 100 * SECOND);
     assert_eq!(table.len(), 2);
     assert_eq!(table.next_check(), resumed + 5 * SECOND);
     assert_eq!(expired(&mut table, resumed + 5 * SECOND), [1]);
@@ -182,7 +185,7 @@ fn a_late_check_extends_no_deadline_beyond_a_full_ttl() {
     let mut table = table(start);
     let resumed = start + 1000 * SECOND;
     register(&mut table, &body(1, "{}"), resumed);
-    table.expire(resumed);
+    table.check(resumed);
     assert_eq!(expired(&mut table, resumed + 5 * SECOND), NONE_EXPIRED);
     assert_eq!(expired(&mut table, resumed + 10 * SECOND), [1]);
 }
@@ -212,7 +215,7 @@ fn changed_parameters_replace_the_old_ones_in_place() {
     let row = table.row(&key(1)).unwrap();
     let record = row.record(SECOND, start);
     assert_eq!(
-        (row.entry.registered, record.instance.parameters.get()),
+        (row.entry.registered.at, record.instance.parameters.get()),
         (start, r#"{"weight":2}"#)
     );
     let ports: Vec<_> =
@@ -258,7 +261,7 @@ fn an_unregistered_instance_is_remembered_until_it_is_listed_again() {
     assert!(!table.unregistered_recently(&key(1), start + 60 * SECOND));
     register(&mut table, &body(1, "{}"), start);
     assert!(!table.unregistered_recently(&key(1), start));
-    table.expire(start + 5 * SECOND);
+    table.check(start + 5 * SECOND);
     assert_eq!(expired(&mut table, start + 10 * SECOND), [1]);
     assert!(!table.unregistered_recently(&key(1), start + 10 * SECOND), "expiring is no leave");
 }
@@ -385,11 +388,18 @@ fn a_full_table_refuses_what_is_new_or_grows_but_no_heartbeat() {
     assert_eq!(table.bytes(), 0);
 }
 
+fn endless() -> Standing {
+    let (reason, by, until_ms) = (None, None, None);
+    let what = Override { state: OverrideState::Draining, reason, by, until_ms };
+    Standing { what, ends: None }
+}
+
 /// The same rules without index, cache or slots.
 #[derive(Debug, Default)]
 struct Model {
     /// Weight and deadline by port, in order of registration (the first number).
     instances: BTreeMap<u16, (u64, u64, Instant)>,
+    overridden: BTreeSet<u16>,
     serial: u64,
     revision: u64,
 }
@@ -427,6 +437,7 @@ impl Model {
         rows.sort_by_key(|(_, known)| known.0);
         let rows: Vec<_> = rows
             .iter()
+            .filter(|(port, _)| !self.overridden.contains(port))
             .map(|(port, known)| {
                 format!(
                     r#"{{"protocol":"json","host":"h","port":{port},"status":true,"parameters":{{"weight":{}}}}}"#,
@@ -442,6 +453,8 @@ impl Model {
 enum Step {
     Register { port: u16, weight: u64, spaces: usize },
     Unregister { port: u16 },
+    Override { port: u16 },
+    TakeBack { port: u16 },
     Expire { late: u64 },
     Pass { millis: u64 },
 }
@@ -451,6 +464,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (1u16..6, 0u64..2, 0usize..2)
             .prop_map(|(port, weight, spaces)| Step::Register { port, weight, spaces }),
         1 => (1u16..6).prop_map(|port| Step::Unregister { port }),
+        1 => (1u16..6).prop_map(|port| Step::Override { port }),
+        1 => (1u16..6).prop_map(|port| Step::TakeBack { port }),
         3 => prop_oneof![Just(0), 0u64..20_000].prop_map(|late| Step::Expire { late }),
         2 => (0u64..4000).prop_map(|millis| Step::Pass { millis }),
     ]
@@ -479,11 +494,27 @@ proptest! {
                     model.revision += u64::from(was_there);
                     prop_assert_eq!(table.unregister(&key(port), None, now).is_some(), was_there);
                 }
+                Step::Override { port } => {
+                    let listed = model.instances.contains_key(&port);
+                    model.overridden.insert(port);
+                    model.revision += u64::from(listed);
+                    let set = table.set_override(key(port), endless(), now).unwrap();
+                    prop_assert_eq!(set.change.is_some(), listed);
+                }
+                Step::TakeBack { port } => {
+                    let stood = model.overridden.remove(&port);
+                    let listed = stood && model.instances.contains_key(&port);
+                    model.revision += u64::from(listed);
+                    let cleared = table.clear_override(&key(port), now);
+                    prop_assert_eq!(cleared.is_some(), stood);
+                    prop_assert_eq!(cleared.is_some_and(|it| it.change.is_some()), listed);
+                }
                 Step::Expire { late } => {
                     let late = Duration::from_millis(late);
                     now = now.max(table.next_check()) + late;
                     let late = now - table.next_check();
-                    prop_assert_eq!(table.expire(now).late, late);
+                    prop_assert_eq!(table.check(now).late, late);
+                    table.settle(now, usize::MAX);
                     model.expire(late, now);
                 }
                 Step::Pass { millis } => now += Duration::from_millis(millis),

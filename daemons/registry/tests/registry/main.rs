@@ -14,5 +14,6 @@ mod limits;
 mod lists;
 mod lives;
 mod older;
+mod overrides;
 mod refusals;
 mod streams;

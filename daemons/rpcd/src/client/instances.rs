@@ -138,6 +138,9 @@ mod tests {
             heartbeats: 1604,
             state: InstanceState::Up,
             incarnation: None,
+            held_ms: None,
+            overridden: None,
+            durable: true,
         };
         assert_eq!(
             row(&record),

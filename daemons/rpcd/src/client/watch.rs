@@ -162,7 +162,7 @@ impl Watcher {
             WatchEvent::Registered(record)
             | WatchEvent::Updated(record)
             | WatchEvent::Suspect(record) => (about(&record.instance.key()), "instance"),
-            WatchEvent::Unregistered(key) | WatchEvent::Expired(key) => (about(key), "instance"),
+            WatchEvent::Unregistered(key) | WatchEvent::Expired(key, _) => (about(key), "instance"),
             WatchEvent::Beats(beats) => {
                 let who: Vec<_> = beats.iter().map(|beat| beat.key.to_string()).collect();
                 (who.join(" "), "beats")

@@ -29,6 +29,12 @@ impl RegistryClient {
         }
         let body = self.bytes(response, self.options.max_instance()).await.unwrap_or_default();
         let message = match serde_json::from_slice::<Refusal>(&body) {
+            Ok(Refusal { incarnation: Some(incarnation), listed, .. })
+                if status == StatusCode::CONFLICT =>
+            {
+                let url = self.url().to_owned();
+                return Err(RegistryClientError::Superseded { url, incarnation, listed });
+            }
             Ok(refusal) => refusal.error,
             Err(_) => status.canonical_reason().unwrap_or("no reason given").to_owned(),
         };
@@ -84,4 +90,9 @@ impl RegistryClient {
 #[derive(Deserialize)]
 struct Refusal {
     error: String,
+    /// Of the later start in favour of which it refuses.
+    incarnation: Option<u64>,
+    /// Whether that is listed.
+    #[serde(default)]
+    listed: bool,
 }

@@ -40,6 +40,19 @@ pub enum RegistryClientError {
         /// Its `error` text.
         message: String,
     },
+    /// A later start of a server is registered as the same address, or has unregistered it.
+    #[error(
+        "the registry at {url} knows a later start at this address ({}, incarnation {incarnation}); give each server an address of its own",
+        if *.listed { "it is listed" } else { "it has unregistered" }
+    )]
+    Superseded {
+        /// Its URL.
+        url: String,
+        /// The later start. One more takes the address back.
+        incarnation: u64,
+        /// Whether it is listed.
+        listed: bool,
+    },
     /// It has none of a registry's routes.
     #[error(
         "the program at {url} is not a registry (it replied 404 Not Found); check the URL, or call it directly if it is a server"
@@ -49,7 +62,7 @@ pub enum RegistryClientError {
         url: String,
     },
     /// It is an older registry without this route.
-    #[error("the registry at {url} is an older one without {path}; upgrade it to see this")]
+    #[error("the registry at {url} is an older one without {path}; upgrade it to use this")]
     Unsupported {
         /// Its URL.
         url: String,
@@ -84,6 +97,7 @@ impl RegistryClientError {
             Self::Unreachable { .. } => ErrorKind::Unreachable,
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Refused { .. }
+            | Self::Superseded { .. }
             | Self::NotARegistry { .. }
             | Self::Unsupported { .. }
             | Self::BadReply { .. }

@@ -26,7 +26,7 @@ async fn both_kinds_of_registry_register_list_and_unregister() {
     for registry in [FakeRegistry::old_style().await, FakeRegistry::new_style().await] {
         let client = client_of(&registry);
         let instance = Instance::new("127.0.0.1", 8000);
-        assert!(client.register(&instance).await.unwrap().status);
+        assert!(client.register(&instance).await.unwrap().instance.status);
         let plain = entry("127.0.0.1:8000".parse().unwrap(), serde_json::json!({}));
         registry.list_json(&serde_json::Value::from(vec![plain]));
         assert_eq!(client.find_all("json").await.unwrap(), std::slice::from_ref(&instance));
@@ -185,7 +185,7 @@ async fn changes_are_events_with_ids_and_unknown_ones_are_skipped() {
     let watch = client.watch("json", true, Some("e.0".to_owned())).await.unwrap();
     let events: Vec<_> = watch.map(Result::unwrap).collect().await;
     assert_eq!(events[0], (Some("e.1".to_owned()), WatchEvent::Snapshot(Vec::new())));
-    assert!(matches!(&events[1], (Some(id), WatchEvent::Expired(_)) if id == "e.2"));
+    assert!(matches!(&events[1], (Some(id), WatchEvent::Expired(..)) if id == "e.2"));
     let request = &registry.requests()[0];
     assert!(request.starts_with("GET /v1/watch?proto=json&beats=1 "), "{request}");
     assert!(request.contains("last-event-id: e.0\r\n"), "{request}");

@@ -12,6 +12,9 @@ fn record(port: u16, age_ms: u64) -> InstanceRecord {
         heartbeats: 3,
         state: InstanceState::Up,
         incarnation: None,
+        held_ms: None,
+        overridden: None,
+        durable: true,
     }
 }
 

@@ -8,7 +8,7 @@ use redb::backends::InMemoryBackend;
 use rpc_wire::instance::InstanceKey;
 
 use super::*;
-use crate::store::Kind;
+use crate::record::Kind;
 
 const CACHE: usize = 1 << 20;
 

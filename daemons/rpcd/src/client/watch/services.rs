@@ -72,7 +72,7 @@ impl Services {
                     event => Some(event),
                 }
             }
-            WatchEvent::Unregistered(ref key) | WatchEvent::Expired(ref key) => {
+            WatchEvent::Unregistered(ref key) | WatchEvent::Expired(ref key, _) => {
                 self.wants_key(key).then_some(event)
             }
         }
@@ -80,7 +80,7 @@ impl Services {
 
     /// Forgets an instance that has left.
     pub(super) fn forget(&mut self, event: &WatchEvent) {
-        if let WatchEvent::Unregistered(key) | WatchEvent::Expired(key) = event {
+        if let WatchEvent::Unregistered(key) | WatchEvent::Expired(key, _) = event {
             self.known.remove(key);
         }
     }
@@ -140,6 +140,9 @@ mod tests {
             heartbeats: 0,
             state: InstanceState::Up,
             incarnation: None,
+            held_ms: None,
+            overridden: None,
+            durable: true,
         }
     }
 

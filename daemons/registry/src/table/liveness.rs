@@ -1,0 +1,483 @@
+//! Who is alive: which instances are overdue, what the outcome of a probe means, who is removed.
+//!
+//! ```text
+//! up ── TTL over ──▶ overdue ── it replies ─▶ suspect ── suspect_window over ──▶ removed
+//!                       │ ▲                    │   ▲
+//!                  no reply └── (no reply) ────┘   │ it replies
+//!                       ▼                          │
+//!                    silent ── many at once ─▶ held by the brake ── brake_window over ──▶ removed
+//!                       └──────── few ──────▶ removed
+//! ```
+//!
+//! A heartbeat makes any of them up again; one that refuses the connection is removed from any of them.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use rpc_wire::instance::{ExpiryReason, InstanceKey};
+
+use super::brake::{Brake, Counts, Verdict};
+use super::target::target;
+use super::{Change, ChangeKind, Entry, Row, Slot, Table};
+use crate::RegistryOptions;
+
+/// How sure the registry is that an instance is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Liveness {
+    /// Its TTL has not passed.
+    Up,
+    /// Its TTL has passed and it is probed; without an outcome until then, it counts as silent.
+    Overdue(Instant),
+    /// It gave no reply. It is removed or held as soon as it is clear how many others are silent, and
+    /// then at the latest.
+    Silent(Instant),
+    /// It replied to a probe. It is kept until then; `None`: for ever.
+    Suspect(Option<Instant>),
+    /// It is silent, and kept until then: see [`Brake`].
+    Held(Instant),
+    /// It is removed with the next batch.
+    Condemned,
+}
+
+/// An instance at one moment. Once it has sent a heartbeat or registered anew, no outcome of a probe
+/// from before counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Ticket {
+    slot: usize,
+    serial: u64,
+    incarnation: Option<u64>,
+    heartbeats: u64,
+}
+
+/// Whom to probe, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Probe {
+    pub(crate) key: InstanceKey,
+    pub(crate) address: SocketAddr,
+    /// It is a server of ours, which replies to `rpc.health`; any other is only connected to.
+    pub(crate) extended: bool,
+}
+
+/// The outcome of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Outcome {
+    /// It replied, if only with an error.
+    Alive,
+    /// It refused the connection.
+    Refused,
+    /// It gave no reply in time, or cannot be reached.
+    NoReply,
+    /// It is this registry itself.
+    Itself,
+    /// The fault was ours, such as a lack of open files: it says nothing.
+    Unknown,
+}
+
+/// The result of a check.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// The instances to probe, the one that is overdue longest first, suspects last.
+    pub(crate) probes: Vec<Ticket>,
+    /// Instances found for the first time to send heartbeats too seldom.
+    pub(crate) slow: Vec<Row>,
+    /// How late the check was: every deadline was extended by that.
+    pub(crate) late: Duration,
+    /// The brake holds nobody any more.
+    pub(crate) ended: Option<BrakeEnd>,
+}
+
+/// Why the brake ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BrakeEnd {
+    /// Its window is over; those held until then are removed.
+    Over {
+        /// How many.
+        held: usize,
+    },
+    /// All that it held are up again, reply to probes, or are gone.
+    Recovered,
+}
+
+/// What one batch of decisions did.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    pub(crate) changes: Vec<Change>,
+    /// The brake begins to hold.
+    pub(crate) begun: Option<BrakeBegin>,
+    /// Further decisions are due.
+    pub(crate) more: bool,
+}
+
+/// What the brake found when it began to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BrakeBegin {
+    pub(crate) silent: usize,
+    pub(crate) listed: usize,
+}
+
+/// The brake while it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BrakeStatus {
+    /// Instances it holds.
+    pub(crate) held: usize,
+    /// When it ends.
+    pub(crate) until: Instant,
+}
+
+/// Instances by what is known of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) overdue: usize,
+    pub(crate) silent: usize,
+    pub(crate) suspect: usize,
+    pub(crate) held: usize,
+}
+
+/// What the decisions about all instances have in common.
+#[derive(Debug)]
+pub(super) struct Judge {
+    probes: bool,
+    networks: Vec<IpNet>,
+    ttl: Duration,
+    /// How long an overdue instance waits for the outcome of its probe.
+    patience: Duration,
+    suspect_window: Option<Duration>,
+    brake: Brake,
+    tally: Tally,
+    silent: VecDeque<Ticket>,
+    condemned: VecDeque<(Ticket, Option<ExpiryReason>)>,
+}
+
+impl Judge {
+    pub(super) fn new(options: &RegistryOptions) -> Self {
+        Self {
+            probes: options.probes && options.max_probes > 0,
+            networks: options.probe_networks.clone(),
+            ttl: options.ttl,
+            patience: 2 * (options.check_interval + options.probe_timeout),
+            suspect_window: (!options.suspect_window.is_zero()).then_some(options.suspect_window),
+            brake: Brake::new(options),
+            tally: Tally::default(),
+            silent: VecDeque::new(),
+            condemned: VecDeque::new(),
+        }
+    }
+
+    /// Suspects and those held are probed at the pace of heartbeats.
+    fn pace(&self) -> Duration {
+        self.ttl / 2
+    }
+
+    fn target(&self, entry: &Entry) -> Option<SocketAddr> {
+        if self.probes { target(&entry.key, entry.peer, &self.networks) } else { None }
+    }
+
+    /// Counts a slot whose state changes.
+    pub(super) fn moved(&mut self, from: Liveness, to: Liveness) {
+        if let Some(count) = self.tally.of(from) {
+            *count -= 1;
+        }
+        if let Some(count) = self.tally.of(to) {
+            *count += 1;
+        }
+    }
+
+    pub(super) fn set(&mut self, slot: &mut Slot, to: Liveness) {
+        self.moved(slot.liveness, to);
+        slot.liveness = to;
+    }
+
+    fn condemn(&mut self, slot: &mut Slot, ticket: Ticket, reason: Option<ExpiryReason>) {
+        self.set(slot, Liveness::Condemned);
+        self.condemned.push_back((ticket, reason));
+    }
+
+    fn silence(&mut self, slot: &mut Slot, ticket: Ticket, until: Instant) {
+        self.set(slot, Liveness::Silent(until));
+        self.silent.push_back(ticket);
+    }
+
+    fn counts(&self, listed: usize) -> Counts {
+        // A suspect that falls silent is to find the others that do so with it.
+        let undecided = self.tally.overdue + self.tally.suspect;
+        Counts { listed, silent: self.tally.silent, undecided }
+    }
+
+    /// Decides on one instance at a check; `true` if it is to be probed.
+    fn check(&mut self, slot: &mut Slot, ticket: Ticket, late: Duration, now: Instant) -> bool {
+        slot.deadline = (slot.deadline + late).min(now + self.ttl);
+        let due = slot.deadline <= now;
+        let extended = |until: Instant, window: Duration| (until + late).min(now + window);
+        match slot.liveness {
+            Liveness::Up if !due => false,
+            Liveness::Up => {
+                if self.target(&slot.entry).is_none() {
+                    self.condemn(slot, ticket, None);
+                    return false;
+                }
+                self.set(slot, Liveness::Overdue(now + self.patience));
+                true
+            }
+            Liveness::Overdue(until) => {
+                let until = extended(until, self.patience);
+                if until <= now {
+                    self.silence(slot, ticket, until);
+                    return false;
+                }
+                slot.liveness = Liveness::Overdue(until);
+                true
+            }
+            Liveness::Silent(until) => {
+                slot.liveness = Liveness::Silent(extended(until, self.patience));
+                false
+            }
+            Liveness::Suspect(until) => {
+                let until = until.zip(self.suspect_window).map(|(at, window)| extended(at, window));
+                slot.liveness = Liveness::Suspect(until);
+                if until.is_some_and(|until| until <= now) {
+                    self.condemn(slot, ticket, Some(ExpiryReason::SuspectWindow));
+                    return false;
+                }
+                due
+            }
+            Liveness::Held(_) => match self.brake.until() {
+                Some(until) if until > now => {
+                    slot.liveness = Liveness::Held(until);
+                    due
+                }
+                _ => {
+                    self.condemn(slot, ticket, Some(ExpiryReason::NoReply));
+                    false
+                }
+            },
+            Liveness::Condemned => false,
+        }
+    }
+}
+
+impl Tally {
+    fn of(&mut self, state: Liveness) -> Option<&mut usize> {
+        match state {
+            Liveness::Overdue(_) => Some(&mut self.overdue),
+            Liveness::Silent(_) => Some(&mut self.silent),
+            Liveness::Suspect(_) => Some(&mut self.suspect),
+            Liveness::Held(_) => Some(&mut self.held),
+            Liveness::Up | Liveness::Condemned => None,
+        }
+    }
+}
+
+impl Table {
+    /// When the next [`check`](Self::check) is due.
+    pub(crate) fn next_check(&self) -> Instant {
+        self.next_check
+    }
+
+    /// Finds the instances whose deadlines have passed.
+    ///
+    /// A late check means that this process was paused, and heartbeats may be waiting unread: every
+    /// deadline is extended by the delay, though never beyond its full time from now. It reads every
+    /// slot: keeping them in order of deadline would make every heartbeat pay for one check in 5 s.
+    pub(crate) fn check(&mut self, now: Instant) -> Checked {
+        let late = now.saturating_duration_since(self.next_check);
+        self.next_check = now + self.check;
+        let Self { slots, judge, .. } = self;
+        judge.brake.extend(late, now);
+        let held = judge.tally.held;
+        let mut probes = Vec::new();
+        let mut slow = Vec::new();
+        for (index, slot) in slots.iter_mut().enumerate() {
+            let Some(slot) = slot else { continue };
+            let ticket = slot.ticket(index);
+            if judge.check(slot, ticket, late, now) {
+                probes.push((slot.suspect, slot.deadline, ticket));
+            } else if slot.pace.is_found_slow() {
+                slow.push(slot.row());
+            }
+        }
+        let over = judge.brake.until().is_some_and(|until| until <= now);
+        let ended = match judge.brake.until() {
+            Some(_) if over => Some(BrakeEnd::Over { held }),
+            Some(_) if judge.tally.held + judge.tally.silent == 0 => Some(BrakeEnd::Recovered),
+            _ => None,
+        };
+        if ended.is_some() {
+            judge.brake.release();
+        }
+        self.departures.forget_old(now);
+        self.note_departures();
+        probes.sort_unstable_by_key(|(suspect, deadline, _)| (*suspect, *deadline));
+        let probes = probes.into_iter().map(|(.., ticket)| ticket).collect();
+        Checked { probes, slow, late, ended }
+    }
+
+    /// Removes and holds instances as decided: at most so many at a time, so that heartbeats need not
+    /// wait for a hundred thousand removals.
+    pub(crate) fn settle(&mut self, now: Instant, most: usize) -> Settled {
+        let mut settled = Settled::default();
+        let listed = self.len();
+        let before = self.judge.brake.until();
+        let verdict = self.judge.brake.verdict(self.judge.counts(listed), now);
+        if before.is_none() && self.judge.brake.until().is_some() {
+            settled.begun = Some(BrakeBegin { silent: self.judge.tally.silent, listed });
+        }
+        for _ in 0..most {
+            let Some((ticket, reason)) = self.judge.condemned.pop_front() else { break };
+            // It may have beaten since.
+            let stands = |slot: &Slot| slot.liveness == Liveness::Condemned;
+            if self.slot_of(ticket).is_some_and(stands) {
+                settled.changes.extend(self.remove(ticket.slot, ChangeKind::Expired(reason), now));
+            }
+        }
+        while settled.changes.len() < most
+            && let Some(change) = self.settle_silent(verdict, now)
+        {
+            settled.changes.push(change);
+        }
+        settled.more = settled.changes.len() >= most || !self.judge.condemned.is_empty();
+        settled
+    }
+
+    /// Removes or holds the first of the silent instances, unless they are to wait.
+    fn settle_silent(&mut self, verdict: Verdict, now: Instant) -> Option<Change> {
+        loop {
+            let ticket = *self.judge.silent.front()?;
+            let Some(until) = self.slot_of(ticket).and_then(|slot| match slot.liveness {
+                Liveness::Silent(until) => Some(until),
+                _ => None,
+            }) else {
+                self.judge.silent.pop_front();
+                continue;
+            };
+            // As of the last check: it has found all others that are silent by then.
+            let last_check = self.next_check.checked_sub(self.check)?;
+            if verdict == Verdict::Wait && until > last_check {
+                return None;
+            }
+            self.judge.silent.pop_front();
+            if let Verdict::Hold(until) = verdict {
+                return self.retain(ticket.slot, Liveness::Held(until), now);
+            }
+            self.judge.brake.count_removed(now);
+            let kind = ChangeKind::Expired(Some(ExpiryReason::NoReply));
+            return self.remove(ticket.slot, kind, now);
+        }
+    }
+
+    /// What the outcome of a probe changes at once; what it decides besides is [settled](Self::settle).
+    pub(crate) fn conclude(
+        &mut self,
+        ticket: Ticket,
+        outcome: Outcome,
+        now: Instant,
+    ) -> Option<Change> {
+        let Self { slots, judge, .. } = self;
+        let slot = slots.get_mut(ticket.slot)?.as_mut()?;
+        if slot.ticket(ticket.slot) != ticket || slot.liveness == Liveness::Condemned {
+            return None;
+        }
+        match (outcome, slot.liveness) {
+            (Outcome::Refused, _) => judge.condemn(slot, ticket, Some(ExpiryReason::Refused)),
+            (Outcome::Itself, Liveness::Overdue(_)) => judge.condemn(slot, ticket, None),
+            (Outcome::Alive, Liveness::Suspect(_)) | (Outcome::NoReply, Liveness::Held(_)) => {
+                slot.deadline = now + judge.pace();
+            }
+            (Outcome::Alive, Liveness::Overdue(_) | Liveness::Silent(_) | Liveness::Held(_)) => {
+                let until = judge.suspect_window.map(|window| now + window);
+                return self.retain(ticket.slot, Liveness::Suspect(until), now);
+            }
+            (Outcome::NoReply, Liveness::Overdue(until)) => judge.silence(slot, ticket, until),
+            (Outcome::NoReply, Liveness::Suspect(_)) => {
+                judge.silence(slot, ticket, now + judge.patience);
+            }
+            // Its TTL runs on, or has been decided on.
+            (Outcome::Alive | Outcome::NoReply | Outcome::Itself | Outcome::Unknown, _) => {}
+        }
+        None
+    }
+
+    /// The ticket of an instance that may be probed.
+    pub(crate) fn ticket(&self, key: &InstanceKey) -> Option<Ticket> {
+        let index = *self.by_key.get(key)?;
+        let slot = self.slots.get(index)?.as_ref()?;
+        self.judge.target(&slot.entry).map(|_| slot.ticket(index))
+    }
+
+    /// How to probe an instance; `None` if it has sent a heartbeat or left since it was to be probed.
+    pub(crate) fn probe(&self, ticket: Ticket) -> Option<Probe> {
+        let slot = self.slot_of(ticket)?;
+        let address = self.judge.target(&slot.entry)?;
+        Some(Probe { key: slot.entry.key.clone(), address, extended: slot.entry.extended })
+    }
+
+    /// Ends the brake; those it holds are removed with the next batches. Returns how many; `None` if it
+    /// does not hold.
+    pub(crate) fn release_brake(&mut self, now: Instant) -> Option<usize> {
+        let Self { slots, judge, .. } = self;
+        judge.brake.until()?;
+        judge.brake.release_by_operator(now);
+        let held = judge.tally.held;
+        for (index, slot) in slots.iter_mut().enumerate() {
+            if let Some(slot) = slot
+                && matches!(slot.liveness, Liveness::Held(_) | Liveness::Silent(_))
+            {
+                let ticket = slot.ticket(index);
+                judge.condemn(slot, ticket, Some(ExpiryReason::NoReply));
+            }
+        }
+        Some(held)
+    }
+
+    /// The brake, while it holds.
+    pub(crate) fn brake(&self) -> Option<BrakeStatus> {
+        let until = self.judge.brake.until()?;
+        Some(BrakeStatus { held: self.judge.tally.held, until })
+    }
+
+    /// The instances that are not simply up.
+    pub(crate) fn tally(&self) -> Tally {
+        self.judge.tally
+    }
+
+    /// A heartbeat came: the instance is up, whatever it was. Returns the change, if watchers know it as
+    /// a suspect.
+    pub(super) fn revive(&mut self, index: usize, now: Instant) -> Option<Change> {
+        let slot = self.slots.get_mut(index)?.as_mut()?;
+        // Nearly every heartbeat.
+        if slot.liveness == Liveness::Up && !slot.suspect {
+            return None;
+        }
+        self.judge.set(slot, Liveness::Up);
+        let was_suspect = std::mem::replace(&mut slot.suspect, false);
+        let row = slot.row();
+        was_suspect.then(|| self.changed(ChangeKind::Revived, row, None, now))
+    }
+
+    /// Keeps an instance although its TTL has passed, and says so.
+    fn retain(&mut self, index: usize, state: Liveness, now: Instant) -> Option<Change> {
+        let slot = self.slots.get_mut(index)?.as_mut()?;
+        self.judge.set(slot, state);
+        slot.suspect = true;
+        slot.deadline = now + self.judge.pace();
+        let row = slot.row();
+        Some(self.changed(ChangeKind::Suspect, row, None, now))
+    }
+
+    /// The slot of an instance that has neither sent a heartbeat nor left since its ticket.
+    fn slot_of(&self, ticket: Ticket) -> Option<&Slot> {
+        let slot = self.slots.get(ticket.slot)?.as_ref()?;
+        (slot.ticket(ticket.slot) == ticket).then_some(slot)
+    }
+}
+
+impl Slot {
+    fn ticket(&self, slot: usize) -> Ticket {
+        let Entry { serial, incarnation, .. } = *self.entry;
+        Ticket { slot, serial, incarnation, heartbeats: self.heartbeats }
+    }
+}
+
+#[cfg(test)]
+mod tests;
