@@ -176,6 +176,11 @@ impl Disk {
         self.lock().flip_bits(bits);
     }
 
+    /// All of its content.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.lock().bytes.clone()
+    }
+
     /// Another disk with the same content, all of it durable, and another seed.
     pub fn copy(&self, seed: u64) -> Self {
         let copy = Self::new(seed);

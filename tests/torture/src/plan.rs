@@ -13,15 +13,17 @@ pub struct Typed {
 /// A kind of torture.
 #[derive(Debug, Subcommand)]
 pub enum Torture {
-    /// The registry's store on a disk that loses power, fails and rots
-    Disk(DiskOptions),
-    /// The same with defects planted in the store: each must be found
+    /// The registry's store, on a disk that loses power, fails and rots
+    Disk(Options),
+    /// The registry's list and events, with servers that start, stop, fall silent and come back
+    Histories(Options),
+    /// Both with planted defects, each of which must be found
     Planted(PlantedOptions),
 }
 
-/// How to torture the store.
+/// How long to torture.
 #[derive(Debug, Clone, Args)]
-pub struct DiskOptions {
+pub struct Options {
     /// Operations
     #[arg(long, default_value_t = 1_000_000, value_name = "NUMBER")]
     pub steps: u64,
@@ -37,7 +39,7 @@ pub struct DiskOptions {
 #[derive(Debug, Clone, Args)]
 pub struct PlantedOptions {
     /// Operations for each defect
-    #[arg(long, default_value_t = 100_000, value_name = "NUMBER")]
+    #[arg(long, default_value_t = 200_000, value_name = "NUMBER")]
     pub steps: u64,
     /// What everything follows from [default: a new one]
     #[arg(long, value_name = "NUMBER")]

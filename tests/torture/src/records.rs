@@ -18,6 +18,28 @@ pub struct Content {
     pub padding: u16,
 }
 
+/// A record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// What it says.
+    pub kind: Kind,
+    /// The instance it is about.
+    pub key: Key,
+    /// Its content.
+    pub content: Content,
+}
+
+/// What a record says of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// It is registered.
+    Instance,
+    /// An operator set something.
+    Override,
+    /// It unregistered lately.
+    Departure,
+}
+
 /// All records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
@@ -80,6 +102,21 @@ impl Records {
         records
     }
 
+    /// Each of them.
+    pub fn all(&self) -> impl Iterator<Item = Record> {
+        let maps = [
+            (Kind::Instance, &self.instances),
+            (Kind::Override, &self.overrides),
+            (Kind::Departure, &self.departures),
+        ];
+        let record = |kind| move |(key, content): (&Key, &Content)| Record {
+            kind,
+            key: *key,
+            content: *content,
+        };
+        maps.into_iter().flat_map(move |(kind, map)| map.iter().map(record(kind)))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.instances.len() + self.overrides.len() + self.departures.len()
@@ -113,6 +150,19 @@ impl Records {
         texts.truncate(SHOWN);
         let text = texts.join("; ");
         if more > 0 { format!("{text}; and {more} more") } else { text }
+    }
+}
+
+impl Operation {
+    /// The record that it writes, if any.
+    pub fn record(&self) -> Option<Record> {
+        let (kind, key, content) = match *self {
+            Self::Register(key, content) => (Kind::Instance, key, content),
+            Self::Unregister(key, content) => (Kind::Departure, key, content),
+            Self::Override(key, content) => (Kind::Override, key, content),
+            Self::Expire(_) | Self::Forget(_) | Self::Clear(_) => return None,
+        };
+        Some(Record { kind, key, content })
     }
 }
 

@@ -2,105 +2,111 @@
 
 use std::fmt;
 
-use crate::disk::Counts;
-
-/// How often each situation arose.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Runs, each with a disk of its own.
-    pub runs: u64,
-    /// Operations given to a store.
-    pub operations: u64,
-    /// Commits that succeeded.
-    pub commits: u64,
-    /// Openings that succeeded, each compared with the model.
-    pub opened: u64,
-    /// Lives that ended in order.
-    pub closed: u64,
-    /// Power losses between commits.
-    pub lost_at_rest: u64,
-    /// Power losses in a commit.
-    pub lost_in_commit: u64,
-    /// Power losses in an opening, repairs included.
-    pub lost_while_opening: u64,
-    /// Of these: of a new disk.
-    pub lost_while_creating: u64,
-    /// All power losses.
-    pub power_losses: u64,
-    /// Sectors that lost a write.
-    pub lost_sectors: u64,
-    /// Attempts of unknown outcome that were found done.
-    pub done: u64,
-    /// Attempts of unknown outcome that were found undone.
-    pub undone: u64,
-    /// Times that the disk failed.
-    pub failures: u64,
-    /// Operations of the disk that failed then.
-    pub failed_operations: u64,
-    /// Times that everything was written when it was back.
-    pub restored: u64,
-    /// Files with flipped bits.
-    pub rotten: u64,
-    /// Of these: refused.
-    pub rot_refused: u64,
-    /// Of these: opened, with exactly what was written.
-    pub rot_recovered: u64,
-}
-
-impl Report {
-    /// Adds what a disk did.
-    pub fn add(&mut self, counts: &Counts) {
-        self.runs += 1;
-        self.power_losses += counts.power_losses;
-        self.lost_sectors += counts.lost_sectors;
-        self.failed_operations += counts.failures;
-    }
-
-    /// Adds another report.
-    pub fn merge(&mut self, other: &Self) {
-        let mut other = other.clone();
-        for ((_, count), (_, others)) in self.counts_mut().into_iter().zip(other.counts_mut()) {
-            *count += *others;
-        }
-    }
+/// The counts of one kind of torture.
+pub trait Report: Default + fmt::Display + Send + 'static {
+    /// Adds the counts of another one.
+    fn merge(&mut self, other: &Self);
 
     /// The situations that never arose.
-    pub fn missing(&self) -> Vec<&'static str> {
-        let mut report = self.clone();
-        let counts = report.counts_mut().into_iter();
-        counts.filter(|(_, count)| **count == 0).map(|(name, _)| name).collect()
-    }
+    fn missing(&self) -> Vec<&'static str>;
+}
 
-    fn counts_mut(&mut self) -> [(&'static str, &mut u64); 19] {
-        [
-            ("runs", &mut self.runs),
-            ("operations", &mut self.operations),
-            ("commits", &mut self.commits),
-            ("openings compared with the model", &mut self.opened),
-            ("lives ended in order", &mut self.closed),
-            ("power losses", &mut self.power_losses),
-            ("  between commits", &mut self.lost_at_rest),
-            ("  in a commit", &mut self.lost_in_commit),
-            ("  in an opening", &mut self.lost_while_opening),
-            ("    of a new disk", &mut self.lost_while_creating),
-            ("sectors that lost a write", &mut self.lost_sectors),
-            ("attempts of unknown outcome found done", &mut self.done),
-            ("attempts of unknown outcome found undone", &mut self.undone),
-            ("failures of the disk", &mut self.failures),
-            ("operations of the disk that failed", &mut self.failed_operations),
-            ("times all was written when it was back", &mut self.restored),
-            ("files with flipped bits", &mut self.rotten),
-            ("  refused", &mut self.rot_refused),
-            ("  opened, with just what was written", &mut self.rot_recovered),
-        ]
+/// A report whose fields are counts, each with a text, in the order of its output.
+macro_rules! report {
+    ($(#[$about:meta])* $name:ident { $($field:ident: $text:literal,)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct $name {
+            $(#[doc = $text] pub $field: u64,)*
+        }
+
+        impl Report for $name {
+            fn merge(&mut self, other: &Self) {
+                $(self.$field += other.$field;)*
+            }
+
+            fn missing(&self) -> Vec<&'static str> {
+                let counts = [$(($text, self.$field)),*];
+                counts.into_iter().filter(|(_, count)| *count == 0).map(|(text, _)| text).collect()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                $(writeln!(f, "{:>12}  {}", self.$field, $text)?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+report! {
+    /// What happened to stores on simulated disks.
+    DiskReport {
+        runs: "runs, each on a disk of its own",
+        operations: "operations",
+        commits: "commits",
+        opened: "openings compared with the model",
+        closed: "lives that ended in order",
+        power_losses: "losses of power",
+        lost_at_rest: "  between commits",
+        lost_in_commit: "  in a commit",
+        lost_while_opening: "  in an opening",
+        lost_while_creating: "    of a new disk",
+        lost_sectors: "sectors that lost a write",
+        done: "attempts of unknown outcome that were found done",
+        undone: "attempts of unknown outcome that were found undone",
+        failures: "failures of the disk",
+        failed_operations: "operations of the disk that failed",
+        restored: "times that all was written when it was back",
+        rotten: "files with flipped bits",
+        rot_refused: "  refused",
+        salvaged: "    and salvaged: all that was not hit, and nothing else",
+        rot_recovered: "  opened, with exactly what was written",
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, count) in self.clone().counts_mut() {
-            writeln!(f, "{count:>12}  {name}")?;
-        }
-        Ok(())
+report! {
+    /// What happened to simulated registries.
+    HistoryReport {
+        runs: "histories",
+        operations: "operations",
+        registrations: "registrations and heartbeats that were listed",
+        held_back: "held back: unregistered, and accepts no connection",
+        outlived: "told that a later life is listed, or their own has ended",
+        strays_refused: "registrations of earlier lives, refused",
+        checks: "checks of deadlines",
+        probes: "probes",
+        expired: "instances removed by a check",
+        noticed_at_once: "instances removed when their connection ended",
+        all_lost: "times that all heartbeats stopped at once",
+        brakes: "times that the brake held instances",
+        releases: "times that an operator released it",
+        drained: "overrides set",
+        pauses: "pauses of the registry",
+        clocks_set: "times that the wall clock was set",
+        commits: "commits",
+        restarts: "restarts of the registry",
+        events: "events taken by watchers",
+        snapshots: "snapshots taken by watchers",
+        fallen_behind: "  of those that had fallen behind",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_add_up_and_what_never_happened_is_named() {
+        let mut report = DiskReport { runs: 1, operations: 2, ..DiskReport::default() };
+        report.merge(&DiskReport { runs: 1, commits: 3, ..DiskReport::default() });
+        assert_eq!((report.runs, report.operations, report.commits), (2, 2, 3));
+        let missing = report.missing();
+        assert!(
+            missing.contains(&"losses of power") && !missing.contains(&"commits"),
+            "{missing:?}"
+        );
+        assert!(report.to_string().starts_with("           2  runs"), "{report}");
     }
 }

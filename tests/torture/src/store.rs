@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::disk::Disk;
 use crate::records::{Operation, Records};
 
-pub use registry::open as registry;
+pub use registry::{open as registry, salvage};
 
 /// Opens what is on a disk, new if that is empty, and reads all of it.
 pub type Open = Arc<dyn Fn(&Disk) -> Opened + Send + Sync>;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rpc_registry::store::{Change, Database, Kind, Record, RecordKey, StoreError};
+use rpc_registry::StoreError;
+use rpc_registry::simulation::{Change, Database, Kind, Record, RecordKey, scan};
 use rpc_wire::instance::InstanceKey;
 
 use super::{Opened, Refused, Store};
@@ -55,6 +56,16 @@ impl Store for RegistryStore {
     fn close(self: Box<Self>) -> Result<(), Refused> {
         Ok(self.0.close()?)
     }
+}
+
+/// What a recovery makes of a damaged disk.
+///
+/// # Errors
+/// It makes up a record.
+pub fn salvage(disk: &Disk) -> Result<Records, Refused> {
+    let (records, _unreadable) = scan(disk.bytes().as_slice())
+        .map_err(|error| Refused::Failed(error.to_string()))?;
+    plain(records)
 }
 
 /// What a registry writes for an operation.
@@ -124,7 +135,7 @@ fn map_of(records: &mut Records, kind: Kind) -> &mut BTreeMap<Key, Content> {
     match kind {
         Kind::Instance => &mut records.instances,
         Kind::Override => &mut records.overrides,
-        Kind::Departure => &mut records.departures,
+        Kind::Departure | Kind::ClassicDeparture => &mut records.departures,
     }
 }
 

@@ -1,49 +1,58 @@
-//! One run: a store on a simulated disk, compared with the model whenever it is opened.
+//! The lives of a registry on one simulated disk: its store is compared with the model at each opening.
 //!
-//! A run is a sequence of lives of a registry. Each opens the store, commits operations, and ends in
+//! A run is a sequence of lives. Each opens the store, commits operations, and ends in
 //! order, by a loss of power at rest, in a commit or in the opening itself, or with a disk that failed
 //! and came back. What is found at the next opening must be what was acknowledged, with or without the
 //! last change that was neither acknowledged nor refused, and that as a whole. At its end some runs
 //! flip bits: then the store is refused, or it has just that.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::disk::{Disk, Faults};
-use crate::records::{Operation, Operations, Records};
-use crate::report::Report;
-use crate::store::{Open, Refused, Store};
+use crate::records::{Operation, Operations, Record, Records};
+use crate::report::DiskReport;
+use crate::runs::{Run, Wrong};
+use crate::store::{self, Open, Refused, Store};
 
 /// How often the file that a run leaves is damaged.
 const ROTTEN_COPIES: u32 = 4;
 
-/// What a store did wrong.
-pub type Wrong = String;
+/// Operations of a run, or a few more: few, so that files stay small and a failure is near its cause.
+pub const OPERATIONS: u64 = 1000;
 
-/// One run with its seed: so many operations, or a few more.
-///
-/// # Errors
-/// What the store did wrong. Everything done until then is in the report.
-pub fn run(open: &Open, seed: u64, operations: u64, report: &mut Report) -> Result<(), Wrong> {
+/// Runs with a store.
+pub fn runs(open: Open) -> Run<DiskReport> {
+    Arc::new(move |seed, report| run(&open, seed, report))
+}
+
+fn run(open: &Open, seed: u64, report: &mut DiskReport) -> Result<(), Wrong> {
     let mut random = SmallRng::seed_from_u64(seed);
     let keys = [4, 30, 300][random.random_range(0..3)];
-    let mut run = Run {
+    let mut run = Lives {
         open,
         disk: Disk::new(random.random()),
         is_created: false,
         operations: Operations::new(keys, 2000),
         random,
         expected: Expected::default(),
+        written: BTreeMap::new(),
         changes_of_a_commit: 8,
         report,
     };
-    let before = run.report.operations;
-    let done = run.lives(before + operations);
-    run.report.add(&run.disk.counts());
-    done.map_err(|wrong| format!("after {} operations: {wrong}", run.report.operations - before))
+    let done = run.all();
+    let counts = run.disk.counts();
+    run.report.runs += 1;
+    run.report.power_losses += counts.power_losses;
+    run.report.lost_sectors += counts.lost_sectors;
+    run.report.failed_operations += counts.failures;
+    done.map_err(|wrong| format!("after {} operations: {wrong}", run.report.operations))
 }
 
-struct Run<'a> {
+struct Lives<'a> {
     open: &'a Open,
     disk: Disk,
     /// Whether the store was ever opened.
@@ -51,9 +60,11 @@ struct Run<'a> {
     random: SmallRng,
     operations: Operations,
     expected: Expected,
+    /// All records that were ever given to the store, by the numbers of their contents.
+    written: BTreeMap<u64, Record>,
     /// How often the last commit changed the disk.
     changes_of_a_commit: u64,
-    report: &'a mut Report,
+    report: &'a mut DiskReport,
 }
 
 /// What may be found at the next opening.
@@ -87,10 +98,10 @@ impl Expected {
     }
 }
 
-impl Run<'_> {
-    /// Lives until that many operations are done.
-    fn lives(&mut self, operations: u64) -> Result<(), Wrong> {
-        while self.report.operations < operations {
+impl Lives<'_> {
+    /// Lives until enough operations are done, which are counted from zero.
+    fn all(&mut self) -> Result<(), Wrong> {
+        while self.report.operations < OPERATIONS {
             if let Some(store) = self.open()? {
                 self.live(store)?;
             }
@@ -174,6 +185,8 @@ impl Run<'_> {
 
     fn batch(&mut self) -> Vec<Operation> {
         let batch = self.operations.batch(&mut self.random);
+        let records = batch.iter().filter_map(Operation::record);
+        self.written.extend(records.map(|record| (record.content.number, record)));
         self.report.operations += u64::try_from(batch.len()).unwrap_or_default();
         batch
     }
@@ -262,10 +275,38 @@ impl Run<'_> {
                     let difference = self.expected.acknowledged.difference(&found);
                     return Err(format!("served after {bits} flipped bits: {difference}"));
                 }
-                Err(Refused::Damaged(_)) => self.report.rot_refused += 1,
+                Err(Refused::Damaged(_)) => {
+                    self.report.rot_refused += 1;
+                    self.salvage(&disk, bits)?;
+                }
                 Err(refused) => return Err(format!("after {bits} flipped bits: {refused}")),
             }
         }
+        Ok(())
+    }
+
+    /// A recovery of a damaged disk finds only what was written, and misses at most a record for each
+    /// flipped bit. It may find what was written later in a commit that was not finished.
+    fn salvage(&mut self, disk: &Disk, bits: usize) -> Result<(), Wrong> {
+        let salvaged = store::salvage(disk).map_err(|refused| format!("a recovery: {refused}"))?;
+        let is_known =
+            |record: &Record| self.written.get(&record.content.number) == Some(record);
+        if let Some(record) = salvaged.all().find(|record| !is_known(record)) {
+            return Err(format!("a recovery found what was never written: {record:?}"));
+        }
+        let found: BTreeMap<_, u64> =
+            salvaged.all().map(|it| ((it.kind, it.key), it.content.number)).collect();
+        let mut missing = Vec::new();
+        for Record { kind, key, content } in self.expected.acknowledged.all() {
+            let found = found.get(&(kind, key)).copied();
+            if found < Some(content.number) {
+                missing.push(format!("{kind:?} {}: #{}, not {found:?}", key.0, content.number));
+            }
+        }
+        if missing.len() > bits {
+            return Err(format!("a recovery after {bits} flipped bits misses {missing:?}"));
+        }
+        self.report.salvaged += 1;
         Ok(())
     }
 }
