@@ -8,8 +8,10 @@
 //! - [`daemon`]: a running program: its output, its address, its exit.
 //! - [`terminal`]: a program on its own terminal: keys in, screen out.
 //! - [`python`]: the older system's server, client and registry, as processes.
+//! - [`prometheus`]: what Prometheus and the strict reader of OpenMetrics make of a page of metrics.
 //! - [`fakes`]: servers that send exact bytes: extended, older and scripted ones.
 //! - [`recording_registry`]: a registry that records its requests, and can misbehave.
+//! - [`proxy`]: a way to a daemon that can be cut.
 //! - [`reserved_port`]: a port where nothing listens yet, reserved for a later listener.
 //! - [`raw`]: a connection on which a test sends every byte itself.
 //! - [`slow`]: whether slow tests run.
@@ -35,6 +37,8 @@ pub mod eventually;
 pub mod fakes;
 pub mod home;
 pub mod http_reply;
+pub mod prometheus;
+pub mod proxy;
 pub mod python;
 pub mod queries;
 pub mod raw;

@@ -5,6 +5,7 @@
 mod body;
 mod connection;
 mod health;
+mod held;
 mod list;
 mod overrides;
 mod query;
@@ -33,6 +34,8 @@ use tracing::{debug, warn};
 
 pub(crate) use connection::serve_connection;
 pub(crate) use refuse::connection as refuse_connection;
+
+use held::Held;
 
 use crate::error::Refusal;
 use crate::service::{Acknowledged, Pieces, Service};
@@ -65,6 +68,8 @@ struct Peer {
     cut: CancellationToken,
     /// It arrived at a loopback address.
     on_loopback: bool,
+    /// The instances whose heartbeats come on it.
+    held: Arc<Held>,
 }
 
 /// A whole body, or a stream of chunks.
@@ -118,11 +123,16 @@ impl Http {
             (&Method::POST, paths::REGISTER) => {
                 check_content_type(&head.headers)?;
                 let body = body::read(body, &service.options).await?;
-                Ok(registered(service.register(&body, peer).await?))
+                let acknowledged = service.register(&body, peer).await?;
+                if held::is_held(&head.headers) {
+                    from.held.note(service, &body);
+                }
+                Ok(registered(acknowledged))
             }
             (&Method::POST, paths::UNREGISTER) => {
                 check_content_type(&head.headers)?;
                 let body = body::read(body, &service.options).await?;
+                from.held.forget(service, &body);
                 let Acknowledged { of, durable } = service.unregister(&body, peer).await?;
                 Ok(acknowledged(json(of), durable))
             }
@@ -145,7 +155,7 @@ impl Http {
                 paths::LOGS => v1::logs(&self.context, head, peer),
                 paths::HEALTHZ => Ok(health::live()),
                 paths::READYZ => Ok(health::ready(&self.context)),
-                paths::METRICS => Ok(health::metrics(&self.context)),
+                paths::METRICS => Ok(health::metrics(&self.context, &head.headers)),
                 _ => Err(Refusal::NotFound),
             },
             _ => Err(Refusal::NotFound),

@@ -1,24 +1,27 @@
-//! The registry's metrics.
+//! The registry's metrics: what is counted, and its names in `/metrics`.
+
+mod labels;
 
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
-use rpc_wire::instance::ExpiryReason;
+use rpc_metrics::{Counter, Counters, Format, Gauge, Page, Seconds};
 
-use crate::table::{Outcome, Tally};
+use crate::table::Tally;
+use labels::{Eviction, Probed};
 
-/// Counters since the start, and gauges.
+/// Counters since the start, and gauges. A new one is a field here and a line of
+/// [`write`](Self::write); docs/metrics.md is compared with what these give.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     pub(crate) heartbeats: Counter,
     pub(crate) registrations: Counter,
     pub(crate) updates: Counter,
     pub(crate) unregistrations: Counter,
-    pub(crate) expirations: Counter,
+    pub(crate) evictions: Counters<Eviction>,
+    pub(crate) probes: Counters<Probed>,
+    pub(crate) suspicions: Counter,
+    pub(crate) revivals: Counter,
+    pub(crate) brakes: Counter,
     pub(crate) held_back: Counter,
     pub(crate) lists: Counter,
     pub(crate) lists_built: Counter,
@@ -31,154 +34,157 @@ pub(crate) struct Metrics {
     pub(crate) streams: Gauge,
     pub(crate) store_failures: Counter,
     store_commits: Counter,
-    store_seconds: Counter<f64, std::sync::atomic::AtomicU64>,
-    instances: Gauge,
-    table_bytes: Gauge,
-    pinned_bytes: Gauge,
-    paused: Counter<f64, std::sync::atomic::AtomicU64>,
-    pub(crate) suspicions: Counter,
-    pub(crate) revivals: Counter,
-    pub(crate) brakes: Counter,
-    suspects: Gauge,
-    held: Gauge,
-    probes: Family<[(&'static str, &'static str); 1], Counter>,
-    evictions: Family<[(&'static str, &'static str); 1], Counter>,
-    refused: Family<[(&'static str, String); 1], Counter>,
+    store_seconds: Seconds,
+    paused: Seconds,
+    refused: Refused,
+}
+
+/// Requests refused, by status from 400 to 599.
+#[derive(Debug)]
+struct Refused([Counter; 200]);
+
+impl Default for Refused {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl Refused {
+    fn of(&self, status: u16) -> Option<&Counter> {
+        self.0.get(usize::from(status.checked_sub(400)?))
+    }
+
+    /// The statuses that were sent, and how often.
+    fn iter(&self) -> impl Iterator<Item = (String, u64)> {
+        let all = self.0.iter().enumerate().map(|(above, count)| (400 + above, count.get()));
+        all.filter(|(_, count)| *count > 0).map(|(status, count)| (status.to_string(), count))
+    }
+}
+
+/// What is measured when it is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    pub(crate) instances: usize,
+    pub(crate) table_bytes: usize,
+    pub(crate) pinned_bytes: usize,
+    pub(crate) tally: Tally,
 }
 
 impl Metrics {
     /// Counts a request refused with this status (400 or above).
     pub(crate) fn refuse(&self, status: u16) {
-        self.refused.get_or_create(&[("status", status.to_string())]).inc();
-    }
-
-    /// Counts a probe.
-    pub(crate) fn probe(&self, outcome: Outcome) {
-        let outcome = match outcome {
-            Outcome::Alive => "alive",
-            Outcome::Refused => "refused",
-            Outcome::NoReply => "no_reply",
-            Outcome::Itself | Outcome::Unknown => "none",
-        };
-        self.probes.get_or_create(&[("outcome", outcome)]).inc();
-    }
-
-    /// Counts an instance that expired.
-    pub(crate) fn expire(&self, reason: Option<ExpiryReason>) {
-        self.expirations.inc();
-        let reason = match reason {
-            Some(ExpiryReason::Refused) => "refused",
-            Some(ExpiryReason::NoReply) => "no_reply",
-            Some(ExpiryReason::SuspectWindow) => "suspect_window",
-            Some(ExpiryReason::Other) | None => "ttl",
-        };
-        self.evictions.get_or_create(&[("reason", reason)]).inc();
+        if let Some(counter) = self.refused.of(status) {
+            counter.inc();
+        }
     }
 
     /// Counts a pause of the process: the expiry check was this late.
     pub(crate) fn pause(&self, late: Duration) {
-        self.paused.inc_by(late.as_secs_f64());
+        self.paused.add(late);
     }
 
     /// Counts a commit of the store, and the time it took.
     pub(crate) fn committed(&self, after: Duration) {
         self.store_commits.inc();
-        self.store_seconds.inc_by(after.as_secs_f64());
+        self.store_seconds.add(after);
     }
 
-    /// All metrics in the OpenMetrics text format.
-    pub(crate) fn render(
-        &self,
-        instances: usize,
-        table_bytes: usize,
-        pinned_bytes: usize,
-        tally: Tally,
-    ) -> String {
-        self.suspects.set(i64::try_from(tally.suspect).unwrap_or(i64::MAX));
-        self.held.set(i64::try_from(tally.held).unwrap_or(i64::MAX));
-        self.instances.set(i64::try_from(instances).unwrap_or(i64::MAX));
-        self.table_bytes.set(i64::try_from(table_bytes).unwrap_or(i64::MAX));
-        self.pinned_bytes.set(i64::try_from(pinned_bytes).unwrap_or(i64::MAX));
-        let mut text = String::new();
-        // Writing to a String cannot fail.
-        let _ = encode(&mut text, &self.registry());
-        text
+    /// The text of `/metrics`.
+    pub(crate) fn render(&self, format: Format, sizes: Sizes) -> String {
+        let mut page = Page::new(format);
+        self.write(&mut page, sizes);
+        page.finish()
     }
 
-    /// Metrics are shared handles, so a registry can be built for each request.
-    fn registry(&self) -> Registry {
-        let mut registry = Registry::with_prefix("rpc_registry");
-        let counters = [
-            ("heartbeats", "Registrations that found their instance unchanged", &self.heartbeats),
-            ("registrations", "New instances", &self.registrations),
-            ("updates", "Instances whose parameters changed", &self.updates),
-            ("unregistrations", "Instances unregistered", &self.unregistrations),
-            ("expirations", "Instances that expired", &self.expirations),
-            ("suspicions", "Instances kept although their TTL had passed", &self.suspicions),
-            ("revivals", "Of these, up again with a heartbeat", &self.revivals),
-            ("brakes", "Times that the brake on mass expiry began to hold", &self.brakes),
-            ("held_back", "Registrations of unregistered instances refused", &self.held_back),
-            ("lists", "List requests on the older route", &self.lists),
-            ("lists_built", "Lists rebuilt", &self.lists_built),
-            ("lists_unchanged", "Lists replied to with 304", &self.lists_unchanged),
-            ("snapshots", "Snapshots sent to watchers", &self.snapshots),
-            ("connections_accepted", "Connections accepted", &self.connections_accepted),
-            ("connections_refused", "Connections closed at the limit", &self.connections_refused),
-            ("store_commits", "Commits of the store", &self.store_commits),
-            ("store_failures", "Commits that failed", &self.store_failures),
-            ("readers_cut", "Connections closed because they read too slowly", &self.readers_cut),
-        ];
-        for (name, help, counter) in counters {
-            registry.register(name, help, counter.clone());
-        }
-        registry.register("probes", "Probes of instances, by outcome", self.probes.clone());
-        registry.register("evictions", "Instances that expired, by reason", self.evictions.clone());
-        registry.register("refused", "Requests refused, by status", self.refused.clone());
-        registry.register_with_unit(
-            "paused",
-            "Total delay of expiry checks",
-            Unit::Seconds,
-            self.paused.clone(),
+    /// The table of names, kinds and meanings.
+    fn write(&self, page: &mut Page, sizes: Sizes) {
+        page.gauge("rpc_registry_build_info", "1; the labels say which program replies")
+            .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1_u64);
+
+        let mut gauge = |name, help, value: u64| page.gauge(name, help).value(value);
+        gauge("rpc_registry_instances", "Instances listed", sizes.instances as u64);
+        let help = "Instances whose TTL has passed, but that reply to probes";
+        gauge("rpc_registry_suspects", help, sizes.tally.suspect as u64);
+        let help = "Silent instances that the brake on mass expiry holds";
+        gauge("rpc_registry_held", help, sizes.tally.held as u64);
+        let help = "Memory of the instances, approximately";
+        gauge("rpc_registry_table_bytes", help, sizes.table_bytes as u64);
+        let help = "Lists and snapshots that are kept, or being read";
+        gauge("rpc_registry_pinned_bytes", help, sizes.pinned_bytes as u64);
+        gauge("rpc_registry_connections", "Connections open", self.connections.get());
+        gauge("rpc_registry_streams", "Event streams open", self.streams.get());
+
+        let mut counter =
+            |name, help, counter: &Counter| page.counter(name, help).value(counter.get());
+        let help = "Registrations that found their instance unchanged";
+        counter("rpc_registry_heartbeats_total", help, &self.heartbeats);
+        counter("rpc_registry_registrations_total", "New instances", &self.registrations);
+        let help = "Instances whose parameters changed";
+        counter("rpc_registry_updates_total", help, &self.updates);
+        counter(
+            "rpc_registry_unregistrations_total",
+            "Instances unregistered",
+            &self.unregistrations,
         );
-        registry.register_with_unit(
-            "store",
-            "Total time of the store's commits",
-            Unit::Seconds,
-            self.store_seconds.clone(),
-        );
-        let gauges = [
-            ("instances", "Instances listed", &self.instances),
-            ("table_bytes", "Memory of the instances", &self.table_bytes),
-            ("pinned_bytes", "Lists and snapshots kept or being read", &self.pinned_bytes),
-            (
-                "suspects",
-                "Instances whose TTL has passed, but that reply to probes",
-                &self.suspects,
-            ),
-            ("held", "Silent instances that the brake on mass expiry holds", &self.held),
-            ("connections", "Connections open", &self.connections),
-            ("streams", "Event streams open", &self.streams),
-        ];
-        for (name, help, gauge) in gauges {
-            registry.register(name, help, gauge.clone());
+        let help = "Instances kept although their TTL had passed";
+        counter("rpc_registry_suspicions_total", help, &self.suspicions);
+        let help = "Of these, up again with a heartbeat";
+        counter("rpc_registry_revivals_total", help, &self.revivals);
+        let help = "Times that the brake on mass expiry began to hold";
+        counter("rpc_registry_brakes_total", help, &self.brakes);
+        let help = "Registrations not listed: an older server sent them after it was stopped";
+        counter("rpc_registry_held_back_total", help, &self.held_back);
+        counter("rpc_registry_lists_total", "Requests of the older route for a list", &self.lists);
+        counter("rpc_registry_lists_built_total", "Lists written anew", &self.lists_built);
+        let help = "Requests of the older route answered with 304";
+        counter("rpc_registry_lists_unchanged_total", help, &self.lists_unchanged);
+        counter("rpc_registry_snapshots_total", "Snapshots sent to watchers", &self.snapshots);
+        let help = "Connections accepted";
+        counter("rpc_registry_connections_accepted_total", help, &self.connections_accepted);
+        let help = "Connections refused at a limit";
+        counter("rpc_registry_connections_refused_total", help, &self.connections_refused);
+        let help = "Connections closed because they read too slowly";
+        counter("rpc_registry_readers_cut_total", help, &self.readers_cut);
+
+        let help = "Commits of the store";
+        counter("rpc_registry_store_commits_total", help, &self.store_commits);
+        let help = "Commits of the store that failed";
+        counter("rpc_registry_store_failures_total", help, &self.store_failures);
+
+        let help = "Instances removed that did not unregister, by reason";
+        page.counters("rpc_registry_evictions_total", help, &self.evictions);
+        let help = "Probes of instances, by outcome";
+        page.counters("rpc_registry_probes_total", help, &self.probes);
+        let mut refused = page.counter("rpc_registry_refused_total", "Requests refused, by status");
+        for (status, count) in self.refused.iter() {
+            refused.sample(&[("status", &status)], count);
         }
-        registry
+        let help = "How long the commits of the store took, in sum";
+        page.counter("rpc_registry_store_seconds_total", help).value(self.store_seconds.get());
+        let help = "How late the checks of deadlines were, in sum: the process was paused";
+        page.counter("rpc_registry_paused_seconds_total", help).value(self.paused.get());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rpc_wire::instance::ExpiryReason;
+
     use super::*;
+    use crate::table::Outcome;
 
     #[test]
-    fn every_metric_is_in_the_text() {
+    fn what_is_counted_is_in_the_text() {
         let metrics = Metrics::default();
         metrics.heartbeats.inc();
         metrics.refuse(404);
-        metrics.probe(Outcome::Alive);
-        metrics.expire(Some(ExpiryReason::Refused));
+        metrics.refuse(600);
+        metrics.probes.inc(Outcome::Alive.into());
+        metrics.evictions.inc(Some(ExpiryReason::Refused).into());
         metrics.pause(Duration::from_millis(1500));
-        let text = metrics.render(3, 4, 5, Tally { suspect: 6, held: 7, ..Tally::default() });
+        let tally = Tally { suspect: 6, held: 7, ..Tally::default() };
+        let sizes = Sizes { instances: 3, table_bytes: 4, pinned_bytes: 5, tally };
+        let text = metrics.render(Format::Text, sizes);
         for line in [
             "rpc_registry_heartbeats_total 1",
             "rpc_registry_refused_total{status=\"404\"} 1",
@@ -189,11 +195,10 @@ mod tests {
             "rpc_registry_suspects 6",
             "rpc_registry_held 7",
             "rpc_registry_probes_total{outcome=\"alive\"} 1",
-            "rpc_registry_expirations_total 1",
             "rpc_registry_evictions_total{reason=\"refused\"} 1",
-            "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
+        assert!(!text.contains("600"), "{text}");
     }
 }

@@ -56,6 +56,9 @@ pub struct RegistryOptions {
     /// Connections from one address (IPv6: one /64): a quarter of `max_connections`. A further one
     /// gets 429 and is closed.
     pub max_connections_per_peer: Share,
+    /// Instances whose heartbeats come on one connection that their server holds for them: 64. They are
+    /// probed when it ends; further ones are found dead by their TTL only.
+    pub max_held_per_connection: usize,
     /// Connections waiting to be accepted: 1,024.
     pub backlog: u32,
     /// Event streams, of changes and of log lines together: 2,000. A further one gets 503.
@@ -164,6 +167,7 @@ impl Default for RegistryOptions {
             max_parameters_bytes: 4 * 1024,
             max_connections: 10_000,
             max_connections_per_peer: Share::Quarter,
+            max_held_per_connection: 64,
             backlog: 1024,
             max_watchers: 2000,
             max_watchers_per_peer: Share::Quarter,

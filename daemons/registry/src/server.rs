@@ -231,12 +231,13 @@ impl Acceptor {
         };
         metrics.connections_accepted.inc();
         metrics.connections.inc();
-        let open = metrics.connections.clone();
         let http = Arc::clone(&self.http);
+        let service = Arc::clone(http.service());
         self.spawn(async move {
-            serve_connection(stream, peer, http).await;
-            open.dec();
+            let lost = serve_connection(stream, peer, Arc::clone(&http)).await;
+            service.metrics.connections.dec();
             drop(place);
+            lost.probe(&http).await;
         });
     }
 

@@ -156,6 +156,11 @@ impl Service {
         Ok(self.acknowledge(Renewed { reply, overridden, change: changes }, changes).await)
     }
 
+    /// The listed instance whose last registration or heartbeat had this body.
+    pub(crate) fn key_of(&self, body: &[u8]) -> Option<InstanceKey> {
+        self.lock().table.key_of(body)
+    }
+
     /// Removes the instance of the body, listed or not, unless a later life of it is listed; returns the
     /// reply once that is durable, or cannot be.
     ///
@@ -380,7 +385,7 @@ impl Service {
                     info!(%instance, protocol, peer, "unregistered");
                 }
                 ChangeKind::Expired(reason) => {
-                    self.metrics.expire(*reason);
+                    self.metrics.evictions.inc((*reason).into());
                     let elapsed = at.saturating_duration_since(row.last_heartbeat);
                     let reason = reason.map(tracing::field::display);
                     warn!(%instance, protocol, reason, elapsed = format_args!("{elapsed:.1?}"), "expired: no heartbeat within the TTL");

@@ -37,7 +37,7 @@ pub(crate) use entry::{Change, ChangeKind, Entry, Row};
 pub(crate) use kept::{Batch, Restored};
 pub(crate) use lists::List;
 use lists::Lists;
-pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Outcome, Probe, Tally, Ticket};
+pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Due, Outcome, Probe, Tally, Ticket};
 use liveness::{Judge, Liveness};
 use overrides::Overrides;
 pub(crate) use overrides::{Overridden, Override, Standing};
@@ -152,6 +152,12 @@ impl Table {
         let Slot { ref entry, change, .. } = *slot;
         let renewed = Renewed { reply: entry.reply.clone(), overridden, change };
         Some((renewed, self.revive(index, now)))
+    }
+
+    /// The listed instance whose last registration had this body.
+    pub(crate) fn key_of(&self, body: &[u8]) -> Option<InstanceKey> {
+        let slot = self.slots.get(*self.by_body.get(&self.digests.of(body))?)?.as_ref()?;
+        Some(slot.entry.key.clone())
     }
 
     /// Lists the instance, or renews it; new parameters replace the old ones. Returns the change,

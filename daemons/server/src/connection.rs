@@ -51,7 +51,7 @@ pub(crate) async fn serve(
     first: BytesMut,
     mut slot: Slot,
 ) {
-    state.metrics.connections.up();
+    state.metrics.connections.inc();
     let _counted = count_connection(&state);
     if let Err(error) = serve_stream(&state, &mut stream, peer, first, &mut slot).await {
         tracing::debug!(%peer, %error, "connection lost");
@@ -258,7 +258,7 @@ fn count_connection(state: &Arc<ServerState>) -> impl Drop + use<> {
     struct Counted(Arc<ServerState>);
     impl Drop for Counted {
         fn drop(&mut self) {
-            self.0.metrics.connections.down();
+            self.0.metrics.connections.dec();
         }
     }
     Counted(state.clone())

@@ -1,6 +1,7 @@
 //! HTTP on the same port: metrics, health and the OpenRPC document.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use axum::Router;
@@ -13,21 +14,15 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
 use rpc_host::web::{Asked, Verdict};
 use rpc_host::write_timeout::WriteTimeout;
+use rpc_metrics::Format;
 use rpc_wire::paths;
-use rpc_wire::report::{HealthStatus, ServerStats};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use rpc_wire::report::HealthStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::state::ServerState;
 
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// Maximum size of a request's line and headers.
@@ -111,11 +106,12 @@ fn judge(state: &ServerState, headers: &HeaderMap, on_loopback: bool) -> Result<
     }
 }
 
-async fn metrics(State(state): State<Arc<ServerState>>) -> Response {
-    match render(&state.stats(Instant::now()), &state) {
-        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
-        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written"),
-    }
+/// All metrics, in the format that `Accept` asks for.
+async fn metrics(State(state): State<Arc<ServerState>>, headers: HeaderMap) -> Response {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::for_accept(accept);
+    let text = state.metrics.render(state.metric_facts(Instant::now()), format);
+    ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
 }
 
 async fn healthz(State(state): State<Arc<ServerState>>) -> Response {
@@ -137,61 +133,4 @@ async fn not_found() -> Response {
 
 fn error(status: StatusCode, text: &str) -> Response {
     (status, axum::Json(serde_json::json!({ "error": text }))).into_response()
-}
-
-/// The statistics as OpenMetrics.
-fn render(stats: &ServerStats, state: &ServerState) -> Result<String, std::fmt::Error> {
-    type Labels = Vec<(String, String)>;
-    let mut registry = Registry::with_prefix("rpc_server");
-    let gauge = |value: u64| {
-        let gauge = Gauge::<i64>::default();
-        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        gauge
-    };
-    let counter = |value: u64| {
-        let counter = Counter::<u64>::default();
-        counter.inc_by(value);
-        counter
-    };
-    let uptime = Gauge::<f64, AtomicU64>::default();
-    uptime.set(stats.uptime_ms as f64 / 1e3);
-    registry.register_with_unit("uptime", "Time since start", Unit::Seconds, uptime);
-    registry.register("connections", "Connections open now", gauge(stats.connections));
-    registry.register("calls_in_flight", "Calls in flight", gauge(stats.in_flight));
-    let help = "Kept for connections beyond a free share of each";
-    registry.register_with_unit("buffered", help, Unit::Bytes, gauge(state.buffers.kept() as u64));
-    let counts = [
-        ("connections_accepted", "Connections accepted", stats.connections_accepted),
-        ("connections_refused", "Connections over the limit", stats.connections_refused),
-        ("calls_refused", "Calls over a limit, or too late", state.metrics.calls_refused.get()),
-        ("malformed", "Messages that could not be read", stats.malformed),
-        ("log_lines_dropped", "Log lines lost", stats.log_lines_dropped),
-    ];
-    for (name, help, value) in counts {
-        registry.register(name, help, counter(value));
-    }
-    let calls = Family::<Labels, Counter>::default();
-    let errors = Family::<Labels, Counter>::default();
-    let unreadable = Family::<Labels, Counter>::default();
-    let latency = Family::<Labels, Gauge<f64, AtomicU64>>::default();
-    for method in &stats.methods {
-        let labels = vec![("method".to_owned(), method.name.clone())];
-        calls.get_or_create(&labels).inc_by(method.calls);
-        errors.get_or_create(&labels).inc_by(method.errors);
-        unreadable.get_or_create(&labels).inc_by(method.unreadable_for_old_clients);
-        let quantiles = [("0.5", method.p50_us), ("0.95", method.p95_us), ("0.99", method.p99_us)];
-        for (quantile, micros) in quantiles {
-            let mut labels = labels.clone();
-            labels.push(("quantile".to_owned(), quantile.to_owned()));
-            latency.get_or_create(&labels).set(micros as f64 / 1e6);
-        }
-    }
-    registry.register("calls", "Calls started", calls);
-    registry.register("errors", "Calls that failed", errors);
-    let help = "Classic replies over 1,024 bytes, which older clients cannot read";
-    registry.register("unreadable_for_old_clients", help, unreadable);
-    registry.register_with_unit("latency", "Latency of finished calls", Unit::Seconds, latency);
-    let mut text = String::new();
-    encode(&mut text, &registry)?;
-    Ok(text)
 }

@@ -75,7 +75,8 @@
 //! - [`builtin`]: the methods of the demo and of the original system.
 //! - `http`: metrics, health and the OpenRPC document on the same port.
 //! - [`announce`]: registers with a registry and sends heartbeats.
-//! - `metrics`: counters and latencies behind `rpc.stats` and `/metrics`.
+//! - `metrics`: counters and latencies behind `rpc.stats` and `/metrics`; `latency` counts each once for
+//!   both.
 //!
 //! Inside: `server → acceptor → connection → session → dispatch → {calls, layered} → method`, `connection → http`.
 //!

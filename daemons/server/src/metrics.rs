@@ -1,12 +1,20 @@
 //! Counters and latencies: written without locks by sessions, read by `rpc.stats` and `/metrics`.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+#[cfg(feature = "http")]
+mod page;
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use rpc_metrics::{Counter, Gauge};
+use rpc_wire::fault::Code;
 use rpc_wire::report::{MethodStats, ServerStats};
 
 use crate::latency::{Latencies, LatencySnapshot};
+#[cfg(feature = "http")]
+pub(crate) use page::Facts;
 
 /// More shards than this gain little, and each costs 2 KiB per method.
 const MAX_SHARDS: usize = 8;
@@ -21,6 +29,8 @@ pub(crate) struct Metrics {
     pub(crate) calls_refused: Counter,
     pub(crate) malformed: Counter,
     methods: Vec<MethodMetrics>,
+    /// All methods that the server does not have.
+    pub(crate) unknown: MethodMetrics,
     shards: usize,
     next_shard: AtomicUsize,
 }
@@ -28,30 +38,69 @@ pub(crate) struct Metrics {
 /// The metrics of one method.
 pub(crate) struct MethodMetrics {
     name: String,
-    pub(crate) errors: Counter,
     pub(crate) in_flight: Gauge,
     pub(crate) unreadable_for_old_clients: Counter,
-    /// Latencies of finished calls, sharded by processor, so that connections on different
+    /// Latencies of calls with a result, sharded by processor, so that connections on different
     /// processors seldom write the same memory.
-    latencies: Box<[Latencies]>,
+    results: Box<[Latencies]>,
+    /// Latencies of failed calls by the type of error; its memory is taken with its first call.
+    errors: [OnceLock<Latencies>; ERROR_TYPES.len()],
 }
 
 /// The shard of the latencies that a connection writes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shard(usize);
 
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Result,
+    /// The place of the error among [`ERROR_TYPES`].
+    Error(u8),
+}
+
+/// What the label `error_type` says of a failed call. Few, whatever codes methods choose.
+const ERROR_TYPES: [&str; 12] = [
+    "not_json",
+    "malformed",
+    "method_not_found",
+    "bad_arguments",
+    "method_failed",
+    "deadline_exceeded",
+    "cancelled",
+    "overloaded",
+    "draining",
+    "unauthorised",
+    "too_large",
+    OTHER,
+];
+
+/// The value that OpenTelemetry's conventions have for what is not told apart: methods that the server
+/// does not have, and codes of methods.
+const OTHER: &str = "_OTHER";
+
+impl From<Code> for Outcome {
+    fn from(code: Code) -> Self {
+        Self::Error(match code {
+            Code::NotJson => 0,
+            Code::Malformed => 1,
+            Code::MethodNotFound => 2,
+            Code::BadArguments => 3,
+            Code::MethodFailed => 4,
+            Code::DeadlineExceeded => 5,
+            Code::Cancelled => 6,
+            Code::Overloaded => 7,
+            Code::Draining => 8,
+            Code::Unauthorised => 9,
+            Code::TooLarge => 10,
+            Code::Other(_) => 11,
+        })
+    }
+}
+
 impl Metrics {
     pub(crate) fn new(method_names: impl Iterator<Item = String>, started: Instant) -> Self {
         let shards = available_parallelism().map_or(1, |n| n.get().min(MAX_SHARDS));
-        let methods = method_names
-            .map(|name| MethodMetrics {
-                name,
-                errors: Counter::default(),
-                in_flight: Gauge::default(),
-                unreadable_for_old_clients: Counter::default(),
-                latencies: (0..shards).map(|_| Latencies::new()).collect(),
-            })
-            .collect();
         Self {
             started,
             connections: Gauge::default(),
@@ -59,7 +108,8 @@ impl Metrics {
             connections_refused: Counter::default(),
             calls_refused: Counter::default(),
             malformed: Counter::default(),
-            methods,
+            methods: method_names.map(|name| MethodMetrics::new(name, shards)).collect(),
+            unknown: MethodMetrics::new(OTHER.to_owned(), 0),
             shards,
             next_shard: AtomicUsize::new(0),
         }
@@ -101,57 +151,70 @@ impl Metrics {
 }
 
 impl MethodMetrics {
+    fn new(name: String, shards: usize) -> Self {
+        Self {
+            name,
+            in_flight: Gauge::default(),
+            unreadable_for_old_clients: Counter::default(),
+            results: (0..shards).map(|_| Latencies::new()).collect(),
+            errors: std::array::from_fn(|_| OnceLock::new()),
+        }
+    }
+
     /// Records `calls` completed calls of `latency` each.
-    pub(crate) fn done(&self, Shard(shard): Shard, latency: Duration, calls: u64) {
-        if let Some(latencies) = self.latencies.get(shard) {
+    pub(crate) fn done(
+        &self,
+        Shard(shard): Shard,
+        outcome: Outcome,
+        latency: Duration,
+        calls: u64,
+    ) {
+        let latencies = match outcome {
+            Outcome::Result => self.results.get(shard),
+            Outcome::Error(place) => self.latencies_of_errors(place),
+        };
+        if let Some(latencies) = latencies {
             latencies.record(latency, calls);
         }
     }
 
+    #[cold]
+    fn latencies_of_errors(&self, place: u8) -> Option<&Latencies> {
+        Some(self.errors.get(usize::from(place))?.get_or_init(Latencies::new))
+    }
+
+    /// Latencies of calls with a result.
+    fn results(&self) -> LatencySnapshot {
+        self.results.iter().map(Latencies::snapshot).sum()
+    }
+
+    /// Latencies of failed calls, by the type of error.
+    fn errors(&self) -> impl Iterator<Item = (&'static str, LatencySnapshot)> {
+        ERROR_TYPES
+            .into_iter()
+            .zip(&self.errors)
+            .filter_map(|(name, latencies)| Some((name, latencies.get()?.snapshot())))
+    }
+
     fn snapshot(&self) -> MethodStats {
-        let latencies: LatencySnapshot = self.latencies.iter().map(Latencies::snapshot).sum();
+        // What was refused at once says nothing about the method, and would hide that it is slow.
+        let failed: LatencySnapshot = self
+            .errors()
+            .filter(|(name, _)| !matches!(*name, "overloaded" | "draining"))
+            .map(|(_, latencies)| latencies)
+            .sum();
+        let errors = failed.count();
+        let latencies: LatencySnapshot = [self.results(), failed].into_iter().sum();
         let in_flight = self.in_flight.get();
         MethodStats {
             name: self.name.clone(),
             calls: latencies.count() + in_flight,
-            errors: self.errors.get(),
+            errors,
             in_flight,
             unreadable_for_old_clients: self.unreadable_for_old_clients.get(),
             p50_us: latencies.quantile_us(0.50),
             p95_us: latencies.quantile_us(0.95),
             p99_us: latencies.quantile_us(0.99),
         }
-    }
-}
-
-/// A number that only goes up.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn inc(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// A number that goes up and down.
-#[derive(Default)]
-pub(crate) struct Gauge(AtomicU64);
-
-impl Gauge {
-    pub(crate) fn up(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn down(&self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Relaxed)
     }
 }

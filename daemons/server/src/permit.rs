@@ -23,7 +23,7 @@ impl Permit {
         stream: Option<Place>,
     ) -> Self {
         if let Some(metrics) = state.metrics.method(method) {
-            metrics.in_flight.up();
+            metrics.in_flight.inc();
         }
         Self { state: state.clone(), method, _places: (place, stream) }
     }
@@ -32,7 +32,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(metrics) = self.state.metrics.method(self.method) {
-            metrics.in_flight.down();
+            metrics.in_flight.dec();
         }
     }
 }

@@ -24,6 +24,8 @@ use crate::extract::States;
 use crate::lag::Lag;
 use crate::layer::Next;
 use crate::method::Methods;
+#[cfg(feature = "http")]
+use crate::metrics::Facts;
 use crate::metrics::Metrics;
 use crate::places::calls::CallPlaces;
 
@@ -168,6 +170,25 @@ impl ServerState {
 
     pub(crate) fn stats(&self, now: Instant) -> ServerStats {
         let in_flight = self.places.taken() as u64;
-        self.metrics.snapshot(now, in_flight, self.log_ring.as_ref().map_or(0, LogRing::dropped))
+        self.metrics.snapshot(now, in_flight, self.log_lines_dropped())
+    }
+
+    /// What `/metrics` has beside the metrics.
+    #[cfg(feature = "http")]
+    pub(crate) fn metric_facts(&self, now: Instant) -> Facts<'_> {
+        Facts {
+            service: &self.identity.service,
+            version: &self.identity.version,
+            contract: &self.contract,
+            uptime: self.metrics.uptime(now),
+            calls_in_flight: self.places.taken(),
+            buffered_bytes: self.buffers.kept(),
+            lag: self.lag.at(now),
+            log_lines_dropped: self.log_lines_dropped(),
+        }
+    }
+
+    fn log_lines_dropped(&self) -> u64 {
+        self.log_ring.as_ref().map_or(0, LogRing::dropped)
     }
 }

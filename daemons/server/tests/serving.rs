@@ -578,9 +578,12 @@ async fn http_on_the_same_port_shows_metrics_health_and_methods() {
         peer.send(request).await;
         peer.rest().await
     };
+    let count = "rpc_server_call_duration_seconds_count{rpc_method=\"square\",error_type=\"\"} 1\n";
     let metrics = get("/metrics", "").await;
-    assert!(metrics.contains("rpc_server_calls_total{method=\"square\"} 1\n"), "{metrics}");
-    assert!(metrics.contains("application/openmetrics-text"));
+    assert!(metrics.contains(count) && metrics.contains("text/plain; version=0.0.4"), "{metrics}");
+    let metrics = get("/metrics", "Accept: application/openmetrics-text\r\n").await;
+    assert!(metrics.contains(count) && metrics.ends_with("# EOF\n"), "{metrics}");
+    assert!(metrics.contains("application/openmetrics-text; version=1.0.0"), "{metrics}");
     assert!(get("/healthz", "").await.contains("\"status\":\"ok\""));
     server.handle.drain();
     let drained = get("/healthz", "").await;

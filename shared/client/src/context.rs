@@ -88,8 +88,8 @@ impl Context {
     }
 }
 
-/// A number that only increases. Not prometheus-client's counter: the client exports no metrics, and
-/// ten lines are less than a dependency of every embedder.
+/// A number that only increases. Not that of rpc-metrics: the client exports no metrics, and ten
+/// lines are less than a dependency of every embedder.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
 

@@ -78,6 +78,7 @@ pub const KEYS: &[Key] = keys! {
         max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON, at most 6KiB.";
         max_connections: count, registry_server.options.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one is refused and counted.";
         max_connections_per_peer: share, registry_server.options.max_connections_per_peer, "Of these from one address (IPv6: a /64); quarter: a quarter, at least 256; 0: no share, for a registry behind a proxy.";
+        max_held_per_connection: count, registry_server.options.max_held_per_connection, "Instances that are probed when the connection of their heartbeats ends.";
         backlog: backlog, registry_server.options.backlog, "Connections waiting to be accepted.";
         max_watchers: count, registry_server.options.max_watchers, "Open event streams (/v1/watch, /v1/logs).";
         max_watchers_per_peer: share, registry_server.options.max_watchers_per_peer, "Of these for one address; as above.";

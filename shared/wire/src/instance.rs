@@ -14,7 +14,8 @@ use crate::WIRE_VERSION;
 use crate::paths::PROTO_JSON;
 pub use crate::target::host_port;
 pub use entries::{
-    Entry, EntryError, EntryLimits, MAX_ENTRY_BYTES, Skipped, read_entries, read_entry,
+    Entry, EntryError, EntryLimits, MAX_ENTRY_BYTES, MAX_PARAMETERS_MEMORY, Skipped, read_entries,
+    read_entry,
 };
 pub use incarnation::{MAX_INCARNATION, first_incarnation, incarnation};
 pub use overrides::{

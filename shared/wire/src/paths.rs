@@ -23,7 +23,7 @@ pub const LOGS: &str = "/v1/logs";
 pub const HEALTHZ: &str = "/healthz";
 /// `GET`: whether the process is ready to be used.
 pub const READYZ: &str = "/readyz";
-/// `GET`: OpenMetrics.
+/// `GET`: metrics, in the format that `Accept` asks for.
 pub const METRICS: &str = "/metrics";
 /// `GET` on a server: the OpenRPC document of its methods.
 pub const OPENRPC: &str = "/openrpc.json";
@@ -44,6 +44,11 @@ pub const CONTAINS: &str = "contains";
 /// Query parameter of [`LOGS`]: how many recent lines come first.
 pub const RECENT: &str = "recent";
 
+/// Header of a registration that is a heartbeat, with [`BEATS_HELD`]: its sender keeps this connection
+/// for its heartbeats, so the end of it says something about the instance. Older registries ignore it.
+pub const BEATS_HEADER: &str = "rpcd-beats";
+/// The value of [`BEATS_HEADER`].
+pub const BEATS_HELD: &str = "held";
 /// Header of the reply to a registration: the operator's override of the instance, by the
 /// [name](crate::instance::OverrideState::name) of its state; absent: none.
 pub const OVERRIDE_HEADER: &str = "rpcd-override";

@@ -52,7 +52,8 @@ pub struct ServerStats {
     pub malformed: u64,
     /// Log lines lost because a writer could not keep up.
     pub log_lines_dropped: u64,
-    /// Per method, by name; a call of an unknown method is counted under none.
+    /// Per method, by name; a call of an unknown method, or one refused because the server has no room
+    /// or drains, is counted under none.
     pub methods: Vec<MethodStats>,
 }
 

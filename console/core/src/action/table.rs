@@ -50,7 +50,7 @@ pub const BINDINGS: &[Binding] = &[
         Context::Instances,
         Drain,
         &[Key::char('o')],
-        "drain",
+        "",
         "take this instance out of use, or bring it back; asks first",
     ),
     row(
@@ -99,7 +99,7 @@ pub const BINDINGS: &[Binding] = &[
         Context::Detail,
         Drain,
         &[Key::char('o')],
-        "drain",
+        "",
         "take this instance out of use, or bring it back; asks first",
     ),
     row(Context::Detail, Action::Copy, &[Key::char('y')], "copy", "copy the address"),

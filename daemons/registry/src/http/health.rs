@@ -1,13 +1,12 @@
 //! Liveness, readiness and metrics.
 
-use hyper::StatusCode;
-use hyper::header::HeaderValue;
+use hyper::header::{self, HeaderValue};
+use hyper::{HeaderMap, StatusCode};
+use rpc_metrics::Format;
 use serde_json::json;
 
 use super::{Context, JSON, Reply, with_type};
-
-const OPEN_METRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+use crate::metrics::Sizes;
 
 /// The process replies.
 pub(super) fn live() -> Reply {
@@ -39,16 +38,20 @@ pub(super) fn release_brake(context: &Context) -> Reply {
     super::json(json!({ "released": released }).to_string().into())
 }
 
-/// All metrics in the OpenMetrics text format.
-pub(super) fn metrics(context: &Context) -> Reply {
+/// All metrics, in the format that `Accept` asks for.
+pub(super) fn metrics(context: &Context, headers: &HeaderMap) -> Reply {
     let service = &context.service;
-    let text = service.metrics.render(
-        service.len(),
-        service.table_bytes(),
-        service.answers.bytes(),
-        service.tally(),
-    );
-    with_type(StatusCode::OK, OPEN_METRICS, text.into())
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::for_accept(accept);
+    let sizes = Sizes {
+        instances: service.len(),
+        table_bytes: service.table_bytes(),
+        pinned_bytes: service.answers.bytes(),
+        tally: service.tally(),
+    };
+    let text = service.metrics.render(format, sizes);
+    let content_type = HeaderValue::from_static(format.content_type());
+    with_type(StatusCode::OK, content_type, text.into())
 }
 
 fn status(code: StatusCode, status: &str) -> Reply {

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
-use prometheus_client::metrics::gauge::Gauge;
 use rpc_host::logging::{Followed, LogFollower};
 use rpc_host::shares::{Full, Place};
 use rpc_wire::paths;
@@ -17,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, JSON, Peer, Reply, in_pieces, query};
 use crate::error::Refusal;
-use crate::service::{Page, Watcher};
+use crate::service::{Page, Service, Watcher};
 use crate::sse;
 
 /// The instances of `proto` and `service`, or all, with their ages: in parts, each made when the previous
@@ -126,7 +125,7 @@ fn line(Followed { line, dropped }: &Followed) -> Bytes {
 /// A place among the event streams, released when the stream ends.
 struct OpenStream {
     ending: CancellationToken,
-    open: Gauge,
+    service: Arc<Service>,
     _place: Place,
 }
 
@@ -136,15 +135,15 @@ impl OpenStream {
             Full::Whole(all) => Refusal::TooManyStreams(all),
             Full::Share(share) => Refusal::TooManyStreamsOfPeer(share),
         })?;
-        let open = context.service.metrics.streams.clone();
-        open.inc();
-        Ok(Self { ending: context.ending.clone(), open, _place: place })
+        let service = Arc::clone(&context.service);
+        service.metrics.streams.inc();
+        Ok(Self { ending: context.ending.clone(), service, _place: place })
     }
 }
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        self.open.dec();
+        self.service.metrics.streams.dec();
     }
 }
 

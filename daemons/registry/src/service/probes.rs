@@ -11,7 +11,7 @@ use tokio::sync::{Notify, SemaphorePermit};
 use tracing::{debug, warn};
 
 use super::{Service, now};
-use crate::table::{BrakeBegin, BrakeEnd, BrakeStatus, Outcome, Probe, Ticket};
+use crate::table::{BrakeBegin, BrakeEnd, BrakeStatus, Due, Outcome, Probe, Ticket};
 
 /// The instances that wait to be probed.
 #[derive(Debug, Default)]
@@ -42,10 +42,6 @@ impl Service {
     /// Only a refused connection removes; any other outcome leaves the TTL running. So does a heartbeat
     /// or registration that comes before the outcome. What is not listed or may not be probed is passed
     /// over. Returns at once.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the connections that heartbeats are held on")
-    )]
     pub(crate) fn probe_now<'a>(&self, keys: impl IntoIterator<Item = &'a InstanceKey>) {
         let tickets: Vec<Ticket> = {
             let state = self.lock();
@@ -114,7 +110,8 @@ impl Service {
                 }
                 None => {}
             }
-            self.probes.lock().overdue = checked.probes.into();
+            let overdue = Due::in_order(checked.probes).collect();
+            self.probes.lock().overdue = overdue;
             self.probes.arrived.notify_one();
             self.probes.decide.notify_one();
             self.snapshots.forget_old(now());
@@ -177,7 +174,7 @@ impl Service {
     }
 
     fn conclude(&self, ticket: Ticket, outcome: Outcome) {
-        self.metrics.probe(outcome);
+        self.metrics.probes.inc(outcome.into());
         let change = {
             let mut state = self.lock();
             let change = state.table.conclude(ticket, outcome, now());

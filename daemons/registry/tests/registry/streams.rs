@@ -258,7 +258,11 @@ async fn health_readiness_and_metrics_reply() {
     assert_eq!(registry.get("/readyz").await.body, r#"{"status":"ready"}"#);
     let metrics = registry.get("/metrics").await;
     let content_type = metrics.header("content-type").unwrap();
-    assert_eq!(content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
-    assert!(metrics.body.ends_with("# EOF\n"), "{}", metrics.body);
+    assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
     assert!(metrics.body.contains("\nrpc_registry_instances 1\n"), "{}", metrics.body);
+    let metrics = registry.ask(&get("/metrics", "Accept: application/openmetrics-text\r\n")).await;
+    let content_type = metrics.header("content-type").unwrap();
+    assert_eq!(content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(metrics.body.contains("\nrpc_registry_instances 1\n"), "{}", metrics.body);
+    assert!(metrics.body.ends_with("# EOF\n"), "{}", metrics.body);
 }

@@ -16,8 +16,9 @@ use rpc_wire::json::Json;
 use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
 use crate::method::{Given, RunNow};
-use crate::metrics::Shard;
+use crate::metrics::{Outcome, Shard};
 use crate::places::calls::PlacesOfPeer;
+use crate::reserved::Reserved;
 use crate::state::ServerState;
 
 /// Older clients read a reply with a single read of this size.
@@ -57,9 +58,9 @@ pub(crate) struct Dispatcher {
     now: Instant,
     /// The messages have just arrived, before any deadline could pass.
     is_fresh: bool,
-    /// Calls of synchronous methods whose replies are not written yet: the method's position, and
-    /// their number. They are written together, so one reading of the clock serves all.
-    unwritten_calls: Vec<(usize, u64)>,
+    /// Calls of synchronous methods whose replies are not written yet: the method's position, how they
+    /// ended, and their number. They are written together, so one reading of the clock serves all.
+    unwritten_calls: Vec<(usize, Outcome, u64)>,
     /// The position of the method called last.
     last_method: usize,
 }
@@ -129,9 +130,9 @@ impl Dispatcher {
         let latency = now - self.arrived;
         self.is_fresh = latency < FRESH;
         let mut all = 0;
-        for (method, calls) in self.unwritten_calls.drain(..) {
+        for (method, outcome, calls) in self.unwritten_calls.drain(..) {
             if let Some(metrics) = self.state.metrics.method(method) {
-                metrics.done(self.shard, latency, calls);
+                metrics.done(self.shard, outcome, latency, calls);
             }
             all += calls;
         }
@@ -162,14 +163,17 @@ impl Dispatcher {
             Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
                 let waiting = match self.places().call() {
                     Ok(place) => Waiting::Call { frame: frame.into(), received, place },
-                    Err(fault) => Waiting::Refused(fault),
+                    Err(fault) => {
+                        self.count_refused(&call, &fault, received);
+                        Waiting::Refused(fault)
+                    }
                 };
                 self.waiting_bytes += waiting.bytes();
                 self.classic_waiting.push_back(waiting);
             }
             Ok(Message::Call(call)) => match self.admit(state, &call) {
                 Ok(()) => self.begin(state, &call, received),
-                Err(fault) => self.refuse(&call, &fault),
+                Err(fault) => self.refuse(&call, &fault, received),
             },
             Ok(Message::Cancel(id)) => {
                 self.is_extended = true;
@@ -201,7 +205,7 @@ impl Dispatcher {
                 return true;
             }
             Some(Progress::End(context)) => {
-                self.count(&context, false);
+                self.count(&context, Outcome::Result);
                 if let Some(id) = context.id() {
                     reply::end_of_stream(&mut self.output, id);
                 }
@@ -299,16 +303,14 @@ impl Dispatcher {
     fn begin(&mut self, state: &ServerState, call: &Call<'_>, received: Instant) {
         self.is_extended |= call.id.is_some();
         if let Err(fault) = self.try_begin(state, call, received) {
-            self.refuse(call, &fault);
+            self.refuse(call, &fault, received);
         }
     }
 
     /// The reply to a call that does not start.
     #[cold]
-    fn refuse(&mut self, call: &Call<'_>, fault: &Fault) {
-        if fault.code == Code::Overloaded {
-            self.state.metrics.calls_refused.inc();
-        }
+    fn refuse(&mut self, call: &Call<'_>, fault: &Fault, received: Instant) {
+        self.count_refused(call, fault, received);
         if !call.meta.oneway {
             reply::fault(&mut self.output, call.id, fault);
         }
@@ -332,7 +334,10 @@ impl Dispatcher {
         let result_start = self.output.len();
         let outcome = catch_unwind(AssertUnwindSafe(|| body(given, &mut self.output)))
             .unwrap_or_else(|panic| Err(panicked(&*panic)));
-        let failed = outcome.is_err();
+        let ended = match &outcome {
+            Ok(()) => Outcome::Result,
+            Err(fault) => fault.code.into(),
+        };
         match outcome {
             Ok(()) if as_stream => {
                 let item = self.output.split_off(result_start);
@@ -351,19 +356,22 @@ impl Dispatcher {
             self.note_size(position, self.output.len() - start);
         }
         if received != self.arrived || tracing::enabled!(tracing::Level::DEBUG) {
-            return self.note(position, received.elapsed(), failed);
-        }
-        if failed {
-            self.note_failure(position);
+            return self.note(position, received.elapsed(), ended);
         }
         match self.unwritten_calls.last_mut() {
-            Some((method, calls)) if *method == position => *calls += 1,
-            _ => self.unwritten_calls.push((position, 1)),
+            Some((method, outcome, calls)) if *method == position && *outcome == ended => {
+                *calls += 1;
+            }
+            _ => self.unwritten_calls.push((position, ended, 1)),
         }
     }
 
     fn finish(&mut self, context: &CallContext, outcome: Result<Vec<u8>, Fault>) {
-        self.count(context, outcome.is_err());
+        let ended = match &outcome {
+            Ok(_) => Outcome::Result,
+            Err(fault) => fault.code.into(),
+        };
+        self.count(context, ended);
         let id = context.id();
         let start = self.output.len();
         match outcome {
@@ -430,27 +438,34 @@ impl Dispatcher {
         }
     }
 
-    fn count(&self, context: &CallContext, failed: bool) {
-        self.note(context.method, context.started.elapsed(), failed);
+    fn count(&self, context: &CallContext, outcome: Outcome) {
+        self.note(context.method, context.started.elapsed(), outcome);
     }
 
-    fn note(&self, method: usize, elapsed: Duration, failed: bool) {
-        if let Some(metrics) = self.state.metrics.method(method) {
-            metrics.done(self.shard, elapsed, 1);
+    /// Counts a call that does not start. Methods that the server does not have are counted as one, so
+    /// that nobody can add to them; its own methods are not counted.
+    fn count_refused(&self, call: &Call<'_>, fault: &Fault, received: Instant) {
+        let state = &self.state;
+        if fault.code == Code::Overloaded {
+            state.metrics.calls_refused.inc();
         }
-        if failed {
-            self.note_failure(method);
+        let outcome = fault.code.into();
+        match state.methods.find(&call.method, self.last_method) {
+            Some((method, _)) => self.note(method, received.elapsed(), outcome),
+            None if Reserved::find(&call.method).is_some() => {}
+            None => state.metrics.unknown.done(self.shard, outcome, received.elapsed(), 1),
+        }
+    }
+
+    fn note(&self, method: usize, elapsed: Duration, outcome: Outcome) {
+        if let Some(metrics) = self.state.metrics.method(method) {
+            metrics.done(self.shard, outcome, elapsed, 1);
         }
         if tracing::enabled!(tracing::Level::DEBUG)
             && let Some(name) = self.state.methods.name(method)
         {
+            let failed = outcome != Outcome::Result;
             tracing::debug!(peer = %self.peer, method = name, elapsed = format_args!("{elapsed:.1?}"), failed, "call");
-        }
-    }
-
-    fn note_failure(&self, method: usize) {
-        if let Some(metrics) = self.state.metrics.method(method) {
-            metrics.errors.inc();
         }
     }
 

@@ -55,7 +55,9 @@ impl World {
 
     fn check_late(&mut self) -> Vec<u16> {
         let checked = self.table.check(self.now);
-        checked.probes.iter().map(|ticket| self.table.probe(*ticket).unwrap().key.port).collect()
+        Due::in_order(checked.probes)
+            .map(|ticket| self.table.probe(ticket).unwrap().key.port)
+            .collect()
     }
 
     /// Waits until the instance is overdue.
@@ -239,7 +241,7 @@ fn an_outcome_counts_for_the_registration_and_the_time_it_was_asked_for_only() {
 
 #[test]
 fn the_death_of_one_life_does_not_remove_the_next_one() {
-    let mut world = World::with(1..=0);
+    let mut world = World::new(&RegistryOptions::default());
     let life = |incarnation: u64| {
         format!(
             r#"{{"protocol":"json","host":"127.0.0.1","port":1,"parameters":{{"incarnation":{incarnation}}}}}"#

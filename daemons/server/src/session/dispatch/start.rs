@@ -142,10 +142,7 @@ impl Dispatcher {
             Ok(())
         }))
         .unwrap_or_else(|panic| Err(panicked(&*panic)));
-        match started {
-            Ok(()) => self.classic_is_running |= call.id.is_none(),
-            Err(_) => self.note(position, received.elapsed(), true),
-        }
+        self.classic_is_running |= started.is_ok() && call.id.is_none();
         started
     }
 
