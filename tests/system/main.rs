@@ -29,6 +29,7 @@ mod lives;
 mod many_clients;
 mod metrics;
 mod old_programs;
+mod overrides;
 mod packages;
 mod registry_lost_and_found;
 mod rude_clients;
