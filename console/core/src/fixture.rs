@@ -70,6 +70,7 @@ pub fn record(host: &str, port: u16, age_ms: u64, registered_s: u64) -> Instance
         incarnation: None,
         held_ms: None,
         overridden: None,
+        durable: true,
     }
 }
 

@@ -125,6 +125,7 @@ mod tests {
             incarnation: None,
             held_ms: None,
             overridden: None,
+            durable: true,
         };
         update(&mut model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
         let list = WatchEvent::Snapshot(vec![record]);

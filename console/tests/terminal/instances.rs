@@ -20,6 +20,7 @@ fn every_state() -> String {
         incarnation: None,
         held_ms: None,
         overridden: None,
+        durable: true,
     };
     let records = vec![
         record(11, 1, InstanceState::Up),

@@ -32,6 +32,9 @@ pub(crate) struct Metrics {
     pub(crate) connections_accepted: Counter,
     pub(crate) connections_refused: Counter,
     pub(crate) streams: Gauge,
+    pub(crate) store_failures: Counter,
+    store_commits: Counter,
+    store_seconds: Seconds,
     paused: Seconds,
     refused: Refused,
 }
@@ -78,6 +81,12 @@ impl Metrics {
     /// Counts a pause of the process: the expiry check was this late.
     pub(crate) fn pause(&self, late: Duration) {
         self.paused.add(late);
+    }
+
+    /// Counts a commit of the store, and the time it took.
+    pub(crate) fn committed(&self, after: Duration) {
+        self.store_commits.inc();
+        self.store_seconds.add(after);
     }
 
     /// The text of `/metrics`.
@@ -137,6 +146,11 @@ impl Metrics {
         let help = "Connections closed because they read too slowly";
         counter("rpc_registry_readers_cut_total", help, &self.readers_cut);
 
+        let help = "Commits of the store";
+        counter("rpc_registry_store_commits_total", help, &self.store_commits);
+        let help = "Commits of the store that failed";
+        counter("rpc_registry_store_failures_total", help, &self.store_failures);
+
         let help = "Instances removed that did not unregister, by reason";
         page.counters("rpc_registry_evictions_total", help, &self.evictions);
         let help = "Probes of instances, by outcome";
@@ -145,6 +159,8 @@ impl Metrics {
         for (status, count) in self.refused.iter() {
             refused.sample(&[("status", &status)], count);
         }
+        let help = "How long the commits of the store took, in sum";
+        page.counter("rpc_registry_store_seconds_total", help).value(self.store_seconds.get());
         let help = "How late the checks of deadlines were, in sum: the process was paused";
         page.counter("rpc_registry_paused_seconds_total", help).value(self.paused.get());
     }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use rpc_wire::exact;
-use rpc_wire::instance::{self, InstanceKey, Parameters};
+use rpc_wire::instance::{self, InstanceKey, MAX_PARAMETERS_MEMORY, Parameters};
+use rpc_wire::json::memory_of_value;
 use rpc_wire::target::is_host;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -163,6 +164,10 @@ fn to_text(parameters: &Parameters, max_bytes: usize) -> Result<Box<RawValue>, R
     if size > max_bytes {
         return Err(bad("parameters", format!("take {size} bytes, at most {max_bytes} fit")));
     }
+    if memory_of_value(text.get()) > MAX_PARAMETERS_MEMORY {
+        let what = "have so many lists and objects that readers would skip the instance";
+        return Err(bad("parameters", what));
+    }
     Ok(text)
 }
 
@@ -291,7 +296,9 @@ mod tests {
         };
         assert!(parse(&with("parameters", &nested(16))).is_ok());
         refused(&with("parameters", &nested(17)), "parameters: are nested more than 16 deep");
-        for parameters in ["[]", "\"x\"", "{\"a\":18446744073709551616}", "1", &long, &deep] {
+        let many = format!("{{\"a\":[{{}}{}]}}", ",{}".repeat(100));
+        for parameters in [&many, "[]", "\"x\"", "{\"a\":18446744073709551616}", "1", &long, &deep]
+        {
             refused(&with("parameters", parameters), "parameters: ");
         }
     }

@@ -6,6 +6,7 @@ mod history;
 mod overrides;
 mod probe;
 mod probes;
+mod saving;
 mod snapshots;
 mod watcher;
 
@@ -24,14 +25,18 @@ pub(crate) use answers::{Answers, Pieces};
 use history::History;
 use probe::Prober;
 use probes::Probes;
+pub(crate) use saving::Acknowledged;
+use saving::Saving;
 use snapshots::Snapshots;
 pub(crate) use watcher::Watcher;
 
-use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
-use crate::table::{Change, ChangeKind, HeldBack, List, Renewed, Row, Scope, Table, Tally, target};
+use crate::table::{
+    Change, ChangeKind, HeldBack, List, Renewed, Restored, Row, Scope, Table, Tally, target,
+};
+use crate::{RegistryOptions, StoreOptions};
 
 /// What every connection and timer of a registry shares.
 #[derive(Debug)]
@@ -53,6 +58,9 @@ pub(crate) struct Service {
     ages: watch::Sender<Arc<Ages>>,
     /// Notified when an override is set: it may end before the others.
     override_set: Notify,
+    saving: Saving,
+    /// It started with nothing, and until then says so.
+    warm: Option<Instant>,
 }
 
 /// The table and the history of its changes, under one lock.
@@ -76,16 +84,26 @@ pub(crate) struct Page {
 const PAGE: usize = 32 * 1024;
 
 impl Service {
-    /// The service of a registry that listens on `address`.
-    pub(crate) fn new(options: RegistryOptions, address: SocketAddr) -> Self {
-        let now = now();
+    /// The service of a registry that listens on `address`, and starts with what an earlier process left;
+    /// `None`: with nothing.
+    pub(crate) fn new(
+        options: RegistryOptions,
+        address: SocketAddr,
+        left: Option<Vec<Restored>>,
+    ) -> Self {
+        let (now, wall) = (now(), SystemTime::now());
+        let warm = left.is_none().then(|| now + options.warming);
+        let mut table = Table::new(&options, now);
+        table.set_wall(wall, now);
+        if options.store != StoreOptions::None {
+            table.save_changes(options.max_unsaved);
+        }
+        table.restore(left.unwrap_or_default(), wall, now);
+        let history = History::starting_at(table.revision(), options.max_history);
         Self {
             metrics: Metrics::default(),
             epoch: format!("{:016x}", rand::random::<u64>()),
-            state: Mutex::new(State {
-                table: Table::new(&options, now),
-                history: History::new(options.max_history),
-            }),
+            state: Mutex::new(State { table, history }),
             answers: Answers::new(options.max_pinned_bytes),
             building: Mutex::new(()),
             snapshots: Snapshots::default(),
@@ -94,58 +112,77 @@ impl Service {
             changed: watch::Sender::new(()),
             ages: watch::Sender::default(),
             override_set: Notify::new(),
+            saving: Saving::new(),
+            warm,
             options,
         }
     }
 
-    /// Handles a heartbeat if the body is known, else a registration; returns the reply.
+    /// Handles a heartbeat if the body is known, else a registration; returns the reply once the
+    /// registration is durable, or cannot be.
     ///
     /// # Errors
     /// The body is invalid, or a limit is reached.
-    pub(crate) async fn register(&self, body: &[u8], peer: IpAddr) -> Result<Renewed, Refusal> {
+    pub(crate) async fn register(
+        &self,
+        body: &[u8],
+        peer: IpAddr,
+    ) -> Result<Acknowledged<Renewed>, Refusal> {
         if let Some(renewed) = self.renew(body) {
-            return Ok(renewed);
+            let change = renewed.change;
+            return Ok(self.acknowledge(renewed, change).await);
         }
         let registration = Registration::parse(body, &self.options)?;
         if !self.may_be_listed(&registration, peer).await {
-            return Ok(Renewed { reply: registration.reply_unlisted()?, overridden: None });
+            let reply = registration.reply_unlisted()?;
+            let renewed = Renewed { reply, overridden: None, change: 0 };
+            return Ok(Acknowledged { of: renewed, durable: true });
         }
         let (key, reply) = (registration.key.clone(), registration.reply.clone());
-        let (change, overridden) = {
+        let (change, overridden, changes) = {
             let mut state = self.lock();
             let now = now();
             state.table.refuse_implausible(&registration, self.latest_incarnation(), now)?;
             let change = state.table.register(registration, body, peer, now)?;
             state.history.extend(change.clone());
-            (change, state.table.override_of(&key))
+            (change, state.table.override_of(&key), state.table.change_of(&key))
         };
         match change {
             Some(change) => self.announce(&[change], Some(peer)),
             None => self.count_heartbeat(),
         }
-        Ok(Renewed { reply, overridden })
+        Ok(self.acknowledge(Renewed { reply, overridden, change: changes }, changes).await)
+    }
+
+    /// The listed instance whose last registration or heartbeat had this body.
+    pub(crate) fn key_of(&self, body: &[u8]) -> Option<InstanceKey> {
+        self.lock().table.key_of(body)
     }
 
     /// Removes the instance of the body, listed or not, unless a later life of it is listed; returns the
-    /// reply.
+    /// reply once that is durable, or cannot be.
     ///
     /// # Errors
     /// The body is invalid.
-    pub(crate) fn unregister(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
+    pub(crate) async fn unregister(
+        &self,
+        body: &[u8],
+        peer: IpAddr,
+    ) -> Result<Acknowledged<Bytes>, Refusal> {
         let registration = Registration::parse(body, &self.options)?;
-        let change = {
+        let (change, changes) = {
             let mut state = self.lock();
             let now = now();
             state.table.refuse_implausible(&registration, self.latest_incarnation(), now)?;
             let Registration { key, incarnation, .. } = &registration;
             let change = state.table.unregister(key, *incarnation, now);
             state.history.extend(change.clone());
-            change
+            (change, state.table.changes())
         };
         if let Some(change) = change {
             self.announce(&[change], Some(peer));
         }
-        registration.reply_unlisted()
+        Ok(self.acknowledge(registration.reply_unlisted()?, changes).await)
     }
 
     /// The prepared list of a scope with a protocol, never older than the last acknowledged change.
@@ -197,6 +234,11 @@ impl Service {
         format!("{}.{revision}", self.epoch)
     }
 
+    /// How long it will say that it started with nothing: instances have yet to register again.
+    pub(crate) fn warming(&self) -> Option<Duration> {
+        self.warm?.checked_duration_since(now()).filter(|left| !left.is_zero())
+    }
+
     /// Notified after each change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
@@ -219,9 +261,12 @@ impl Service {
             return Some(if is_first { b"[]".to_vec() } else { b"]".to_vec() });
         };
         page.after = Some((last.entry.key.protocol.clone(), last.entry.serial));
+        let mut records = records(&rows, self.options.ttl, now);
+        for (record, row) in records.iter_mut().zip(&rows) {
+            record.durable = self.saving.has(row.change);
+        }
         // Values that came from JSON serialise.
-        let mut part =
-            serde_json::to_vec(&records(&rows, self.options.ttl, now)).unwrap_or_default();
+        let mut part = serde_json::to_vec(&records).unwrap_or_default();
         part.pop();
         if let Some(opening) = part.first_mut().filter(|_| !is_first) {
             *opening = b',';
@@ -317,6 +362,7 @@ impl Service {
         }
         // Notified first: a watcher must not wait for the log.
         self.changed.send_replace(());
+        self.saving.wake();
         let peer = peer.map(tracing::field::display);
         for Change { kind, row, at, .. } in changes {
             let instance = &row.entry.key;

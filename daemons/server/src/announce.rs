@@ -51,6 +51,8 @@ pub struct Announce {
 
 /// Random part of each interval, so that servers do not send their heartbeats in step.
 const JITTER: f64 = 0.1;
+/// How long the connection is kept for the next heartbeat: longer than any interval.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How long shutdown waits for a heartbeat in flight.
 const LAST_HEARTBEAT: Duration = Duration::from_millis(400);
 
@@ -63,10 +65,11 @@ impl Announce {
         // A heartbeat that takes longer than the interval is useless.
         let options = RegistryClientOptions {
             timeout: Duration::from_secs(3),
+            idle_timeout: KEPT,
             ..RegistryClientOptions::default()
         };
         Ok(Self {
-            registry: RegistryClient::new(url, options)?,
+            registry: RegistryClient::new(url, options)?.hold_connection(),
             advertise_host: None,
             advertise_port: None,
             heartbeat: Duration::from_secs(5),

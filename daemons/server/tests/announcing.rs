@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
@@ -35,6 +35,8 @@ const HEARTBEAT: Duration = Duration::from_millis(50);
 #[derive(Clone, Default)]
 struct Fake {
     requests: Arc<Mutex<Vec<(String, Instance)>>>,
+    /// Of each request: where its connection comes from, and whether it says that it is held.
+    connections: Arc<Mutex<Vec<(SocketAddr, bool)>>>,
     failing: Arc<AtomicBool>,
     full: Arc<AtomicBool>,
     hanging: Arc<AtomicBool>,
@@ -50,11 +52,20 @@ impl Fake {
         let router = Router::new()
             .route(paths::REGISTER, post(Self::reply))
             .route(paths::UNREGISTER, post(Self::reply))
-            .with_state(self);
+            .with_state(self)
+            .into_make_service_with_connect_info::<SocketAddr>();
         (address, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
     }
 
-    async fn reply(State(fake): State<Self>, uri: Uri, Json(instance): Json<Instance>) -> Response {
+    async fn reply(
+        State(fake): State<Self>,
+        uri: Uri,
+        ConnectInfo(peer): ConnectInfo<SocketAddr>,
+        headers: HeaderMap,
+        Json(instance): Json<Instance>,
+    ) -> Response {
+        let is_held = headers.get("rpcd-beats").is_some_and(|value| value == "held");
+        fake.connections.lock().unwrap().push((peer, is_held));
         fake.requests.lock().unwrap().push((uri.path().to_owned(), instance.clone()));
         if fake.hanging.load(SeqCst) {
             std::future::pending::<()>().await;
@@ -160,6 +171,17 @@ async fn a_server_registers_sends_heartbeats_and_unregisters_last() {
     let contract = signature::contract(methods.iter().map(Method::signature));
     assert_eq!(instance.contract(), Some(contract.as_str()));
     assert!(requests.iter().all(|(_, sent)| sent == instance), "heartbeats are identical");
+}
+
+#[tokio::test]
+async fn one_connection_has_all_heartbeats_and_says_that_it_is_held() {
+    let fake = Fake::default();
+    let (registry, _task) = fake.clone().start(any_port()).await;
+    let server = Running::start(registry).await;
+    fake.received(20).await;
+    server.end().await;
+    let connections = fake.connections.lock().unwrap();
+    assert!(connections.iter().all(|used| *used == (connections[0].0, true)), "{connections:?}");
 }
 
 #[tokio::test]

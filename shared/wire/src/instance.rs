@@ -14,7 +14,8 @@ use crate::WIRE_VERSION;
 use crate::paths::PROTO_JSON;
 pub use crate::target::host_port;
 pub use entries::{
-    Entry, EntryError, EntryLimits, MAX_ENTRY_BYTES, Skipped, read_entries, read_entry,
+    Entry, EntryError, EntryLimits, MAX_ENTRY_BYTES, MAX_PARAMETERS_MEMORY, Skipped, read_entries,
+    read_entry,
 };
 pub use incarnation::{MAX_INCARNATION, first_incarnation, incarnation};
 pub use overrides::{
@@ -206,6 +207,19 @@ pub struct InstanceRecord<P = Parameters> {
     /// `None` if that is not so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_ms: Option<u64>,
+    /// Whether its registration is on the registry's disk, or would be lost with its process; `true`
+    /// where the registry keeps nothing on purpose. Absent means `true`.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub durable: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_yes(yes: &bool) -> bool {
+    *yes
 }
 
 /// Why an instance expired.
@@ -474,6 +488,7 @@ mod tests {
             incarnation: None,
             overridden: None,
             held_ms: Some(7),
+            durable: true,
         };
         let key = record.instance.key();
         let beat = Beat { key: key.clone(), age_ms: 3, heartbeats: 4 };

@@ -8,11 +8,11 @@ use rpc_wire::instance::{InstanceKey, MAX_BY_BYTES, MAX_REASON_BYTES, OverrideRe
 use rpc_wire::{is_hidden, paths};
 use serde::Serialize;
 
-use super::{Reply, json};
+use super::{Reply, acknowledged, json};
 use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::registration;
-use crate::service::Service;
+use crate::service::{Acknowledged, Service};
 use crate::table::Override;
 
 /// The longest time of an override that is given one: a year.
@@ -42,19 +42,23 @@ pub(super) fn key(path: &str, limits: &RegistryOptions) -> Result<InstanceKey, R
 ///
 /// # Errors
 /// The body is invalid, or there are as many overrides as there may be.
-pub(super) fn set(
+pub(super) async fn set(
     service: &Service,
     key: InstanceKey,
     body: &[u8],
     peer: IpAddr,
 ) -> Result<Reply, Refusal> {
     let (what, time) = parse(body, peer)?;
-    Ok(written(&service.set_override(key, what, time, peer)?))
+    let Acknowledged { of, durable } = service.set_override(key, what, time, peer).await?;
+    Ok(acknowledged(written(&of), durable))
 }
 
 /// Takes an override back: the reply is what stood until now, or `null`.
-pub(super) fn clear(service: &Service, key: &InstanceKey, peer: IpAddr) -> Reply {
-    written(&service.clear_override(key, peer))
+pub(super) async fn clear(service: &Service, key: &InstanceKey, peer: IpAddr) -> Reply {
+    match service.clear_override(key, peer).await {
+        Some(Acknowledged { of, durable }) => acknowledged(written(&of), durable),
+        None => written(&()),
+    }
 }
 
 /// All that stand.

@@ -6,23 +6,24 @@ use std::time::{Duration, SystemTime};
 use rpc_wire::instance::{InstanceKey, OverrideEntry};
 use tracing::info;
 
-use super::{Service, now};
+use super::{Acknowledged, Service, now};
 use crate::error::Refusal;
 use crate::table::{Overridden, Override, Standing};
 
 impl Service {
-    /// Sets an override that lasts some time, or until it is taken back.
+    /// Sets an override that lasts some time, or until it is taken back; returns once it is durable, or
+    /// cannot be.
     ///
     /// # Errors
     /// There are as many as there may be.
-    pub(crate) fn set_override(
+    pub(crate) async fn set_override(
         &self,
         key: InstanceKey,
         what: Override,
         time: Option<Duration>,
         peer: IpAddr,
-    ) -> Result<OverrideEntry, Refusal> {
-        let (set, entry) = {
+    ) -> Result<Acknowledged<OverrideEntry>, Refusal> {
+        let (set, entry, changes) = {
             let mut state = self.lock();
             let now = now();
             let wall = SystemTime::now();
@@ -30,29 +31,33 @@ impl Service {
             let set = state.table.set_override(key, standing, now)?;
             state.history.extend(set.change.clone());
             let entry = state.table.override_entry(set.key.clone(), &set.standing, now);
-            (set, entry)
+            (set, entry, state.table.changes())
         };
         self.override_set.notify_one();
         self.announce(set.change.as_slice(), Some(peer));
         let Override { state, reason, by, .. } = &set.standing.what;
         let time = time.map(humantime::format_duration).map(tracing::field::display);
         info!(instance = %set.key, protocol = set.key.protocol, %peer, %state, reason, by, r#for = time, listed = entry.listed, "an operator takes it out of use");
-        Ok(entry)
+        Ok(self.acknowledge(entry, changes).await)
     }
 
-    /// Takes an override back; `None` if there is none.
-    pub(crate) fn clear_override(&self, key: &InstanceKey, peer: IpAddr) -> Option<OverrideEntry> {
-        let (cleared, entry) = {
+    /// Takes an override back, in the same way; `None` if there is none.
+    pub(crate) async fn clear_override(
+        &self,
+        key: &InstanceKey,
+        peer: IpAddr,
+    ) -> Option<Acknowledged<OverrideEntry>> {
+        let (cleared, entry, changes) = {
             let mut state = self.lock();
             let now = now();
             let cleared = state.table.clear_override(key, now)?;
             state.history.extend(cleared.change.clone());
             let entry = state.table.override_entry(cleared.key.clone(), &cleared.standing, now);
-            (cleared, entry)
+            (cleared, entry, state.table.changes())
         };
         self.announce(cleared.change.as_slice(), Some(peer));
         info!(instance = %key, protocol = key.protocol, %peer, listed = entry.listed, "an operator takes its override back");
-        Some(entry)
+        Some(self.acknowledge(entry, changes).await)
     }
 
     /// The overrides that stand.

@@ -11,6 +11,7 @@ use rpc_wire::instance::{
 use serde_json::value::RawValue;
 
 use super::Standing;
+use super::wall::Moment;
 use crate::registration::Registration;
 
 /// A registration and what follows from it. Immutable; new parameters make a new entry.
@@ -30,14 +31,14 @@ pub(crate) struct Entry {
     /// The peer that first registered it.
     pub(super) peer: IpAddr,
     /// When it was first registered.
-    pub(super) registered: Instant,
+    pub(super) registered: Moment,
     /// Numbers the registrations, so that a list keeps their order.
     pub(crate) serial: u64,
 }
 
 impl Entry {
     /// A registration of a peer, first made at some time as the one of that number.
-    pub(super) fn new(from: Registration, peer: IpAddr, registered: Instant, serial: u64) -> Self {
+    pub(super) fn new(from: Registration, peer: IpAddr, registered: Moment, serial: u64) -> Self {
         let Registration { key, service, incarnation, reply, parameters_at, extended } = from;
         Self { key, service, incarnation, reply, parameters_at, extended, peer, registered, serial }
     }
@@ -73,6 +74,8 @@ pub(crate) struct Row {
     pub(super) suspect: bool,
     /// The brake keeps it until then.
     pub(super) held_until: Option<Instant>,
+    /// Its last change is durable when the store has that many changes.
+    pub(crate) change: u64,
 }
 
 impl Row {
@@ -82,7 +85,7 @@ impl Row {
         InstanceRecord {
             age_ms: millis(now, self.last_heartbeat),
             ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
-            registered_ms_ago: millis(now, self.entry.registered),
+            registered_ms_ago: millis(now, self.entry.registered.at),
             heartbeats: self.heartbeats,
             state: match &overridden {
                 Some(overridden) => overridden.state.into(),
@@ -92,6 +95,7 @@ impl Row {
             incarnation: self.entry.incarnation,
             overridden,
             held_ms: self.held_until.map(|until| millis(until, now)),
+            durable: true,
             instance: self.entry.instance(),
         }
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::millis;
 use super::{Change, ChangeKind, Table};
 use crate::error::Refusal;
+use crate::record::Kind;
 
 /// An operator's decision about an instance: plain data, as it is kept on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +76,11 @@ impl Overrides {
     pub(super) fn get(&self, key: &InstanceKey) -> Option<Arc<Standing>> {
         self.by_key.get(key).cloned()
     }
+
+    /// The instances that have one.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &InstanceKey> {
+        self.by_key.keys()
+    }
 }
 
 /// An override that was set, or taken back.
@@ -104,13 +110,20 @@ impl Table {
         }
         let standing = Arc::new(standing);
         by_key.insert(key.clone(), Arc::clone(&standing));
+        self.unsaved.note(Kind::Override, &key);
         let change = self.put_override(&key, Some(Arc::clone(&standing)), now);
         Ok(Overridden { key, standing, change })
+    }
+
+    /// Sets an override of an earlier process, before any instance is listed.
+    pub(super) fn restore_override(&mut self, key: InstanceKey, standing: Standing) {
+        self.overrides.by_key.insert(key, Arc::new(standing));
     }
 
     /// Takes an override back; `None` if there is none.
     pub(crate) fn clear_override(&mut self, key: &InstanceKey, now: Instant) -> Option<Overridden> {
         let (key, standing) = self.overrides.by_key.remove_entry(key)?;
+        self.unsaved.note(Kind::Override, &key);
         let change = self.put_override(&key, None, now);
         Some(Overridden { key, standing, change })
     }

@@ -215,7 +215,7 @@ fn changed_parameters_replace_the_old_ones_in_place() {
     let row = table.row(&key(1)).unwrap();
     let record = row.record(SECOND, start);
     assert_eq!(
-        (row.entry.registered, record.instance.parameters.get()),
+        (row.entry.registered.at, record.instance.parameters.get()),
         (start, r#"{"weight":2}"#)
     );
     let ports: Vec<_> =

@@ -10,6 +10,7 @@
 
 mod ending;
 mod harness;
+mod held;
 mod limits;
 mod lists;
 mod lives;

@@ -159,6 +159,7 @@ mod tests {
             incarnation: None,
             held_ms: None,
             overridden: None,
+            durable: true,
         };
         assert_eq!(
             row(&record),

@@ -14,6 +14,7 @@ fn record(port: u16, age_ms: u64) -> InstanceRecord {
         incarnation: None,
         held_ms: None,
         overridden: None,
+        durable: true,
     }
 }
 

@@ -142,6 +142,7 @@ mod tests {
             incarnation: None,
             held_ms: None,
             overridden: None,
+            durable: true,
         }
     }
 
