@@ -13,7 +13,7 @@ use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::record::{Change, Record};
 use crate::registration::Registration;
-use crate::table::{self, List, Override, Restored, Scope, Standing, Table, Ticket};
+use crate::table::{self, Due, List, Override, Restored, Scope, Standing, Table, Ticket};
 
 /// A time on both clocks.
 #[derive(Debug, Clone, Copy)]
@@ -151,8 +151,8 @@ impl Registry {
 
     /// Checks deadlines, probes who is overdue, and removes or holds as that says.
     pub fn check(&mut self, now: Instant, probe: impl FnMut(&InstanceKey) -> Outcome) {
-        let tickets = self.table.check(now).probes;
-        self.probe(tickets, now, probe);
+        let due = self.table.check(now).probes;
+        self.probe(Due::in_order(due).collect(), now, probe);
     }
 
     /// The connection on which instances sent their heartbeats ended: they are probed now.
