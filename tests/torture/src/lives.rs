@@ -289,8 +289,7 @@ impl Lives<'_> {
     /// flipped bit. It may find what was written later in a commit that was not finished.
     fn salvage(&mut self, disk: &Disk, bits: usize) -> Result<(), Wrong> {
         let salvaged = store::salvage(disk).map_err(|refused| format!("a recovery: {refused}"))?;
-        let is_known =
-            |record: &Record| self.written.get(&record.content.number) == Some(record);
+        let is_known = |record: &Record| self.written.get(&record.content.number) == Some(record);
         if let Some(record) = salvaged.all().find(|record| !is_known(record)) {
             return Err(format!("a recovery found what was never written: {record:?}"));
         }

@@ -109,10 +109,8 @@ impl Records {
             (Kind::Override, &self.overrides),
             (Kind::Departure, &self.departures),
         ];
-        let record = |kind| move |(key, content): (&Key, &Content)| Record {
-            kind,
-            key: *key,
-            content: *content,
+        let record = |kind| {
+            move |(key, content): (&Key, &Content)| Record { kind, key: *key, content: *content }
         };
         maps.into_iter().flat_map(move |(kind, map)| map.iter().map(record(kind)))
     }

@@ -103,11 +103,11 @@ impl Model {
         let wrong = |why: &str| Err(format!("{key} registers, {why}, and is told {answer:?}"));
         let known = self.listed.get(key);
         let departed = self.departed.get(&(key.clone(), body.incarnation.is_some())).copied();
-        let is_of = |departed: Option<u64>| body.incarnation.is_none_or(|given| departed >= Some(given));
-        let certainly = departed
-            .is_some_and(|it| is_of(it.incarnation) && now + ROUNDING < it.certainly);
-        let perhaps =
-            departed.is_some_and(|it| is_of(it.highest) && now < it.perhaps + ROUNDING);
+        let is_of =
+            |departed: Option<u64>| body.incarnation.is_none_or(|given| departed >= Some(given));
+        let certainly =
+            departed.is_some_and(|it| is_of(it.incarnation) && now + ROUNDING < it.certainly);
+        let perhaps = departed.is_some_and(|it| is_of(it.highest) && now < it.perhaps + ROUNDING);
         match (answer, body.incarnation) {
             (Answer::Listed, Some(given)) => {
                 if known.is_some_and(|known| known.body.incarnation > Some(given)) {
@@ -177,9 +177,8 @@ impl Model {
         let until = now + times.rejoin;
         let who = (key.clone(), given.is_some());
         let known = self.departed.get(&who);
-        let earlier = |is_known: fn(&Departed, Duration) -> bool| {
-            known.filter(|known| is_known(known, now))
-        };
+        let earlier =
+            |is_known: fn(&Departed, Duration) -> bool| known.filter(|known| is_known(known, now));
         let certain = earlier(|known, now| now + ROUNDING < known.certainly);
         let possible = earlier(|known, now| now < known.perhaps + ROUNDING);
         let departed = Departed {

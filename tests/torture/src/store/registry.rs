@@ -63,8 +63,8 @@ impl Store for RegistryStore {
 /// # Errors
 /// It makes up a record.
 pub fn salvage(disk: &Disk) -> Result<Records, Refused> {
-    let (records, _unreadable) = scan(disk.bytes().as_slice())
-        .map_err(|error| Refused::Failed(error.to_string()))?;
+    let (records, _unreadable) =
+        scan(disk.bytes().as_slice()).map_err(|error| Refused::Failed(error.to_string()))?;
     plain(records)
 }
 
