@@ -7,6 +7,8 @@ mod overrides;
 mod probe;
 mod probes;
 mod saving;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulation;
 mod snapshots;
 mod watcher;
 

@@ -51,6 +51,7 @@ pub const RECENT: &str = "recent";
 pub const BEATS_HEADER: &str = "rpcd-beats";
 /// The value of [`BEATS_HEADER`].
 pub const BEATS_HELD: &str = "held";
+
 /// Header of the reply to a registration: the operator's override of the instance, by the
 /// [name](crate::instance::OverrideState::name) of its state; absent: none.
 pub const OVERRIDE_HEADER: &str = "rpcd-override";
