@@ -116,9 +116,11 @@ async fn after_kill_9_the_registry_knows_which_life_is_listed_and_which_has_left
     registry.signal(Signal::KILL);
     registry.exits_within(SOON).await;
     let (_registry, _) = start().await;
-    for (life, late, is_listed) in
-        [(stays.1.1, &stays.0.0, true), (leaves.1.1, &leaves.0.0, false), (leaves.1.1, &leaves.1.0, false)]
-    {
+    for (life, late, is_listed) in [
+        (stays.1.1, &stays.0.0, true),
+        (leaves.1.1, &leaves.0.0, false),
+        (leaves.1.1, &leaves.1.0, false),
+    ] {
         let refused = client.register(late).await.unwrap_err();
         let RegistryClientError::Superseded { incarnation, listed, .. } = refused else {
             panic!("{refused}");
