@@ -227,10 +227,12 @@ impl History<'_> {
         let server = &self.servers[at];
         let (key, outcome) = (server.key.clone(), server.outcome());
         self.registry.disconnected(&key, self.now, outcome);
-        let is_listed = self.listed()?.contains(&key);
-        self.note(format!("the connection of {key} ends, {outcome:?}: listed {is_listed}"));
-        self.report.noticed_at_once += u64::from(!is_listed);
-        self.model.probed(&key, outcome, is_listed, self.now)
+        let listed = self.listed()?;
+        let is_listed = |key: &InstanceKey| listed.contains(key);
+        let stays = is_listed(&key);
+        self.note(format!("the connection of {key} ends, {outcome:?}: listed {stays}"));
+        self.report.noticed_at_once += u64::from(!stays);
+        self.model.probed(&key, outcome, is_listed, self.now, &self.times)
     }
 
     fn lose(&mut self, at: usize, state: State) -> Result<(), Wrong> {

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_first_failure_is_told_and_a_panic_is_one() {
-        let is_bad = |seed: u64| seed % 10 == 0;
+        let is_bad = |seed: u64| seed.is_multiple_of(10);
         let first = (0..).find(|run| {
             let run_alone: Run<DiskReport> = Arc::new(move |seed, _| match is_bad(seed) {
                 true => Err(String::new()),
@@ -168,7 +168,7 @@ mod tests {
             one(&run_alone, 7, *run, &mut DiskReport::default()).is_err()
         });
         let failure = runs(|seed, _| {
-            assert!(seed % 10 != 0, "unlucky");
+            assert!(!seed.is_multiple_of(10), "unlucky");
             Ok(())
         });
         let failure = failure.unwrap_err();

@@ -227,26 +227,39 @@ impl Model {
         Ok(())
     }
 
-    /// What a probe says when the connection of an instance's heartbeats has ended.
+    /// What a probe says when the connection of an instance's heartbeats has ended. It may settle what
+    /// is to become of others, too.
     ///
     /// # Errors
-    /// It stays although it refused, or leaves although it did not and its TTL is not over.
+    /// It stays although it refused, or leaves although it did not and its TTL is not over; or another
+    /// one leaves without a reason.
     pub fn probed(
         &mut self,
         key: &InstanceKey,
         outcome: Outcome,
-        is_listed: bool,
+        is_listed: impl Fn(&InstanceKey) -> bool,
         now: Duration,
+        times: &Times,
     ) -> Result<(), Wrong> {
-        let Some(known) = self.listed.get(key) else { return Ok(()) };
-        let is_suspect = now >= known.deadline;
-        match (outcome, is_listed) {
-            (Outcome::Alive | Outcome::NoReply, true) => return Ok(()),
-            (Outcome::Refused, false) => {}
-            (Outcome::NoReply, false) if is_suspect => {}
-            _ => return Err(format!("{key} is probed, {outcome:?}; listed then: {is_listed}")),
+        if self.listed.contains_key(key) && is_listed(key) && outcome == Outcome::Refused {
+            return Err(format!("{key} stays listed although it refused a connection"));
         }
-        self.listed.remove(key);
+        let paused = self.paused;
+        if let Some(known) = self.listed.get_mut(key) {
+            known.probed(outcome, paused, now);
+        }
+        let mut removed = Vec::new();
+        for (other, known) in self.listed.iter().filter(|(other, _)| !is_listed(other)) {
+            let outcome = (other == key).then_some(outcome);
+            may_leave(other, known, outcome, now, times)?;
+            removed.push((other.clone(), outcome));
+        }
+        for (key, outcome) in removed {
+            self.listed.remove(&key);
+            if outcome != Some(Outcome::Refused) {
+                self.brake_let_go(&key, now, times)?;
+            }
+        }
         Ok(())
     }
 
@@ -267,21 +280,17 @@ impl Model {
         for (key, known) in &mut self.listed {
             known.deadline = (known.deadline + late).min(now + times.ttl);
             let outcome = asked.get(key).copied();
+            if let Some(outcome) = outcome {
+                known.probed(outcome, self.paused, now);
+            }
             if outcome == Some(Outcome::Alive) {
                 alive.push(key.clone());
-                if known.alive_since.is_none() {
-                    known.alive_since = Some(now);
-                    known.heard = (now, self.paused);
-                }
             }
             if is_listed(key) {
                 must_not_stay(key, known, outcome, self.paused, now, times)?;
             } else {
                 may_leave(key, known, outcome, now, times)?;
                 removed.push(key.clone());
-            }
-            if outcome == Some(Outcome::NoReply) {
-                known.alive_since = None;
             }
         }
         alive.iter().for_each(|key| self.heard_of(key));
@@ -346,6 +355,20 @@ impl Model {
     }
 }
 
+impl Listed {
+    /// A probe that counts: its TTL is over.
+    fn probed(&mut self, outcome: Outcome, paused: Duration, now: Duration) {
+        match outcome {
+            Outcome::Alive if self.alive_since.is_none() && self.deadline <= now => {
+                self.alive_since = Some(now);
+                self.heard = (now, paused);
+            }
+            Outcome::NoReply => self.alive_since = None,
+            Outcome::Alive | Outcome::Refused => {}
+        }
+    }
+}
+
 /// Whether a check had a reason to remove an instance.
 fn may_leave(
     key: &InstanceKey,
@@ -363,8 +386,7 @@ fn may_leave(
             known.deadline - now
         ));
     }
-    let alive_since = known.alive_since.filter(|_| outcome != Some(Outcome::NoReply));
-    if let Some(since) = alive_since.filter(|since| now < *since + times.suspect) {
+    if let Some(since) = known.alive_since.filter(|since| now < *since + times.suspect) {
         return Err(format!("{key} was removed although it has replied for {:?}", now - since));
     }
     Ok(())
