@@ -68,6 +68,7 @@ pub(crate) struct Sizes {
     pub(crate) table_bytes: usize,
     pub(crate) pinned_bytes: usize,
     pub(crate) tally: Tally,
+    pub(crate) store_fails: bool,
 }
 
 impl Metrics {
@@ -107,6 +108,8 @@ impl Metrics {
         gauge("rpc_registry_suspects", help, sizes.tally.suspect as u64);
         let help = "Silent instances that the brake on mass expiry holds";
         gauge("rpc_registry_held", help, sizes.tally.held as u64);
+        let help = "1 while the store fails: what is registered is not durable";
+        gauge("rpc_registry_store_failing", help, sizes.store_fails.into());
         let help = "Memory of the instances, approximately";
         gauge("rpc_registry_table_bytes", help, sizes.table_bytes as u64);
         let help = "Lists and snapshots that are kept, or being read";
@@ -183,7 +186,8 @@ mod tests {
         metrics.evictions.inc(Some(ExpiryReason::Refused).into());
         metrics.pause(Duration::from_millis(1500));
         let tally = Tally { suspect: 6, held: 7, ..Tally::default() };
-        let sizes = Sizes { instances: 3, table_bytes: 4, pinned_bytes: 5, tally };
+        let store_fails = true;
+        let sizes = Sizes { instances: 3, table_bytes: 4, pinned_bytes: 5, tally, store_fails };
         let text = metrics.render(Format::Text, sizes);
         for line in [
             "rpc_registry_heartbeats_total 1",

@@ -7,6 +7,8 @@ mod overrides;
 mod probe;
 mod probes;
 mod saving;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulation;
 mod snapshots;
 mod watcher;
 
@@ -68,6 +70,13 @@ pub(crate) struct Service {
 struct State {
     table: Table,
     history: History,
+}
+
+/// A heartbeat that says only which life of which instance it is of.
+#[derive(Debug)]
+pub(crate) struct Beat {
+    pub(crate) key: InstanceKey,
+    pub(crate) incarnation: Option<u64>,
 }
 
 /// How far a reader is that gets the instances page by page: nothing is kept for it in between.
@@ -152,6 +161,29 @@ impl Service {
             None => self.count_heartbeat(),
         }
         Ok(self.acknowledge(Renewed { reply, overridden, change: changes }, changes).await)
+    }
+
+    /// Handles a heartbeat of each; `None` for those that are not listed, or with another incarnation.
+    pub(crate) fn beat(&self, beats: &[Beat]) -> Vec<Option<Renewed>> {
+        /// Heartbeats under one lock, so that others have their turn.
+        const AT_ONCE: usize = 256;
+        let mut all = Vec::with_capacity(beats.len());
+        for beats in beats.chunks(AT_ONCE) {
+            let changes: Vec<Change> = {
+                let mut state = self.lock();
+                let now = now();
+                let renew = |beat: &Beat| state.table.renew_life(&beat.key, beat.incarnation, now);
+                let (renewed, changes): (Vec<_>, Vec<_>) =
+                    beats.iter().map(renew).map(Option::unzip).unzip();
+                all.extend(renewed);
+                let changes: Vec<_> = changes.into_iter().flatten().flatten().collect();
+                state.history.extend(changes.iter().cloned());
+                changes
+            };
+            self.announce(&changes, None);
+        }
+        self.metrics.heartbeats.inc_by(all.iter().flatten().count() as u64);
+        all
     }
 
     /// The listed instance whose last registration or heartbeat had this body.

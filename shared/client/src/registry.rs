@@ -67,6 +67,14 @@ pub enum List<T = Instance> {
     NotModified,
 }
 
+/// A list, as a registry gives it.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    pub(crate) list: List<T>,
+    /// The registry started with nothing a moment ago: what is missing may only have to register again.
+    pub(crate) is_warming: bool,
+}
+
 impl RegistryClient {
     /// A client of the registry at `url`, for example `http://127.0.0.1:9999`. Nothing is sent.
     ///
@@ -154,7 +162,7 @@ impl RegistryClient {
         service: Option<&str>,
         etag: Option<&str>,
     ) -> Result<List, RegistryClientError> {
-        self.list(proto, service, etag).await
+        Ok(self.list(proto, service, etag).await?.list)
     }
 
     /// The same, read into entries of another type.
@@ -163,7 +171,7 @@ impl RegistryClient {
         proto: &str,
         service: Option<&str>,
         etag: Option<&str>,
-    ) -> Result<List<T>, RegistryClientError> {
+    ) -> Result<Answer<T>, RegistryClientError> {
         let mut query = vec![(paths::PROTO, proto)];
         query.extend(service.map(|service| (paths::SERVICE, service)));
         let mut request = self.request(Method::GET, paths::FIND_ALL, &query);
@@ -172,14 +180,15 @@ impl RegistryClient {
         }
         let response = self.send(request).await?;
         if response.status() == StatusCode::NOT_MODIFIED && etag.is_some() {
-            return Ok(List::NotModified);
+            return Ok(Answer { list: List::NotModified, is_warming: false });
         }
         let response = self.successful(response).await?;
         let etag = response.headers().get(header::ETAG);
         let etag = etag.and_then(|etag| etag.to_str().ok()).filter(|etag| etag.len() <= MAX_ETAG);
         let etag = etag.map(str::to_owned);
+        let is_warming = response.headers().contains_key(paths::WARMING_HEADER);
         let (instances, invalid) = self.entries(response).await?;
-        Ok(List::Changed { instances, etag, invalid })
+        Ok(Answer { list: List::Changed { instances, etag, invalid }, is_warming })
     }
 
     /// Every instance that speaks `proto`, with ages and states, without [`invalid`](Self::invalid) ones.

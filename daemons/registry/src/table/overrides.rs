@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rpc_wire::instance::{InstanceKey, OverrideEntry, OverrideRecord, OverrideState};
 use serde::{Deserialize, Serialize};
 
-use super::entry::millis;
+use super::wall::millis;
 use super::{Change, ChangeKind, Table};
 use crate::error::Refusal;
 use crate::record::Kind;
