@@ -107,17 +107,19 @@ fn every_state_has_a_glyph_and_a_word_and_the_table_is_filtered_and_sorted() {
     tty.is_restored();
 }
 
+/// The address of the selected instance.
+fn selected(tty: &Tty) -> String {
+    let screen = tty.screen();
+    let line = screen.lines().find(|line| line.contains("▸ ")).unwrap().to_owned();
+    line.split_whitespace().find(|word| word.starts_with("127.")).unwrap().to_owned()
+}
+
 #[test]
 fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     let mut tty = Tty::start(&["--demo"]);
     tty.until(&["4 up", "▸ ● up", "lacks square"]);
     tty.press("D");
     tty.until(&["traffic off"]);
-    let selected = |tty: &Tty| {
-        let screen = tty.screen();
-        let line = screen.lines().find(|line| line.contains("▸ ")).unwrap().to_owned();
-        line.split_whitespace().find(|word| word.starts_with("127.")).unwrap().to_owned()
-    };
     let address = selected(&tty);
     tty.press("L");
     tty.until(&["[4 Logs]", &format!("· {address} ·"), "listening"]);
@@ -188,7 +190,8 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
 
 #[test]
 fn an_instance_is_drained_with_a_reason_and_brought_back_and_the_screen_says_who_and_why() {
-    let mut tty = demo();
+    let mut tty = Tty::start(&["--demo"]);
+    tty.until(&["4 up", "▸ ● up", "lacks square"]);
     let address = selected(&tty);
     // The first question's answer is "cancel".
     tty.press("o");
