@@ -3,6 +3,7 @@
 mod ages;
 mod answers;
 mod history;
+mod pages;
 mod probe;
 mod probes;
 mod snapshots;
@@ -21,6 +22,7 @@ use tracing::{debug, info, warn};
 use ages::Ages;
 pub(crate) use answers::{Answers, Pieces};
 use history::History;
+pub(crate) use pages::Page;
 use probe::Prober;
 use probes::Probes;
 use snapshots::Snapshots;
@@ -58,19 +60,6 @@ struct State {
     table: Table,
     history: History,
 }
-
-/// How far a reader is that gets the instances page by page: nothing is kept for it in between.
-#[derive(Debug, Default)]
-pub(crate) struct Page {
-    /// The protocol of the last instance it has, and the number of its registration.
-    after: Option<(String, u64)>,
-    /// Later registrations are not for this reader, so that it gets no instance twice.
-    until: Option<u64>,
-    ended: bool,
-}
-
-/// Bytes of a page, approximately.
-const PAGE: usize = 32 * 1024;
 
 impl Service {
     /// The service of a registry that listens on `address`.
@@ -196,33 +185,6 @@ impl Service {
     /// Notified after each change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
-    }
-
-    /// The next part of a scope's instances, with ages, as one JSON array; `None` after the last. An
-    /// instance that comes or leaves in between may be missing.
-    pub(crate) fn page(&self, scope: &Scope, page: &mut Page) -> Option<Vec<u8>> {
-        if page.ended {
-            return None;
-        }
-        let is_first = page.until.is_none();
-        let (rows, now) = {
-            let state = self.lock();
-            let until = *page.until.get_or_insert(state.table.serial());
-            (state.table.rows_after(scope, page.after.as_ref(), until, PAGE), now())
-        };
-        let Some(last) = rows.last() else {
-            page.ended = true;
-            return Some(if is_first { b"[]".to_vec() } else { b"]".to_vec() });
-        };
-        page.after = Some((last.entry.key.protocol.clone(), last.entry.serial));
-        // Values that came from JSON serialise.
-        let mut part =
-            serde_json::to_vec(&records(&rows, self.options.ttl, now)).unwrap_or_default();
-        part.pop();
-        if let Some(opening) = part.first_mut().filter(|_| !is_first) {
-            *opening = b',';
-        }
-        Some(part)
     }
 
     /// Instances listed.
