@@ -2,11 +2,13 @@
 
 mod ages;
 mod answers;
+mod catalog;
 mod history;
 mod pages;
 mod probe;
 mod probes;
 mod snapshots;
+mod targets;
 mod watcher;
 
 use std::net::{IpAddr, SocketAddr};
@@ -21,8 +23,9 @@ use tracing::{debug, info, warn};
 
 use ages::Ages;
 pub(crate) use answers::{Answers, Pieces};
+use catalog::Catalogs;
 use history::History;
-pub(crate) use pages::Page;
+pub(crate) use pages::{Page, View};
 use probe::Prober;
 use probes::Probes;
 use snapshots::Snapshots;
@@ -47,6 +50,7 @@ pub(crate) struct Service {
     /// Held while a list or a snapshot is built, so that concurrent readers wait for one build.
     building: Mutex<()>,
     snapshots: Snapshots,
+    catalogs: Catalogs,
     prober: Prober,
     probes: Probes,
     /// Notified after each change of the table.
@@ -75,6 +79,7 @@ impl Service {
             answers: Answers::new(options.max_pinned_bytes),
             building: Mutex::new(()),
             snapshots: Snapshots::default(),
+            catalogs: Catalogs::default(),
             prober: Prober::new(options.max_probes, options.probe_timeout, address),
             probes: Probes::default(),
             changed: watch::Sender::new(()),
@@ -169,6 +174,7 @@ impl Service {
             return Ok(());
         }
         self.snapshots.forget();
+        self.catalogs.forget();
         self.lock().table.forget_prepared();
         self.answers.make_room(bytes).await
     }

@@ -1,7 +1,12 @@
 //! All instances, page by page, for readers of any number of them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rpc_wire::instance::InstanceRecord;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::targets::Target;
 use super::{Service, now, records};
 use crate::table::{Row, Scope};
 
@@ -11,6 +16,7 @@ const PAGE: usize = 32 * 1024;
 /// How far a reader is that gets the instances page by page: nothing is kept for it in between.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
+    view: View,
     /// The protocol of the last instance it has, and the number of its registration.
     after: Option<(String, u64)>,
     /// Later registrations are not for this reader, so that it gets no instance twice.
@@ -18,8 +24,25 @@ pub(crate) struct Page {
     ended: bool,
 }
 
+/// What a reader gets of each instance.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum View {
+    /// A record with ages.
+    #[default]
+    Records,
+    /// A target of Prometheus.
+    Targets,
+}
+
+impl Page {
+    /// Before the first page.
+    pub(crate) fn new(view: View) -> Self {
+        Self { view, ..Self::default() }
+    }
+}
+
 impl Service {
-    /// The next part of a scope's instances, with ages, as one JSON array; `None` after the last. An instance that
+    /// The next part of a scope's instances as one JSON array; `None` after the last. An instance that
     /// comes or leaves in between may be missing.
     pub(crate) fn page(&self, scope: &Scope, page: &mut Page) -> Option<Vec<u8>> {
         if page.ended {
@@ -31,9 +54,7 @@ impl Service {
             page.ended = true;
             return Some(if is_first { b"[]".to_vec() } else { b"]".to_vec() });
         }
-        // Values that came from JSON serialise.
-        let mut part =
-            serde_json::to_vec(&records(&rows, self.options.ttl, now)).unwrap_or_default();
+        let mut part = page.view.write(&rows, self.options.ttl, now);
         part.pop();
         if let Some(opening) = part.first_mut().filter(|_| !is_first) {
             *opening = b',';
@@ -53,4 +74,19 @@ impl Service {
         }
         (rows, now)
     }
+}
+
+impl View {
+    fn write(self, rows: &[Row], ttl: Duration, now: Instant) -> Vec<u8> {
+        let records: Vec<InstanceRecord<&RawValue>> = records(rows, ttl, now);
+        match self {
+            Self::Records => json(&records),
+            Self::Targets => json(&records.iter().map(Target::of).collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// Values that came from JSON serialise.
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
 }

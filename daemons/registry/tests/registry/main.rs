@@ -13,6 +13,7 @@ mod harness;
 mod limits;
 mod lists;
 mod lives;
+mod monitoring;
 mod older;
 mod refusals;
 mod streams;
