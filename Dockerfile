@@ -22,6 +22,10 @@ COPY --from=build /out/ /usr/local/bin/
 # The settings, each at its default; mount your own over it. Commands name it with --config: a mounted
 # file may have any owner, and without --config it is read only if its owner is trusted.
 COPY config.ini /etc/rpcd/config.ini
+# What a registry keeps: a volume, so that its registrations outlive the container.
+RUN install -d -o 10001 -m 0700 /var/lib/rpcd
+ENV RPCD_REGISTRY_SERVER_DATA_DIR=/var/lib/rpcd
+VOLUME /var/lib/rpcd
 WORKDIR /etc/rpcd
 USER 10001
 EXPOSE 8089 9999

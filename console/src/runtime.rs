@@ -313,6 +313,9 @@ impl Console {
                 }
                 Effect::ReadRequests => self.tasks.read_requests(),
                 Effect::ChangeRequests(change) => self.tasks.change_requests(change),
+                Effect::Override(url, key, asked) => {
+                    self.tasks.set_override(url, key, asked.map(|asked| *asked));
+                }
                 Effect::Unregister(url, instance) => self.tasks.unregister(url, *instance),
                 Effect::Demo(command) => self.tasks.command_demo(command),
             }

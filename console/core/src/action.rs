@@ -66,6 +66,7 @@ pub enum Action {
     CopyPath,
     OpenInstance,
     OpenLogs,
+    Drain,
     SortLeft,
     SortRight,
     SortReverse,

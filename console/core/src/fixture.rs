@@ -69,6 +69,8 @@ pub fn record(host: &str, port: u16, age_ms: u64, registered_s: u64) -> Instance
         state: InstanceState::Up,
         incarnation: None,
         held_ms: None,
+        overridden: None,
+        durable: true,
     }
 }
 

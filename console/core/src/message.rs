@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rpc_load::Progress;
-use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
+use rpc_wire::instance::{Instance, InstanceKey, OverrideRequest, WatchEvent};
 use rpc_wire::report::{LogLine, ServerStats};
 use rpc_wire::target::Target;
 
@@ -246,6 +246,8 @@ pub enum Effect {
     ChangeRequests(Box<Change>),
     /// Edit arguments as JSON in `$EDITOR`: the method's name, and the text.
     Edit(String, String),
+    /// Take an instance out of use at the registry with this URL, or bring it back (`None`).
+    Override(String, InstanceKey, Option<Box<OverrideRequest>>),
     /// Unregister an instance at the registry with this URL.
     Unregister(String, Box<Instance>),
     /// Turn mouse reports of the terminal on or off.

@@ -4,6 +4,7 @@ mod act;
 mod ask;
 mod closing;
 mod copy;
+mod drain;
 mod external;
 mod feeds;
 mod fields;

@@ -124,6 +124,8 @@ mod tests {
             state: InstanceState::Up,
             incarnation: None,
             held_ms: None,
+            overridden: None,
+            durable: true,
         };
         update(&mut model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
         let list = WatchEvent::Snapshot(vec![record]);

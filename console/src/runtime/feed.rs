@@ -9,7 +9,8 @@ use rpc_client::ClientOptions;
 use rpc_client::backoff::Backoff;
 use rpc_client::registry::{List, RegistryClient, RegistryClientError, RegistryClientOptions};
 use rpc_host::logging::LogRing;
-use rpc_wire::instance::{Instance, WatchEvent};
+use rpc_host::person::user_at_machine;
+use rpc_wire::instance::{Instance, InstanceKey, OverrideRequest, WatchEvent};
 use rpc_wire::paths::PROTO_JSON;
 use rpc_wire::report::Level;
 use tokio::sync::mpsc;
@@ -154,6 +155,38 @@ async fn poll(
         sleep(interval).await;
     }
     Ok(())
+}
+
+/// Takes an instance out of use, or brings it back. The registry's event shows what holds then.
+pub(super) async fn set_override(
+    url: String,
+    options: RegistryClientOptions,
+    key: InstanceKey,
+    asked: Option<OverrideRequest>,
+    inbox: mpsc::Sender<Msg>,
+) {
+    let done = async {
+        let registry = RegistryClient::new(&url, options)?;
+        match asked {
+            Some(asked) => {
+                let asked = OverrideRequest { by: Some(user_at_machine()), ..asked };
+                registry.set_override(&key, &asked).await?;
+                Ok(format!("{key} takes no new calls"))
+            }
+            None => {
+                registry.clear_override(&key).await?;
+                Ok(format!("{key} takes calls again"))
+            }
+        }
+    };
+    let msg = match done.await {
+        Ok(text) => {
+            tracing::info!(instance = %key, registry = url, "{text}");
+            Msg::Notice(text)
+        }
+        Err(error) => Msg::Error(format!("not changed: {}", reason(&error))),
+    };
+    let _ = inbox.send(msg).await;
 }
 
 /// Unregisters an instance.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rpc_client::{Client, ClientOptions};
 use rpc_host::logging::LogRing;
-use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::instance::{Instance, InstanceKey, OverrideRequest};
 use rpc_wire::target::Target;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -231,6 +231,17 @@ impl Tasks {
             let _ = replies.blocking_send(Msg::Requests(file.read()));
             let _ = replies.blocking_send(Msg::RequestsChanged(change, result));
         });
+    }
+
+    /// Takes an instance out of use at the registry with this URL, or brings it back.
+    pub(super) fn set_override(
+        &self,
+        url: String,
+        key: InstanceKey,
+        asked: Option<OverrideRequest>,
+    ) {
+        let (options, replies) = (self.options.registry(), self.replies.clone());
+        tokio::spawn(feed::set_override(url, options, key, asked, replies));
     }
 
     /// Unregisters an instance at the registry with this URL.

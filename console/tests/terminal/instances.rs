@@ -19,6 +19,8 @@ fn every_state() -> String {
         state,
         incarnation: None,
         held_ms: None,
+        overridden: None,
+        durable: true,
     };
     let records = vec![
         record(11, 1, InstanceState::Up),

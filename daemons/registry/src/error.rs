@@ -2,6 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::store::StoreError;
 
 /// Why a registry could not start, or stopped by itself. Each error says who must act.
 #[derive(Debug, thiserror::Error)]
@@ -23,9 +26,36 @@ pub enum RegistryError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The operator: what registrations are kept in cannot be used.
+    #[error("cannot use the store {}: {source}; {}", .path.display(), advice(.source))]
+    Store {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+    /// The operator: the system has no thread for the store.
+    #[error("cannot start a thread for the store: {0}; raise the limit of processes")]
+    Thread(#[source] io::Error),
     /// No one: the listening socket failed while serving. Requests in flight were replied to.
     #[error("the registry stopped listening: {0}")]
     Listener(#[source] io::Error),
+}
+
+/// What to do about a store that cannot be used.
+fn advice(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Locked => "end that process, or choose another data_dir",
+        StoreError::UnknownFormat { .. } => {
+            "use the version that wrote it, or choose another data_dir"
+        }
+        StoreError::Damaged(_) => {
+            "`rpcd registry --recover` keeps what is readable, or choose another data_dir"
+        }
+        StoreError::Io(_) | StoreError::Failed => {
+            "check its folder and disk, choose another data_dir, or do without: store = none"
+        }
+    }
 }
 
 /// Why a request is refused. The text is the reply's `error`.
@@ -76,6 +106,9 @@ pub(crate) enum Refusal {
     /// The operator: the instances take as much memory as they may.
     #[error("instance: the registry's instances take {0} bytes, the limit; raise max_table_bytes")]
     TableFull(usize),
+    /// The operator: as many overrides stand as may.
+    #[error("override: {0} overrides stand, the limit; take some back, or raise max_overrides")]
+    OverridesFull(usize),
     /// The operator, or readers: answers that nobody reads take as much memory as they may.
     #[error("list: answers that are not read take {0} bytes, the limit; try again in a second")]
     TooMuchUnread(usize),

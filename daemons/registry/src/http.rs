@@ -5,7 +5,9 @@
 mod body;
 mod connection;
 mod health;
+mod held;
 mod list;
+mod overrides;
 mod query;
 mod refuse;
 mod v1;
@@ -21,7 +23,7 @@ use futures_util::{Stream, StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use rpc_host::shares::Shares;
@@ -33,8 +35,11 @@ use tracing::{debug, warn};
 pub(crate) use connection::serve_connection;
 pub(crate) use refuse::connection as refuse_connection;
 
+use held::Held;
+
 use crate::error::Refusal;
-use crate::service::{Pieces, Service};
+use crate::service::{Acknowledged, Pieces, Service};
+use crate::table::Renewed;
 
 /// The registry's HTTP interface, shared by all connections.
 #[derive(Debug)]
@@ -63,11 +68,16 @@ struct Peer {
     cut: CancellationToken,
     /// It arrived at a loopback address.
     on_loopback: bool,
+    /// The instances whose heartbeats come on it.
+    held: Arc<Held>,
 }
 
 /// A whole body, or a stream of chunks.
 type Reply = Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>>;
 
+const OVERRIDE: HeaderName = HeaderName::from_static(paths::OVERRIDE_HEADER);
+const DURABLE: HeaderName = HeaderName::from_static(paths::DURABLE_HEADER);
+const WARMING: HeaderName = HeaderName::from_static(paths::WARMING_HEADER);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 impl Http {
@@ -113,17 +123,34 @@ impl Http {
             (&Method::POST, paths::REGISTER) => {
                 check_content_type(&head.headers)?;
                 let body = body::read(body, &service.options).await?;
-                Ok(json(service.register(&body, peer).await?))
+                let acknowledged = service.register(&body, peer).await?;
+                if held::is_held(&head.headers) {
+                    from.held.note(service, &body);
+                }
+                Ok(registered(acknowledged))
             }
             (&Method::POST, paths::UNREGISTER) => {
                 check_content_type(&head.headers)?;
                 let body = body::read(body, &service.options).await?;
-                Ok(json(service.unregister(&body, peer)?))
+                from.held.forget(service, &body);
+                let Acknowledged { of, durable } = service.unregister(&body, peer).await?;
+                Ok(acknowledged(json(of), durable))
             }
             (&Method::DELETE, paths::BRAKE) => Ok(health::release_brake(&self.context)),
+            (&Method::PUT, path) => {
+                let key = overrides::key(path, &service.options)?;
+                check_content_type(&head.headers)?;
+                let body = body::read(body, &service.options).await?;
+                overrides::set(service, key, &body, peer).await
+            }
+            (&Method::DELETE, path) => {
+                let key = overrides::key(path, &service.options)?;
+                Ok(overrides::clear(service, &key, peer).await)
+            }
             (&Method::GET, paths::FIND_ALL) => list::find_all(&self.context, head, from).await,
             (&Method::GET | &Method::HEAD, path) => match path {
                 paths::INSTANCES => v1::instances(&self.context, head, from).await,
+                paths::OVERRIDES => Ok(overrides::list(service)),
                 paths::WATCH => v1::watch(&self.context, head, from).await,
                 paths::CATALOG => v1::catalog(&self.context, from).await,
                 paths::SD_PROMETHEUS => v1::targets(&self.context, head, from).await,
@@ -168,6 +195,23 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
         }
     };
     if is_json { Ok(()) } else { Err(Refusal::NotJson) }
+}
+
+fn registered(Acknowledged { of, durable }: Acknowledged<Renewed>) -> Reply {
+    let Renewed { reply, overridden, .. } = of;
+    let mut reply = acknowledged(json(reply), durable);
+    if let Some(state) = overridden {
+        reply.headers_mut().insert(OVERRIDE, HeaderValue::from_static(state.name()));
+    }
+    reply
+}
+
+/// Says so if what a reply acknowledges is not durable.
+fn acknowledged(mut reply: Reply, durable: bool) -> Reply {
+    if !durable {
+        reply.headers_mut().insert(DURABLE, HeaderValue::from_static("no"));
+    }
+    reply
 }
 
 fn json(body: Bytes) -> Reply {

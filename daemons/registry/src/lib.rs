@@ -3,12 +3,14 @@
 //! In reading order:
 //!
 //! - [`RegistryOptions`]: every limit and time, with its default.
+//! - [`StoreOptions`]: whether registrations outlive the process.
 //! - [`Registry`]: bind an address, serve until shut down.
 //! - [`RegistryError`]: why a registry could not start, or stopped by itself.
 //!
-//! Inside, `http → service → table`: `table` is pure (instances, deadlines, prepared replies; the
-//! clock is an argument), `service` shares it between tasks (lock, timer, change feed, probes),
-//! and `http` is the only part that knows paths, status codes and hyper.
+//! Inside, `http → service → table → record` and `service → store → record`: `table` is pure (instances,
+//! deadlines, prepared replies; the clock is an argument), `record` is what of it outlives the process,
+//! `store` keeps that on disk, `service` shares both between tasks (lock, timer, change feed, probes, the
+//! thread that saves), and `http` is the only part that knows paths, status codes and hyper.
 //!
 //! Needs Rust 1.95 or later.
 
@@ -16,13 +18,26 @@ mod error;
 mod http;
 mod metrics;
 mod options;
+mod record;
 mod registration;
 mod server;
 mod service;
 mod sse;
+mod store;
 mod table;
 
 pub use error::RegistryError;
 pub use ipnet::IpNet;
-pub use options::RegistryOptions;
+pub use options::{RegistryOptions, StoreOptions};
 pub use server::Registry;
+#[cfg(feature = "redb")]
+pub use store::Recovered;
+pub use store::StoreError;
+
+/// For tests/torture, which has a simulated disk under the database.
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation {
+    pub use crate::record::{Change, Kind, Record, RecordKey};
+    pub use crate::store::Database;
+}

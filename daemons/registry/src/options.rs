@@ -1,5 +1,7 @@
 //! Every limit and time of a registry, with its default.
 
+#[cfg(feature = "redb")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -8,6 +10,21 @@ use rpc_host::shares::Share;
 use rpc_wire::instance::MAX_ENTRY_BYTES;
 
 use crate::error::RegistryError;
+
+/// Where a registry's content outlives its process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreOptions {
+    /// Nowhere: after a restart the instances are listed again by their heartbeats.
+    #[default]
+    None,
+    /// In a redb database.
+    #[cfg(feature = "redb")]
+    Redb {
+        /// Its folder, made if it is not there; one registry at a time uses it.
+        data_dir: PathBuf,
+    },
+}
 
 /// Limits and times of a registry. Each field says its default.
 #[derive(Debug, Clone)]
@@ -29,7 +46,7 @@ pub struct RegistryOptions {
     pub max_body_bytes: usize,
     /// Bytes of an instance's host: 253.
     pub max_host_bytes: usize,
-    /// Bytes of an instance's parameters as compact JSON: 4 KiB. At most 7 KiB, since readers skip
+    /// Bytes of an instance's parameters as compact JSON: 4 KiB. At most 6 KiB, since readers skip
     /// entries over 8 KiB.
     pub max_parameters_bytes: usize,
 
@@ -39,6 +56,9 @@ pub struct RegistryOptions {
     /// Connections from one address (IPv6: one /64): a quarter of `max_connections`. A further one
     /// gets 429 and is closed.
     pub max_connections_per_peer: Share,
+    /// Instances whose heartbeats come on one connection that their server holds for them: 64. They are
+    /// probed when it ends; further ones are found dead by their TTL only.
+    pub max_held_per_connection: usize,
     /// Connections waiting to be accepted: 1,024.
     pub backlog: u32,
     /// Event streams, of changes and of log lines together: 2,000. A further one gets 503.
@@ -102,6 +122,25 @@ pub struct RegistryOptions {
     /// How long the brake holds silent instances at most: 60 s. Zero: there is no brake.
     pub brake_window: Duration,
 
+    /// Operators' overrides of instances, listed or not: 10,000. A further one gets 503.
+    pub max_overrides: usize,
+
+    /// Where registrations outlive the process: nowhere.
+    pub store: StoreOptions,
+    /// The store counts as failing when it gives no answer for this long: 2 s. Then registrations are
+    /// taken all the same, and their replies say that they are not durable.
+    pub store_timeout: Duration,
+    /// Longest pause between attempts to write to a store that fails: 5 s.
+    pub max_store_retry: Duration,
+    /// Changes noted for a store that is slower than they come: 10,000. Beyond that it is given
+    /// everything at once.
+    pub max_unsaved: usize,
+    /// Memory of the store's cache, in bytes: 16 MiB.
+    pub max_store_cache_bytes: usize,
+    /// How long a registry that starts with nothing says so (`rpcd-warming`), since its instances have
+    /// yet to send their heartbeats: zero, not at all.
+    pub warming: Duration,
+
     /// Time for requests in flight at shutdown: 1.5 s, then their connections are closed.
     pub drain_timeout: Duration,
     /// Web origins (`Origin`) that may use the registry: none. Any other gets 403, so that a
@@ -128,6 +167,7 @@ impl Default for RegistryOptions {
             max_parameters_bytes: 4 * 1024,
             max_connections: 10_000,
             max_connections_per_peer: Share::Quarter,
+            max_held_per_connection: 64,
             backlog: 1024,
             max_watchers: 2000,
             max_watchers_per_peer: Share::Quarter,
@@ -149,6 +189,13 @@ impl Default for RegistryOptions {
             brake_share: 0.3,
             brake_min: 5,
             brake_window: Duration::from_secs(60),
+            max_overrides: 10_000,
+            store: StoreOptions::None,
+            store_timeout: Duration::from_secs(2),
+            max_store_retry: Duration::from_secs(5),
+            max_unsaved: 10_000,
+            max_store_cache_bytes: 16 << 20,
+            warming: Duration::ZERO,
             drain_timeout: Duration::from_millis(1500),
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
@@ -165,6 +212,8 @@ impl RegistryOptions {
             ("ttl", self.ttl),
             ("check_interval", self.check_interval),
             ("keep_alive", self.keep_alive),
+            ("store_timeout", self.store_timeout),
+            ("max_store_retry", self.max_store_retry),
         ];
         for (name, time) in times {
             if time.is_zero() || time > a_year {
@@ -178,12 +227,13 @@ impl RegistryOptions {
             return Err(RegistryError::BadOption { name: "max_connections", expected: "above 0" });
         }
         if self.max_parameters_bytes > MAX_ENTRY_BYTES - BESIDE_PARAMETERS {
-            let expected = "at most 7KiB, since readers skip larger instances";
+            let expected = "at most 6KiB, since readers skip larger instances";
             return Err(RegistryError::BadOption { name: "max_parameters_bytes", expected });
         }
         Ok(())
     }
 }
 
-/// What a reader gets of an instance beside its parameters: its address, ages and names of keys.
-const BESIDE_PARAMETERS: usize = 1024;
+/// What a reader gets of an instance beside its parameters: its address, ages, an override, and names of
+/// keys.
+const BESIDE_PARAMETERS: usize = 2048;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use rpc_wire::exact;
-use rpc_wire::instance::{self, InstanceKey, Parameters};
+use rpc_wire::instance::{self, InstanceKey, MAX_PARAMETERS_MEMORY, Parameters};
+use rpc_wire::json::memory_of_value;
 use rpc_wire::target::is_host;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -43,10 +44,14 @@ impl Registration {
         // Not into a struct: it would accept an array, and refuse duplicate keys.
         let fields: Fields<'_> = serde_json::from_slice(body)
             .map_err(|error| bad("body", format!("not a JSON object: {error}")))?;
+        let protocol = required(&fields, "protocol", "a string")?;
+        let host = required(&fields, "host", "a string")?;
+        let port = required(&fields, "port", A_PORT)?;
+        let InstanceKey { protocol, host, port } = key(protocol, host, port, limits)?;
         let instance = instance::Instance {
-            protocol: protocol(&fields)?,
-            host: host(&fields, limits.max_host_bytes)?,
-            port: port(&fields)?,
+            protocol,
+            host,
+            port,
             status: true,
             parameters: parameters(&fields)?,
         };
@@ -77,38 +82,48 @@ type Fields<'a> = HashMap<String, &'a RawValue>;
 
 /// The longest name of a protocol; a longer one is refused with 400.
 const MAX_PROTOCOL_BYTES: usize = 64;
+/// What a port must be.
+const A_PORT: &str = "a whole number from 1 to 65535";
 /// The deepest nesting of parameters, their own object included.
 const MAX_PARAMETERS_DEPTH: usize = 16;
 
-fn protocol(fields: &Fields<'_>) -> Result<String, Refusal> {
-    let protocol: String = required(fields, "protocol", "a string")?;
+/// The identity of an instance.
+///
+/// # Errors
+/// Says what no instance can have.
+pub(crate) fn key(
+    protocol: String,
+    host: String,
+    port: u16,
+    limits: &RegistryOptions,
+) -> Result<InstanceKey, Refusal> {
+    check_protocol(&protocol)?;
+    check_host(&host, limits.max_host_bytes)?;
+    if port == 0 {
+        return Err(bad("port", format!("is 0, must be {A_PORT}")));
+    }
+    Ok(InstanceKey { protocol, host, port })
+}
+
+fn check_protocol(protocol: &str) -> Result<(), Refusal> {
     let allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
     if !(1..=MAX_PROTOCOL_BYTES).contains(&protocol.len()) || !protocol.bytes().all(allowed) {
         return Err(bad("protocol", "must be 1 to 64 characters of a-z, 0-9, '.', '_' and '-'"));
     }
-    Ok(protocol)
+    Ok(())
 }
 
-fn host(fields: &Fields<'_>, max_bytes: usize) -> Result<String, Refusal> {
-    let host: String = required(fields, "host", "a string")?;
+fn check_host(host: &str, max_bytes: usize) -> Result<(), Refusal> {
     if !(1..=max_bytes).contains(&host.len()) {
         return Err(bad("host", format!("is {} bytes long, must be 1 to {max_bytes}", host.len())));
     }
-    if !is_host(&host) {
+    if !is_host(host) {
         return Err(bad(
             "host",
             "must be an IP address (IPv6 without brackets or zone) or a host name",
         ));
     }
-    Ok(host)
-}
-
-fn port(fields: &Fields<'_>) -> Result<u16, Refusal> {
-    let expected = "a whole number from 1 to 65535";
-    match required(fields, "port", expected)? {
-        0 => Err(bad("port", format!("is 0, must be {expected}"))),
-        port => Ok(port),
-    }
+    Ok(())
 }
 
 fn parameters(fields: &Fields<'_>) -> Result<Parameters, Refusal> {
@@ -148,6 +163,10 @@ fn to_text(parameters: &Parameters, max_bytes: usize) -> Result<Box<RawValue>, R
     let size = text.get().len();
     if size > max_bytes {
         return Err(bad("parameters", format!("take {size} bytes, at most {max_bytes} fit")));
+    }
+    if memory_of_value(text.get()) > MAX_PARAMETERS_MEMORY {
+        let what = "have so many lists and objects that readers would skip the instance";
+        return Err(bad("parameters", what));
     }
     Ok(text)
 }
@@ -277,7 +296,9 @@ mod tests {
         };
         assert!(parse(&with("parameters", &nested(16))).is_ok());
         refused(&with("parameters", &nested(17)), "parameters: are nested more than 16 deep");
-        for parameters in ["[]", "\"x\"", "{\"a\":18446744073709551616}", "1", &long, &deep] {
+        let many = format!("{{\"a\":[{{}}{}]}}", ",{}".repeat(100));
+        for parameters in [&many, "[]", "\"x\"", "{\"a\":18446744073709551616}", "1", &long, &deep]
+        {
             refused(&with("parameters", parameters), "parameters: ");
         }
     }

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(feature = "redb")]
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +17,14 @@ use tracing::{Instrument, Span, error, info};
 
 use crate::error::Refusal;
 use crate::http::{Http, refuse_connection, serve_connection};
+#[cfg(feature = "redb")]
+use crate::record::Record;
 use crate::service::Service;
-use crate::{RegistryError, RegistryOptions};
+use crate::store::Store;
+#[cfg(feature = "redb")]
+use crate::store::{self, FileStore, Found, Recovered, StoreError};
+use crate::table::Restored;
+use crate::{RegistryError, RegistryOptions, StoreOptions};
 
 /// A registry that listens. Connections wait in the backlog until [`serve`](Self::serve).
 #[derive(Debug)]
@@ -24,13 +32,22 @@ pub struct Registry {
     listener: Listener,
     address: SocketAddr,
     options: RegistryOptions,
+    opened: Option<Opened>,
+}
+
+/// A store, and what an earlier process left in it; `None`: it is new.
+#[derive(Debug)]
+struct Opened {
+    store: Box<dyn Store>,
+    left: Option<Vec<Restored>>,
 }
 
 impl Registry {
-    /// Listens on `address`; port 0 takes any free one, see [`local_addr`](Self::local_addr).
+    /// Listens on `address`; port 0 takes any free one, see [`local_addr`](Self::local_addr). Then opens
+    /// the store and reads what is in it.
     ///
     /// # Errors
-    /// An option is invalid, or the address cannot be listened on.
+    /// An option is invalid, the address cannot be listened on, or the store cannot be used.
     pub async fn bind(
         address: SocketAddr,
         options: RegistryOptions,
@@ -39,7 +56,20 @@ impl Registry {
         let failed = |source| RegistryError::Bind { address, source };
         let listener = rpc_host::net::listen(address, options.backlog).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, options })
+        let opened = open(&options).await?;
+        Ok(Self { listener, address, options, opened })
+    }
+
+    /// Puts what is readable of a damaged database in `data_dir` into a new one, and keeps the damaged one
+    /// beside it. A database that is not damaged is left as it is. Blocks.
+    ///
+    /// # Errors
+    /// It is in use, of an unknown format, not there, or cannot be read or written.
+    #[cfg(feature = "redb")]
+    pub fn recover(data_dir: &Path, options: &RegistryOptions) -> Result<Recovered, RegistryError> {
+        let is_readable = |record: &Record| Restored::read(record).is_ok();
+        store::recover(data_dir, options.max_store_cache_bytes, is_readable)
+            .map_err(|source| RegistryError::Store { path: FileStore::path_in(data_dir), source })
     }
 
     /// The address it listens on.
@@ -67,10 +97,10 @@ impl Registry {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), RegistryError> {
-        let Self { mut listener, address, options } = self;
+        let Self { mut listener, address, options, opened } = self;
         info!(%address, ttl = ?options.ttl, check = ?options.check_interval, "listening");
         let drain = options.drain_timeout;
-        let acceptor = Acceptor::open(options, address);
+        let acceptor = Acceptor::open(options, address, opened).map_err(RegistryError::Thread)?;
         let outcome = acceptor.accept(&mut listener, shutdown).await;
         if let Err(error) = &outcome {
             error!(%address, %error, "shutting down");
@@ -80,6 +110,35 @@ impl Registry {
         info!(%address, "stopped");
         outcome.map_err(RegistryError::Listener)
     }
+}
+
+#[cfg(not(feature = "redb"))]
+async fn open(options: &RegistryOptions) -> Result<Option<Opened>, RegistryError> {
+    match options.store {
+        StoreOptions::None => Ok(None),
+    }
+}
+
+#[cfg(feature = "redb")]
+async fn open(options: &RegistryOptions) -> Result<Option<Opened>, RegistryError> {
+    let StoreOptions::Redb { data_dir } = options.store.clone() else { return Ok(None) };
+    let path = FileStore::path_in(&data_dir);
+    let cache_bytes = options.max_store_cache_bytes;
+    let opening = tokio::task::spawn_blocking(move || {
+        let (store, Found { records, is_new }) = FileStore::open(&data_dir, cache_bytes)?;
+        let read = |record: &Record| {
+            Restored::read(record).map_err(|what| {
+                StoreError::Damaged(format!("the record {} is not readable: {what}", record.key))
+            })
+        };
+        let left = records.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok((store, (!is_new).then_some(left)))
+    });
+    let opened = opening.await.unwrap_or_else(|_| Err(StoreError::Failed));
+    let (store, left) =
+        opened.map_err(|source| RegistryError::Store { path: path.clone(), source })?;
+    info!(path = %path.display(), records = left.as_ref().map_or(0, Vec::len), "store opened");
+    Ok(Some(Opened { store: Box::new(store), left }))
 }
 
 /// The connections and timers of a serving registry. Dropping it stops them at once.
@@ -96,11 +155,17 @@ struct Acceptor {
     span: Span,
 }
 
+/// Time for the store to end in order. What it has acknowledged is durable without that.
+const STORE_TIME: Duration = Duration::from_millis(400);
 /// Connections from this machine beyond the limit, so that health checks work.
 const PLACES_FOR_LOOPBACK: usize = 8;
 
 impl Acceptor {
-    fn open(options: RegistryOptions, address: SocketAddr) -> Self {
+    fn open(
+        options: RegistryOptions,
+        address: SocketAddr,
+        opened: Option<Opened>,
+    ) -> io::Result<Self> {
         let ending = CancellationToken::new();
         let room = Room::for_connections(options.max_connections);
         let places = Shares::with_places_for_loopback(
@@ -108,7 +173,11 @@ impl Acceptor {
             options.max_connections_per_peer,
             PLACES_FOR_LOOPBACK,
         );
-        let service = Arc::new(Service::new(options, address));
+        let (store, left) = opened.map_or((None, None), |it| (Some(it.store), it.left));
+        let service = Arc::new(Service::new(options, address, left));
+        if let Some(store) = store {
+            service.save_to(store)?;
+        }
         let acceptor = Self {
             http: Arc::new(Http::new(Arc::clone(&service), ending.clone())),
             places,
@@ -122,7 +191,7 @@ impl Acceptor {
         acceptor.spawn(async move {
             ending.run_until_cancelled_owned(service.run_timers()).await;
         });
-        acceptor
+        Ok(acceptor)
     }
 
     /// Accepts connections until `shutdown` is ready or the listening socket fails.
@@ -165,9 +234,10 @@ impl Acceptor {
         let http = Arc::clone(&self.http);
         let service = Arc::clone(http.service());
         self.spawn(async move {
-            serve_connection(stream, peer, http).await;
+            let lost = serve_connection(stream, peer, Arc::clone(&http)).await;
             service.metrics.connections.dec();
             drop(place);
+            lost.probe(&http).await;
         });
     }
 
@@ -191,6 +261,7 @@ impl Acceptor {
             self.aborted.cancel();
             self.tasks.wait().await;
         }
+        self.http.service().saving().end(STORE_TIME).await;
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -206,5 +277,6 @@ impl Drop for Acceptor {
     fn drop(&mut self) {
         self.ending.cancel();
         self.aborted.cancel();
+        self.http.service().saving().end_soon();
     }
 }

@@ -4,9 +4,11 @@ mod ages;
 mod answers;
 mod catalog;
 mod history;
+mod overrides;
 mod pages;
 mod probe;
 mod probes;
+mod saving;
 mod snapshots;
 mod targets;
 mod watcher;
@@ -18,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use rpc_wire::instance::{InstanceKey, InstanceRecord, first_incarnation};
 use serde_json::value::RawValue;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
 use ages::Ages;
@@ -28,14 +30,18 @@ use history::History;
 pub(crate) use pages::{Page, View};
 use probe::Prober;
 use probes::Probes;
+pub(crate) use saving::Acknowledged;
+use saving::Saving;
 use snapshots::Snapshots;
 pub(crate) use watcher::Watcher;
 
-use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
-use crate::table::{Change, ChangeKind, HeldBack, List, Row, Scope, Table, Tally, target};
+use crate::table::{
+    Change, ChangeKind, HeldBack, List, Renewed, Restored, Row, Scope, Table, Tally, target,
+};
+use crate::{RegistryOptions, StoreOptions};
 
 /// What every connection and timer of a registry shares.
 #[derive(Debug)]
@@ -56,6 +62,11 @@ pub(crate) struct Service {
     /// Notified after each change of the table.
     changed: watch::Sender<()>,
     ages: watch::Sender<Arc<Ages>>,
+    /// Notified when an override is set: it may end before the others.
+    override_set: Notify,
+    saving: Saving,
+    /// It started with nothing, and until then says so.
+    warm: Option<Instant>,
 }
 
 /// The table and the history of its changes, under one lock.
@@ -66,16 +77,26 @@ struct State {
 }
 
 impl Service {
-    /// The service of a registry that listens on `address`.
-    pub(crate) fn new(options: RegistryOptions, address: SocketAddr) -> Self {
-        let now = now();
+    /// The service of a registry that listens on `address`, and starts with what an earlier process left;
+    /// `None`: with nothing.
+    pub(crate) fn new(
+        options: RegistryOptions,
+        address: SocketAddr,
+        left: Option<Vec<Restored>>,
+    ) -> Self {
+        let (now, wall) = (now(), SystemTime::now());
+        let warm = left.is_none().then(|| now + options.warming);
+        let mut table = Table::new(&options, now);
+        table.set_wall(wall, now);
+        if options.store != StoreOptions::None {
+            table.save_changes(options.max_unsaved);
+        }
+        table.restore(left.unwrap_or_default(), wall, now);
+        let history = History::starting_at(table.revision(), options.max_history);
         Self {
             metrics: Metrics::default(),
             epoch: format!("{:016x}", rand::random::<u64>()),
-            state: Mutex::new(State {
-                table: Table::new(&options, now),
-                history: History::new(options.max_history),
-            }),
+            state: Mutex::new(State { table, history }),
             answers: Answers::new(options.max_pinned_bytes),
             building: Mutex::new(()),
             snapshots: Snapshots::default(),
@@ -84,58 +105,78 @@ impl Service {
             probes: Probes::default(),
             changed: watch::Sender::new(()),
             ages: watch::Sender::default(),
+            override_set: Notify::new(),
+            saving: Saving::new(),
+            warm,
             options,
         }
     }
 
-    /// Handles a heartbeat if the body is known, else a registration; returns the reply.
+    /// Handles a heartbeat if the body is known, else a registration; returns the reply once the
+    /// registration is durable, or cannot be.
     ///
     /// # Errors
     /// The body is invalid, or a limit is reached.
-    pub(crate) async fn register(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
-        if let Some(reply) = self.renew(body) {
-            return Ok(reply);
+    pub(crate) async fn register(
+        &self,
+        body: &[u8],
+        peer: IpAddr,
+    ) -> Result<Acknowledged<Renewed>, Refusal> {
+        if let Some(renewed) = self.renew(body) {
+            let change = renewed.change;
+            return Ok(self.acknowledge(renewed, change).await);
         }
         let registration = Registration::parse(body, &self.options)?;
         if !self.may_be_listed(&registration, peer).await {
-            return registration.reply_unlisted();
+            let reply = registration.reply_unlisted()?;
+            let renewed = Renewed { reply, overridden: None, change: 0 };
+            return Ok(Acknowledged { of: renewed, durable: true });
         }
-        let reply = registration.reply.clone();
-        let change = {
+        let (key, reply) = (registration.key.clone(), registration.reply.clone());
+        let (change, overridden, changes) = {
             let mut state = self.lock();
             let now = now();
             state.table.refuse_implausible(&registration, self.latest_incarnation(), now)?;
             let change = state.table.register(registration, body, peer, now)?;
             state.history.extend(change.clone());
-            change
+            (change, state.table.override_of(&key), state.table.change_of(&key))
         };
         match change {
             Some(change) => self.announce(&[change], Some(peer)),
             None => self.count_heartbeat(),
         }
-        Ok(reply)
+        Ok(self.acknowledge(Renewed { reply, overridden, change: changes }, changes).await)
+    }
+
+    /// The listed instance whose last registration or heartbeat had this body.
+    pub(crate) fn key_of(&self, body: &[u8]) -> Option<InstanceKey> {
+        self.lock().table.key_of(body)
     }
 
     /// Removes the instance of the body, listed or not, unless a later life of it is listed; returns the
-    /// reply.
+    /// reply once that is durable, or cannot be.
     ///
     /// # Errors
     /// The body is invalid.
-    pub(crate) fn unregister(&self, body: &[u8], peer: IpAddr) -> Result<Bytes, Refusal> {
+    pub(crate) async fn unregister(
+        &self,
+        body: &[u8],
+        peer: IpAddr,
+    ) -> Result<Acknowledged<Bytes>, Refusal> {
         let registration = Registration::parse(body, &self.options)?;
-        let change = {
+        let (change, changes) = {
             let mut state = self.lock();
             let now = now();
             state.table.refuse_implausible(&registration, self.latest_incarnation(), now)?;
             let Registration { key, incarnation, .. } = &registration;
             let change = state.table.unregister(key, *incarnation, now);
             state.history.extend(change.clone());
-            change
+            (change, state.table.changes())
         };
         if let Some(change) = change {
             self.announce(&[change], Some(peer));
         }
-        registration.reply_unlisted()
+        Ok(self.acknowledge(registration.reply_unlisted()?, changes).await)
     }
 
     /// The prepared list of a scope with a protocol, never older than the last acknowledged change.
@@ -188,6 +229,11 @@ impl Service {
         format!("{}.{revision}", self.epoch)
     }
 
+    /// How long it will say that it started with nothing: instances have yet to register again.
+    pub(crate) fn warming(&self) -> Option<Duration> {
+        self.warm?.checked_duration_since(now()).filter(|left| !left.is_zero())
+    }
+
     /// Notified after each change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
@@ -203,30 +249,37 @@ impl Service {
         self.lock().table.bytes()
     }
 
+    /// Overrides that stand.
+    pub(crate) fn overrides_len(&self) -> usize {
+        self.lock().table.overrides_len()
+    }
+
     /// The instances that are not simply up.
     pub(crate) fn tally(&self) -> Tally {
         self.lock().table.tally()
     }
 
-    /// Expires instances and publishes heartbeat ages. Never returns.
+    /// Expires instances, ends overrides and publishes heartbeat ages. Never returns.
     pub(crate) async fn run_timers(&self) {
-        tokio::join!(self.check_deadlines(), self.run_probes(), self.decide(), self.publish_ages());
+        let expire =
+            async { tokio::join!(self.check_deadlines(), self.run_probes(), self.decide()) };
+        tokio::join!(expire, self.end_overrides(), self.publish_ages());
     }
 
-    fn renew(&self, body: &[u8]) -> Option<Bytes> {
-        let (reply, change) = {
+    fn renew(&self, body: &[u8]) -> Option<Renewed> {
+        let (renewed, change) = {
             let mut state = self.lock();
             // The clock is read under the lock, so that the table's time never goes back.
             let now = now();
-            let (reply, change) = state.table.renew(body, now)?;
+            let (renewed, change) = state.table.renew(body, now)?;
             state.history.extend(change.clone());
-            (reply, change)
+            (renewed, change)
         };
         self.count_heartbeat();
         if let Some(change) = change {
             self.announce(&[change], None);
         }
-        Some(reply)
+        Some(renewed)
     }
 
     /// That of the latest start that may be said, see [`RegistryOptions::max_clock_ahead`].
@@ -279,6 +332,7 @@ impl Service {
         }
         // Notified first: a watcher must not wait for the log.
         self.changed.send_replace(());
+        self.saving.wake();
         let peer = peer.map(tracing::field::display);
         for Change { kind, row, at, .. } in changes {
             let instance = &row.entry.key;
@@ -292,6 +346,8 @@ impl Service {
                     self.metrics.updates.inc();
                     info!(%instance, protocol, peer, "parameters changed");
                 }
+                // Logged with the override.
+                ChangeKind::Overridden => {}
                 ChangeKind::Unregistered => {
                     self.metrics.unregistrations.inc();
                     info!(%instance, protocol, peer, "unregistered");

@@ -11,12 +11,16 @@ mod brake;
 mod departures;
 mod digest;
 mod entry;
+mod kept;
 mod lists;
 mod liveness;
+mod overrides;
 mod pace;
 mod peers;
 mod scope;
 mod target;
+mod unsaved;
+mod wall;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,23 +28,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use rpc_wire::instance::InstanceKey;
+use rpc_wire::instance::{InstanceKey, OverrideState};
 
 use departures::Departures;
-pub(crate) use departures::{Departure, HeldBack};
+pub(crate) use departures::HeldBack;
 use digest::{Digest, Digests};
 pub(crate) use entry::{Change, ChangeKind, Entry, Row};
+pub(crate) use kept::{Batch, Restored};
 pub(crate) use lists::List;
 use lists::Lists;
-pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Outcome, Probe, Tally, Ticket};
+pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Due, Outcome, Probe, Tally, Ticket};
 use liveness::{Judge, Liveness};
+use overrides::Overrides;
+pub(crate) use overrides::{Overridden, Override, Standing};
 use pace::Pace;
 use peers::Peers;
 pub(crate) use scope::Scope;
 pub(crate) use target::target;
+use unsaved::Unsaved;
+use wall::Wall;
 
 use crate::RegistryOptions;
 use crate::error::Refusal;
+use crate::record::Kind;
 use crate::registration::Registration;
 
 /// The live instances, and those that unregistered recently.
@@ -67,7 +77,10 @@ pub(crate) struct Table {
     by_peer: Peers,
     lists: Lists,
     departures: Departures,
+    overrides: Overrides,
     judge: Judge,
+    wall: Wall,
+    unsaved: Unsaved,
 }
 
 #[derive(Debug)]
@@ -83,10 +96,25 @@ struct Slot {
     last_heartbeat: Instant,
     heartbeats: u64,
     pace: Pace,
+    /// The operator's override of it, which outlives it.
+    overridden: Option<Arc<Standing>>,
+    /// The number of its last change that is to be saved.
+    change: u64,
 }
 
 /// A kind of change, and the entry that it replaced.
 type Changed = (ChangeKind, Option<Arc<Entry>>);
+
+/// What an instance is told that registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Renewed {
+    /// The instance as JSON.
+    pub(crate) reply: Bytes,
+    /// The operator's override of it.
+    pub(crate) overridden: Option<OverrideState>,
+    /// The registration is durable when the store has that many changes.
+    pub(crate) change: u64,
+}
 
 impl Table {
     pub(crate) fn new(options: &RegistryOptions, now: Instant) -> Self {
@@ -107,18 +135,29 @@ impl Table {
             by_peer: Peers::new(options.max_instances_per_peer),
             lists: Lists::default(),
             departures: Departures::new(options.rejoin_window, options.max_rejoins),
+            overrides: Overrides::new(options.max_overrides),
             judge: Judge::new(options),
+            wall: Wall::new(SystemTime::UNIX_EPOCH, now),
+            unsaved: Unsaved::new(None),
         }
     }
 
     /// Handles a heartbeat, if the body is that of a listed instance's last registration; returns
     /// the reply, and the change if it was a suspect.
-    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<(Bytes, Option<Change>)> {
+    pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<(Renewed, Option<Change>)> {
         let index = *self.by_body.get(&self.digests.of(body))?;
         let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, self.ttl);
-        let reply = slot.entry.reply.clone();
-        Some((reply, self.revive(index, now)))
+        let overridden = slot.overridden.as_ref().map(|standing| standing.what.state);
+        let Slot { ref entry, change, .. } = *slot;
+        let renewed = Renewed { reply: entry.reply.clone(), overridden, change };
+        Some((renewed, self.revive(index, now)))
+    }
+
+    /// The listed instance whose last registration had this body.
+    pub(crate) fn key_of(&self, body: &[u8]) -> Option<InstanceKey> {
+        let slot = self.slots.get(*self.by_body.get(&self.digests.of(body))?)?.as_ref()?;
+        Some(slot.entry.key.clone())
     }
 
     /// Lists the instance, or renews it; new parameters replace the old ones. Returns the change,
@@ -149,7 +188,11 @@ impl Table {
         self.keep_digest(index, digest);
         let Some((kind, replaced)) = change else { return Ok(None) };
         let Some(row) = self.slots[index].as_ref().map(Slot::row) else { return Ok(None) };
-        Ok(Some(self.changed(kind, row, replaced, now)))
+        let change = self.changed(kind, row, replaced, now);
+        if let Some(slot) = &mut self.slots[index] {
+            slot.change = self.unsaved.changes();
+        }
+        Ok(Some(change))
     }
 
     /// Removes the instance, unless another life of it is listed that is not earlier, and remembers that
@@ -161,6 +204,7 @@ impl Table {
         now: Instant,
     ) -> Option<Change> {
         self.departures.note(key.clone(), incarnation, Duration::ZERO, now);
+        self.note_departures();
         let index = *self.by_key.get(key)?;
         let listed = self.listed_incarnation(key);
         if incarnation.is_some() && (listed.is_none() || listed > incarnation) {
@@ -169,23 +213,11 @@ impl Table {
         self.remove(index, ChangeKind::Unregistered, now)
     }
 
-    /// Remembers what left while an earlier process kept the list; `wall` is the time at `now`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the store, which does not call it yet"))]
-    pub(crate) fn restore_departure(
-        &mut self,
-        departure: Departure,
-        wall: SystemTime,
-        now: Instant,
-    ) {
-        let Departure { key, incarnation, at } = departure;
-        // Of a later time if the clock was set back: then the whole window is left.
-        let ago = wall.duration_since(at).unwrap_or_default();
-        self.departures.note(key, incarnation, ago, now);
-    }
-
     /// Remembers that an unregistered instance accepted no connection.
     pub(crate) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> HeldBack {
-        self.departures.hold_back(key, now)
+        let held = self.departures.hold_back(key, now);
+        self.note_departures();
+        held
     }
 
     /// Whether an unlisted instance without incarnation unregistered within
@@ -222,9 +254,13 @@ impl Table {
         self.lists.prepared(scope)
     }
 
-    /// The content of a scope's list: its revision, and its elements as JSON.
+    /// The content of a scope's list: its revision, and its elements as JSON. Instances that an operator
+    /// took out of use are not in it.
     pub(crate) fn elements(&self, scope: &Scope) -> (u64, Vec<Bytes>) {
-        let reply = |index: usize| Some(self.slots.get(index)?.as_ref()?.entry.reply.clone());
+        let reply = |index: usize| {
+            let slot = self.slots.get(index)?.as_ref()?;
+            slot.overridden.is_none().then(|| slot.entry.reply.clone())
+        };
         let elements = self.lists.slots(scope).filter_map(reply).collect();
         (self.lists.revision(scope), elements)
     }
@@ -270,6 +306,12 @@ impl Table {
     /// Forgets the lists that are kept for their readers.
     pub(crate) fn forget_prepared(&mut self) {
         self.lists.forget_prepared();
+    }
+
+    /// The number of the last change of an instance that is to be saved; 0 if it is not listed.
+    pub(crate) fn change_of(&self, key: &InstanceKey) -> u64 {
+        let slot = self.by_key.get(key).and_then(|index| self.slots.get(*index)?.as_ref());
+        slot.map_or(0, |slot| slot.change)
     }
 
     /// One instance.
@@ -342,7 +384,10 @@ impl Table {
         }
         let Entry { peer: old_peer, registered, serial, .. } = *slot.entry;
         let is_another_life = slot.entry.incarnation != registration.incarnation;
-        let (peer, registered) = if is_another_life { (peer, now) } else { (old_peer, registered) };
+        let (peer, registered) = match is_another_life {
+            true => (peer, self.wall.moment(now)),
+            false => (old_peer, registered),
+        };
         let entry = Arc::new(Entry::new(registration, peer, registered, serial));
         let (old, new) = (slot.entry.bytes(), entry.bytes());
         let bytes = self.bytes - old + new;
@@ -375,17 +420,25 @@ impl Table {
             return Err(Refusal::Full(self.max_instances));
         }
         let serial = self.serial + 1;
-        let entry = Entry::new(registration, peer, now, serial);
-        let bytes = self.bytes + entry.bytes();
-        if bytes > self.max_bytes {
+        let entry = Entry::new(registration, peer, self.wall.moment(now), serial);
+        if self.bytes + entry.bytes() > self.max_bytes {
             return Err(Refusal::TableFull(self.max_bytes));
         }
-        self.by_peer.add(peer)?;
-        self.bytes = bytes;
+        self.by_peer.check(peer)?;
+        Ok(self.place(entry, body, now))
+    }
+
+    /// Gives an instance that is not listed a slot.
+    fn place(&mut self, entry: Entry, body: Digest, now: Instant) -> usize {
+        let Entry { peer, serial, .. } = entry;
+        self.by_peer.add(peer);
+        self.bytes += entry.bytes();
         self.serial = serial;
         let key = entry.key.clone();
+        let overridden = self.overrides.get(&key);
         if entry.incarnation.is_none() {
             self.departures.came_back(&key);
+            self.note_departures();
         }
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -402,8 +455,10 @@ impl Table {
             last_heartbeat: now,
             heartbeats: 1,
             pace: Pace::default(),
+            overridden,
+            change: 0,
         });
-        Ok(index)
+        index
     }
 
     fn remove(&mut self, index: usize, kind: ChangeKind, now: Instant) -> Option<Change> {
@@ -442,6 +497,10 @@ impl Table {
             let protocol = &entry.key.protocol;
             self.lists.changed(protocol, entry.service.as_deref(), self.revision);
         }
+        // What an operator wants has a record of its own.
+        if kind != ChangeKind::Overridden {
+            self.unsaved.note(Kind::Instance, &row.entry.key);
+        }
         Change { revision: self.revision, kind, at: now, row, replaced }
     }
 }
@@ -459,11 +518,13 @@ impl Slot {
             entry: Arc::clone(&self.entry),
             last_heartbeat: self.last_heartbeat,
             heartbeats: self.heartbeats,
+            overridden: self.overridden.clone(),
             suspect: self.suspect,
             held_until: match self.liveness {
                 Liveness::Held(until) => Some(until),
                 _ => None,
             },
+            change: self.change,
         }
     }
 }

@@ -6,6 +6,7 @@ mod call;
 mod daemon;
 mod follow;
 mod mistake;
+mod operate;
 mod options;
 mod values;
 
@@ -18,6 +19,7 @@ pub use bench::Bench;
 pub use call::{Call, Given};
 pub use daemon::{Registry, Serve};
 pub use follow::{Logs, Watch};
+pub use operate::{AskingRegistry, Drain, Undrain};
 pub use options::{Asking, Common, Direct, Through, Via};
 pub use values::{CallTime, Pause};
 
@@ -75,6 +77,12 @@ pub enum Command {
     /// Print calls, errors and latencies per method and instance
     #[command(after_help = ask::STATS)]
     Stats(Stats),
+    /// Take an instance out of use: no new calls
+    #[command(after_help = operate::DRAIN, mut_args(options::of_a_registry))]
+    Drain(Drain),
+    /// Bring a drained instance back
+    #[command(after_help = operate::UNDRAIN, mut_args(options::of_a_registry))]
+    Undrain(Undrain),
     /// Check a daemon's health
     #[command(after_help = ask::HEALTH, mut_args(options::of_any_daemon))]
     Health(Health),
@@ -94,6 +102,8 @@ impl Command {
             Self::Watch(typed) => &typed.asking.common,
             Self::Logs(typed) => &typed.asking.common,
             Self::Stats(typed) => &typed.asking.common,
+            Self::Drain(typed) => &typed.asking.common,
+            Self::Undrain(typed) => &typed.asking.common,
             Self::Health(typed) => &typed.common,
         }
     }

@@ -1,5 +1,5 @@
-//! The client's commands: `call`, `bench`, `methods`, `describe`, `instances`, `watch`, `logs`, `stats`
-//! and `health`.
+//! The client's commands: `call`, `bench`, `methods`, `describe`, `instances`, `watch`, `logs`, `stats`,
+//! `drain`, `undrain` and `health`.
 //!
 //! - `discovery`: what a call may wait for to learn the method's schema.
 //! - `explain`: what was probably meant by a call that failed.
@@ -21,6 +21,7 @@ mod methods;
 mod mistaken;
 mod no_instance;
 mod offers;
+mod overrides;
 mod reserved;
 mod signature;
 mod stats;
@@ -37,6 +38,7 @@ pub use health::health;
 pub use instances::instances;
 pub use logs::logs;
 pub use methods::methods;
+pub use overrides::overrides;
 pub use stats::stats;
 pub use watch::watch;
 

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use rpc_host::logging::{LogRing, Logging};
 use rpc_host::{net, shutdown};
-use rpc_registry::{Registry, RegistryError};
+use rpc_registry::{Recovered, Registry, RegistryError, RegistryOptions, StoreError, StoreOptions};
 use rpc_server::{Announce, Server, ServerError, builtin};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Exit, Failure};
+use crate::output;
 use crate::plan::{ServePlan, ServeRegistryPlan};
 
 /// Serves the built-in methods until a signal.
@@ -48,6 +49,9 @@ pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Fai
 /// # Errors
 /// It cannot listen ([`Exit::Unreachable`]), or failed.
 pub async fn registry(plan: ServeRegistryPlan, logging: Option<&Logging>) -> Result<(), Failure> {
+    if plan.recover {
+        return recover(&plan.options);
+    }
     let stop = prepare()?;
     let mut options = plan.options;
     options.log_ring = ring(logging);
@@ -58,6 +62,21 @@ pub async fn registry(plan: ServeRegistryPlan, logging: Option<&Logging>) -> Res
     );
     registry.serve(stop.cancelled_owned()).await?;
     Ok(())
+}
+
+/// Saves what is readable of a damaged store.
+fn recover(options: &RegistryOptions) -> Result<(), Failure> {
+    let StoreOptions::Redb { data_dir } = &options.store else {
+        return Err(Failure::usage("there is no store to recover"));
+    };
+    let Recovered { kept, unreadable, damaged, .. } = Registry::recover(data_dir, options)?;
+    match damaged {
+        None => output::text(&format!("{kept} records, none of them damaged; nothing was changed")),
+        Some(damaged) => {
+            output::text(&format!("{kept} records kept, {unreadable} not readable"))?;
+            output::text(&format!("the damaged database is {}", damaged.display()))
+        }
+    }
 }
 
 fn prepare() -> Result<CancellationToken, Failure> {
@@ -93,7 +112,8 @@ impl From<ServerError> for Failure {
 impl From<RegistryError> for Failure {
     fn from(error: RegistryError) -> Self {
         let exit = match error {
-            RegistryError::Bind { .. } => Exit::Unreachable,
+            RegistryError::Bind { .. }
+            | RegistryError::Store { source: StoreError::Locked, .. } => Exit::Unreachable,
             RegistryError::BadOption { .. } => Exit::Usage,
             _ => Exit::Failed,
         };

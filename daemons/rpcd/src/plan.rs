@@ -15,7 +15,7 @@ use crate::cli::{Command, Common, Typed};
 use crate::failure::Failure;
 
 pub use bench::BenchPlan;
-pub use client::{Ask, AskRegistry, CallPlan, LogsPlan, REGISTRY};
+pub use client::{Ask, AskRegistry, CallPlan, LogsPlan, OverridePlan, REGISTRY};
 pub use options::{ServePlan, ServeRegistryPlan};
 
 /// Everything a run needs.
@@ -74,6 +74,8 @@ pub enum Task {
         /// `host:port` of those that are asked; none: all.
         instances: Vec<String>,
     },
+    /// Take an instance out of use, or bring it back.
+    Override(Box<OverridePlan>),
     /// Check a daemon's health.
     Health {
         /// `host:port`.
@@ -152,6 +154,12 @@ impl Task {
                 instances: client::instances(typed.instances, &typed.asking, None)?,
                 ask: Box::new(Ask::new(&typed.asking, settings)?),
             },
+            Command::Drain(typed) => {
+                Self::Override(Box::new(OverridePlan::drain(typed, settings)?))
+            }
+            Command::Undrain(typed) => {
+                Self::Override(Box::new(OverridePlan::undrain(&typed, settings)?))
+            }
             Command::Health(typed) => Self::Health {
                 address: match typed.address {
                     Some(address) => address,

@@ -1,6 +1,7 @@
 //! Registers this server with a registry: register, heartbeat, unregister.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -17,6 +18,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
+use crate::drain::{Asker, Drain};
 
 /// The registry to register with, and how.
 ///
@@ -49,6 +51,8 @@ pub struct Announce {
 
 /// Random part of each interval, so that servers do not send their heartbeats in step.
 const JITTER: f64 = 0.1;
+/// How long the connection is kept for the next heartbeat: longer than any interval.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How long shutdown waits for a heartbeat in flight.
 const LAST_HEARTBEAT: Duration = Duration::from_millis(400);
 
@@ -61,10 +65,11 @@ impl Announce {
         // A heartbeat that takes longer than the interval is useless.
         let options = RegistryClientOptions {
             timeout: Duration::from_secs(3),
+            idle_timeout: KEPT,
             ..RegistryClientOptions::default()
         };
         Ok(Self {
-            registry: RegistryClient::new(url, options)?,
+            registry: RegistryClient::new(url, options)?.hold_connection(),
             advertise_host: None,
             advertise_port: None,
             heartbeat: Duration::from_secs(5),
@@ -103,11 +108,12 @@ impl Announce {
     }
 
     /// Registers what listens on `listening` until stopped, with the `facts` that the server knows
-    /// of itself.
+    /// of itself; drains it while the registry says so.
     pub(crate) fn start(
         mut self,
         listening: SocketAddr,
         facts: Parameters,
+        drain: Arc<Drain>,
         control: &Control,
     ) -> Announcer {
         self.parameters.extend(facts);
@@ -116,6 +122,7 @@ impl Announce {
         let task = Task {
             announce: self,
             listening,
+            drain,
             standing: Standing::Unknown,
             was_registered: false,
             known_as: None,
@@ -169,6 +176,8 @@ struct Task {
     listening: SocketAddr,
     /// What the last heartbeat showed.
     standing: Standing,
+    /// What an operator asks for by the registry. While that cannot be reached, its last word counts.
+    drain: Arc<Drain>,
     /// A heartbeat succeeded before.
     was_registered: bool,
     /// The instance that may be registered, even if the registry never replied.
@@ -255,11 +264,14 @@ impl Task {
             _ => self.instance().await,
         };
         self.known_as = Some(instance.clone());
-        if let Err(error) = self.announce.registry.register(&instance).await {
-            if is_refused(&error) && !self.was_registered {
-                self.known_as = None;
+        match self.announce.registry.register(&instance).await {
+            Ok(reply) => self.drain.set(Asker::Operator, reply.overridden.is_some()),
+            Err(error) => {
+                if is_refused(&error) && !self.was_registered {
+                    self.known_as = None;
+                }
+                return Err(error);
             }
-            return Err(error);
         }
         if self.standing != Standing::Registered {
             let registry = self.announce.registry.url();

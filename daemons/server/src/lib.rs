@@ -59,6 +59,7 @@
 //!
 //! - [`server`]: puts a server together, and shuts it down gracefully.
 //! - `acceptor`: accepts connections within limits.
+//! - `drain`: who asked the server to take no new calls for now.
 //! - `places`: how many connections and calls there may be, and of one peer.
 //! - `control`: a thread of its own for heartbeats, and for health while the workers lag.
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
@@ -91,6 +92,7 @@ pub mod builtin;
 mod call;
 mod connection;
 mod control;
+mod drain;
 mod error;
 pub mod extract;
 mod failure;

@@ -101,6 +101,10 @@ limits! {
     default_deadline: Duration = Duration::from_secs(10);
     /// Time for calls in flight at shutdown. Default 8 s.
     drain_timeout: Duration = Duration::from_secs(8);
+    /// How long calls of older clients are still taken once the server takes no new calls
+    /// ([`ServerHandle::drain`](crate::ServerHandle::drain), `rpcd drain`): they go nowhere else before
+    /// their lists are refreshed. Default 5 s.
+    drain_notice: Duration = Duration::from_secs(5);
     /// Timeout for unregistering at shutdown. Default 1 s.
     unregister_timeout: Duration = Duration::from_secs(1);
     /// An HTTP client that reads nothing for this long is disconnected. Default 30 s.

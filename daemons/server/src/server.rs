@@ -19,6 +19,7 @@ use crate::acceptor::Acceptor;
 #[cfg(feature = "announce")]
 use crate::announce::Announce;
 use crate::control::{Control, accept_early};
+use crate::drain::{Asker, Drain};
 use crate::extract::States;
 use crate::layer::{BoxError, Layer, Layers, Next, Reply, Request, Service};
 use crate::method::Methods;
@@ -76,7 +77,7 @@ pub struct ServerBuilder {
     allowed_hosts: Vec<String>,
 }
 
-/// Stops a server from anywhere in the program.
+/// Stops a server, or drains it for a while, from anywhere in the program.
 ///
 /// ```
 /// use rpc_server::Server;
@@ -95,9 +96,31 @@ pub struct ServerBuilder {
 pub struct ServerHandle {
     ending: CancellationToken,
     failure: Arc<OnceLock<String>>,
+    drain: Arc<Drain>,
 }
 
 impl ServerHandle {
+    /// Takes no new calls until [`resume`](Self::resume): they get the error -32003, `draining`, which a
+    /// client calls another instance for; older clients, which do not, are served for
+    /// [`Limits::drain_notice`] longer. Calls in flight finish, connections stay, and health says
+    /// `draining`.
+    ///
+    /// It is still registered, and in the lists of clients. An operator's `rpcd drain` takes it out of
+    /// them, too, and what an operator drained [`resume`](Self::resume) does not bring back.
+    pub fn drain(&self) {
+        self.drain.set(Asker::Program, true);
+    }
+
+    /// Takes calls again, unless an operator drained it.
+    pub fn resume(&self) {
+        self.drain.set(Asker::Program, false);
+    }
+
+    /// Whether it takes no new calls for now, by [`drain`](Self::drain) or by an operator.
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_on()
+    }
+
     /// Shuts the server down; [`Server::serve`] then returns `Ok`.
     pub fn stop(&self) {
         self.ending.cancel();
@@ -239,13 +262,14 @@ impl ServerBuilder {
         let bind = |source| ServerError::Bind { address, source };
         let listener = net::listen(address, backlog).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        let handle = ServerHandle { drain: state.drain.clone(), ..ServerHandle::default() };
         Ok(Server {
             state,
             listener,
             address,
             #[cfg(feature = "announce")]
             announce,
-            handle: ServerHandle::default(),
+            handle,
         })
     }
 
@@ -329,8 +353,9 @@ impl Server {
         let limits = state.limits.clone();
         let control = Control::start().map_err(ServerError::Control)?;
         #[cfg(feature = "announce")]
-        let announcer =
-            self.announce.map(|announce| announce.start(address, state.facts(), &control));
+        let announcer = self
+            .announce
+            .map(|announce| announce.start(address, state.facts(), state.drain.clone(), &control));
         // Without a descriptor for it, connections wait while the workers lag.
         let second_listener = listener.duplicate().ok();
         let mut acceptor = Acceptor::new(state.clone(), listener);

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Limits;
 use crate::admission::Admission;
 use crate::buffers::Buffers;
+use crate::drain::Drain;
 use crate::extract::States;
 use crate::lag::Lag;
 use crate::layer::Next;
@@ -98,6 +99,8 @@ pub(crate) struct ServerState {
     pub(crate) openrpc: Vec<u8>,
     /// The contract of the methods.
     pub(crate) contract: String,
+    /// Whether it takes no new calls for now.
+    pub(crate) drain: Arc<Drain>,
     /// The server is shutting down: calls in flight get their replies, new ones are refused.
     pub(crate) draining: CancellationToken,
     /// The drain took too long: everything stops now.
@@ -131,13 +134,14 @@ impl ServerState {
             web: WebPolicy::default(),
             #[cfg(feature = "http")]
             host_logged: AtomicBool::new(false),
+            drain: Arc::default(),
             draining: CancellationToken::new(),
             aborted: CancellationToken::new(),
         }
     }
 
     pub(crate) fn health(&self, now: Instant) -> Health {
-        let draining = self.draining.is_cancelled();
+        let draining = self.draining.is_cancelled() || self.drain.is_on();
         Health {
             status: if draining { HealthStatus::Draining } else { HealthStatus::Ok },
             wire: WIRE_VERSION,

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
 use rpc_host::logging::{LogOptions, Logging};
@@ -35,10 +35,14 @@ const HEARTBEAT: Duration = Duration::from_millis(50);
 #[derive(Clone, Default)]
 struct Fake {
     requests: Arc<Mutex<Vec<(String, Instance)>>>,
+    /// Of each request: where its connection comes from, and whether it says that it is held.
+    connections: Arc<Mutex<Vec<(SocketAddr, bool)>>>,
     failing: Arc<AtomicBool>,
     full: Arc<AtomicBool>,
     hanging: Arc<AtomicBool>,
     outbidding: Arc<AtomicBool>,
+    /// What it says of an operator's override.
+    overridden: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Fake {
@@ -48,11 +52,20 @@ impl Fake {
         let router = Router::new()
             .route(paths::REGISTER, post(Self::reply))
             .route(paths::UNREGISTER, post(Self::reply))
-            .with_state(self);
+            .with_state(self)
+            .into_make_service_with_connect_info::<SocketAddr>();
         (address, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
     }
 
-    async fn reply(State(fake): State<Self>, uri: Uri, Json(instance): Json<Instance>) -> Response {
+    async fn reply(
+        State(fake): State<Self>,
+        uri: Uri,
+        ConnectInfo(peer): ConnectInfo<SocketAddr>,
+        headers: HeaderMap,
+        Json(instance): Json<Instance>,
+    ) -> Response {
+        let is_held = headers.get("rpcd-beats").is_some_and(|value| value == "held");
+        fake.connections.lock().unwrap().push((peer, is_held));
         fake.requests.lock().unwrap().push((uri.path().to_owned(), instance.clone()));
         if fake.hanging.load(SeqCst) {
             std::future::pending::<()>().await;
@@ -66,7 +79,11 @@ impl Fake {
             (_, true) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::OK,
         };
-        (status, Json(instance)).into_response()
+        let mut headers = HeaderMap::new();
+        if let Some(state) = *fake.overridden.lock().unwrap() {
+            headers.insert(paths::OVERRIDE_HEADER, HeaderValue::from_static(state));
+        }
+        (status, headers, Json(instance)).into_response()
     }
 
     fn paths(&self) -> Vec<String> {
@@ -113,6 +130,14 @@ impl Running {
         assert_eq!(&reply, b"{\"id\":1,\"res\":9}\n");
     }
 
+    async fn is_draining(&self, draining: bool) {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.handle.is_draining() != draining {
+            assert!(Instant::now() < deadline, "still draining: {}", !draining);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     async fn end(self) {
         self.handle.stop();
         timeout(TIMEOUT, self.task).await.unwrap().unwrap().unwrap();
@@ -146,6 +171,17 @@ async fn a_server_registers_sends_heartbeats_and_unregisters_last() {
     let contract = signature::contract(methods.iter().map(Method::signature));
     assert_eq!(instance.contract(), Some(contract.as_str()));
     assert!(requests.iter().all(|(_, sent)| sent == instance), "heartbeats are identical");
+}
+
+#[tokio::test]
+async fn one_connection_has_all_heartbeats_and_says_that_it_is_held() {
+    let fake = Fake::default();
+    let (registry, _task) = fake.clone().start(any_port()).await;
+    let server = Running::start(registry).await;
+    fake.received(20).await;
+    server.end().await;
+    let connections = fake.connections.lock().unwrap();
+    assert!(connections.iter().all(|used| *used == (connections[0].0, true)), "{connections:?}");
 }
 
 #[tokio::test]
@@ -252,4 +288,31 @@ async fn a_hanging_registry_does_not_delay_shutdown_or_calls() {
     server.end().await;
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     assert_eq!(fake.paths().last().unwrap(), paths::UNREGISTER, "it still tried to unregister");
+}
+
+#[tokio::test]
+async fn what_the_registry_says_of_an_operators_override_drains_the_server_until_it_says_so_no_more()
+ {
+    let fake = Fake::default();
+    let (registry, _task) = fake.clone().start(any_port()).await;
+    let server = Running::start(registry).await;
+    fake.received(1).await;
+    server.serves_calls().await;
+    // A word of a later registry is a drain, too.
+    for state in ["draining", "maintenance", "later"] {
+        *fake.overridden.lock().unwrap() = Some(state);
+        server.is_draining(true).await;
+        // While the registry says nothing, its last word counts.
+        fake.failing.store(true, SeqCst);
+        fake.received(fake.paths().len() + 1).await;
+        *fake.overridden.lock().unwrap() = None;
+        assert!(server.handle.is_draining(), "{state}");
+        // The program takes back only what it asked for itself.
+        server.handle.resume();
+        assert!(server.handle.is_draining(), "{state}");
+        fake.failing.store(false, SeqCst);
+        server.is_draining(false).await;
+        server.serves_calls().await;
+    }
+    server.end().await;
 }

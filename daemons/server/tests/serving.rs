@@ -585,6 +585,11 @@ async fn http_on_the_same_port_shows_metrics_health_and_methods() {
     assert!(metrics.contains(count) && metrics.ends_with("# EOF\n"), "{metrics}");
     assert!(metrics.contains("application/openmetrics-text; version=1.0.0"), "{metrics}");
     assert!(get("/healthz", "").await.contains("\"status\":\"ok\""));
+    server.handle.drain();
+    let drained = get("/healthz", "").await;
+    assert!(drained.starts_with("HTTP/1.1 503") && drained.contains("\"status\":\"draining\""));
+    server.handle.resume();
+    assert!(get("/healthz", "").await.starts_with("HTTP/1.1 200"));
     assert!(get("/openrpc.json", "").await.contains("\"name\":\"reverse_string\""));
     assert!(get("/nope", "").await.starts_with("HTTP/1.1 404"));
     assert!(get("/healthz", "Origin: http://evil.example\r\n").await.starts_with("HTTP/1.1 403"));
@@ -631,4 +636,56 @@ async fn logs_are_streamed_from_the_ring_recent_ones_first() {
     assert!(both[1].starts_with("{\"id\":2,") && both[1].contains("x and severe"), "{both:?}");
     peer.send(r#"{"cancel":1}"#).await;
     assert!(peer.line().await.contains("-32001"));
+}
+
+#[tokio::test]
+async fn a_drained_server_refuses_new_calls_and_takes_them_again() {
+    let (finish, finished) = watch::channel(());
+    let waits = Method::named("wait").asynchronous(move || {
+        let mut finished = finished.clone();
+        async move { finished.changed().await.map_or(0, |()| 7) }
+    });
+    let limits = Limits::default().drain_notice(Duration::ZERO);
+    let server = Running::start(with_limits(limits).method(waits)).await;
+    let mut peer = server.connect().await;
+    let call = |id: u8, method: &str| {
+        let args = if method == "square" { "3" } else { "" };
+        format!(r#"{{"id":{id},"method_name":"{method}","method_args":[{args}]}}"#)
+    };
+    peer.send(call(1, "wait")).await;
+    // Its reply shows that the call before it runs.
+    peer.send(call(2, "rpc.health")).await;
+    assert!(peer.line().await.contains(r#""status":"ok""#));
+
+    server.handle.drain();
+    server.handle.drain();
+    assert!(server.handle.is_draining());
+    peer.send(call(3, "square")).await;
+    let refused = peer.line().await;
+    assert!(refused.contains(r#""id":3,"#) && refused.contains(r#""code":-32003,"#), "{refused}");
+    assert!(refused.contains(r#""retryable":true"#), "{refused}");
+    let classic = r#"{"method_name":"square","method_args":[],"method_kwargs":{}}"#;
+    assert!(server.exchange(classic).await.contains("the server is draining"));
+    // It still says how it is.
+    peer.send(call(4, "rpc.health")).await;
+    assert!(peer.line().await.contains(r#""status":"draining""#));
+    finish.send_replace(());
+    assert_eq!(peer.line().await, r#"{"id":1,"res":7}"#);
+
+    server.handle.resume();
+    peer.send(call(5, "square")).await;
+    let reply = peer.line().await;
+    assert_eq!(reply, r#"{"id":5,"res":9}"#, "on the same connection");
+    server.handle.stop();
+    timeout(TIMEOUT, server.task).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_older_clients_calls_are_taken_by_a_drained_server_until_its_list_is_refreshed() {
+    let server = Running::start(builtins()).await;
+    server.handle.drain();
+    let call = r#"{"method_name":"square","method_args":[3],"method_kwargs":{}}"#;
+    assert_eq!(server.exchange(call).await, "{\"res\":9}\n");
+    let refused = server.exchange(r#"{"id":1,"method_name":"square","method_args":[3]}"#).await;
+    assert!(refused.contains("-32003"), "{refused}");
 }

@@ -4,6 +4,7 @@ mod body;
 mod error;
 mod events;
 mod options;
+mod overrides;
 mod registered;
 
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct RegistryClient {
     http: reqwest::Client,
     base: Url,
     options: RegistryClientOptions,
+    /// See [`hold_connection`](Self::hold_connection).
+    holds_connection: bool,
     /// Invalid entries of the last list.
     invalid: Arc<AtomicUsize>,
 }
@@ -88,7 +91,15 @@ impl RegistryClient {
             .tcp_keepalive(options.keepalive)
             .build()
             .map_err(|error| bad(error.to_string()))?;
-        Ok(Self { http, base, options, invalid: Arc::default() })
+        Ok(Self { http, base, options, holds_connection: false, invalid: Arc::default() })
+    }
+
+    /// Says with each registration that this client keeps its connection until the next one: when the
+    /// connection ends, the registry asks the instance at once whether it lives, so that nobody is sent to
+    /// a server that was killed. Its `idle_timeout` must be longer than the interval of heartbeats.
+    #[must_use]
+    pub fn hold_connection(self) -> Self {
+        Self { holds_connection: true, ..self }
     }
 
     /// The registry's URL.
@@ -209,10 +220,13 @@ impl RegistryClient {
         instance: &Instance,
     ) -> Result<reqwest::Response, RegistryClientError> {
         let body = serde_json::to_vec(instance).map_err(|error| self.bad_reply(error))?;
-        let request = self
+        let mut request = self
             .request(Method::POST, path, &[(paths::PROTO, &instance.protocol)])
             .header(header::CONTENT_TYPE, "application/json")
             .body(body);
+        if self.holds_connection {
+            request = request.header(paths::BEATS_HEADER, paths::BEATS_HELD);
+        }
         self.successful(self.send(request).await?).await
     }
 

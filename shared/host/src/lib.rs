@@ -8,6 +8,7 @@
 //! - [`shares`]: places that peers compete for.
 //! - [`web`]: which HTTP requests are refused because a foreign page may have caused them.
 //! - [`write_timeout`]: a stream whose peer must read.
+//! - [`person`]: who runs the program, for those who read what it did.
 //! - [`task`]: where a daemon's main loop runs.
 //! - [`shutdown`]: SIGINT, SIGTERM and SIGHUP: the first shuts down gracefully, the second exits at once.
 //!
@@ -17,6 +18,7 @@
 
 pub mod logging;
 pub mod net;
+pub mod person;
 pub mod shares;
 pub mod shutdown;
 pub mod task;

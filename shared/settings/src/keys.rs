@@ -4,9 +4,9 @@ use rpc_wire::nearest;
 
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
-    advertised, answer, any_service, attempts, backlog, burst, bytes, choice, count, depth,
-    duration, folder, host, level, names, networks, origins, pause, port, ratio, service, share,
-    switch,
+    advertised, answer, any_folder, any_service, attempts, backlog, burst, bytes, choice, count,
+    depth, duration, folder, host, level, names, networks, origins, pause, port, ratio, service,
+    share, switch,
 };
 
 /// A key of `config.ini`.
@@ -75,9 +75,10 @@ pub const KEYS: &[Key] = keys! {
         max_table_bytes: bytes, registry_server.options.max_table_bytes, "Memory of all instances; beyond it new ones are refused.";
         max_body_bytes: bytes, registry_server.options.max_body_bytes, "Size of a request's body.";
         max_host_bytes: count, registry_server.options.max_host_bytes, "Length of an instance's host.";
-        max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON, at most 7KiB.";
+        max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON, at most 6KiB.";
         max_connections: count, registry_server.options.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one is refused and counted.";
         max_connections_per_peer: share, registry_server.options.max_connections_per_peer, "Of these from one address (IPv6: a /64); quarter: a quarter, at least 256; 0: no share, for a registry behind a proxy.";
+        max_held_per_connection: count, registry_server.options.max_held_per_connection, "Instances that are probed when the connection of their heartbeats ends.";
         backlog: backlog, registry_server.options.backlog, "Connections waiting to be accepted.";
         max_watchers: count, registry_server.options.max_watchers, "Open event streams (/v1/watch, /v1/logs).";
         max_watchers_per_peer: share, registry_server.options.max_watchers_per_peer, "Of these for one address; as above.";
@@ -99,6 +100,14 @@ pub const KEYS: &[Key] = keys! {
         brake_share: ratio, registry_server.options.brake_share, "Share of all instances that has to fall silent within one TTL to be held instead of removed.";
         brake_min: count, registry_server.options.brake_min, "How many these have to be at least.";
         brake_window: pause, registry_server.options.brake_window, "How long silent instances are held at most (rpcd release-brake ends it); 0s: not at all.";
+        max_overrides: count, registry_server.options.max_overrides, "Instances that operators may have drained or in maintenance at a time (rpcd drain).";
+        store: choice, registry_server.store, "What registrations are kept in: redb, a database in data_dir, so that they outlive the process; or none.";
+        data_dir: any_folder, registry_server.data_dir, "Its folder, for one registry; empty: registry-PORT below $STATE_DIRECTORY, or below rpcd in $XDG_STATE_HOME or ~/.local/state.";
+        store_timeout: duration, registry_server.options.store_timeout, "A store that does not answer for this long counts as failing; registrations are taken all the same.";
+        max_store_retry: duration, registry_server.options.max_store_retry, "Longest pause between attempts to write to a store that fails.";
+        max_unsaved: count, registry_server.options.max_unsaved, "Changes noted for a slow store; beyond that it is given everything at once.";
+        max_store_cache_bytes: bytes, registry_server.options.max_store_cache_bytes, "Memory of the store's cache.";
+        warming: pause, registry_server.options.warming, "How long a registry that starts with nothing says so, so that clients keep their lists.";
         drain_timeout: pause, registry_server.options.drain_timeout, "Time for requests in flight at shutdown.";
         allowed_hosts: names, registry_server.options.allowed_hosts, "Further host names by which requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";
         allowed_origins: origins, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";
@@ -110,6 +119,7 @@ pub const KEYS: &[Key] = keys! {
         advertise: advertised, server.advertise, "HOST or HOST:PORT to register; empty: the address that routes to the registry.";
         heartbeat_interval: duration, server.heartbeat_interval, "Interval between heartbeats.";
         drain_timeout: pause, server.limits.drain_timeout, "Time for calls in flight at shutdown.";
+        drain_notice: pause, server.limits.drain_notice, "How long calls of older clients are still taken once an operator drains it.";
         unregister_timeout: pause, server.limits.unregister_timeout, "Timeout for unregistering at shutdown.";
         max_deadline: duration, server.limits.max_deadline, "Longest deadline of a call; a longer one is cut to it.";
         default_deadline: duration, server.limits.default_deadline, "Deadline of a call that carries none.";

@@ -33,7 +33,7 @@ pub use error::SettingsError;
 pub use keys::{KEYS, Key};
 pub use sections::{Console, KeyLine, RegistryAddress, RegistryServer, Server, Settings};
 pub use sources::Sources;
-pub use value::{Advertised, Colour, Glyphs, Theme};
+pub use value::{Advertised, Colour, Glyphs, StoreKind, Theme};
 
 /// The prefix of our environment variables.
 pub const ENVIRONMENT_PREFIX: &str = "RPCD_";

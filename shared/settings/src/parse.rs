@@ -5,7 +5,7 @@ use std::time::Duration;
 use rpc_client::Balance;
 use rpc_host::logging::LogFormat;
 
-use super::value;
+use super::value::{self, StoreKind};
 
 /// An IP literal (IPv6 bare or in brackets) or a name, returned without brackets.
 ///
@@ -44,6 +44,14 @@ pub fn any_service(text: &str) -> Result<String, String> {
 /// # Errors
 /// Lists the names.
 pub fn balance(text: &str) -> Result<Balance, String> {
+    value::choice::read(text)
+}
+
+/// What a registry keeps registrations in, by its name.
+///
+/// # Errors
+/// Lists the names.
+pub fn store(text: &str) -> Result<StoreKind, String> {
     value::choice::read(text)
 }
 

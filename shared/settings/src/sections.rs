@@ -1,6 +1,7 @@
 //! The settings as values: each section holds the options of the library it configures.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rpc_client::ClientOptions;
@@ -9,7 +10,7 @@ use rpc_registry::RegistryOptions;
 use rpc_server::Limits;
 
 use super::SettingsError;
-use super::value::{Advertised, Colour, Glyphs, Theme};
+use super::value::{Advertised, Colour, Glyphs, StoreKind, Theme};
 
 /// All settings. [`KEYS`](super::KEYS), and so `config.ini`, describe each and its default; the
 /// defaults are those of the libraries.
@@ -31,6 +32,8 @@ pub struct Settings {
     pub console: Console,
     /// `[keys]`: keys of the console's actions, as written.
     pub keys: Vec<KeyLine>,
+    /// The folder for programs' state, of the environment; `None`: there is none.
+    pub state: Option<PathBuf>,
     /// What was ignored, one line each, for the program to show.
     pub warnings: Vec<String>,
 }
@@ -40,13 +43,21 @@ pub struct Settings {
 pub struct RegistryServer {
     /// The address to listen on. Default `0.0.0.0`.
     pub listen: String,
-    /// The registry's own options.
+    /// What registrations are kept in. Default redb.
+    pub store: StoreKind,
+    /// The folder of the store; `None`, the default: below that for programs' state, named by the port.
+    pub data_dir: Option<PathBuf>,
+    /// The registry's own options; its store is what the two above say.
     pub options: RegistryOptions,
 }
 
 impl Default for RegistryServer {
     fn default() -> Self {
-        Self { listen: ALL_INTERFACES.to_owned(), options: RegistryOptions::default() }
+        // One that starts with nothing waits for a heartbeat of everybody; embedded, it is asked by
+        // programs that start with it.
+        let options = RegistryOptions { warming: Duration::from_secs(5), ..Default::default() };
+        let (store, data_dir) = (StoreKind::default(), None);
+        Self { listen: ALL_INTERFACES.to_owned(), store, data_dir, options }
     }
 }
 

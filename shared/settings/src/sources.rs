@@ -9,7 +9,7 @@ use super::{ENVIRONMENT_PREFIX, Settings, SettingsError, ini, keys};
 
 /// The name of the file, in the working directory and in the user's own.
 const FILE_NAME: &str = "config.ini";
-/// The user's directory for it, below `$XDG_CONFIG_HOME`.
+/// The directory for it below `$XDG_CONFIG_HOME`, and for state below `$XDG_STATE_HOME`.
 const USER_DIR: &str = "rpcd";
 
 /// Maximum size of a settings file.
@@ -27,11 +27,14 @@ pub struct Sources {
     pub local: Option<PathBuf>,
     /// Variables, which win over both.
     pub variables: Vec<(String, String)>,
+    /// The folder for what the program keeps, which belongs to no setting.
+    pub state: Option<PathBuf>,
 }
 
 impl Sources {
     /// `$XDG_CONFIG_HOME/rpcd/config.ini` (`~/.config` if that is not set), `./config.ini`, and the
-    /// variables of this process with the prefix [`ENVIRONMENT_PREFIX`].
+    /// variables of this process with the prefix [`ENVIRONMENT_PREFIX`]. State is kept in
+    /// `$STATE_DIRECTORY` (of systemd), else in `$XDG_STATE_HOME/rpcd` (`~/.local/state`).
     pub fn of_process() -> Self {
         let absolute = |name: &str| {
             std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
@@ -44,7 +47,13 @@ impl Sources {
             let ours = name.starts_with(ENVIRONMENT_PREFIX);
             ours.then(|| (name, value.to_string_lossy().into_owned()))
         });
-        Self { user, local: Some(PathBuf::from(FILE_NAME)), variables: variables.collect() }
+        let state = absolute("STATE_DIRECTORY").or_else(|| {
+            let base = absolute("XDG_STATE_HOME");
+            let base = base.or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+            base.map(|base| base.join(USER_DIR))
+        });
+        let local = Some(PathBuf::from(FILE_NAME));
+        Self { user, local, variables: variables.collect(), state }
     }
 
     /// Variables only.
@@ -62,7 +71,7 @@ impl Settings {
     /// # Errors
     /// A file cannot be read, or a key or value is invalid; the text says where.
     pub fn load(named: Option<&Path>, sources: Sources) -> Result<Self, SettingsError> {
-        let mut settings = Self::default();
+        let mut settings = Self { state: sources.state, ..Self::default() };
         if let Some(path) = named {
             let bytes = open(path).and_then(|file| read_named(&file));
             let bytes = bytes.map_err(|error| SettingsError::unreadable(path, &error))?;

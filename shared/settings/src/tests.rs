@@ -235,7 +235,8 @@ impl Files {
 
     fn load(&self, named: Option<&Path>) -> Result<Settings, SettingsError> {
         let variables = Vec::new();
-        let sources = Sources { user: Some(self.user()), local: Some(self.local()), variables };
+        let (user, local) = (Some(self.user()), Some(self.local()));
+        let sources = Sources { user, local, variables, state: None };
         Settings::load(named, sources)
     }
 }

@@ -86,6 +86,17 @@ choice! {
     }
 }
 
+choice! {
+    /// What `rpcd registry` keeps registrations in.
+    StoreKind {
+        /// A database in a folder.
+        #[default]
+        Redb = "redb",
+        /// Nothing: they are gone with the process.
+        None = "none",
+    }
+}
+
 /// One of a few names.
 pub(crate) mod choice {
     use super::Choice;
@@ -501,6 +512,21 @@ pub(crate) mod level {
 
     pub(crate) fn show(value: &str) -> String {
         value.to_owned()
+    }
+}
+
+/// A directory, or none.
+pub(crate) mod any_folder {
+    use std::path::PathBuf;
+
+    use super::folder;
+
+    pub(crate) fn read(text: &str) -> Result<Option<PathBuf>, String> {
+        if text.is_empty() { Ok(None) } else { folder::read(text).map(Some) }
+    }
+
+    pub(crate) fn show(value: &Option<PathBuf>) -> String {
+        value.as_deref().map(folder::show).unwrap_or_default()
     }
 }
 

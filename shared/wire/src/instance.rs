@@ -2,6 +2,7 @@
 
 mod entries;
 mod incarnation;
+mod overrides;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,9 +14,13 @@ use crate::WIRE_VERSION;
 use crate::paths::PROTO_JSON;
 pub use crate::target::host_port;
 pub use entries::{
-    Entry, EntryError, EntryLimits, MAX_ENTRY_BYTES, Skipped, read_entries, read_entry,
+    Entry, EntryError, EntryLimits, MAX_ENTRY_BYTES, MAX_PARAMETERS_MEMORY, Skipped, read_entries,
+    read_entry,
 };
 pub use incarnation::{MAX_INCARNATION, first_incarnation, incarnation};
+pub use overrides::{
+    MAX_BY_BYTES, MAX_REASON_BYTES, OverrideEntry, OverrideRecord, OverrideRequest, OverrideState,
+};
 
 /// An instance as servers, registries and clients exchange it: the five keys of the original
 /// system. Its identity is (protocol, host, port); see [`InstanceKey`].
@@ -195,10 +200,26 @@ pub struct InstanceRecord<P = Parameters> {
     /// `parameters.incarnation`, if given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<u64>,
+    /// The operator's override that its state comes from, if one stands.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<OverrideRecord>,
     /// Milliseconds that it stays listed although it is silent, because many fell silent at once;
     /// `None` if that is not so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_ms: Option<u64>,
+    /// Whether its registration is on the registry's disk, or would be lost with its process; `true`
+    /// where the registry keeps nothing on purpose. Absent means `true`.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub durable: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_yes(yes: &bool) -> bool {
+    *yes
 }
 
 /// Why an instance expired.
@@ -465,7 +486,9 @@ mod tests {
             heartbeats: 2,
             state: InstanceState::Up,
             incarnation: None,
+            overridden: None,
             held_ms: Some(7),
+            durable: true,
         };
         let key = record.instance.key();
         let beat = Beat { key: key.clone(), age_ms: 3, heartbeats: 4 };

@@ -1,4 +1,4 @@
-//! Names that both sides must spell alike: HTTP paths, query parameters and reserved methods.
+//! Names that both sides must spell alike: HTTP paths, query parameters, headers and reserved methods.
 
 /// `POST`: register an instance, or renew it (registering again is the heartbeat).
 pub const REGISTER: &str = "/myRegistry/register";
@@ -17,6 +17,10 @@ pub const WATCH: &str = "/v1/watch";
 /// `DELETE`: ends the brake on mass expiry. The reply is `{"released":N}`, the number of instances that
 /// it held; 0 if it does not hold.
 pub const BRAKE: &str = "/v1/brake";
+/// `GET`: the operator's overrides, as [`OverrideEntry`](crate::instance::OverrideEntry)s. With the
+/// protocol, host and port of an instance as further segments: `PUT` an
+/// [`OverrideRequest`](crate::instance::OverrideRequest), `DELETE` what stands.
+pub const OVERRIDES: &str = "/v1/overrides";
 /// `GET`: the registry's own log as Server-Sent Events of [`LogLine`](crate::report::LogLine)s.
 pub const LOGS: &str = "/v1/logs";
 /// `GET`: whether the process is alive.
@@ -43,6 +47,21 @@ pub const LEVEL: &str = "level";
 pub const CONTAINS: &str = "contains";
 /// Query parameter of [`LOGS`]: how many recent lines come first.
 pub const RECENT: &str = "recent";
+
+/// Header of a registration that is a heartbeat, with [`BEATS_HELD`]: its sender keeps this connection
+/// for its heartbeats, so the end of it says something about the instance. Older registries ignore it.
+pub const BEATS_HEADER: &str = "rpcd-beats";
+/// The value of [`BEATS_HEADER`].
+pub const BEATS_HELD: &str = "held";
+/// Header of the reply to a registration: the operator's override of the instance, by the
+/// [name](crate::instance::OverrideState::name) of its state; absent: none.
+pub const OVERRIDE_HEADER: &str = "rpcd-override";
+/// Header of a reply that acknowledges a change: `no` if the change would be lost with the registry's
+/// process, since its store fails; else absent.
+pub const DURABLE_HEADER: &str = "rpcd-durable";
+/// Header of a list: for so many seconds the registry will say that it started with nothing, so that
+/// what is missing may only have to register again; else absent.
+pub const WARMING_HEADER: &str = "rpcd-warming";
 
 /// Classic discovery: a list of names and defaults.
 pub const ALL_YOUR_METHODS: &str = "all_your_methods";

@@ -48,6 +48,13 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Instances, OpenLogs, &[Key::char('L')], "logs", "show the logs of this instance"),
     row(
         Context::Instances,
+        Drain,
+        &[Key::char('o')],
+        "",
+        "take this instance out of use, or bring it back; asks first",
+    ),
+    row(
+        Context::Instances,
         LoadTest,
         &[Key::char('b')],
         "load test",
@@ -88,6 +95,13 @@ pub const BINDINGS: &[Binding] = &[
     row(Context::Instances, Action::Copy, &[Key::char('y')], "", "copy the address"),
     row(Context::Detail, OpenInstance, &[ENTER], "methods", "show the methods of this instance"),
     row(Context::Detail, OpenLogs, &[Key::char('L')], "logs", "show the logs of this instance"),
+    row(
+        Context::Detail,
+        Drain,
+        &[Key::char('o')],
+        "",
+        "take this instance out of use, or bring it back; asks first",
+    ),
     row(Context::Detail, Action::Copy, &[Key::char('y')], "copy", "copy the address"),
     row(Context::Events, Wrap, &[Key::char('w')], "wrap", "wrap long events"),
     row(Context::Events, Action::Copy, &[Key::char('y')], "copy", "copy the latest event"),

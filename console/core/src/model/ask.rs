@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rpc_wire::call::Args;
-use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::instance::{Instance, InstanceKey, OverrideState};
 use tui_input::Input;
 
 use crate::action::Action;
@@ -46,6 +46,10 @@ pub enum Choice {
     Fill(usize, String),
     /// Asks to confirm unregistering an instance.
     Unregister(Box<Instance>),
+    /// Asks why an instance is taken out of use.
+    Drain(Box<Draining>),
+    /// Brings an instance back.
+    Undrain(InstanceKey),
     /// Closes the menu: the answer "no" to a question.
     Cancel,
     /// Sends a call, confirmed for a registry that asks first.
@@ -58,6 +62,17 @@ pub enum Choice {
     LoadTest(Box<LoadRequest>),
     /// Deletes a saved request.
     DeleteRequest(String),
+}
+
+/// An instance that is to be taken out of use, without the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draining {
+    /// The instance.
+    pub key: InstanceKey,
+    /// What it is said to be.
+    pub state: OverrideState,
+    /// How long; `None`: until it is brought back.
+    pub duration: Option<&'static str>,
 }
 
 /// A call that waits for its confirmation.
@@ -104,6 +119,8 @@ pub enum Purpose {
     },
     /// The address of an instance, typed to confirm unregistering it.
     Unregister(Box<Instance>),
+    /// Why an instance is taken out of use.
+    Drain(Box<Draining>),
     /// The name of a request to save.
     SaveRequest {
         /// The request, still without its name.

@@ -37,6 +37,7 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         Action::Fold | Action::Unfold | Action::FoldAll if model.focus() == Pane::Instances => {
             (!model.instances.is_grouped()).then_some("there is only one service")
         }
+        Action::Drain => cannot_drain(model),
         Action::OpenInstance | Action::OpenLogs if model.instances.selected.is_none() => {
             Some("no instance selected")
         }
@@ -125,6 +126,18 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         | Action::LoadTarget
         | Action::Compare => load_unavailable(model, action),
         _ => None,
+    }
+}
+
+/// Why the selected instance can be neither drained nor brought back.
+fn cannot_drain(model: &Model) -> Option<&'static str> {
+    let row = model.instances.selected.as_ref().and_then(|key| model.instances.get(key));
+    match row {
+        _ if model.readonly => Some(READ_ONLY),
+        _ if model.link.server.is_some() => Some("no registry"),
+        _ if !model.link.is_live() => Some("registry unreachable"),
+        None => Some("no instance selected"),
+        Some(row) => row.gone.is_some().then_some("already gone"),
     }
 }
 

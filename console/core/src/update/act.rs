@@ -5,7 +5,8 @@ use super::opening::{open_call, open_method};
 use super::show::{next_pane, show, show_pane};
 use super::steps::{next_field, step};
 use super::{
-    Effects, ask, copy, external, fields, load, reading, registries, resume, saved, search, send,
+    Effects, ask, copy, drain, external, fields, load, reading, registries, resume, saved, search,
+    send,
 };
 use crate::action::Action;
 use crate::message::{DemoCommand, Effect};
@@ -37,6 +38,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         Up | Down | PageUp | PageDown | Top | Bottom => scroll(model, action, now),
         Filter | FilterPath | Search | NextMatch | PreviousMatch => search_text(model, action, now),
         Copy | CopyAs | CopyPath | Save | Pager | Edit => export(model, action, now, effects),
+        Drain => drain::ask(model, now),
         OpenInstance | OpenLogs | SortLeft | SortRight | SortReverse => {
             instances(model, action, now);
         }

@@ -4,7 +4,7 @@ use crate::selectors;
 use rpc_wire::instance::{Instance, InstanceKey};
 use tui_input::Input;
 
-use super::{Effects, act, external, load, send};
+use super::{Effects, act, drain, external, load, send};
 use crate::action::Action;
 use crate::message::Effect;
 use crate::model::Now;
@@ -162,6 +162,8 @@ fn choose(model: &mut Model, choice: Choice, now: Now, effects: &mut Effects) {
             effects.push(Effect::ChangeRequests(Box::new(Change::Delete(name))));
         }
         Choice::Unregister(instance) => unregister(model, instance),
+        Choice::Drain(draining) => drain::why(model, draining),
+        Choice::Undrain(key) => drain::undrain(model, key, now, effects),
     }
 }
 
@@ -181,6 +183,7 @@ fn submit(model: &mut Model, mut prompt: Prompt, now: Now, effects: &mut Effects
         Purpose::SaveRequest { .. } | Purpose::RenameRequest(_) => {
             super::saved::submit(model, prompt, effects);
         }
+        Purpose::Drain(_) => drain::submit(model, prompt, now, effects),
         Purpose::Unregister(instance) => {
             if typed == instance.key().to_string() {
                 let url = model.link.url.clone();

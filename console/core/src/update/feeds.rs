@@ -216,13 +216,16 @@ pub(super) fn report(model: &mut Model, changes: Vec<Change>, now: Now, effects:
                     State::Suspect => {
                         (EventKind::Warning, "suspect", "TTL passed, but it still replies")
                     }
-                    State::Draining => (EventKind::Warning, "draining", "shutting down"),
+                    State::Draining => (EventKind::Warning, "draining", "takes no new calls"),
                     State::Maintenance => {
                         (EventKind::Warning, "maint.", "taken out of service by an operator")
                     }
                     _ => (EventKind::Good, "up", "in service"),
                 };
-                push_event(model, kind, word, key.to_string(), text.to_owned(), now);
+                let row = model.instances.get(&key);
+                let overridden = row.and_then(|row| row.override_text(now.at));
+                let text = overridden.unwrap_or_else(|| text.to_owned());
+                push_event(model, kind, word, key.to_string(), text, now);
             }
         }
     }

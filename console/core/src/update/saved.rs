@@ -116,7 +116,7 @@ pub(super) fn submit(model: &mut Model, mut prompt: Prompt, effects: &mut Effect
             replace: exists.as_ref() == Some(&typed),
         },
         Purpose::RenameRequest(from) => Change::Rename { from: from.clone(), to: typed.clone() },
-        Purpose::Save { .. } | Purpose::Unregister(_) => return,
+        Purpose::Save { .. } | Purpose::Unregister(_) | Purpose::Drain(_) => return,
     };
     match check_name(&typed) {
         Err(why) => (prompt.note, prompt.is_error) = (format!("{why}; esc cancels"), true),

@@ -28,6 +28,8 @@ impl Scene {
             state: InstanceState::Up,
             incarnation: None,
             held_ms: None,
+            overridden: None,
+            durable: true,
         };
         let mut scene = Self { model: Model::new("http://127.0.0.1:9999", now), start };
         scene.tell(0, RegistryUpdate::Live { ages: true });

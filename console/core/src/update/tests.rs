@@ -410,7 +410,12 @@ fn every_action_works_in_every_view_and_none_is_destructive() {
             let mut effects = Effects::new();
             act::act(&mut model, row.action, now, &mut effects);
             let destroys = |effect: &Effect| {
-                matches!(effect, Effect::Unregister(..) | Effect::Save { overwrite: true, .. })
+                matches!(
+                    effect,
+                    Effect::Unregister(..)
+                        | Effect::Override(..)
+                        | Effect::Save { overwrite: true, .. }
+                )
             };
             assert!(!effects.iter().any(destroys), "{:?} is one key away", row.action);
             assert!(row.action != Action::Help || model.overlay.is_some());

@@ -95,6 +95,14 @@ fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> V
     let (glyph, style) = glyph_and_style(screen, row.state(now, live));
     let mut lines =
         vec![rows.styled("state", &format!("{glyph} {}", row.state_text(now, live)), style)];
+    if let Some(overridden) = row.override_text(now) {
+        lines.push(rows.styled("override", &overridden, screen.theme.warning()));
+    }
+    if let Some(until) = row.held_until {
+        let left = text::seconds(until.saturating_duration_since(now));
+        let held = format!("kept for {left}: many fell silent at once");
+        lines.push(rows.styled("brake", &held, screen.theme.warning()));
+    }
     if let Some(age) = row.age(now) {
         let ttl = row.ttl.as_secs();
         // No heartbeats arrive while the registry is lost.

@@ -39,7 +39,8 @@ pub(super) fn notes(model: &Model, now: Instant, live: bool) -> Vec<String> {
         let state = row.state(now, live);
         if needs_attention(state) {
             let (glyph, word) = (glyph(state), row.state_text(now, live));
-            notes.push(format!("{glyph} {} is {word}", text::printable(&row.key.to_string())));
+            let what = row.override_text(now).unwrap_or_else(|| word.to_owned());
+            notes.push(format!("{glyph} {} is {what}", text::printable(&row.key.to_string())));
         }
         let lacking = model.methods.missing(&row.key);
         if row.gone.is_none() && !lacking.is_empty() {

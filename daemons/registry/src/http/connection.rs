@@ -12,19 +12,24 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::held::{Held, Lost, Watched};
 use super::{Http, Peer};
 
 /// Maximum size of a request's line and headers, and of the read-ahead of a body.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Serves a connection until it ends. At shutdown the request in flight is the last.
-pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) {
+/// Serves a connection until it ends. At shutdown the request in flight is the last. Returns the
+/// instances that were lost with it.
+pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) -> Lost {
     let options = &http.service().options;
     let on_loopback =
         stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let held = Arc::<Held>::default();
+    let stream = Watched { stream, held: Arc::clone(&held) };
     let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));
     let cut = CancellationToken::new();
-    let from = Peer { ip: peer.ip().to_canonical(), on_loopback, cut: cut.clone() };
+    let ip = peer.ip().to_canonical();
+    let from = Peer { ip, on_loopback, cut: cut.clone(), held: Arc::clone(&held) };
     let service = service_fn(|request| {
         let (http, from) = (Arc::clone(&http), from.clone());
         async move {
@@ -59,4 +64,5 @@ pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: 
             debug!(%peer, "reads too slowly while too much is unread; disconnected");
         }
     }
+    held.lost()
 }

@@ -13,7 +13,9 @@ pub(super) fn live() -> Reply {
     status(StatusCode::OK, "ok")
 }
 
-/// 503 once the registry is shutting down. It says whether the brake on mass expiry holds.
+/// 503 once the registry is shutting down. One whose store fails is degraded, and still ready: it serves
+/// lists and takes heartbeats, and whoever took it out of use for that would make a fault an outage. It
+/// also says whether the brake on mass expiry holds.
 pub(super) fn ready(context: &Context) -> Reply {
     if context.ending.is_cancelled() {
         return status(StatusCode::SERVICE_UNAVAILABLE, "ending");
@@ -22,6 +24,10 @@ pub(super) fn ready(context: &Context) -> Reply {
     if let Some((brake, left)) = context.service.brake() {
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         body["brake"] = json!({ "held": brake.held, "left_ms": left_ms });
+    }
+    if let Some(why) = context.service.saving().failing() {
+        body["status"] = "degraded".into();
+        body["store"] = json!({ "failing": &*why });
     }
     with_type(StatusCode::OK, JSON, body.to_string().into())
 }
@@ -42,6 +48,8 @@ pub(super) fn metrics(context: &Context, headers: &HeaderMap) -> Reply {
         table_bytes: service.table_bytes(),
         pinned_bytes: service.answers.bytes(),
         tally: service.tally(),
+        overrides: service.overrides_len(),
+        store_is_failing: service.saving().failing().is_some(),
     };
     let text = service.metrics.render(format, sizes);
     let content_type = HeaderValue::from_static(format.content_type());

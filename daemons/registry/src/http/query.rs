@@ -85,8 +85,10 @@ mod tests {
             }
             for name in ["wait", "recent"] {
                 let Some(text) = first(query, name) else { continue };
-                if let Ok(time) = duration(name, &text) {
-                    assert_eq!(duration(name, &format!("{}ms", time.as_millis())), Ok(time));
+                if let Ok(time) = duration(name, &text)
+                    && let Ok(millis) = u64::try_from(time.as_millis())
+                {
+                    assert_eq!(duration(name, &format!("{millis}ms")), Ok(time));
                 }
             }
         });

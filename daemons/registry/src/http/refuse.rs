@@ -60,6 +60,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::TooManyConnectionsOfPeer(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Full(_)
         | Refusal::TableFull(_)
+        | Refusal::OverridesFull(_)
         | Refusal::TooMuchUnread(_)
         | Refusal::TooManyStreams(_)
         | Refusal::TooManyConnections(_)

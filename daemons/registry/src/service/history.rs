@@ -37,7 +37,9 @@ impl Event {
     ) -> Bytes {
         let event = match kind {
             ChangeKind::Registered => WatchEvent::Registered(row.record(ttl, now)),
-            ChangeKind::Updated | ChangeKind::Revived => WatchEvent::Updated(row.record(ttl, now)),
+            ChangeKind::Updated | ChangeKind::Overridden | ChangeKind::Revived => {
+                WatchEvent::Updated(row.record(ttl, now))
+            }
             ChangeKind::Unregistered => WatchEvent::Unregistered(row.entry.key.clone()),
             ChangeKind::Expired(reason) => WatchEvent::Expired(row.entry.key.clone(), reason),
             ChangeKind::Suspect => WatchEvent::Suspect(row.record(ttl, now)),
@@ -63,8 +65,9 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, events: VecDeque::new(), last: 0 }
+    /// Of the changes after a revision.
+    pub(super) fn starting_at(revision: u64, capacity: usize) -> Self {
+        Self { capacity, events: VecDeque::new(), last: revision }
     }
 
     /// Appends changes, which must follow the last one without a gap.
@@ -98,7 +101,7 @@ mod tests {
         let options = RegistryOptions::default();
         let now = Instant::now();
         let mut table = Table::new(&options, now);
-        let mut history = History::new(3);
+        let mut history = History::starting_at(0, 3);
         assert_eq!(history.since(0).map(Iterator::count), Some(0));
         assert!(history.since(1).is_none());
         for port in 1..=5 {

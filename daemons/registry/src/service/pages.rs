@@ -1,6 +1,6 @@
 //! All instances, page by page, for readers of any number of them.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rpc_wire::instance::InstanceRecord;
 use serde::Serialize;
@@ -54,7 +54,11 @@ impl Service {
             page.ended = true;
             return Some(if is_first { b"[]".to_vec() } else { b"]".to_vec() });
         }
-        let mut part = page.view.write(&rows, self.options.ttl, now);
+        let mut records = records(&rows, self.options.ttl, now);
+        for (record, row) in records.iter_mut().zip(&rows) {
+            record.durable = self.saving.has(row.change);
+        }
+        let mut part = page.view.write(&records);
         part.pop();
         if let Some(opening) = part.first_mut().filter(|_| !is_first) {
             *opening = b',';
@@ -77,8 +81,7 @@ impl Service {
 }
 
 impl View {
-    fn write(self, rows: &[Row], ttl: Duration, now: Instant) -> Vec<u8> {
-        let records: Vec<InstanceRecord<&RawValue>> = records(rows, ttl, now);
+    fn write(self, records: &[InstanceRecord<&RawValue>]) -> Vec<u8> {
         match self {
             Self::Records => json(&records),
             Self::Targets => json(&records.iter().map(Target::of).collect::<Vec<_>>()),

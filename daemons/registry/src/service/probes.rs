@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -11,7 +11,7 @@ use tokio::sync::{Notify, SemaphorePermit};
 use tracing::{debug, warn};
 
 use super::{Service, now};
-use crate::table::{BrakeBegin, BrakeEnd, BrakeStatus, Outcome, Probe, Ticket};
+use crate::table::{BrakeBegin, BrakeEnd, BrakeStatus, Due, Outcome, Probe, Ticket};
 
 /// The instances that wait to be probed.
 #[derive(Debug, Default)]
@@ -42,10 +42,6 @@ impl Service {
     /// Only a refused connection removes; any other outcome leaves the TTL running. So does a heartbeat
     /// or registration that comes before the outcome. What is not listed or may not be probed is passed
     /// over. Returns at once.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the connections that heartbeats are held on")
-    )]
     pub(crate) fn probe_now<'a>(&self, keys: impl IntoIterator<Item = &'a InstanceKey>) {
         let tickets: Vec<Ticket> = {
             let state = self.lock();
@@ -86,7 +82,14 @@ impl Service {
         loop {
             let due = self.lock().table.next_check();
             tokio::time::sleep_until(due.into()).await;
-            let checked = self.lock().table.check(now());
+            let checked = {
+                let mut state = self.lock();
+                let now = now();
+                state.table.set_wall(SystemTime::now(), now);
+                state.table.check(now)
+            };
+            // Departures that are over are nobody's change.
+            self.saving.wake();
             self.metrics.pause(checked.late);
             if checked.late > self.options.check_interval {
                 warn!(late = ?checked.late, "this process was paused; every deadline is extended by that time");
@@ -107,7 +110,8 @@ impl Service {
                 }
                 None => {}
             }
-            self.probes.lock().overdue = checked.probes.into();
+            let overdue = Due::in_order(checked.probes).collect();
+            self.probes.lock().overdue = overdue;
             self.probes.arrived.notify_one();
             self.probes.decide.notify_one();
             self.snapshots.forget_old(now());

@@ -11,7 +11,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ADDRESS: SocketAddr = SocketAddr::new(PEER, 9);
 
 fn service(options: RegistryOptions) -> Arc<Service> {
-    let service = Arc::new(Service::new(options, ADDRESS));
+    let service = Arc::new(Service::new(options, ADDRESS, None));
     let timer = Arc::clone(&service);
     tokio::spawn(async move { timer.run_timers().await });
     service
@@ -25,7 +25,8 @@ fn body(protocol: &str, port: u16, weight: u64) -> Vec<u8> {
 }
 
 async fn register(service: &Service, body: &[u8]) -> String {
-    String::from_utf8(service.register(body, PEER).await.unwrap().to_vec()).unwrap()
+    let renewed = service.register(body, PEER).await.unwrap();
+    String::from_utf8(renewed.of.reply.to_vec()).unwrap()
 }
 
 fn watch(service: &Arc<Service>, protocol: Option<&str>, last: Option<&str>) -> Watcher {
@@ -81,8 +82,8 @@ async fn a_watcher_gets_every_change_once_and_in_order() {
     register(&service, &body("json", 2, 0)).await;
     register(&service, &body("json", 2, 0)).await;
     register(&service, &body("json", 1, 7)).await;
-    service.unregister(&body("json", 2, 0), PEER).unwrap();
-    service.unregister(&body("json", 2, 0), PEER).unwrap();
+    service.unregister(&body("json", 2, 0), PEER).await.unwrap();
+    service.unregister(&body("json", 2, 0), PEER).await.unwrap();
     for expected in ["registered 2", "updated 1", "unregistered 2"] {
         assert_eq!(next_text(&mut watcher).await, expected);
     }
@@ -251,7 +252,7 @@ async fn a_stopped_server_that_sends_heartbeats_is_not_listed() {
     let body = body("json", address.port(), 0);
     register(&service, &body).await;
     drop(listener);
-    service.unregister(&body, PEER).unwrap();
+    service.unregister(&body, PEER).await.unwrap();
     for _ in 0..3 {
         assert!(register(&service, &body).await.contains(r#""status":false"#));
     }
@@ -270,7 +271,7 @@ async fn an_instance_that_cannot_be_probed_is_listed_at_once() {
         r#"{"protocol":"json","host":"192.0.2.1","port":1}"#,
     ] {
         register(&service, body.as_bytes()).await;
-        service.unregister(body.as_bytes(), PEER).unwrap();
+        service.unregister(body.as_bytes(), PEER).await.unwrap();
         let answer = register(&service, body.as_bytes()).await;
         assert!(answer.contains(r#""status":true"#), "{body}");
     }
@@ -318,7 +319,7 @@ async fn no_instance_is_on_two_pages_and_one_that_stays_is_on_one() {
     // One of the first page comes back, two of the following ones leave, another protocol comes.
     for port in [1, 440, 800] {
         let body = body(if port <= 450 { "a" } else { "b" }, port, 0);
-        service.unregister(&body, PEER).unwrap();
+        service.unregister(&body, PEER).await.unwrap();
         if port == 1 {
             register(&service, &body).await;
         }
@@ -354,3 +355,5 @@ async fn an_instance_that_is_asked_about_is_removed_at_once_if_it_refuses_and_on
     assert_eq!((removed, service.len()), (format!("expired {port}"), 0));
     service.probe_now([&key]);
 }
+
+mod saving;

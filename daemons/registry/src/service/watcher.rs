@@ -129,6 +129,7 @@ impl Service {
                 ChangeKind::Unregistered | ChangeKind::Expired(_) => false,
                 ChangeKind::Registered
                 | ChangeKind::Updated
+                | ChangeKind::Overridden
                 | ChangeKind::Suspect
                 | ChangeKind::Revived => true,
             };

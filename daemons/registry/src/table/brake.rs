@@ -21,6 +21,8 @@ pub(super) struct Brake {
     off_until: Option<Instant>,
     /// The silent instances that were removed lately, by time.
     removed: VecDeque<(Instant, usize)>,
+    /// How many these are.
+    removed_count: usize,
 }
 
 /// What happens to the silent instances.
@@ -53,6 +55,7 @@ impl Brake {
             until: None,
             off_until: None,
             removed: VecDeque::new(),
+            removed_count: 0,
         }
     }
 
@@ -66,12 +69,11 @@ impl Brake {
         if let Some(until) = self.until {
             return Verdict::Hold(until);
         }
-        while self.removed.front().is_some_and(|(at, _)| *at + self.ttl <= now) {
-            self.removed.pop_front();
+        while let Some((_, count)) = self.removed.pop_front_if(|(at, _)| *at + self.ttl <= now) {
+            self.removed_count -= count;
         }
-        let removed: usize = self.removed.iter().map(|(_, count)| count).sum();
-        let all = counts.listed + removed;
-        let going = counts.silent + removed;
+        let all = counts.listed + self.removed_count;
+        let going = counts.silent + self.removed_count;
         let is_mass = |going: usize| going >= self.min && going as f64 >= self.share * all as f64;
         let is_off = self.window.is_zero() || self.off_until.is_some_and(|until| now < until);
         if is_off || !is_mass(going + counts.undecided) {
@@ -88,6 +90,7 @@ impl Brake {
 
     /// A silent instance was removed.
     pub(super) fn count_removed(&mut self, now: Instant) {
+        self.removed_count += 1;
         match self.removed.back_mut() {
             Some((at, count)) if *at == now => *count += 1,
             _ => self.removed.push_back((now, 1)),
@@ -110,6 +113,7 @@ impl Brake {
     pub(super) fn release(&mut self) {
         self.until = None;
         self.removed.clear();
+        self.removed_count = 0;
     }
 }
 

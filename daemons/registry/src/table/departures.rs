@@ -28,6 +28,8 @@ pub(super) struct Departures {
     /// Who left, by number, and so in order of time. Not `hashlink`: it would replace only this map.
     order: BTreeMap<u64, Who>,
     count: u64,
+    /// Who came, changed or was forgotten since the last [`take_touched`](Self::take_touched).
+    touched: Vec<Who>,
 }
 
 /// An address with servers that have incarnations, or with those that have none: a departure of the
@@ -60,7 +62,14 @@ pub(crate) struct HeldBack {
 impl Departures {
     /// Remembers at most `capacity` instances; the one that unregistered first is forgotten first.
     pub(super) fn new(window: Duration, capacity: usize) -> Self {
-        Self { window, capacity, recent: HashMap::new(), order: BTreeMap::new(), count: 0 }
+        Self {
+            window,
+            capacity,
+            recent: HashMap::new(),
+            order: BTreeMap::new(),
+            count: 0,
+            touched: Vec::new(),
+        }
     }
 
     /// Remembers an instance that left `ago`. A late farewell of a lower incarnation does not hide
@@ -95,6 +104,26 @@ impl Departures {
             self.insert(who, new, now);
         }
         HeldBack { first, restarted }
+    }
+
+    /// Whose departures changed: the address, and whether it is of servers with an incarnation.
+    pub(super) fn take_touched(&mut self) -> impl Iterator<Item = (InstanceKey, bool)> + use<> {
+        std::mem::take(&mut self.touched).into_iter().map(|who| (who.key, who.has_incarnation))
+    }
+
+    /// When who is remembered left, or was last held back, and its incarnation.
+    pub(super) fn get(
+        &self,
+        key: &InstanceKey,
+        has_incarnation: bool,
+    ) -> Option<(Instant, Option<u64>)> {
+        let record = self.recent.get(&Who { key: key.clone(), has_incarnation })?;
+        Some((record.until.checked_sub(self.window)?, record.incarnation))
+    }
+
+    /// Everybody who is remembered.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&InstanceKey, bool)> {
+        self.recent.keys().map(|who| (&who.key, who.has_incarnation))
     }
 
     /// Whether it unregistered within the window, and has no incarnation.
@@ -133,6 +162,7 @@ impl Departures {
         self.remove(&who);
         self.count += 1;
         self.order.insert(self.count, who.clone());
+        self.touched.push(who.clone());
         self.recent.insert(who, Record { number: self.count, ..record });
         self.forget_old(now);
     }
@@ -140,6 +170,7 @@ impl Departures {
     fn remove(&mut self, who: &Who) {
         if let Some(record) = self.recent.remove(who) {
             self.order.remove(&record.number);
+            self.touched.push(who.clone());
         }
     }
 }

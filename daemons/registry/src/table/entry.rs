@@ -10,6 +10,8 @@ use rpc_wire::instance::{
 };
 use serde_json::value::RawValue;
 
+use super::Standing;
+use super::wall::Moment;
 use crate::registration::Registration;
 
 /// A registration and what follows from it. Immutable; new parameters make a new entry.
@@ -29,14 +31,14 @@ pub(crate) struct Entry {
     /// The peer that first registered it.
     pub(super) peer: IpAddr,
     /// When it was first registered.
-    pub(super) registered: Instant,
+    pub(super) registered: Moment,
     /// Numbers the registrations, so that a list keeps their order.
     pub(crate) serial: u64,
 }
 
 impl Entry {
     /// A registration of a peer, first made at some time as the one of that number.
-    pub(super) fn new(from: Registration, peer: IpAddr, registered: Instant, serial: u64) -> Self {
+    pub(super) fn new(from: Registration, peer: IpAddr, registered: Moment, serial: u64) -> Self {
         let Registration { key, service, incarnation, reply, parameters_at, extended } = from;
         Self { key, service, incarnation, reply, parameters_at, extended, peer, registered, serial }
     }
@@ -66,23 +68,34 @@ pub(crate) struct Row {
     pub(crate) entry: Arc<Entry>,
     pub(crate) last_heartbeat: Instant,
     pub(crate) heartbeats: u64,
+    /// The operator's override of it.
+    pub(crate) overridden: Option<Arc<Standing>>,
     /// Its TTL has passed, but it is kept.
     pub(super) suspect: bool,
     /// The brake keeps it until then.
     pub(super) held_until: Option<Instant>,
+    /// Its last change is durable when the store has that many changes.
+    pub(crate) change: u64,
 }
 
 impl Row {
     /// The record for people, with ages at `now`.
     pub(crate) fn record(&self, ttl: Duration, now: Instant) -> InstanceRecord<&RawValue> {
+        let overridden = self.overridden.as_ref().map(|standing| standing.record(now));
         InstanceRecord {
             age_ms: millis(now, self.last_heartbeat),
             ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
-            registered_ms_ago: millis(now, self.entry.registered),
+            registered_ms_ago: millis(now, self.entry.registered.at),
             heartbeats: self.heartbeats,
-            state: if self.suspect { InstanceState::Suspect } else { InstanceState::Up },
+            state: match &overridden {
+                Some(overridden) => overridden.state.into(),
+                None if self.suspect => InstanceState::Suspect,
+                None => InstanceState::Up,
+            },
             incarnation: self.entry.incarnation,
+            overridden,
             held_ms: self.held_until.map(|until| millis(until, now)),
+            durable: true,
             instance: self.entry.instance(),
         }
     }
@@ -117,6 +130,8 @@ pub(crate) struct Change {
 pub(crate) enum ChangeKind {
     Registered,
     Updated,
+    /// An operator's override of it was set, or ended.
+    Overridden,
     Unregistered,
     /// Its TTL has passed, and why it was not kept as a suspect.
     Expired(Option<ExpiryReason>),
@@ -126,6 +141,6 @@ pub(crate) enum ChangeKind {
     Revived,
 }
 
-fn millis(now: Instant, then: Instant) -> u64 {
+pub(super) fn millis(now: Instant, then: Instant) -> u64 {
     u64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(u64::MAX)
 }

@@ -78,14 +78,31 @@ pub(crate) enum Outcome {
 /// The result of a check.
 #[derive(Debug)]
 pub(crate) struct Checked {
-    /// The instances to probe, the one that is overdue longest first, suspects last.
-    pub(crate) probes: Vec<Ticket>,
+    /// The instances to probe, in no order.
+    pub(crate) probes: Vec<Due>,
     /// Instances found for the first time to send heartbeats too seldom.
     pub(crate) slow: Vec<Row>,
     /// How late the check was: every deadline was extended by that.
     pub(crate) late: Duration,
     /// The brake holds nobody any more.
     pub(crate) ended: Option<BrakeEnd>,
+}
+
+/// An instance to probe.
+#[derive(Debug)]
+pub(crate) struct Due {
+    is_suspect: bool,
+    since: Instant,
+    ticket: Ticket,
+}
+
+impl Due {
+    /// The order of turns: the one that is overdue longest first, suspects last. Not sorted by the check
+    /// itself, which heartbeats wait for.
+    pub(crate) fn in_order(mut all: Vec<Self>) -> impl Iterator<Item = Ticket> {
+        all.sort_unstable_by_key(|due| (due.is_suspect, due.since));
+        all.into_iter().map(|due| due.ticket)
+    }
 }
 
 /// Why the brake ended.
@@ -292,7 +309,8 @@ impl Table {
             let Some(slot) = slot else { continue };
             let ticket = slot.ticket(index);
             if judge.check(slot, ticket, late, now) {
-                probes.push((slot.suspect, slot.deadline, ticket));
+                let Slot { suspect: is_suspect, deadline: since, .. } = *slot;
+                probes.push(Due { is_suspect, since, ticket });
             } else if slot.pace.is_found_slow() {
                 slow.push(slot.row());
             }
@@ -307,8 +325,7 @@ impl Table {
             judge.brake.release();
         }
         self.departures.forget_old(now);
-        probes.sort_unstable_by_key(|(suspect, deadline, _)| (*suspect, *deadline));
-        let probes = probes.into_iter().map(|(.., ticket)| ticket).collect();
+        self.note_departures();
         Checked { probes, slow, late, ended }
     }
 

@@ -19,18 +19,22 @@ impl Peers {
         Self { counts: HashMap::new(), max }
     }
 
-    /// Counts one more instance of a peer.
+    /// Whether a peer may have one more.
     ///
     /// # Errors
     /// It has as many as it may, and is not this machine.
-    pub(super) fn add(&mut self, peer: IpAddr) -> Result<(), Refusal> {
+    pub(super) fn check(&self, peer: IpAddr) -> Result<(), Refusal> {
         let peer = group(peer);
         let count = self.counts.get(&peer).copied().unwrap_or(0);
         if count >= self.max && !peer.is_loopback() {
             return Err(Refusal::PeerFull(self.max));
         }
-        self.counts.insert(peer, count + 1);
         Ok(())
+    }
+
+    /// Counts one more instance of a peer.
+    pub(super) fn add(&mut self, peer: IpAddr) {
+        *self.counts.entry(group(peer)).or_default() += 1;
     }
 
     /// Counts one instance of a peer less.
@@ -47,10 +51,11 @@ impl Peers {
     /// Counts an instance of a peer as one of another.
     ///
     /// # Errors
-    /// As [`add`](Self::add).
+    /// As of [`check`](Self::check).
     pub(super) fn replace(&mut self, old: IpAddr, new: IpAddr) -> Result<(), Refusal> {
         if group(old) != group(new) {
-            self.add(new)?;
+            self.check(new)?;
+            self.add(new);
             self.remove(old);
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The table with an explicit clock, and against a naive model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
@@ -215,7 +215,7 @@ fn changed_parameters_replace_the_old_ones_in_place() {
     let row = table.row(&key(1)).unwrap();
     let record = row.record(SECOND, start);
     assert_eq!(
-        (row.entry.registered, record.instance.parameters.get()),
+        (row.entry.registered.at, record.instance.parameters.get()),
         (start, r#"{"weight":2}"#)
     );
     let ports: Vec<_> =
@@ -388,11 +388,18 @@ fn a_full_table_refuses_what_is_new_or_grows_but_no_heartbeat() {
     assert_eq!(table.bytes(), 0);
 }
 
+fn endless() -> Standing {
+    let (reason, by, until_ms) = (None, None, None);
+    let what = Override { state: OverrideState::Draining, reason, by, until_ms };
+    Standing { what, ends: None }
+}
+
 /// The same rules without index, cache or slots.
 #[derive(Debug, Default)]
 struct Model {
     /// Weight and deadline by port, in order of registration (the first number).
     instances: BTreeMap<u16, (u64, u64, Instant)>,
+    overridden: BTreeSet<u16>,
     serial: u64,
     revision: u64,
 }
@@ -430,6 +437,7 @@ impl Model {
         rows.sort_by_key(|(_, known)| known.0);
         let rows: Vec<_> = rows
             .iter()
+            .filter(|(port, _)| !self.overridden.contains(port))
             .map(|(port, known)| {
                 format!(
                     r#"{{"protocol":"json","host":"h","port":{port},"status":true,"parameters":{{"weight":{}}}}}"#,
@@ -445,6 +453,8 @@ impl Model {
 enum Step {
     Register { port: u16, weight: u64, spaces: usize },
     Unregister { port: u16 },
+    Override { port: u16 },
+    TakeBack { port: u16 },
     Expire { late: u64 },
     Pass { millis: u64 },
 }
@@ -454,6 +464,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (1u16..6, 0u64..2, 0usize..2)
             .prop_map(|(port, weight, spaces)| Step::Register { port, weight, spaces }),
         1 => (1u16..6).prop_map(|port| Step::Unregister { port }),
+        1 => (1u16..6).prop_map(|port| Step::Override { port }),
+        1 => (1u16..6).prop_map(|port| Step::TakeBack { port }),
         3 => prop_oneof![Just(0), 0u64..20_000].prop_map(|late| Step::Expire { late }),
         2 => (0u64..4000).prop_map(|millis| Step::Pass { millis }),
     ]
@@ -481,6 +493,21 @@ proptest! {
                     let was_there = model.instances.remove(&port).is_some();
                     model.revision += u64::from(was_there);
                     prop_assert_eq!(table.unregister(&key(port), None, now).is_some(), was_there);
+                }
+                Step::Override { port } => {
+                    let listed = model.instances.contains_key(&port);
+                    model.overridden.insert(port);
+                    model.revision += u64::from(listed);
+                    let set = table.set_override(key(port), endless(), now).unwrap();
+                    prop_assert_eq!(set.change.is_some(), listed);
+                }
+                Step::TakeBack { port } => {
+                    let stood = model.overridden.remove(&port);
+                    let listed = stood && model.instances.contains_key(&port);
+                    model.revision += u64::from(listed);
+                    let cleared = table.clear_override(&key(port), now);
+                    prop_assert_eq!(cleared.is_some(), stood);
+                    prop_assert_eq!(cleared.is_some_and(|it| it.change.is_some()), listed);
                 }
                 Step::Expire { late } => {
                     let late = Duration::from_millis(late);

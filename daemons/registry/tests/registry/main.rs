@@ -10,10 +10,12 @@
 
 mod ending;
 mod harness;
+mod held;
 mod limits;
 mod lists;
 mod lives;
 mod monitoring;
 mod older;
+mod overrides;
 mod refusals;
 mod streams;

@@ -1,7 +1,9 @@
 //! `rpcd serve` and `rpcd registry`, as typed.
 
+use std::path::PathBuf;
+
 use clap::Args;
-use rpc_settings::{Advertised, parse};
+use rpc_settings::{Advertised, StoreKind, parse};
 
 use super::Common;
 
@@ -18,6 +20,11 @@ pub(super) const REGISTRY: &str = "\
 Examples:
   rpcd registry -p 9999 -l 127.0.0.1            this machine only
   rpcd registry -p 9999                         every network
+  rpcd registry -p 9999 --store none            forget everything at the end
+  rpcd registry -p 9999 --recover               save what is readable of a damaged store
+
+Registrations, overrides and what unregistered lately are kept in a database, in registry-PORT below \
+$STATE_DIRECTORY, $XDG_STATE_HOME/rpcd or ~/.local/state/rpcd; with port 0 only in a --data-dir.
 
 SIGINT, SIGTERM or SIGHUP: close event streams, exit 0 within 2 s. A second signal: exit 130 at \
 once.";
@@ -57,6 +64,15 @@ pub struct Registry {
     /// Address or name to listen on; :: is IPv4 and IPv6 [default: 0.0.0.0]
     #[arg(short, long, value_name = "HOST", value_parser = parse::host)]
     pub listen: Option<String>,
+    /// What registrations are kept in: redb or none [default: redb]
+    #[arg(long, value_name = "STORE", value_parser = parse::store)]
+    pub store: Option<StoreKind>,
+    /// Folder of the store [default: registry-PORT in the folder for programs' state]
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Do not serve: save what is readable of a damaged store, and keep the damaged one beside it
+    #[arg(long)]
+    pub recover: bool,
     /// Settings and log.
     #[command(flatten)]
     pub common: Common,

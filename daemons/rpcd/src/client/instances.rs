@@ -8,7 +8,7 @@ use rpc_wire::instance::{Instance, InstanceRecord};
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::json;
 
-use super::{no_instance, offers};
+use super::{no_instance, offers, overrides};
 use crate::failure::Failure;
 use crate::output::{self, table::Table};
 use crate::plan::AskRegistry;
@@ -76,9 +76,12 @@ fn print(ask: &AskRegistry, rows: Vec<String>) -> Result<(), Failure> {
 fn table(records: &[InstanceRecord]) -> Result<(), Failure> {
     let heading =
         ["SERVICE", "VERSION", "INSTANCE", "STATE", "HEARTBEAT", "TTL", "HEARTBEATS", "REGISTERED"];
+    let notes: Vec<_> = records.iter().map(|record| note(record).unwrap_or_default()).collect();
+    let has_notes = notes.iter().any(|note| !note.is_empty());
+    let heading = [&heading[..], if has_notes { &["NOTE"] } else { &[] }].concat();
     let mut table = Table::new(&heading, &[6]);
-    for record in records {
-        table.push(vec![
+    for (record, note) in records.iter().zip(notes) {
+        let mut row = vec![
             offers::shown(record.instance.service()).to_owned(),
             record.instance.version().unwrap_or("-").to_owned(),
             record.instance.key().to_string(),
@@ -87,7 +90,9 @@ fn table(records: &[InstanceRecord]) -> Result<(), Failure> {
             ttl(record),
             record.heartbeats.to_string(),
             format!("{} ago", age(record.registered_ms_ago)),
-        ]);
+        ];
+        row.extend(has_notes.then_some(note));
+        table.push(row);
     }
     output::table(&table)
 }
@@ -96,7 +101,7 @@ fn table(records: &[InstanceRecord]) -> Result<(), Failure> {
 /// the service comes last, so that the place of the others is what it was.
 fn row(record: &InstanceRecord) -> String {
     format!(
-        "{:<21}  {:<11}  heartbeat {} ago (TTL {})  heartbeats {}  registered {} ago{}",
+        "{:<21}  {:<11}  heartbeat {} ago (TTL {})  heartbeats {}  registered {} ago{}{}",
         record.instance.key().to_string(),
         record.state.to_string(),
         age(record.age_ms),
@@ -104,7 +109,21 @@ fn row(record: &InstanceRecord) -> String {
         record.heartbeats,
         age(record.registered_ms_ago),
         words(&record.instance),
+        note(record).map(|note| format!("  {note}")).unwrap_or_default(),
     )
+}
+
+/// Why it is in a state that needs somebody.
+fn note(record: &InstanceRecord) -> Option<String> {
+    let overridden = record.overridden.as_ref().map(|overridden| {
+        let by = overridden.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+        format!("{}{by}", overrides::state(overridden))
+    });
+    let held = record.held_ms.map(|ms| {
+        let left = show::seconds(Duration::from_millis(ms));
+        format!("kept for {left} although it is silent: many fell silent at once")
+    });
+    overridden.or(held)
 }
 
 /// What it says of itself, for a row without a heading.
@@ -126,7 +145,7 @@ fn ttl(record: &InstanceRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rpc_wire::instance::InstanceState;
+    use rpc_wire::instance::{InstanceState, OverrideRecord, OverrideState};
 
     #[test]
     fn a_row_shows_address_state_heartbeats_and_age() {
@@ -139,6 +158,8 @@ mod tests {
             state: InstanceState::Up,
             incarnation: None,
             held_ms: None,
+            overridden: None,
+            durable: true,
         };
         assert_eq!(
             row(&record),
@@ -148,5 +169,17 @@ mod tests {
         record.instance.parameters.insert("service".to_owned(), json!("orders"));
         record.instance.parameters.insert("version".to_owned(), json!("1.2"));
         assert!(row(&record).ends_with("registered 2h13m ago  service orders  version 1.2"));
+        record.held_ms = Some(41_000);
+        assert!(row(&record).contains("  kept for 41s although it is silent"), "{}", row(&record));
+        record.state = InstanceState::Draining;
+        record.overridden = Some(OverrideRecord {
+            state: OverrideState::Draining,
+            reason: Some("deploy 7".to_owned()),
+            by: Some("me@home".to_owned()),
+            for_ms: Some(540_000),
+        });
+        let row = row(&record);
+        assert!(row.starts_with("[::1]:8089             draining     heartbeat"), "{row}");
+        assert!(row.ends_with("  draining for 9m (deploy 7), by me@home"), "{row}");
     }
 }

@@ -1,15 +1,17 @@
-//! A service that no instance belongs to: what the registry lists instead, in the same words everywhere.
+//! No instance to call: those of the service that are out of use, or what the registry lists instead, in
+//! the same words everywhere.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rpc_client::registry::RegistryClient;
 use rpc_client::{CallError, ClientOptions};
-use rpc_wire::instance::Instance;
+use rpc_wire::instance::{Instance, InstanceRecord};
 use rpc_wire::nearest;
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::json;
 
+use super::{offers, overrides};
 use crate::failure::{Exit, Failure, NO_INSTANCE};
 use crate::output;
 
@@ -18,16 +20,46 @@ const WITHIN: Duration = Duration::from_secs(1);
 /// Services that the message names.
 const NAMED: usize = 5;
 
-/// The failure of a call to a service without instances; `None`: another error, or the registry says nothing.
+/// The failure of a call for which there is no instance; `None`: another error, or the registry says nothing.
 pub(super) async fn of_error(error: &CallError, options: &ClientOptions) -> Option<Failure> {
-    let CallError::NoInstance { registry: url, service: Some(service), .. } = error else {
-        return None;
-    };
+    let CallError::NoInstance { registry: url, service, .. } = error else { return None };
     let registry = RegistryClient::new(url, options.registry()).ok()?;
+    if let Ok(Ok(records)) = tokio::time::timeout(WITHIN, registry.instances(PROTO_JSON)).await
+        && let Some(failure) = out_of_use(url, service.as_deref(), &records)
+    {
+        return Some(failure);
+    }
+    let service = service.as_ref()?;
     // All of them: the client has asked for those of one service.
     let listed = tokio::time::timeout(WITHIN, registry.find_all(PROTO_JSON)).await.ok()?.ok()?;
     let has_one = listed.iter().any(|instance| instance.service() == Some(service));
     (!has_one).then(|| failure(service, url, &listed))
+}
+
+/// Every instance that could be called is out of use, if that is so.
+fn out_of_use(url: &str, service: Option<&str>, records: &[InstanceRecord]) -> Option<Failure> {
+    let mut meant = records.iter().filter(|record| offers::is_of(&record.instance, service));
+    let drained: Option<Vec<_>> = meant
+        .by_ref()
+        .map(|record| Some((record.instance.key(), record.overridden.as_ref()?)))
+        .collect();
+    let drained = drained.filter(|drained| !drained.is_empty())?;
+    let (key, overridden) = drained.first()?;
+    let of = service.map(|service| format!(" of service {service}")).unwrap_or_default();
+    let others = match drained.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {more} more are out of use"),
+    };
+    let message = format!(
+        "no instance{of} takes calls; of those at {url} {key} is {}{others}; rpcd undrain {key} brings it back",
+        overrides::state(overridden),
+    );
+    let keys: Vec<_> = drained.iter().map(|(key, _)| key.to_string()).collect();
+    Some(
+        Failure::new(Exit::Unreachable, message)
+            .with_kind(NO_INSTANCE)
+            .with_data(json!({ "out_of_use": keys })),
+    )
 }
 
 /// Says it if none of the instances is of the service, where that is no failure.

@@ -5,8 +5,11 @@ use std::time::Duration;
 use rpc_client::registry::RegistryClientOptions;
 use rpc_client::{ClientOptions, Target};
 use rpc_settings::Settings;
-use rpc_wire::instance::host_port;
+use rpc_wire::instance::{
+    Instance, InstanceKey, MAX_REASON_BYTES, OverrideRequest, OverrideState, host_port,
+};
 use rpc_wire::report::Level;
+use rpc_wire::target::parse_address;
 
 use super::{data, options, target};
 use crate::arguments::Arguments;
@@ -59,6 +62,17 @@ pub struct LogsPlan {
     pub recent: u32,
     /// Whether to follow until interrupted.
     pub follow: bool,
+}
+
+/// An operator's override to set or to take back.
+#[derive(Debug)]
+pub struct OverridePlan {
+    /// The registry.
+    pub ask: AskRegistry,
+    /// Of which instance.
+    pub key: InstanceKey,
+    /// What to set, without who asks; `None`: take back what stands.
+    pub asked: Option<OverrideRequest>,
 }
 
 /// Calls to make.
@@ -157,6 +171,46 @@ impl AskRegistry {
             options: options::registry_client(settings, typed.timeout),
             json: typed.json,
         })
+    }
+}
+
+impl OverridePlan {
+    pub(super) fn drain(typed: cli::Drain, settings: &Settings) -> Result<Self, Failure> {
+        let state = match typed.maintenance {
+            true => OverrideState::Maintenance,
+            false => OverrideState::Draining,
+        };
+        let reason = typed.reason.filter(|reason| !reason.is_empty());
+        if let Some(reason) = reason.as_deref().filter(|reason| reason.len() > MAX_REASON_BYTES) {
+            let bytes = reason.len();
+            return Err(Failure::usage(format!(
+                "the reason has {bytes} bytes; at most {MAX_REASON_BYTES} fit, shorten it"
+            )));
+        }
+        let duration = typed.duration.map(|time| humantime::format_duration(time).to_string());
+        let asked = OverrideRequest { state, reason, duration, by: None };
+        Self::new(&typed.instance, &typed.asking, Some(asked), settings)
+    }
+
+    pub(super) fn undrain(typed: &cli::Undrain, settings: &Settings) -> Result<Self, Failure> {
+        Self::new(&typed.instance, &typed.asking, None, settings)
+    }
+
+    fn new(
+        instance: &str,
+        asking: &cli::AskingRegistry,
+        asked: Option<OverrideRequest>,
+        settings: &Settings,
+    ) -> Result<Self, Failure> {
+        is_address(instance)?;
+        let (host, port) = parse_address(instance)?;
+        let ask = AskRegistry {
+            url: target::registry_itself(&asking.direct, settings)?,
+            service: None,
+            options: options::registry_client(settings, asking.timeout),
+            json: asking.json,
+        };
+        Ok(Self { ask, key: Instance::new(host, port).key(), asked })
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use rpc_client::ClientOptions;
 use rpc_client::registry::RegistryClientOptions;
 use rpc_host::net::resolve_listen;
-use rpc_registry::RegistryOptions;
+use rpc_registry::{RegistryOptions, StoreOptions};
 use rpc_server::Limits;
-use rpc_settings::{Advertised, Settings};
+use rpc_settings::{Advertised, Settings, StoreKind};
 
 use super::target;
 use crate::cli::{Asking, CallTime, Registry, Serve};
@@ -49,6 +49,8 @@ pub struct ServeRegistryPlan {
     pub address: SocketAddr,
     /// The registry's options.
     pub options: RegistryOptions,
+    /// Only to save what is readable of a damaged store.
+    pub recover: bool,
 }
 
 impl AnnouncePlan {
@@ -92,8 +94,37 @@ impl ServeRegistryPlan {
     pub(super) fn new(typed: Registry, settings: &Settings) -> Result<Self, Failure> {
         let registry = &settings.registry_server;
         let address = listen_address(typed.listen.as_ref(), &registry.listen, typed.port)?;
-        Ok(Self { address, options: registry.options.clone() })
+        let store = store(&typed, settings)?;
+        let options = RegistryOptions { store, ..registry.options.clone() };
+        Ok(Self { address, options, recover: typed.recover })
     }
+}
+
+/// What the registry keeps registrations in. On a free port nobody knows it again: it keeps nothing,
+/// unless a folder is named.
+fn store(typed: &Registry, settings: &Settings) -> Result<StoreOptions, Failure> {
+    let Registry { port, data_dir: typed_dir, .. } = typed;
+    let configured = &settings.registry_server;
+    let wanted = typed.store.unwrap_or(configured.store);
+    let data_dir = typed_dir.as_ref().or(configured.data_dir.as_ref());
+    let by_port = || Some(settings.state.as_ref()?.join(format!("registry-{port}")));
+    let data_dir = match (wanted, data_dir, *port) {
+        (StoreKind::None, ..) if typed_dir.is_some() || typed.recover => {
+            return Err(Failure::usage("with store = none there is no folder of it; use --store redb"));
+        }
+        (StoreKind::None, ..) => return Ok(StoreOptions::None),
+        (StoreKind::Redb, Some(data_dir), _) => data_dir.clone(),
+        (StoreKind::Redb, None, 0) if typed.store.is_some() || typed.recover => {
+            let what = "with port 0 the store has no folder of its own; name one with --data-dir";
+            return Err(Failure::usage(what));
+        }
+        (StoreKind::Redb, None, 0) => return Ok(StoreOptions::None),
+        (StoreKind::Redb, None, _) => by_port().ok_or_else(|| {
+            let what = "there is no folder to keep registrations in: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set; name one with --data-dir, or use --store none";
+            Failure::usage(what)
+        })?,
+    };
+    Ok(StoreOptions::Redb { data_dir })
 }
 
 fn listen_address(

@@ -8,6 +8,7 @@ use super::*;
 use crate::failure::Exit;
 use rpc_client::{Balance, ClientOptions};
 use rpc_host::shares::Share;
+use rpc_registry::StoreOptions;
 
 fn plan_with(line: &str, environment: &[(&str, &str)]) -> Result<Plan, Failure> {
     let words = std::iter::once("rpcd").chain(line.split_whitespace());
@@ -157,6 +158,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_IDLE_TIMEOUT", "6s"),
             ("RPCD_SERVER_DEFAULT_DEADLINE", "7s"),
             ("RPCD_SERVER_DRAIN_TIMEOUT", "0s"),
+            ("RPCD_SERVER_DRAIN_NOTICE", "16s"),
             ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
             ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
@@ -188,6 +190,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             .idle_timeout(seconds(6))
             .default_deadline(seconds(7))
             .drain_timeout(seconds(0))
+            .drain_notice(seconds(16))
             .unregister_timeout(seconds(8))
             .write_timeout(seconds(15))
             .backlog(9)
@@ -216,7 +219,7 @@ fn heartbeats_further_apart_than_half_the_ttl_are_a_warning() {
         ("serve -p 1", "5s", "10s"),
         ("serve -p 1", "6s", "12s"),
         ("serve -p 1 --no-registry", "6s", "10s"),
-        ("registry -p 1", "6s", "10s"),
+        ("registry -p 1 --store none", "6s", "10s"),
     ] {
         assert_eq!(warnings(line, heartbeat, ttl), [""; 0], "{line}");
     }
@@ -241,6 +244,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_ALLOWED_ORIGINS", "http://a"),
         ("RPCD_REGISTRY_SERVER_ALLOWED_HOSTS", "a.example, b.example"),
         ("RPCD_REGISTRY_SERVER_BACKLOG", "11"),
+        ("RPCD_REGISTRY_SERVER_MAX_HELD_PER_CONNECTION", "25"),
         ("RPCD_REGISTRY_SERVER_KEEP_ALIVE", "12s"),
         ("RPCD_REGISTRY_SERVER_MAX_HISTORY", "13"),
         ("RPCD_REGISTRY_SERVER_BODY_TIMEOUT", "14s"),
@@ -259,6 +263,14 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_BRAKE_SHARE", "0.25"),
         ("RPCD_REGISTRY_SERVER_BRAKE_MIN", "26"),
         ("RPCD_REGISTRY_SERVER_BRAKE_WINDOW", "27s"),
+        ("RPCD_REGISTRY_SERVER_MAX_OVERRIDES", "24"),
+        ("RPCD_REGISTRY_SERVER_STORE", "redb"),
+        ("RPCD_REGISTRY_SERVER_DATA_DIR", "/data"),
+        ("RPCD_REGISTRY_SERVER_STORE_TIMEOUT", "25s"),
+        ("RPCD_REGISTRY_SERVER_MAX_STORE_RETRY", "26s"),
+        ("RPCD_REGISTRY_SERVER_MAX_UNSAVED", "27"),
+        ("RPCD_REGISTRY_SERVER_MAX_STORE_CACHE_BYTES", "28"),
+        ("RPCD_REGISTRY_SERVER_WARMING", "29s"),
         ("RPCD_REGISTRY_SERVER_DRAIN_TIMEOUT", "21s"),
     ];
     let plan = plan_with("registry -p 1", &environment).unwrap();
@@ -280,6 +292,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         header_timeout: Duration::from_millis(10),
         allowed_origins: vec!["http://a".to_owned()],
         allowed_hosts: vec!["a.example".to_owned(), "b.example".to_owned()],
+        max_held_per_connection: 25,
         backlog: 11,
         keep_alive: Duration::from_secs(12),
         max_history: 13,
@@ -298,10 +311,54 @@ fn every_limit_of_the_file_reaches_the_registry() {
         brake_share: 0.25,
         brake_min: 26,
         brake_window: Duration::from_secs(27),
+        max_overrides: 24,
+        store: StoreOptions::Redb { data_dir: "/data".into() },
+        store_timeout: Duration::from_secs(25),
+        max_store_retry: Duration::from_secs(26),
+        max_unsaved: 27,
+        max_store_cache_bytes: 28,
+        warming: Duration::from_secs(29),
         drain_timeout: Duration::from_secs(21),
         log_ring: None,
     };
     assert_eq!(format!("{:?}", registry.options), format!("{expected:?}"));
+}
+
+#[test]
+fn a_registry_has_a_store_of_its_own_by_its_port_unless_that_is_any() {
+    let state = |line: &str| {
+        let words = format!("rpcd {line}");
+        let typed = Typed::parse(words.split_whitespace().map(Into::into))?;
+        let sources = Sources { state: Some("/state".into()), ..Sources::default() };
+        match Plan::new(typed, sources)?.task {
+            Task::Registry(plan) => Ok::<_, Failure>((plan.options.store, plan.recover)),
+            other => panic!("{other:?}"),
+        }
+    };
+    let redb = |folder: &str| StoreOptions::Redb { data_dir: folder.into() };
+    for (line, expected, recovers) in [
+        ("registry -p 1", redb("/state/registry-1"), false),
+        ("registry -p 1 --recover", redb("/state/registry-1"), true),
+        ("registry -p 0", StoreOptions::None, false),
+        ("registry -p 0 --data-dir /d", redb("/d"), false),
+        ("registry -p 1 --store none", StoreOptions::None, false),
+    ] {
+        assert_eq!(state(line).unwrap(), (expected, recovers), "{line}");
+    }
+    for (line, what) in [
+        ("registry -p 0 --store redb", "--data-dir"),
+        ("registry -p 0 --recover", "--data-dir"),
+        ("registry -p 1 --store none --data-dir /d", "store = none"),
+        ("registry -p 1 --store none --recover", "store = none"),
+        ("registry -p 1 --store etc", "redb, none"),
+    ] {
+        let failure = state(line).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage, "{line}");
+        assert!(failure.message.contains(what), "{line}: {}", failure.message);
+    }
+    // Nowhere to keep anything.
+    let failure = plan("registry -p 1").unwrap_err();
+    assert!(failure.message.contains("--store none"), "{}", failure.message);
 }
 
 #[test]

@@ -17,6 +17,8 @@ fn the_help_matches_its_snapshot() {
         "watch",
         "logs",
         "stats",
+        "drain",
+        "undrain",
         "health",
     ];
     for command in commands {

@@ -62,7 +62,7 @@ pub enum RegistryClientError {
         url: String,
     },
     /// It is an older registry without this route.
-    #[error("the registry at {url} is an older one without {path}; upgrade it to see this")]
+    #[error("the registry at {url} is an older one without {path}; upgrade it to use this")]
     Unsupported {
         /// Its URL.
         url: String,

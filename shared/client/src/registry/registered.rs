@@ -1,6 +1,8 @@
-//! The reply to a registration.
+//! The reply to a registration: its body and its headers.
 
-use rpc_wire::instance::Instance;
+use reqwest::header::HeaderMap;
+use rpc_wire::instance::{Instance, OverrideState};
+use rpc_wire::paths::OVERRIDE_HEADER;
 
 use super::{RegistryClient, RegistryClientError};
 
@@ -10,6 +12,9 @@ use super::{RegistryClient, RegistryClientError};
 pub struct Registered {
     /// The instance; its status is `false` if it is not listed.
     pub instance: Instance,
+    /// The operator's override of it: it is to take no new calls. `None`: there is none, or the registry is
+    /// an older one.
+    pub overridden: Option<OverrideState>,
 }
 
 impl RegistryClient {
@@ -17,6 +22,13 @@ impl RegistryClient {
         &self,
         response: reqwest::Response,
     ) -> Result<Registered, RegistryClientError> {
-        Ok(Registered { instance: self.instance(response).await? })
+        let overridden = overridden(response.headers());
+        Ok(Registered { instance: self.instance(response).await?, overridden })
     }
+}
+
+/// The override that the headers say. A state of a later version is one that takes no calls, too.
+fn overridden(headers: &HeaderMap) -> Option<OverrideState> {
+    let given = headers.get(OVERRIDE_HEADER)?.to_str().ok();
+    Some(given.and_then(OverrideState::from_name).unwrap_or(OverrideState::Draining))
 }

@@ -14,6 +14,9 @@ use crate::target::is_host;
 pub const MAX_ENTRY_BYTES: usize = 8 * 1024;
 /// Memory of an entry, in bytes: a usual one takes 2 KiB.
 const MAX_ENTRY_MEMORY: usize = 64 * 1024;
+/// Memory of an instance's parameters, in bytes, by [`memory_of_value`]: with more, readers would skip the
+/// instance, of which they get some 8 KiB besides.
+pub const MAX_PARAMETERS_MEMORY: usize = 56 * 1024;
 
 /// How much of a list is kept; what is beyond that is skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

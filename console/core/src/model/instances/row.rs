@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord, InstanceState};
+use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord, InstanceState, OverrideRecord};
 
 use crate::model::heard::Heard;
 use crate::model::memory;
 use crate::model::service::Service;
 use crate::model::traffic::Traffic;
+use crate::text;
 
 /// Points of the graphs of heartbeat intervals and round trips.
 const GRAPH_POINTS: usize = 12;
@@ -112,6 +113,10 @@ pub struct Row {
     pub heartbeats: Option<u64>,
     /// The state reported by the registry.
     pub reported: InstanceState,
+    /// The operator's override of it, as of then.
+    pub overridden: Option<(OverrideRecord, Instant)>,
+    /// Until when the registry keeps it although it is silent, because many fell silent at once.
+    pub held_until: Option<Instant>,
     /// When and why it went.
     pub gone: Option<(Instant, Gone)>,
     /// When the row last changed.
@@ -164,6 +169,8 @@ impl Row {
             ttl: Duration::from_secs(10),
             heartbeats: None,
             reported: InstanceState::Up,
+            overridden: None,
+            held_until: None,
             gone: None,
             changed_at: Some(now),
             was_late: false,
@@ -189,6 +196,9 @@ impl Row {
         self.registered = Some(Aged::new(record.registered_ms_ago, arrived));
         self.ttl = Duration::from_millis(record.ttl_ms.max(1));
         self.reported = record.state;
+        self.overridden = record.overridden.map(|overridden| (overridden, arrived));
+        let held = record.held_ms.map(Duration::from_millis);
+        self.held_until = held.and_then(|held| arrived.checked_add(held));
         (restarted, redeployed)
     }
 
@@ -255,6 +265,7 @@ impl Row {
     pub fn forget_ages(&mut self) {
         (self.last_beat, self.registered, self.heartbeats) = (None, None, None);
         self.reported = InstanceState::Up;
+        (self.overridden, self.held_until) = (None, None);
         self.was_late = false;
     }
 
@@ -314,6 +325,20 @@ impl Row {
             State::Unknown => "was up",
             State::Gone => "gone",
         }
+    }
+
+    /// The operator's override of it as people read it: `draining, 9m left, by me@home: deploy 7`.
+    pub fn override_text(&self, now: Instant) -> Option<String> {
+        let (OverrideRecord { state, reason, by, for_ms }, at) = self.overridden.as_ref()?;
+        let left = for_ms.map(|ms| {
+            // Rounded up: what was asked for a moment ago reads as it was chosen.
+            let left = Duration::from_secs(ms.div_ceil(1000));
+            left.saturating_sub(now.saturating_duration_since(*at))
+        });
+        let left = left.map(|left| format!(", {} left", text::seconds(left))).unwrap_or_default();
+        let by = by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+        let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        Some(text::printable(&format!("{state}{left}{by}{reason}")).into_owned())
     }
 
     pub(super) fn address_order(&self) -> &(Option<IpAddr>, String, u16) {

@@ -13,6 +13,8 @@ fn record(port: u16, age_ms: u64) -> InstanceRecord {
         state: InstanceState::Up,
         incarnation: None,
         held_ms: None,
+        overridden: None,
+        durable: true,
     }
 }
 

@@ -55,7 +55,9 @@ impl World {
 
     fn check_late(&mut self) -> Vec<u16> {
         let checked = self.table.check(self.now);
-        checked.probes.iter().map(|ticket| self.table.probe(*ticket).unwrap().key.port).collect()
+        Due::in_order(checked.probes)
+            .map(|ticket| self.table.probe(ticket).unwrap().key.port)
+            .collect()
     }
 
     /// Waits until the instance is overdue.
@@ -108,6 +110,7 @@ fn name(change: &Change) -> &'static str {
     match change.kind {
         ChangeKind::Registered => "registered",
         ChangeKind::Updated => "updated",
+        ChangeKind::Overridden => "overridden",
         ChangeKind::Unregistered => "unregistered",
         ChangeKind::Expired(None) => "expired",
         ChangeKind::Expired(Some(ExpiryReason::Refused)) => "refused",

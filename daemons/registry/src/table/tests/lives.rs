@@ -4,6 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use rpc_wire::instance::{MAX_INCARNATION, first_incarnation};
 
+use super::departures::Departure;
 use super::*;
 
 /// A registration by a server with that incarnation, or by an older one.
@@ -54,7 +55,7 @@ fn a_later_life_replaces_an_earlier_one_as_an_update_of_which_everything_is_new(
     assert_eq!(beat(&mut table, Some(5), start + SECOND), Ok("renewed"));
     assert_eq!(beat(&mut table, Some(6), start + 2 * SECOND), Ok("updated"));
     let row = table.row(&key(1)).unwrap();
-    assert_eq!((row.entry.registered, row.heartbeats), (start + 2 * SECOND, 1));
+    assert_eq!((row.entry.registered.at, row.heartbeats), (start + 2 * SECOND, 1));
     let ports: Vec<_> = table.rows(&json()).iter().map(|row| row.entry.key.port).collect();
     assert_eq!(ports, [1, 2], "its place in the list is the same");
 }

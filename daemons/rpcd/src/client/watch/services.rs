@@ -141,6 +141,8 @@ mod tests {
             state: InstanceState::Up,
             incarnation: None,
             held_ms: None,
+            overridden: None,
+            durable: true,
         }
     }
 

@@ -57,10 +57,7 @@ impl Dispatcher {
         received: Instant,
     ) -> Result<(), Fault> {
         if self.draining {
-            return Err(Fault::new(
-                Code::Draining,
-                "the server is draining; call another instance",
-            ));
+            return Err(draining());
         }
         if call.meta.deadline_ms == Some(0) {
             return Err(deadline_exceeded(Duration::ZERO));
@@ -68,6 +65,10 @@ impl Dispatcher {
         let arguments = Arguments { positional: call.args, keyword: call.kwargs };
         if let Some(reserved) = Reserved::find(&call.method) {
             return self.call_reserved(reserved, call, arguments, received);
+        }
+        let notice = state.limits.drain_notice;
+        if state.drain.is_on() && state.drain.refuses(call.id.is_none(), notice) {
+            return Err(draining());
         }
         // Like the older server, which finds no method without both argument keys.
         if call.id.is_none() && !call.has_arguments {
@@ -289,6 +290,10 @@ fn seen_by_method(
         traceparent: call.traceparent.and_then(Json::as_string).map(Into::into),
         identity: None,
     })
+}
+
+fn draining() -> Fault {
+    Fault::new(Code::Draining, "the server is draining; call another instance")
 }
 
 fn no_such_method(name: &str) -> Fault {

@@ -1,0 +1,148 @@
+//! Connections that servers hold for their heartbeats: when the peer ends one, the instances that sent
+//! theirs on it are probed at once.
+
+use std::collections::HashSet;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use rpc_wire::instance::InstanceKey;
+use rpc_wire::paths;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Http;
+use crate::service::Service;
+
+/// What is known of one connection. The requests on it share it.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Whose heartbeats came on it. Bounded by `max_held_per_connection`: further ones are not noticed.
+    beating: Mutex<HashSet<InstanceKey>>,
+    /// The peer, not this registry, has ended it.
+    ended_by_peer: AtomicBool,
+}
+
+/// Instances that may have died.
+#[derive(Debug, Default)]
+pub(crate) struct Lost(HashSet<InstanceKey>);
+
+/// The pauses before the probes. A process that is killed closes its files one after the other, and may
+/// close the socket that it listens on last: until then the system accepts connections to it.
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(10), Duration::from_millis(100), Duration::from_millis(400)];
+
+impl Lost {
+    /// Probes those that send no heartbeat meanwhile, until this registry ends.
+    pub(crate) async fn probe(self, http: &Http) {
+        if self.0.is_empty() {
+            return;
+        }
+        let probe = async {
+            for pause in PAUSES {
+                tokio::time::sleep(pause).await;
+                http.context.service.probe_now(self.0.iter());
+            }
+        };
+        http.context.ending.run_until_cancelled(probe).await;
+    }
+}
+
+/// Whether the sender keeps its connection for its heartbeats.
+pub(super) fn is_held(headers: &HeaderMap) -> bool {
+    headers.get(paths::BEATS_HEADER).is_some_and(|value| value == paths::BEATS_HELD)
+}
+
+impl Held {
+    /// Notes whose heartbeat this body was, if it is listed.
+    pub(super) fn note(&self, service: &Service, body: &[u8]) {
+        let Some(key) = service.key_of(body) else { return };
+        let mut beating = self.lock();
+        if beating.len() < service.options.max_held_per_connection {
+            beating.insert(key);
+        }
+    }
+
+    /// Forgets an instance that unregisters.
+    pub(super) fn forget(&self, service: &Service, body: &[u8]) {
+        if let Some(key) = service.key_of(body) {
+            self.lock().remove(&key);
+        }
+    }
+
+    /// The instances of a connection that has ended, if its peer ended it.
+    pub(super) fn lost(&self) -> Lost {
+        let ended_by_peer = self.ended_by_peer.load(Ordering::Relaxed);
+        Lost(if ended_by_peer { std::mem::take(&mut *self.lock()) } else { HashSet::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<InstanceKey>> {
+        self.beating.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream that tells a connection when the peer ends it.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    pub(super) stream: S,
+    pub(super) held: Arc<Held>,
+}
+
+impl<S> Watched<S> {
+    fn watch<T>(&self, done: io::Result<T>) -> Poll<io::Result<T>> {
+        if done.is_err() {
+            self.held.ended_by_peer.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(done)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (before, room) = (buffer.filled().len(), buffer.remaining());
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        if room > 0 && buffer.filled().len() == before {
+            self.held.ended_by_peer.store(true, Ordering::Relaxed);
+        }
+        self.watch(read)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        self.watch(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, bytes));
+        self.watch(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,261 @@
+//! Saves what changes: a thread that commits at once everything that changed while its last commit ran.
+//!
+//! Requests wait until the store has their change; heartbeats compare two numbers. While the store
+//! fails, nobody waits, and when it is back it gets everything.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tracing::{Span, error, info};
+
+use super::Service;
+use crate::store::{Store, StoreError};
+use crate::table::Batch;
+
+/// How far the store is.
+#[derive(Debug)]
+pub(crate) struct Saving {
+    /// Changes that it has, as in `progress`: a heartbeat reads it without a lock.
+    saved: AtomicU64,
+    progress: watch::Sender<Progress>,
+    writer: OnceLock<Thread>,
+    ending: AtomicBool,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    /// Changes that the store has.
+    saved: u64,
+    /// Why it has no more, while it fails.
+    failing: Option<Arc<str>>,
+    /// The writer has ended.
+    ended: bool,
+}
+
+/// What is acknowledged, and whether it is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Acknowledged<T> {
+    pub(crate) of: T,
+    /// `false` while the store fails.
+    pub(crate) durable: bool,
+}
+
+impl Saving {
+    pub(super) fn new() -> Self {
+        Self {
+            saved: AtomicU64::new(0),
+            progress: watch::Sender::default(),
+            writer: OnceLock::new(),
+            ending: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the store has that many changes.
+    pub(super) fn has(&self, changes: u64) -> bool {
+        changes <= self.saved.load(Ordering::Acquire)
+    }
+
+    /// Whether changes are kept at all.
+    pub(crate) fn has_store(&self) -> bool {
+        self.writer.get().is_some()
+    }
+
+    /// Why the store has not all changes, while it fails.
+    pub(crate) fn failing(&self) -> Option<Arc<str>> {
+        self.progress.borrow().failing.clone()
+    }
+
+    /// Has the writer look for changes.
+    pub(super) fn wake(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
+        }
+    }
+
+    /// Waits until the store has that many changes; `false` if it fails, or gives no answer for so long.
+    pub(super) async fn wait_for(&self, changes: u64, timeout: Duration) -> bool {
+        if self.has(changes) {
+            return true;
+        }
+        self.wake();
+        let mut progress = self.progress.subscribe();
+        let known = progress.wait_for(|it| it.saved >= changes || it.failing.is_some() || it.ended);
+        match tokio::time::timeout(timeout, known).await {
+            Ok(Ok(progress)) => progress.saved >= changes,
+            Ok(Err(_)) => false,
+            Err(_) => {
+                self.stalls(changes, timeout);
+                false
+            }
+        }
+    }
+
+    /// A disk that does not answer is as good as one that fails, until it does.
+    fn stalls(&self, changes: u64, after: Duration) {
+        let stalls = self.progress.send_if_modified(|it| {
+            let stalls = it.failing.is_none() && it.saved < changes;
+            if stalls {
+                it.failing = Some(format!("the disk does not answer for {after:?}").into());
+            }
+            stalls
+        });
+        if stalls {
+            error!(?after, "{STALLS}");
+        }
+    }
+
+    /// Has the writer save the rest and end; waits for that.
+    pub(crate) async fn end(&self, timeout: Duration) {
+        if !self.has_store() {
+            return;
+        }
+        self.end_soon();
+        let mut progress = self.progress.subscribe();
+        let ended = progress.wait_for(|it| it.ended);
+        if tokio::time::timeout(timeout, ended).await.is_err() {
+            error!(
+                ?timeout,
+                "the store did not finish in time; what it had acknowledged is durable"
+            );
+        }
+    }
+
+    /// Has the writer save the rest and end.
+    pub(crate) fn end_soon(&self) {
+        self.ending.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn advance(&self, saved: u64) {
+        self.saved.store(saved, Ordering::Release);
+        let mut was_failing = false;
+        self.progress.send_modify(|it| {
+            it.saved = saved;
+            was_failing = it.failing.take().is_some();
+        });
+        if was_failing {
+            info!("the store works again, and has everything");
+        }
+    }
+
+    fn fail(&self, error: &StoreError) {
+        let mut was_failing = false;
+        self.progress.send_modify(|it| {
+            was_failing = it.failing.replace(error.to_string().into()).is_some();
+        });
+        if !was_failing {
+            error!(%error, "{FAILS}");
+        }
+    }
+}
+
+const STALLS: &str = "the store does not answer; until it does, registrations are taken but may be lost with this process";
+const FAILS: &str =
+    "the store fails; until it is back, registrations are taken but are lost with this process";
+
+/// The thread that owns the store.
+struct Writer {
+    service: Arc<Service>,
+    store: Box<dyn Store>,
+}
+
+/// The first pause after a failure; each further one is twice as long.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+
+impl Service {
+    /// Starts the writer.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub(crate) fn save_to(self: &Arc<Self>, store: Box<dyn Store>) -> std::io::Result<()> {
+        let writer = Writer { service: Arc::clone(self), store };
+        let span = Span::current();
+        let thread = thread::Builder::new().name("registry-store".to_owned());
+        let handle = thread.spawn(move || span.in_scope(|| writer.run()))?;
+        // Set once: a service is started once.
+        let _ = self.saving.writer.set(handle.thread().clone());
+        self.saving.wake();
+        Ok(())
+    }
+
+    /// How far the store is.
+    pub(crate) fn saving(&self) -> &Saving {
+        &self.saving
+    }
+
+    /// `of`, when the store has that many changes, or fails.
+    pub(super) async fn acknowledge<T>(&self, of: T, changes: u64) -> Acknowledged<T> {
+        let durable = self.saving.wait_for(changes, self.options.store_timeout).await;
+        Acknowledged { of, durable }
+    }
+}
+
+impl Writer {
+    fn run(mut self) {
+        let mut pause = FIRST_RETRY;
+        while let Some(batch) = self.next() {
+            match self.write(batch) {
+                Ok(()) => pause = FIRST_RETRY,
+                Err(error) => {
+                    self.service.metrics.store_failures.inc();
+                    self.service.lock().table.save_everything();
+                    self.saving().fail(&error);
+                    if !self.rest(pause) {
+                        break;
+                    }
+                    pause = (pause * 2).min(self.service.options.max_store_retry);
+                }
+            }
+        }
+        self.store.close();
+        self.service.saving.progress.send_modify(|it| it.ended = true);
+    }
+
+    /// What there is to save, once there is something; `None` at the end.
+    fn next(&self) -> Option<Batch> {
+        loop {
+            // Read before the table: what was changed before the end is saved.
+            let ending = self.saving().ending.load(Ordering::Acquire);
+            let unsaved = self.service.lock().table.take_unsaved();
+            match unsaved {
+                Some(batch) => return Some(batch),
+                None if ending => return None,
+                None => thread::park(),
+            }
+        }
+    }
+
+    fn write(&mut self, batch: Batch) -> Result<(), StoreError> {
+        let changes = batch.changes;
+        let started = Instant::now();
+        match batch.is_everything {
+            true => self.store.replace(&batch.into_records())?,
+            false => self.store.commit(&batch.into_changes())?,
+        }
+        self.service.metrics.store_commits.observe(started.elapsed());
+        self.saving().advance(changes);
+        Ok(())
+    }
+
+    /// Waits, however often it is woken; `false` at the end.
+    fn rest(&self, pause: Duration) -> bool {
+        let over = Instant::now() + pause;
+        loop {
+            if self.saving().ending.load(Ordering::Acquire) {
+                return false;
+            }
+            let left = over.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            thread::park_timeout(left);
+        }
+    }
+
+    fn saving(&self) -> &Saving {
+        &self.service.saving
+    }
+}

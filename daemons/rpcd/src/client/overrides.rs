@@ -1,0 +1,132 @@
+//! `rpcd drain` and `rpcd undrain`: takes an instance out of use, and brings it back.
+
+use std::time::Duration;
+
+use rpc_client::registry::RegistryClient;
+use rpc_host::person;
+use rpc_load::show;
+use rpc_wire::instance::{InstanceKey, OverrideEntry, OverrideRecord, OverrideState};
+use rpc_wire::nearest;
+use rpc_wire::paths::PROTO_JSON;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::plan::OverridePlan;
+
+/// Sets or takes back an operator's override, and says what holds now.
+///
+/// # Errors
+/// The registry is unreachable, refuses the request, or is an older one.
+pub async fn overrides(plan: OverridePlan) -> Result<(), Failure> {
+    let OverridePlan { ask, key, asked } = plan;
+    let registry = RegistryClient::new(&ask.url, ask.options.clone())?;
+    let (entry, text) = match asked {
+        Some(mut asked) => {
+            asked.by = Some(person::user_at_machine());
+            let entry = registry.set_override(&key, &asked).await?;
+            let text = drained(&entry);
+            (Some(entry), text)
+        }
+        None => {
+            let entry = registry.clear_override(&key).await?;
+            let text = match &entry {
+                Some(entry) => restored(entry),
+                None => format!("{key} was not drained"),
+            };
+            (entry, text)
+        }
+    };
+    if entry.as_ref().is_none_or(|entry| !entry.listed) {
+        say_unlisted(&registry, &key, &ask.url).await;
+    }
+    if ask.json { output::json(&json!(entry).to_string()) } else { output::text(&text) }
+}
+
+fn drained(OverrideEntry { key, overridden, listed }: &OverrideEntry) -> String {
+    let what = if *listed {
+        "it finishes the calls in flight and gets no new ones"
+    } else {
+        "it gets no calls once it registers"
+    };
+    format!("{key} is {}: {what}; rpcd undrain {key} brings it back", state(overridden))
+}
+
+fn restored(OverrideEntry { key, overridden, listed }: &OverrideEntry) -> String {
+    let now = if *listed { "takes calls again" } else { "takes calls once it registers" };
+    let by = overridden.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+    format!("{key} {now}; it was {}{by}", state(overridden))
+}
+
+/// `draining for 10m (deploy 7)`.
+pub(super) fn state(overridden: &OverrideRecord) -> String {
+    let OverrideRecord { state, reason, for_ms, .. } = overridden;
+    // Rounded up: what was asked for a moment ago reads as it was typed.
+    let left = for_ms.map(|ms| Duration::from_secs(ms.div_ceil(1000)));
+    let left = left.map(|left| format!(" for {}", show::seconds(left))).unwrap_or_default();
+    let reason = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let state = match state {
+        OverrideState::Draining => "draining",
+        OverrideState::Maintenance => "in maintenance",
+    };
+    format!("{state}{left}{reason}")
+}
+
+/// Says that no such instance is listed, and which one was probably meant.
+async fn say_unlisted(registry: &RegistryClient, key: &InstanceKey, url: &str) {
+    let Ok(listed) = registry.instances(PROTO_JSON).await else { return };
+    let addresses: Vec<_> = listed.iter().map(|record| record.instance.key().to_string()).collect();
+    let address = key.to_string();
+    if addresses.contains(&address) {
+        return;
+    }
+    let near = nearest(&address, addresses.iter().map(String::as_str));
+    let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    output::say(&format!("no instance {address} is registered at {url}{hint}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use rpc_wire::instance::Instance;
+
+    use super::*;
+
+    #[test]
+    fn what_holds_now_is_one_line() {
+        let mut entry = OverrideEntry {
+            key: Instance::new("::1", 80).key(),
+            overridden: OverrideRecord {
+                state: OverrideState::Draining,
+                reason: Some("deploy 7".to_owned()),
+                by: Some("me@home".to_owned()),
+                for_ms: Some(599_998),
+            },
+            listed: true,
+        };
+        assert_eq!(
+            drained(&entry),
+            "[::1]:80 is draining for 10m (deploy 7): it finishes the calls in flight and gets no new \
+             ones; rpcd undrain [::1]:80 brings it back"
+        );
+        assert_eq!(
+            restored(&entry),
+            "[::1]:80 takes calls again; it was draining for 10m (deploy 7), by me@home"
+        );
+        entry.listed = false;
+        entry.overridden = OverrideRecord {
+            state: OverrideState::Maintenance,
+            reason: None,
+            by: None,
+            for_ms: None,
+        };
+        assert_eq!(
+            drained(&entry),
+            "[::1]:80 is in maintenance: it gets no calls once it registers; rpcd undrain [::1]:80 \
+             brings it back"
+        );
+        assert_eq!(
+            restored(&entry),
+            "[::1]:80 takes calls once it registers; it was in maintenance"
+        );
+    }
+}

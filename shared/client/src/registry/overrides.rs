@@ -1,0 +1,68 @@
+//! The operators' overrides of a registry: set, taken back, listed.
+
+use reqwest::{Method, StatusCode, header};
+use rpc_wire::instance::{InstanceKey, OverrideEntry, OverrideRequest};
+use rpc_wire::paths;
+
+use super::{RegistryClient, RegistryClientError};
+
+impl RegistryClient {
+    /// Sets an operator's override of an instance, which need not be registered.
+    ///
+    /// # Errors
+    /// [`RegistryClientError::Unsupported`] on an older registry; else see [`RegistryClientError`].
+    pub async fn set_override(
+        &self,
+        key: &InstanceKey,
+        asked: &OverrideRequest,
+    ) -> Result<OverrideEntry, RegistryClientError> {
+        let body = serde_json::to_vec(asked).map_err(|error| self.bad_reply(error))?;
+        let request = self
+            .request_for(Method::PUT, key)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body);
+        self.read_override(request).await
+    }
+
+    /// Takes an operator's override back. Returns what stood; `None`: there was none.
+    ///
+    /// # Errors
+    /// [`RegistryClientError::Unsupported`] on an older registry; else see [`RegistryClientError`].
+    pub async fn clear_override(
+        &self,
+        key: &InstanceKey,
+    ) -> Result<Option<OverrideEntry>, RegistryClientError> {
+        self.read_override(self.request_for(Method::DELETE, key)).await
+    }
+
+    /// The path names the instance.
+    fn request_for(&self, method: Method, key: &InstanceKey) -> reqwest::RequestBuilder {
+        let InstanceKey { protocol, host, port } = key;
+        let mut url = self.base.clone();
+        url.set_path(paths::OVERRIDES);
+        // Never `Err`: an http URL has a path.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.extend([protocol, host, &port.to_string()]);
+        }
+        self.http.request(method, url).timeout(self.options.timeout)
+    }
+
+    async fn read_override<T: serde::de::DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, RegistryClientError> {
+        let response = self.send(request).await?;
+        let response = match response.status() {
+            // An older registry knows neither the path nor the methods.
+            StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_IMPLEMENTED => {
+                let (url, path) = (self.url().to_owned(), paths::OVERRIDES.to_owned());
+                return Err(RegistryClientError::Unsupported { url, path });
+            }
+            _ => self.successful(response).await?,
+        };
+        let body = self.bytes(response, self.options.max_instance()).await?;
+        serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
+    }
+}

@@ -1,0 +1,155 @@
+//! Operators take instances out of use and bring them back, with real programs.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rpc_client::{Client, ClientOptions};
+use rpc_tests::daemon::{Daemon, run_rpcd};
+use rpc_tests::eventually::eventually;
+use rpc_tests::queries::{has_in_flight, http, lists, stats};
+use rpc_tests::raw::{Raw, classic, extended};
+use serde_json::{Value, json};
+
+const FAST_HEARTBEATS: (&str, &str) = ("SERVER_HEARTBEAT_INTERVAL", "200ms");
+
+/// `rpcd` with these arguments must succeed; its standard output.
+async fn rpcd(arguments: &[&str]) -> String {
+    let (code, stdout, stderr) = run_rpcd(arguments).await;
+    assert_eq!(code, 0, "rpcd {}: {stdout}{stderr}", arguments.join(" "));
+    stdout
+}
+
+/// Calls of `add` that a server has taken.
+async fn calls(server: SocketAddr) -> u64 {
+    let stats = stats(server).await;
+    let methods = stats["methods"].as_array().unwrap();
+    let add = methods.iter().find(|method| method["name"] == "add");
+    add.and_then(|add| add["calls"].as_u64()).unwrap_or(0)
+}
+
+async fn health(server: SocketAddr) -> Value {
+    let (_, body) = http(server, "GET /healthz", b"").await;
+    serde_json::from_str(&body).unwrap()
+}
+
+#[tokio::test]
+async fn a_drained_server_finishes_what_it_has_gets_nothing_new_and_comes_back() {
+    let (_registry, at) = Daemon::registry(&[]).await;
+    let url = format!("http://{at}");
+    let (_one, first) = Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
+    let (_two, second) = Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
+    lists(at, &[first, second]).await;
+    let refresh = Duration::from_millis(500);
+    let options = ClientOptions { refresh_interval: refresh, ..Default::default() };
+    let client = Client::through_registry(&url, options).unwrap();
+    // Both are called.
+    eventually("each has calls", async || {
+        assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
+        calls(first).await > 0 && calls(second).await > 0
+    })
+    .await;
+    let mut busy = Raw::connect(first).await;
+    busy.send(extended(&json!(1), "sleep", &json!([3]))).await;
+    has_in_flight(first, "sleep", 1).await;
+
+    let address = first.to_string();
+    let drain = ["drain", &address, "--for", "10m", "--reason", "deploy 7", "--registry", &url];
+    let said = rpcd(&drain).await;
+    let drained = Instant::now();
+    assert!(said.starts_with(&format!("{address} is draining for 10m (deploy 7): ")), "{said}");
+    // No call fails, and within one refresh none goes there any more.
+    while drained.elapsed() < refresh + Duration::from_millis(250) {
+        assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
+    }
+    let then = calls(first).await;
+    for _ in 0..50 {
+        assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
+    }
+    assert_eq!(calls(first).await, then, "a call went to the drained server");
+    lists(at, &[second]).await;
+
+    // The server itself has learned of it, and finishes what is in flight.
+    eventually("it drains", async || health(first).await["status"] == "draining").await;
+    let mut other = Raw::connect(first).await;
+    let refused = other.ask(extended(&json!(1), "add", &json!([1, 2]))).await;
+    assert_eq!(refused["error"]["code"], -32003, "{refused}");
+    // An older client's list may not be refreshed yet.
+    let mut older = Raw::connect(first).await;
+    assert_eq!(older.ask(classic("add", &json!([1, 2]))).await["res"], 13);
+    let late = busy.reply().await;
+    assert_eq!((&late["id"], &late["error"]), (&json!(1), &Value::Null), "{late}");
+
+    let row = rpcd(&["instances", "--registry", &url]).await;
+    assert!(row.contains("draining") && row.contains("deploy 7"), "{row}");
+    let said = rpcd(&["undrain", &address, "--registry", &url]).await;
+    assert!(
+        said.starts_with(&format!("{address} takes calls again; it was draining for ")),
+        "{said}"
+    );
+    lists(at, &[first, second]).await;
+    eventually("it serves again", async || health(first).await["status"] == "ok").await;
+    let before = calls(first).await;
+    eventually("it is called again", async || {
+        assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
+        calls(first).await > before
+    })
+    .await;
+    client.close().await;
+}
+
+#[tokio::test]
+async fn when_all_are_drained_calls_fail_at_once_and_say_so() {
+    let (_registry, at) = Daemon::registry(&[]).await;
+    let url = format!("http://{at}");
+    let (_server, address) = Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
+    lists(at, &[address]).await;
+    let refresh_interval = Duration::from_millis(100);
+    let options = ClientOptions { refresh_interval, ..Default::default() };
+    let client = Client::through_registry(&url, options).unwrap();
+    assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
+    let address = address.to_string();
+    rpcd(&["drain", &address, "--maintenance", "--reason", "new disk", "--registry", &url]).await;
+    eventually("its list is empty", async || client.instances().is_empty()).await;
+    let error = client.call("add", (1, 2)).await.unwrap_err();
+    assert!(matches!(error, rpc_client::CallError::NoInstance { .. }), "{error}");
+    client.close().await;
+    let (code, _, stderr) = run_rpcd(["call", "add", "1", "2", "--registry", &url]).await;
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stderr.contains("maintenance") && stderr.contains("new disk"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_mistyped_instance_is_said_and_what_was_set_can_be_taken_back() {
+    let (_registry, at) = Daemon::registry(&[]).await;
+    let url = format!("http://{at}");
+    let (_server, address) = Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
+    lists(at, &[address]).await;
+    let wrong = SocketAddr::new(address.ip(), address.port() ^ 1).to_string();
+    let (code, stdout, stderr) = run_rpcd(["drain", &wrong, "--registry", &url]).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("it gets no calls once it registers"), "{stdout}");
+    let said = format!("no instance {wrong} is registered at {url}; did you mean {address}?");
+    assert!(stderr.contains(&said), "{stderr}");
+    let (code, stdout, _) = run_rpcd(["undrain", &wrong, "--json", "--registry", &url]).await;
+    let taken: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &taken["state"], &taken["listed"]), (0, &json!("draining"), &json!(false)));
+    let (code, stdout, _) = run_rpcd(["undrain", &wrong, "--registry", &url]).await;
+    assert_eq!((code, stdout.trim()), (0, format!("{wrong} was not drained").as_str()));
+}
+
+#[tokio::test]
+async fn drain_says_what_it_cannot_do() {
+    let dead = rpc_tests::reserved_port::ReservedPort::new();
+    let (code, _, stderr) = run_rpcd(["drain", "127.0.0.1:1", "--registry", &dead.url()]).await;
+    assert_eq!(code, 3, "{stderr}");
+    let long = "x".repeat(300);
+    for arguments in [
+        &["drain", "8089"][..],
+        &["drain", "127.0.0.1:1", "--for", "10"],
+        &["drain", "127.0.0.1:1", "--reason", &long],
+        &["drain"],
+    ] {
+        let (code, _, stderr) = run_rpcd(arguments).await;
+        assert_eq!(code, 2, "{arguments:?}: {stderr}");
+    }
+}
