@@ -163,6 +163,8 @@ impl Http {
                 paths::INSTANCES => v1::instances(&self.context, head, from).await,
                 paths::OVERRIDES => Ok(overrides::list(service)),
                 paths::WATCH => v1::watch(&self.context, head, from).await,
+                paths::CATALOG => v1::catalog(&self.context, from).await,
+                paths::SD_PROMETHEUS => v1::targets(&self.context, head, from).await,
                 paths::LOGS => v1::logs(&self.context, head, peer),
                 paths::HEALTHZ => Ok(health::live()),
                 paths::READYZ => Ok(health::ready(&self.context)),
