@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use rpc_client::registry::{RegistryClient, RegistryClientOptions, Watch};
-use rpc_tests::daemon::Daemon;
+use rpc_tests::daemon::{Daemon, run_rpcd};
 use rpc_tests::eventually::{eventually, eventually_within, soon};
 use rpc_tests::proxy::Proxy;
 use rpc_tests::queries::{find_all, http, lists};
@@ -274,8 +274,9 @@ async fn the_brake_never_holds_for_ever() {
 #[tokio::test]
 async fn an_operator_releases_the_brake() {
     let (_registry, at, _servers) = braked(&[]).await;
-    let released = http(at, "DELETE /v1/brake", b"").await;
-    assert_eq!(released, (200, r#"{"released":6}"#.to_owned()));
+    let registry = format!("http://{at}");
+    let (code, text, _) = run_rpcd(["release-brake", "--registry", &registry]).await;
+    assert_eq!((code, text.as_str()), (0, "6 silent instances are removed"));
     gone_within(at, SLACK).await;
     let released = http(at, "DELETE /v1/brake", b"").await;
     assert_eq!(released, (200, r#"{"released":0}"#.to_owned()));

@@ -19,7 +19,7 @@ pub use bench::Bench;
 pub use call::{Call, Given};
 pub use daemon::{Registry, Serve};
 pub use follow::{Logs, Watch};
-pub use operate::{AskingRegistry, Drain, Undrain};
+pub use operate::{AskingRegistry, Drain, ReleaseBrake, Undrain};
 pub use options::{Asking, Common, Direct, Through, Via};
 pub use values::{CallTime, Pause};
 
@@ -83,6 +83,9 @@ pub enum Command {
     /// Bring a drained instance back
     #[command(after_help = operate::UNDRAIN, mut_args(options::of_a_registry))]
     Undrain(Undrain),
+    /// Remove the silent instances that the registry holds
+    #[command(after_help = operate::RELEASE_BRAKE, mut_args(options::of_a_registry))]
+    ReleaseBrake(ReleaseBrake),
     /// Check a daemon's health
     #[command(after_help = ask::HEALTH, mut_args(options::of_any_daemon))]
     Health(Health),
@@ -104,6 +107,7 @@ impl Command {
             Self::Stats(typed) => &typed.asking.common,
             Self::Drain(typed) => &typed.asking.common,
             Self::Undrain(typed) => &typed.asking.common,
+            Self::ReleaseBrake(typed) => &typed.asking.common,
             Self::Health(typed) => &typed.common,
         }
     }

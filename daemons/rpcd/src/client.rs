@@ -1,5 +1,5 @@
 //! The client's commands: `call`, `bench`, `methods`, `describe`, `instances`, `watch`, `logs`, `stats`,
-//! `drain`, `undrain` and `health`.
+//! `drain`, `undrain`, `release-brake` and `health`.
 //!
 //! - `discovery`: what a call may wait for to learn the method's schema.
 //! - `explain`: what was probably meant by a call that failed.
@@ -10,6 +10,7 @@
 //! - `signature`: a method as people read it.
 
 mod bench;
+mod brake;
 mod call;
 mod describe;
 mod discovery;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use rpc_client::Client;
 
 pub use bench::bench;
+pub use brake::release_brake;
 pub use call::call;
 pub use describe::describe;
 pub use health::health;

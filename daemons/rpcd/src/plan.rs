@@ -76,6 +76,8 @@ pub enum Task {
     },
     /// Take an instance out of use, or bring it back.
     Override(Box<OverridePlan>),
+    /// End the registry's brake on mass expiry.
+    ReleaseBrake(AskRegistry),
     /// Check a daemon's health.
     Health {
         /// `host:port`.
@@ -159,6 +161,9 @@ impl Task {
             }
             Command::Undrain(typed) => {
                 Self::Override(Box::new(OverridePlan::undrain(&typed, settings)?))
+            }
+            Command::ReleaseBrake(typed) => {
+                Self::ReleaseBrake(AskRegistry::operated(&typed.asking, settings)?)
             }
             Command::Health(typed) => Self::Health {
                 address: match typed.address {

@@ -49,6 +49,7 @@ async fn execute(task: Task, logging: Option<&Logging>) -> Result<(), Failure> {
         Task::Logs(plan) => output::while_read(client::logs(*plan)).await,
         Task::Stats { ask, instances } => client::stats(*ask, instances).await,
         Task::Override(plan) => client::overrides(*plan).await,
+        Task::ReleaseBrake(ask) => client::release_brake(ask).await,
         Task::Health { address, timeout, json } => client::health(&address, timeout, json).await,
     }
 }

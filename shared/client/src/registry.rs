@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use reqwest::{Method, StatusCode, header};
 use rpc_wire::instance::{self, Entry, Instance, InstanceRecord};
 use rpc_wire::paths;
+use rpc_wire::report::Readiness;
 use url::Url;
 
 pub use error::RegistryClientError;
@@ -198,6 +199,21 @@ impl RegistryClient {
         let request = self.request(Method::GET, paths::INSTANCES, &[(paths::PROTO, proto)]);
         let response = self.successful(self.send(request).await?).await?;
         Ok(self.entries(response).await?.0)
+    }
+
+    /// The registry's own condition.
+    ///
+    /// # Errors
+    /// [`RegistryClientError::NotARegistry`] on the older registry; else see [`RegistryClientError`].
+    pub async fn readiness(&self) -> Result<Readiness, RegistryClientError> {
+        let response = self.send(self.request(Method::GET, paths::READYZ, &[])).await?;
+        // One that shuts down says so with this status.
+        let response = match response.status() {
+            StatusCode::SERVICE_UNAVAILABLE => response,
+            _ => self.successful(response).await?,
+        };
+        let body = self.bytes(response, self.options.max_instance()).await?;
+        serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
     }
 
     /// The valid entries of a list and the number of the others: an invalid registration must not

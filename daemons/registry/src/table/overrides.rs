@@ -142,6 +142,11 @@ impl Table {
         self.overrides.by_key.get(key).map(|standing| standing.what.state)
     }
 
+    /// How many stand.
+    pub(crate) fn overrides_len(&self) -> usize {
+        self.overrides.by_key.len()
+    }
+
     /// When the next one ends.
     pub(crate) fn next_override_end(&self) -> Option<Instant> {
         self.overrides.by_key.values().filter_map(|standing| standing.ends).min()

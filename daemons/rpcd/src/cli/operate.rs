@@ -1,4 +1,4 @@
-//! `rpcd drain` and `rpcd undrain`, as typed.
+//! `rpcd drain`, `rpcd undrain` and `rpcd release-brake`, as typed.
 
 use std::time::Duration;
 
@@ -24,6 +24,15 @@ Examples:
   rpcd undrain 127.0.0.1:8089
   rpcd undrain 127.0.0.1:8089 --json    what it was drained for, or null";
 
+pub(super) const RELEASE_BRAKE: &str = "\
+Examples:
+  rpcd release-brake
+  rpcd release-brake --json      {\"released\":6}
+
+When many instances fall silent at once, the registry holds them for a minute instead of removing them, \
+since the fault may be between them and the registry. If they are gone for good, this removes them now. \
+rpcd instances shows which are held.";
+
 /// Take an instance out of use.
 #[derive(Debug, Clone, Args)]
 pub struct Drain {
@@ -48,6 +57,14 @@ pub struct Drain {
 pub struct Undrain {
     /// HOST:PORT, as instances lists it
     pub instance: String,
+    /// The registry.
+    #[command(flatten)]
+    pub asking: AskingRegistry,
+}
+
+/// End the brake on mass expiry.
+#[derive(Debug, Clone, Args)]
+pub struct ReleaseBrake {
     /// The registry.
     #[command(flatten)]
     pub asking: AskingRegistry,

@@ -172,6 +172,19 @@ impl AskRegistry {
             json: typed.json,
         })
     }
+
+    /// The registry that an operator tells something.
+    pub(super) fn operated(
+        typed: &cli::AskingRegistry,
+        settings: &Settings,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            url: target::registry_itself(&typed.direct, settings)?,
+            service: None,
+            options: options::registry_client(settings, typed.timeout),
+            json: typed.json,
+        })
+    }
 }
 
 impl OverridePlan {
@@ -204,12 +217,7 @@ impl OverridePlan {
     ) -> Result<Self, Failure> {
         is_address(instance)?;
         let (host, port) = parse_address(instance)?;
-        let ask = AskRegistry {
-            url: target::registry_itself(&asking.direct, settings)?,
-            service: None,
-            options: options::registry_client(settings, asking.timeout),
-            json: asking.json,
-        };
+        let ask = AskRegistry::operated(asking, settings)?;
         Ok(Self { ask, key: Instance::new(host, port).key(), asked })
     }
 }

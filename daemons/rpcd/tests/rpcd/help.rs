@@ -19,6 +19,7 @@ fn the_help_matches_its_snapshot() {
         "stats",
         "drain",
         "undrain",
+        "release-brake",
         "health",
     ];
     for command in commands {

@@ -1,4 +1,4 @@
-//! The operators' overrides of a registry: set, taken back, listed.
+//! What operators tell a registry: overrides, and the end of the brake on mass expiry.
 
 use reqwest::{Method, StatusCode, header};
 use rpc_wire::instance::{InstanceKey, OverrideEntry, OverrideRequest};
@@ -21,7 +21,7 @@ impl RegistryClient {
             .request_for(Method::PUT, key)
             .header(header::CONTENT_TYPE, "application/json")
             .body(body);
-        self.read_override(request).await
+        self.read_operated(request, paths::OVERRIDES).await
     }
 
     /// Takes an operator's override back. Returns what stood; `None`: there was none.
@@ -32,7 +32,22 @@ impl RegistryClient {
         &self,
         key: &InstanceKey,
     ) -> Result<Option<OverrideEntry>, RegistryClientError> {
-        self.read_override(self.request_for(Method::DELETE, key)).await
+        self.read_operated(self.request_for(Method::DELETE, key), paths::OVERRIDES).await
+    }
+
+    /// Ends the brake on mass expiry: the silent instances that it holds are removed. Returns how many it
+    /// held; 0 if it does not hold.
+    ///
+    /// # Errors
+    /// [`RegistryClientError::Unsupported`] on an older registry; else see [`RegistryClientError`].
+    pub async fn release_brake(&self) -> Result<usize, RegistryClientError> {
+        #[derive(serde::Deserialize)]
+        struct Reply {
+            released: usize,
+        }
+        let request = self.request(Method::DELETE, paths::BRAKE, &[]);
+        let Reply { released } = self.read_operated(request, paths::BRAKE).await?;
+        Ok(released)
     }
 
     /// The path names the instance.
@@ -47,9 +62,10 @@ impl RegistryClient {
         self.http.request(method, url).timeout(self.options.timeout)
     }
 
-    async fn read_override<T: serde::de::DeserializeOwned>(
+    async fn read_operated<T: serde::de::DeserializeOwned>(
         &self,
         request: reqwest::RequestBuilder,
+        path: &str,
     ) -> Result<T, RegistryClientError> {
         let response = self.send(request).await?;
         let response = match response.status() {
@@ -57,7 +73,7 @@ impl RegistryClient {
             StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED
             | StatusCode::NOT_IMPLEMENTED => {
-                let (url, path) = (self.url().to_owned(), paths::OVERRIDES.to_owned());
+                let (url, path) = (self.url().to_owned(), path.to_owned());
                 return Err(RegistryClientError::Unsupported { url, path });
             }
             _ => self.successful(response).await?,

@@ -1,6 +1,9 @@
 //! Every transition, with an explicit clock.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::registration::Registration;
@@ -462,4 +465,131 @@ fn changed_parameters_make_a_suspect_up_and_no_second_change() {
     let record = change.row.record(10 * SECOND, world.now);
     assert_eq!(record.state, rpc_wire::instance::InstanceState::Up);
     assert_eq!(world.table.tally(), Tally::default());
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Beat(u16),
+    Unregister(u16),
+    /// The next check, late by so many milliseconds.
+    Check(u64),
+    /// The outcome of the probe of an instance that began so many steps ago.
+    Conclude {
+        port: u16,
+        outcome: Outcome,
+        since: usize,
+    },
+    Settle(usize),
+    Release,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let port = || 1u16..12;
+    let outcome = prop_oneof![
+        4 => Just(NoReply), 2 => Just(Alive), 1 => Just(Refused), 1 => Just(Unknown), 1 => Just(Itself)
+    ];
+    prop_oneof![
+        4 => port().prop_map(Step::Beat),
+        1 => port().prop_map(Step::Unregister),
+        4 => prop_oneof![3 => Just(0), 1 => 0u64..100_000].prop_map(Step::Check),
+        8 => (port(), outcome, 0usize..4)
+            .prop_map(|(port, outcome, since)| Step::Conclude { port, outcome, since }),
+        6 => (1usize..4).prop_map(Step::Settle),
+        1 => Just(Step::Release),
+    ]
+}
+
+proptest! {
+    /// What watchers make of the events is what the table has; it counts right; it removes nobody whose
+    /// heartbeat came within the TTL unless they refuse; and it keeps nobody for ever.
+    #[test]
+    fn any_sequence_of_heartbeats_checks_and_outcomes_is_told_counted_and_bounded(
+        steps in prop::collection::vec(step(), 0..300),
+    ) {
+        let mut world = World::new(&RegistryOptions::default());
+        let mut told = BTreeMap::new();
+        let mut beaten = BTreeMap::new();
+        let mut tickets = vec![BTreeMap::new()];
+        for step in steps {
+            world.now += MILLISECOND;
+            let current = (1..12).filter_map(|port| Some((port, world.table.ticket(&key(port))?)));
+            tickets.push(current.collect::<BTreeMap<u16, Ticket>>());
+            let mut changes = Vec::new();
+            match step {
+                Step::Beat(port) => {
+                    let body = body(port);
+                    beaten.insert(port, world.now);
+                    match world.table.renew(&body, world.now) {
+                        Some((_, change)) => changes.extend(change),
+                        None => {
+                            let parsed = Registration::parse(&body, &RegistryOptions::default());
+                            let change =
+                                world.table.register(parsed.unwrap(), &body, PEER, world.now);
+                            changes.extend(change.unwrap());
+                        }
+                    }
+                }
+                Step::Unregister(port) => {
+                    changes.extend(world.table.unregister(&key(port), None, world.now));
+                }
+                Step::Check(late) => {
+                    world.now = world.now.max(world.table.next_check())
+                        + Duration::from_millis(late);
+                    world.table.check(world.now);
+                }
+                Step::Conclude { port, outcome, since } => {
+                    let at = tickets.len().saturating_sub(1 + since);
+                    if let Some(ticket) = tickets[at].get(&port) {
+                        changes.extend(world.table.conclude(*ticket, outcome, world.now));
+                    }
+                }
+                Step::Settle(most) => {
+                    let settled = world.table.settle(world.now, most);
+                    prop_assert!(settled.changes.len() <= most);
+                    changes.extend(settled.changes);
+                }
+                Step::Release => drop(world.table.release_brake(world.now)),
+            }
+            for change in changes {
+                let port = change.row.entry.key.port;
+                match change.kind {
+                    ChangeKind::Registered => prop_assert_eq!(told.insert(port, false), None),
+                    ChangeKind::Suspect => prop_assert!(told.insert(port, true).is_some()),
+                    ChangeKind::Revived => prop_assert_eq!(told.insert(port, false), Some(true)),
+                    ChangeKind::Unregistered => prop_assert!(told.remove(&port).is_some()),
+                    ChangeKind::Expired(reason) => {
+                        prop_assert!(told.remove(&port).is_some());
+                        let silence = world.now - beaten[&port];
+                        let refused = reason == Some(ExpiryReason::Refused);
+                        prop_assert!(refused || silence >= 10 * SECOND, "{port} {silence:?}");
+                    }
+                    other => prop_assert!(false, "{:?}", other),
+                }
+            }
+            let slots = world.table.slots.iter().flatten();
+            let found: BTreeMap<_, _> =
+                slots.clone().map(|slot| (slot.entry.key.port, slot.suspect)).collect();
+            prop_assert_eq!(&found, &told);
+            let mut tally = Tally::default();
+            for slot in slots {
+                if let Some(count) = tally.of(slot.liveness) {
+                    *count += 1;
+                }
+                if let Liveness::Held(until) = slot.liveness {
+                    prop_assert!(until <= world.now + 60 * SECOND);
+                }
+            }
+            prop_assert_eq!(tally, world.table.tally());
+        }
+        // Silent from now on.
+        for _ in 0..30 {
+            for port in world.check() {
+                world.conclude(port, NoReply);
+            }
+            world.settle();
+        }
+        prop_assert_eq!(world.listed(), 0);
+        prop_assert_eq!(world.table.brake().is_some(), false);
+        prop_assert!(world.table.judge.silent.is_empty() && world.table.judge.condemned.is_empty());
+    }
 }
