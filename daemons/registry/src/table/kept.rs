@@ -73,6 +73,10 @@ pub(crate) struct RestoredInstance {
     registered_ms: u64,
 }
 
+#[cfg_attr(
+    not(feature = "redb"),
+    expect(dead_code, reason = "without a store nothing is read back")
+)]
 impl Restored {
     /// Reads a record.
     ///
