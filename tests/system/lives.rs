@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rpc_client::registry::{RegistryClient, RegistryClientOptions};
+use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
 use rpc_tests::daemon::Daemon;
-use rpc_tests::eventually::eventually;
+use rpc_tests::eventually::{SOON, eventually};
 use rpc_tests::queries::lists;
 use rpc_tests::reserved_port::ReservedPort;
 use rpc_wire::instance::{INCARNATION_KEY, Instance, incarnation};
@@ -93,4 +93,39 @@ async fn of_two_servers_with_one_address_the_newer_is_listed_and_the_older_says_
     .await;
     let warnings = older.stderr().lines().iter().filter(|line| line.contains("WARN")).count();
     assert_eq!(warnings, 1, "one line per change of state: {}", older.transcript());
+}
+
+#[tokio::test]
+async fn after_kill_9_the_registry_knows_which_life_is_listed_and_which_has_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = ReservedPort::new();
+    let start = async || {
+        let data = ["--data-dir", rpc_tests::daemon::path(folder.path())];
+        Daemon::registry_with(&[], port.number(), &data).await
+    };
+    let (mut registry, at) = start().await;
+    let client = client(at);
+    let [stays, leaves] = ["192.0.2.1:1", "192.0.2.1:2"].map(|text| {
+        let address: SocketAddr = text.parse().unwrap();
+        let earlier = started_ahead(address, Duration::ZERO);
+        (earlier, started_ahead(address, Duration::from_secs(60)))
+    });
+    client.register(&stays.1.0).await.unwrap();
+    client.register(&leaves.1.0).await.unwrap();
+    client.unregister(&leaves.1.0).await.unwrap();
+    registry.signal(Signal::KILL);
+    registry.exits_within(SOON).await;
+    let (_registry, _) = start().await;
+    for (life, late, is_listed) in [
+        (stays.1.1, &stays.0.0, true),
+        (leaves.1.1, &leaves.0.0, false),
+        (leaves.1.1, &leaves.1.0, false),
+    ] {
+        let refused = client.register(late).await.unwrap_err();
+        let RegistryClientError::Superseded { incarnation, listed, .. } = refused else {
+            panic!("{refused}");
+        };
+        assert_eq!((incarnation, listed), (life, is_listed));
+    }
+    assert_eq!(listed(&client).await, Some(stays.1.1));
 }

@@ -3,14 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rpc_registry::{Registry, RegistryOptions};
-use rpc_server::{Method, Server, ServerBuilder};
+use rpc_server::{Announce, Method, Server, ServerBuilder};
+use rpc_tests::daemon::Daemon;
+use rpc_tests::eventually::eventually_within;
 use rpc_tests::http_reply::HttpReply;
 use rpc_tests::prometheus;
-use rpc_tests::queries::http;
+use rpc_tests::queries::{http, lists};
 use rpc_tests::raw::Raw;
+use rpc_tests::reserved_port::ReservedPort;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::process::Command;
 
 /// Values of `Accept`.
 const ANY: &str = "*/*";
@@ -22,11 +29,15 @@ const ODD: [&str; 5] =
 
 /// A server with these methods that was called in every way, also for methods that it does not have.
 async fn server(methods: &[&str]) -> SocketAddr {
+    server_with(Server::builder().name("odd").version("1 \"odd\"\\"), methods).await
+}
+
+async fn server_with(builder: ServerBuilder, methods: &[&str]) -> SocketAddr {
     let methods = methods.iter();
     let builder = methods
         .clone()
         .map(|name| Method::named(*name).parameters(["x"]).sync(|x: u8| x))
-        .fold(Server::builder().name("odd").version("1 \"odd\"\\"), ServerBuilder::method);
+        .fold(builder, ServerBuilder::method);
     let server = builder.bind(([127, 0, 0, 1], 0)).await.unwrap();
     let address = server.local_addr();
     tokio::spawn(server.serve(std::future::pending()));
@@ -53,14 +64,20 @@ async fn registry() -> SocketAddr {
 
 /// The page in the format that `accept` asks for.
 async fn page(daemon: SocketAddr, accept: &str) -> HttpReply {
-    let mut raw = Raw::connect(daemon).await;
+    let reply = get(daemon, "/metrics", accept).await;
+    let reply = reply.filter(|reply| reply.is_complete && reply.status == 200);
+    reply.expect("a page")
+}
+
+/// The reply; `None` if nobody listens, or does not reply.
+async fn get(address: SocketAddr, target: &str, accept: &str) -> Option<HttpReply> {
+    TcpStream::connect(address).await.ok()?;
+    let mut raw = Raw::connect(address).await;
     raw.send(format!(
-        "GET /metrics HTTP/1.1\r\nHost: {daemon}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+        "GET {target} HTTP/1.1\r\nHost: {address}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
     ))
     .await;
-    let reply = HttpReply::read(&raw.rest().await).unwrap();
-    assert!(reply.is_complete && reply.status == 200, "{reply:?}");
-    reply
+    HttpReply::read(&raw.rest().await)
 }
 
 #[tokio::test]
@@ -101,6 +118,10 @@ async fn methods_that_a_server_does_not_have_are_counted_as_one() {
     assert_eq!(count(&page, "own", "bad_arguments"), Some(1));
     assert_eq!(count(&page, "_OTHER", "method_not_found"), Some(4));
     assert!(!page.body.contains("nobody"), "{}", page.body);
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// A row of docs/metrics.md.
@@ -151,7 +172,7 @@ fn table(page: &str) -> String {
 
 #[tokio::test]
 async fn docs_metrics_md_has_every_metric_of_both_daemons() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/metrics.md");
+    let path = root().join("docs/metrics.md");
     let mut document = std::fs::read_to_string(&path).unwrap();
     for (section, daemon) in [("Server", server(&["own"]).await), ("Registry", registry().await)] {
         let table = table(&page(daemon, ANY).await.body);
@@ -166,4 +187,80 @@ async fn docs_metrics_md_has_every_metric_of_both_daemons() {
             assert!(printed == table, "docs/metrics.md: {how}\n{table}");
         }
     }
+}
+
+/// The configuration that is shipped, for a registry at this address.
+fn configuration(registry: SocketAddr) -> String {
+    let path = root().join("packaging/prometheus/prometheus.yml");
+    let shipped = std::fs::read_to_string(path).unwrap();
+    let (at, often) = ("127.0.0.1:9999", "15s");
+    assert_eq!((shipped.matches(at).count(), shipped.matches(often).count()), (2, 2));
+    shipped.replace(at, &registry.to_string()).replace(often, "1s")
+}
+
+/// What Prometheus replies to a query of its API.
+async fn ask(prometheus: SocketAddr, query: &str) -> Value {
+    let reply = get(prometheus, &format!("/api/v1/{query}"), ANY).await;
+    let body = reply.map(|reply| reply.body).unwrap_or_default();
+    serde_json::from_str(&body).unwrap_or_default()
+}
+
+/// Longer than anything here takes on a busy machine: it is a program of 100 MB.
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn prometheus_discovers_two_servers_and_scrapes_them() {
+    if !prometheus::is_installed() {
+        return;
+    }
+    let registry = registry().await;
+    let url = format!("http://{registry}");
+    let orders = || Server::builder().name("orders").announce(Announce::to(&url).unwrap());
+    let servers = [server_with(orders(), &["own"]).await, server_with(orders(), &["own"]).await];
+    lists(registry, &servers).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("prometheus.yml");
+    std::fs::write(&file, configuration(registry)).unwrap();
+    let mut promtool = Command::new("promtool");
+    let checked = promtool.args(["check", "config"]).arg(&file).output().await.unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+
+    let port = ReservedPort::new();
+    let mut command = Command::new("prometheus");
+    command
+        .arg(format!("--config.file={}", file.display()))
+        .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+        .arg(format!("--web.listen-address={}", port.address()));
+    let prometheus = Daemon::start("prometheus", command);
+    // An older server cannot be scraped.
+    let older = r#"{"protocol":"json","host":"127.0.0.1","port":1,"parameters":{}}"#;
+    eventually_within(
+        LONG,
+        "the registry and both servers are scraped, and no other",
+        async || {
+            http(registry, "POST /myRegistry/register", older.as_bytes()).await;
+            let targets = ask(port.address(), "targets").await["data"].take();
+            let list = |name: &str| targets[name].as_array().cloned().unwrap_or_default();
+            let (active, dropped) = (list("activeTargets"), list("droppedTargets"));
+            let dropped = dropped.iter().map(|target| &target["discoveredLabels"]["__address__"]);
+            active.len() == 3
+                && active.iter().all(|target| target["health"] == "up")
+                && dropped.eq(["127.0.0.1:1"])
+        },
+    )
+    .await;
+
+    // Each has one call with a result, and one that failed.
+    for (errors, expected) in [("=", "2"), ("!=", "2")] {
+        let selector = format!(r#"{{rpc_method="own",service="orders",error_type{errors}""}}"#);
+        let name = "rpc_server_call_duration_seconds_count";
+        let query: String =
+            format!("sum({name}{selector})").bytes().map(|byte| format!("%{byte:02x}")).collect();
+        eventually_within(LONG, "the calls of both servers are summed", async || {
+            let reply = ask(port.address(), &format!("query?query={query}")).await;
+            reply["data"]["result"][0]["value"][1] == expected
+        })
+        .await;
+    }
+    drop(prometheus);
 }

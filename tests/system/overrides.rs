@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use rpc_client::{Client, ClientOptions};
 use rpc_tests::daemon::{Daemon, run_rpcd};
-use rpc_tests::eventually::eventually;
-use rpc_tests::queries::{has_in_flight, http, lists, stats};
+use rpc_tests::eventually::{SOON, eventually};
+use rpc_tests::queries::{find_all, has_in_flight, http, lists, stats};
 use rpc_tests::raw::{Raw, classic, extended};
+use rpc_tests::reserved_port::ReservedPort;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const FAST_HEARTBEATS: (&str, &str) = ("SERVER_HEARTBEAT_INTERVAL", "200ms");
@@ -98,6 +100,37 @@ async fn a_drained_server_finishes_what_it_has_gets_nothing_new_and_comes_back()
 }
 
 #[tokio::test]
+async fn an_override_is_still_there_after_the_registry_was_killed_and_so_is_who_and_why() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), ReservedPort::new());
+    let arguments = ["--data-dir", folder.path().to_str().unwrap()];
+    let (mut registry, at) = Daemon::registry_with(&[], port.number(), &arguments).await;
+    let url = port.url();
+    let (_server, address) = Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
+    lists(at, &[address]).await;
+    let (server_at, address) = (address, address.to_string());
+    rpcd(&["drain", &address, "--for", "1h", "--reason", "deploy 7", "--registry", &url]).await;
+    rpcd(&["drain", "127.0.0.1:1", "--maintenance", "--registry", &url]).await;
+    rpcd(&["undrain", "127.0.0.1:1", "--registry", &url]).await;
+    for _ in 0..2 {
+        registry.signal(Signal::KILL);
+        registry.exits_within(SOON).await;
+        (registry, _) = Daemon::registry_with(&[], port.number(), &arguments).await;
+        // In the first answer.
+        assert_eq!(find_all(at).await, []);
+        let (_, body) = http(at, "GET /v1/overrides", b"").await;
+        let standing: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(standing.as_array().unwrap().len(), 1, "{standing}");
+        assert_eq!(standing[0]["reason"], "deploy 7");
+        assert_eq!(standing[0]["listed"], true, "the instance is back, too");
+        let left = standing[0]["for_ms"].as_u64().unwrap();
+        assert!((3_500_000..3_600_000).contains(&left), "{standing}");
+    }
+    eventually("it drains", async || health(server_at).await["status"] == "draining").await;
+    rpcd(&["undrain", &address, "--registry", &url]).await;
+    lists(at, &[server_at]).await;
+}
+
+#[tokio::test]
 async fn when_all_are_drained_calls_fail_at_once_and_say_so() {
     let (_registry, at) = Daemon::registry(&[]).await;
     let url = format!("http://{at}");
@@ -139,7 +172,7 @@ async fn a_mistyped_instance_is_said_and_what_was_set_can_be_taken_back() {
 
 #[tokio::test]
 async fn drain_says_what_it_cannot_do() {
-    let dead = rpc_tests::reserved_port::ReservedPort::new();
+    let dead = ReservedPort::new();
     let (code, _, stderr) = run_rpcd(["drain", "127.0.0.1:1", "--registry", &dead.url()]).await;
     assert_eq!(code, 3, "{stderr}");
     let long = "x".repeat(300);

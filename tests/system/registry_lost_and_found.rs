@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rpc_client::{Client, ClientOptions};
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{eventually, eventually_within};
-use rpc_tests::queries::{find_all, lists};
+use rpc_tests::queries::{find_all, http, lists};
 use rpc_tests::raw::{Raw, classic};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rpc_tests::reserved_port::ReservedPort;
@@ -46,6 +46,32 @@ async fn after_a_restart_the_registry_has_all_instances_again() {
         client.instances().len() == 2 && client.instances().iter().all(|known| !known.stale)
     })
     .await;
+    client.close().await;
+}
+
+#[tokio::test]
+async fn a_client_keeps_its_list_while_a_registry_that_started_with_nothing_says_so() {
+    let port = ReservedPort::new();
+    let settings = [("REGISTRY_SERVER_WARMING", "4s")];
+    let registry =
+        async || Daemon::registry_with(&settings, port.number(), &["--store", "none"]).await;
+    let (mut first, at) = registry().await;
+    // It registers once and never again.
+    let body = br#"{"protocol":"json","host":"127.0.0.1","port":9,"parameters":{}}"#;
+    http(at, "POST /myRegistry/register?proto=json", body).await;
+    let refresh_interval = Duration::from_millis(50);
+    let options = ClientOptions { refresh_interval, ..Default::default() };
+    let client = Client::through_registry(&port.url(), options).unwrap();
+    eventually("it is known", async || client.instances().len() == 1).await;
+    first.signal(Signal::KILL);
+    first.exits_within(rpc_tests::eventually::SOON).await;
+    eventually("the list is stale", async || client.instances().iter().all(|it| it.stale)).await;
+
+    let (_second, again) = registry().await;
+    assert_eq!(find_all(again).await, [], "older clients are told what there is");
+    eventually("the list is fresh", async || client.instances().iter().all(|it| !it.stale)).await;
+    assert_eq!(client.instances().len(), 1, "nobody said that it is gone");
+    eventually("it is gone", async || client.instances().is_empty()).await;
     client.close().await;
 }
 

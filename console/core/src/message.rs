@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rpc_load::Progress;
 use rpc_wire::instance::{Instance, InstanceKey, OverrideRequest, WatchEvent};
-use rpc_wire::report::{LogLine, ServerStats};
+use rpc_wire::report::{LogLine, Readiness, ServerStats};
 use rpc_wire::target::Target;
 
 use crate::key::Key;
@@ -153,6 +153,8 @@ pub enum RegistryUpdate {
     Heard(Instant),
     /// A change reported by `/v1/watch`, and when it arrived: its ages are those at that time.
     Change(WatchEvent, Instant),
+    /// What it says of its own condition.
+    Readiness(Readiness),
     /// The whole list of an older registry.
     List(Vec<Instance>),
 }

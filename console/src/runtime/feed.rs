@@ -12,7 +12,7 @@ use rpc_host::logging::LogRing;
 use rpc_host::person::user_at_machine;
 use rpc_wire::instance::{Instance, InstanceKey, OverrideRequest, WatchEvent};
 use rpc_wire::paths::PROTO_JSON;
-use rpc_wire::report::Level;
+use rpc_wire::report::{Level, Readiness};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -27,6 +27,8 @@ const SHORTEST_POLL: Duration = Duration::from_millis(100);
 const POLLS_BEFORE_WATCH: u32 = 20;
 /// A registry that sends nothing for this long is asked whether it is still there.
 const QUIET: Duration = Duration::from_secs(2);
+/// Interval of questions for the registry's own condition.
+const CONDITION: Duration = Duration::from_secs(3);
 /// Recent log lines requested.
 const RECENT: usize = 200;
 /// Interval of attempts to read the log of a registry that offers none.
@@ -118,6 +120,27 @@ async fn watch(
         }
         say_invalid(&mut invalid, events.invalid(), inbox).await;
         send(inbox, RegistryUpdate::Change(change, Instant::now())).await;
+    }
+}
+
+/// Asks the registry for its own condition until the task is aborted; reports each change of it.
+pub(super) async fn readiness(
+    url: String,
+    options: RegistryClientOptions,
+    inbox: mpsc::Sender<Msg>,
+) {
+    let Ok(registry) = RegistryClient::new(&url, options) else { return };
+    let mut known = Readiness::default();
+    loop {
+        // An older registry says nothing; that one cannot be reached is known by its changes.
+        if let Ok(said) = registry.readiness().await {
+            let said = Readiness { status: String::new(), ..said };
+            if said != known {
+                known = said.clone();
+                send(&inbox, RegistryUpdate::Readiness(said)).await;
+            }
+        }
+        sleep(CONDITION).await;
     }
 }
 

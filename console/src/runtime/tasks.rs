@@ -103,7 +103,10 @@ impl Tasks {
             tokio::spawn(feed::changes(url.to_owned(), self.options.clone(), self.changes.clone()));
         let logs =
             tokio::spawn(feed::logs(url.to_owned(), self.options.registry(), self.live.clone()));
-        self.feeds.extend([changes.abort_handle(), logs.abort_handle()]);
+        let readiness =
+            feed::readiness(url.to_owned(), self.options.registry(), self.changes.clone());
+        let readiness = tokio::spawn(readiness);
+        self.feeds.extend([changes.abort_handle(), logs.abort_handle(), readiness.abort_handle()]);
     }
 
     /// Follows the console's own log.

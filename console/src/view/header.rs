@@ -169,6 +169,12 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
             Span::styled(format!("? silent for {silent}"), theme.warning())
         }
         LinkState::Connecting => Span::styled("… connecting", theme.warning()),
+        LinkState::Live { .. } if model.link.readiness.store.is_some() => {
+            Span::styled("◐ store fails", theme.warning())
+        }
+        LinkState::Live { .. } if let Some(brake) = model.link.readiness.brake => {
+            Span::styled(format!("◐ brake holds {}", brake.held), theme.warning())
+        }
         LinkState::Live { ages: true } => Span::styled("● live", theme.good()),
         LinkState::Live { ages: false } if wide => {
             let every = text::flag_duration(model.refresh_interval);

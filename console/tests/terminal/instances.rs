@@ -107,17 +107,19 @@ fn every_state_has_a_glyph_and_a_word_and_the_table_is_filtered_and_sorted() {
     tty.is_restored();
 }
 
+/// The address of the selected instance.
+fn selected(tty: &Tty) -> String {
+    let screen = tty.screen();
+    let line = screen.lines().find(|line| line.contains("▸ ")).unwrap().to_owned();
+    line.split_whitespace().find(|word| word.starts_with("127.")).unwrap().to_owned()
+}
+
 #[test]
 fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     let mut tty = Tty::start(&["--demo"]);
     tty.until(&["4 up", "▸ ● up", "lacks square"]);
     tty.press("D");
     tty.until(&["traffic off"]);
-    let selected = |tty: &Tty| {
-        let screen = tty.screen();
-        let line = screen.lines().find(|line| line.contains("▸ ")).unwrap().to_owned();
-        line.split_whitespace().find(|word| word.starts_with("127.")).unwrap().to_owned()
-    };
     let address = selected(&tty);
     tty.press("L");
     tty.until(&["[4 Logs]", &format!("· {address} ·"), "listening"]);
@@ -173,14 +175,41 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     assert!(tty.sent("\x1b]52;c;"), "to the terminal's clipboard");
     tty.press("x");
     tty.until(&["Actions: Instances", "unregister…"]);
-    tty.press("jjjjjjjjjjjj\r");
+    tty.press("jjjjjjjjjjjjj\r");
     tty.until(&[&format!("Unregister {address}?")]);
     tty.press("\r");
     tty.until(&["cancelled: nothing unregistered"]);
-    tty.press("xjjjjjjjjjjjj\r");
+    tty.press("xjjjjjjjjjjjjj\r");
     tty.until(&["Unregister 127."]);
     tty.press(&format!("{address}\r"));
     tty.until(&[&format!("{address}  unregistered")]);
+    tty.press("\x03");
+    assert_eq!(tty.ends(), 0);
+    tty.is_restored();
+}
+
+#[test]
+fn an_instance_is_drained_with_a_reason_and_brought_back_and_the_screen_says_who_and_why() {
+    let mut tty = Tty::start(&["--demo"]);
+    tty.until(&["4 up", "▸ ● up", "lacks square"]);
+    let address = selected(&tty);
+    // The first question's answer is "cancel".
+    tty.press("o");
+    tty.until(&[&format!("Take {address} out of use?"), "drain for 10 minutes"]);
+    tty.press("\r");
+    tty.until(&["cancelled: nothing sent or changed"]);
+    tty.press("oj\r");
+    tty.until(&[&format!("Drain {address} for 10m: why?")]);
+    tty.press("deploy 7\r");
+    tty.until(&[&format!("{address} takes no new calls"), "○ draining", "1 draining"]);
+    tty.until(&[&format!("○ {address} is draining,"), "deploy 7", "override"]);
+    tty.press("x");
+    tty.until(&["take this instance out of use, or bring it back"]);
+    tty.press("\x1b");
+    tty.press("o");
+    tty.until(&[&format!("Bring {address} back? It is draining,")]);
+    tty.press("j\r");
+    tty.until(&[&format!("{address} takes calls again"), "4 up"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
     tty.is_restored();

@@ -5,6 +5,7 @@
 mod body;
 mod connection;
 mod health;
+mod heartbeats;
 mod held;
 mod list;
 mod overrides;
@@ -124,17 +125,27 @@ impl Http {
                 check_content_type(&head.headers)?;
                 let body = body::read(body, &service.options).await?;
                 let acknowledged = service.register(&body, peer).await?;
-                if held::is_held(&head.headers) {
-                    from.held.note(service, &body);
+                if held::is_held(&head.headers)
+                    && let Some(key) = service.key_of(&body)
+                {
+                    from.held.note(key, service.options.max_held_per_connection);
                 }
                 Ok(registered(acknowledged))
             }
             (&Method::POST, paths::UNREGISTER) => {
                 check_content_type(&head.headers)?;
                 let body = body::read(body, &service.options).await?;
-                from.held.forget(service, &body);
+                if let Some(key) = service.key_of(&body) {
+                    from.held.forget(&key);
+                }
                 let Acknowledged { of, durable } = service.unregister(&body, peer).await?;
                 Ok(acknowledged(json(of), durable))
+            }
+            (&Method::POST, paths::HEARTBEATS) => {
+                check_content_type(&head.headers)?;
+                let body = body::read(body, &service.options).await?;
+                let held = held::is_held(&head.headers).then_some(&*from.held);
+                heartbeats::renew(service, &body, held)
             }
             (&Method::DELETE, paths::BRAKE) => Ok(health::release_brake(&self.context)),
             (&Method::PUT, path) => {
@@ -152,6 +163,8 @@ impl Http {
                 paths::INSTANCES => v1::instances(&self.context, head, from).await,
                 paths::OVERRIDES => Ok(overrides::list(service)),
                 paths::WATCH => v1::watch(&self.context, head, from).await,
+                paths::CATALOG => v1::catalog(&self.context, from).await,
+                paths::SD_PROMETHEUS => v1::targets(&self.context, head, from).await,
                 paths::LOGS => v1::logs(&self.context, head, peer),
                 paths::HEALTHZ => Ok(health::live()),
                 paths::READYZ => Ok(health::ready(&self.context)),

@@ -39,5 +39,6 @@ pub use store::StoreError;
 #[doc(hidden)]
 pub mod simulation {
     pub use crate::record::{Change, Kind, Record, RecordKey};
-    pub use crate::store::Database;
+    pub use crate::service::simulation::{Answer, Clocks, Outcome, Registry};
+    pub use crate::store::{Database, scan};
 }

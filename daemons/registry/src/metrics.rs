@@ -4,7 +4,7 @@ mod labels;
 
 use std::time::Duration;
 
-use rpc_metrics::{Counter, Counters, Format, Gauge, Page, Seconds};
+use rpc_metrics::{Counter, Counters, Format, Gauge, Histogram, Page, Seconds};
 
 use crate::table::Tally;
 use labels::{Eviction, Probed};
@@ -33,8 +33,7 @@ pub(crate) struct Metrics {
     pub(crate) connections_refused: Counter,
     pub(crate) streams: Gauge,
     pub(crate) store_failures: Counter,
-    store_commits: Counter,
-    store_seconds: Seconds,
+    pub(crate) store_commits: Histogram,
     paused: Seconds,
     refused: Refused,
 }
@@ -68,6 +67,8 @@ pub(crate) struct Sizes {
     pub(crate) table_bytes: usize,
     pub(crate) pinned_bytes: usize,
     pub(crate) tally: Tally,
+    pub(crate) overrides: usize,
+    pub(crate) store_is_failing: bool,
 }
 
 impl Metrics {
@@ -81,12 +82,6 @@ impl Metrics {
     /// Counts a pause of the process: the expiry check was this late.
     pub(crate) fn pause(&self, late: Duration) {
         self.paused.add(late);
-    }
-
-    /// Counts a commit of the store, and the time it took.
-    pub(crate) fn committed(&self, after: Duration) {
-        self.store_commits.inc();
-        self.store_seconds.add(after);
     }
 
     /// The text of `/metrics`.
@@ -107,6 +102,9 @@ impl Metrics {
         gauge("rpc_registry_suspects", help, sizes.tally.suspect as u64);
         let help = "Silent instances that the brake on mass expiry holds";
         gauge("rpc_registry_held", help, sizes.tally.held as u64);
+        gauge("rpc_registry_overrides", "Overrides that stand", sizes.overrides as u64);
+        let help = "1 while the store fails: what is new is not durable";
+        gauge("rpc_registry_store_failing", help, u64::from(sizes.store_is_failing));
         let help = "Memory of the instances, approximately";
         gauge("rpc_registry_table_bytes", help, sizes.table_bytes as u64);
         let help = "Lists and snapshots that are kept, or being read";
@@ -146,8 +144,6 @@ impl Metrics {
         let help = "Connections closed because they read too slowly";
         counter("rpc_registry_readers_cut_total", help, &self.readers_cut);
 
-        let help = "Commits of the store";
-        counter("rpc_registry_store_commits_total", help, &self.store_commits);
         let help = "Commits of the store that failed";
         counter("rpc_registry_store_failures_total", help, &self.store_failures);
 
@@ -159,8 +155,9 @@ impl Metrics {
         for (status, count) in self.refused.iter() {
             refused.sample(&[("status", &status)], count);
         }
-        let help = "How long the commits of the store took, in sum";
-        page.counter("rpc_registry_store_seconds_total", help).value(self.store_seconds.get());
+        let help = "Time of a commit of the store, of all that is to be saved then";
+        page.histogram("rpc_registry_store_commit_duration_seconds", help)
+            .sample(&[], &self.store_commits.buckets());
         let help = "How late the checks of deadlines were, in sum: the process was paused";
         page.counter("rpc_registry_paused_seconds_total", help).value(self.paused.get());
     }
@@ -183,7 +180,14 @@ mod tests {
         metrics.evictions.inc(Some(ExpiryReason::Refused).into());
         metrics.pause(Duration::from_millis(1500));
         let tally = Tally { suspect: 6, held: 7, ..Tally::default() };
-        let sizes = Sizes { instances: 3, table_bytes: 4, pinned_bytes: 5, tally };
+        let sizes = Sizes {
+            instances: 3,
+            table_bytes: 4,
+            pinned_bytes: 5,
+            tally,
+            overrides: 8,
+            store_is_failing: true,
+        };
         let text = metrics.render(Format::Text, sizes);
         for line in [
             "rpc_registry_heartbeats_total 1",
@@ -194,6 +198,8 @@ mod tests {
             "rpc_registry_pinned_bytes 5",
             "rpc_registry_suspects 6",
             "rpc_registry_held 7",
+            "rpc_registry_overrides 8",
+            "rpc_registry_store_failing 1",
             "rpc_registry_probes_total{outcome=\"alive\"} 1",
             "rpc_registry_evictions_total{reason=\"refused\"} 1",
         ] {

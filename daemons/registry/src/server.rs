@@ -232,10 +232,9 @@ impl Acceptor {
         metrics.connections_accepted.inc();
         metrics.connections.inc();
         let http = Arc::clone(&self.http);
-        let service = Arc::clone(http.service());
         self.spawn(async move {
             let lost = serve_connection(stream, peer, Arc::clone(&http)).await;
-            service.metrics.connections.dec();
+            http.service().metrics.connections.dec();
             drop(place);
             lost.probe(&http).await;
         });

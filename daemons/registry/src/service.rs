@@ -2,12 +2,17 @@
 
 mod ages;
 mod answers;
+mod catalog;
 mod history;
 mod overrides;
+mod pages;
 mod probe;
 mod probes;
 mod saving;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulation;
 mod snapshots;
+mod targets;
 mod watcher;
 
 use std::net::{IpAddr, SocketAddr};
@@ -22,7 +27,9 @@ use tracing::{debug, info, warn};
 
 use ages::Ages;
 pub(crate) use answers::{Answers, Pieces};
+use catalog::Catalogs;
 use history::History;
+pub(crate) use pages::{Page, View};
 use probe::Prober;
 use probes::Probes;
 pub(crate) use saving::Acknowledged;
@@ -51,6 +58,7 @@ pub(crate) struct Service {
     /// Held while a list or a snapshot is built, so that concurrent readers wait for one build.
     building: Mutex<()>,
     snapshots: Snapshots,
+    catalogs: Catalogs,
     prober: Prober,
     probes: Probes,
     /// Notified after each change of the table.
@@ -70,18 +78,12 @@ struct State {
     history: History,
 }
 
-/// How far a reader is that gets the instances page by page: nothing is kept for it in between.
-#[derive(Debug, Default)]
-pub(crate) struct Page {
-    /// The protocol of the last instance it has, and the number of its registration.
-    after: Option<(String, u64)>,
-    /// Later registrations are not for this reader, so that it gets no instance twice.
-    until: Option<u64>,
-    ended: bool,
+/// A heartbeat that says only which life of which instance it is of.
+#[derive(Debug)]
+pub(crate) struct Beat {
+    pub(crate) key: InstanceKey,
+    pub(crate) incarnation: Option<u64>,
 }
-
-/// Bytes of a page, approximately.
-const PAGE: usize = 32 * 1024;
 
 impl Service {
     /// The service of a registry that listens on `address`, and starts with what an earlier process left;
@@ -107,6 +109,7 @@ impl Service {
             answers: Answers::new(options.max_pinned_bytes),
             building: Mutex::new(()),
             snapshots: Snapshots::default(),
+            catalogs: Catalogs::default(),
             prober: Prober::new(options.max_probes, options.probe_timeout, address),
             probes: Probes::default(),
             changed: watch::Sender::new(()),
@@ -152,6 +155,29 @@ impl Service {
             None => self.count_heartbeat(),
         }
         Ok(self.acknowledge(Renewed { reply, overridden, change: changes }, changes).await)
+    }
+
+    /// Handles a heartbeat of each; `None` for those that are not listed, or with another incarnation.
+    pub(crate) fn beat(&self, beats: &[Beat]) -> Vec<Option<Renewed>> {
+        /// Heartbeats under one lock, so that others have their turn.
+        const AT_ONCE: usize = 256;
+        let mut all = Vec::with_capacity(beats.len());
+        for beats in beats.chunks(AT_ONCE) {
+            let changes: Vec<Change> = {
+                let mut state = self.lock();
+                let now = now();
+                let renew = |beat: &Beat| state.table.renew_life(&beat.key, beat.incarnation, now);
+                let (renewed, changes): (Vec<_>, Vec<_>) =
+                    beats.iter().map(renew).map(Option::unzip).unzip();
+                all.extend(renewed);
+                let changes: Vec<_> = changes.into_iter().flatten().flatten().collect();
+                state.history.extend(changes.iter().cloned());
+                changes
+            };
+            self.announce(&changes, None);
+        }
+        self.metrics.heartbeats.inc_by(all.iter().flatten().count() as u64);
+        all
     }
 
     /// The listed instance whose last registration or heartbeat had this body.
@@ -221,6 +247,7 @@ impl Service {
             return Ok(());
         }
         self.snapshots.forget();
+        self.catalogs.forget();
         self.lock().table.forget_prepared();
         self.answers.make_room(bytes).await
     }
@@ -244,36 +271,6 @@ impl Service {
         self.changed.subscribe()
     }
 
-    /// The next part of a scope's instances, with ages, as one JSON array; `None` after the last. An
-    /// instance that comes or leaves in between may be missing.
-    pub(crate) fn page(&self, scope: &Scope, page: &mut Page) -> Option<Vec<u8>> {
-        if page.ended {
-            return None;
-        }
-        let is_first = page.until.is_none();
-        let (rows, now) = {
-            let state = self.lock();
-            let until = *page.until.get_or_insert(state.table.serial());
-            (state.table.rows_after(scope, page.after.as_ref(), until, PAGE), now())
-        };
-        let Some(last) = rows.last() else {
-            page.ended = true;
-            return Some(if is_first { b"[]".to_vec() } else { b"]".to_vec() });
-        };
-        page.after = Some((last.entry.key.protocol.clone(), last.entry.serial));
-        let mut records = records(&rows, self.options.ttl, now);
-        for (record, row) in records.iter_mut().zip(&rows) {
-            record.durable = self.saving.has(row.change);
-        }
-        // Values that came from JSON serialise.
-        let mut part = serde_json::to_vec(&records).unwrap_or_default();
-        part.pop();
-        if let Some(opening) = part.first_mut().filter(|_| !is_first) {
-            *opening = b',';
-        }
-        Some(part)
-    }
-
     /// Instances listed.
     pub(crate) fn len(&self) -> usize {
         self.lock().table.len()
@@ -282,6 +279,11 @@ impl Service {
     /// Memory of all instances, in bytes.
     pub(crate) fn table_bytes(&self) -> usize {
         self.lock().table.bytes()
+    }
+
+    /// Overrides that stand.
+    pub(crate) fn overrides_len(&self) -> usize {
+        self.lock().table.overrides_len()
     }
 
     /// The instances that are not simply up.

@@ -28,6 +28,8 @@ pub(crate) use file::{FileStore, Found};
 pub use recovery::Recovered;
 #[cfg(feature = "redb")]
 pub(crate) use recovery::recover;
+#[cfg(feature = "simulation")]
+pub use recovery::scan;
 
 use crate::record::{Change, Record};
 

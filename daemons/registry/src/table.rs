@@ -146,6 +146,24 @@ impl Table {
     /// the reply, and the change if it was a suspect.
     pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<(Renewed, Option<Change>)> {
         let index = *self.by_body.get(&self.digests.of(body))?;
+        self.renew_at(index, now)
+    }
+
+    /// Handles a heartbeat of that life of an instance, if it is listed; as [`renew`](Self::renew).
+    pub(crate) fn renew_life(
+        &mut self,
+        key: &InstanceKey,
+        incarnation: Option<u64>,
+        now: Instant,
+    ) -> Option<(Renewed, Option<Change>)> {
+        let index = *self.by_key.get(key)?;
+        if self.listed_incarnation(key) != incarnation {
+            return None;
+        }
+        self.renew_at(index, now)
+    }
+
+    fn renew_at(&mut self, index: usize, now: Instant) -> Option<(Renewed, Option<Change>)> {
         let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, self.ttl);
         let overridden = slot.overridden.as_ref().map(|standing| standing.what.state);

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use reqwest::{Method, StatusCode, header};
 use rpc_wire::instance::{self, Entry, Instance, InstanceRecord};
 use rpc_wire::paths;
+use rpc_wire::report::Readiness;
 use url::Url;
 
 pub use error::RegistryClientError;
@@ -64,6 +65,14 @@ pub enum List<T = Instance> {
     },
     /// The list is still the one with that ETag.
     NotModified,
+}
+
+/// A list, as a registry gives it.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    pub(crate) list: List<T>,
+    /// The registry started with nothing a moment ago: what is missing may only have to register again.
+    pub(crate) is_warming: bool,
 }
 
 impl RegistryClient {
@@ -153,7 +162,7 @@ impl RegistryClient {
         service: Option<&str>,
         etag: Option<&str>,
     ) -> Result<List, RegistryClientError> {
-        self.list(proto, service, etag).await
+        Ok(self.list(proto, service, etag).await?.list)
     }
 
     /// The same, read into entries of another type.
@@ -162,7 +171,7 @@ impl RegistryClient {
         proto: &str,
         service: Option<&str>,
         etag: Option<&str>,
-    ) -> Result<List<T>, RegistryClientError> {
+    ) -> Result<Answer<T>, RegistryClientError> {
         let mut query = vec![(paths::PROTO, proto)];
         query.extend(service.map(|service| (paths::SERVICE, service)));
         let mut request = self.request(Method::GET, paths::FIND_ALL, &query);
@@ -171,14 +180,15 @@ impl RegistryClient {
         }
         let response = self.send(request).await?;
         if response.status() == StatusCode::NOT_MODIFIED && etag.is_some() {
-            return Ok(List::NotModified);
+            return Ok(Answer { list: List::NotModified, is_warming: false });
         }
         let response = self.successful(response).await?;
         let etag = response.headers().get(header::ETAG);
         let etag = etag.and_then(|etag| etag.to_str().ok()).filter(|etag| etag.len() <= MAX_ETAG);
         let etag = etag.map(str::to_owned);
+        let is_warming = response.headers().contains_key(paths::WARMING_HEADER);
         let (instances, invalid) = self.entries(response).await?;
-        Ok(List::Changed { instances, etag, invalid })
+        Ok(Answer { list: List::Changed { instances, etag, invalid }, is_warming })
     }
 
     /// Every instance that speaks `proto`, with ages and states, without [`invalid`](Self::invalid) ones.
@@ -189,6 +199,21 @@ impl RegistryClient {
         let request = self.request(Method::GET, paths::INSTANCES, &[(paths::PROTO, proto)]);
         let response = self.successful(self.send(request).await?).await?;
         Ok(self.entries(response).await?.0)
+    }
+
+    /// The registry's own condition.
+    ///
+    /// # Errors
+    /// [`RegistryClientError::NotARegistry`] on the older registry; else see [`RegistryClientError`].
+    pub async fn readiness(&self) -> Result<Readiness, RegistryClientError> {
+        let response = self.send(self.request(Method::GET, paths::READYZ, &[])).await?;
+        // One that shuts down says so with this status.
+        let response = match response.status() {
+            StatusCode::SERVICE_UNAVAILABLE => response,
+            _ => self.successful(response).await?,
+        };
+        let body = self.bytes(response, self.options.max_instance()).await?;
+        serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
     }
 
     /// The valid entries of a list and the number of the others: an invalid registration must not

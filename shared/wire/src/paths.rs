@@ -8,8 +8,14 @@ pub const UNREGISTER: &str = "/myRegistry/unregister";
 pub const FIND_ALL: &str = "/myRegistry/findAllInstances";
 /// `GET`: instances with ages and states, as [`InstanceRecord`](crate::instance::InstanceRecord)s.
 pub const INSTANCES: &str = "/v1/instances";
+/// `GET`: the services that have instances, and how many of these are in which state.
+pub const CATALOG: &str = "/v1/catalog";
+/// `GET`: instances as targets of Prometheus, for its HTTP service discovery.
+pub const SD_PROMETHEUS: &str = "/sd/prometheus";
 /// `GET`: changes as Server-Sent Events, see [`WatchEvent`](crate::instance::WatchEvent).
 pub const WATCH: &str = "/v1/watch";
+/// `POST`: the heartbeats of many instances, which were registered one by one.
+pub const HEARTBEATS: &str = "/v1/heartbeats";
 /// `DELETE`: ends the brake on mass expiry. The reply is `{"released":N}`, the number of instances that
 /// it held; 0 if it does not hold.
 pub const BRAKE: &str = "/v1/brake";

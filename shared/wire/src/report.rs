@@ -35,6 +35,52 @@ pub enum HealthStatus {
     Draining,
 }
 
+/// What a registry replies to [`READYZ`](crate::paths::READYZ): its own condition. An older one says only
+/// the status.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Readiness {
+    /// `ready`; `degraded` while its store fails; `ending` while it shuts down.
+    pub status: String,
+    /// What is wrong with its store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<FailingStore>,
+    /// The brake on mass expiry, while it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brake: Option<Brake>,
+}
+
+/// A store that cannot write: new registrations are taken, and would be lost with the process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingStore {
+    /// Why.
+    pub failing: String,
+}
+
+/// The brake on mass expiry, while it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brake {
+    /// The silent instances that it holds.
+    pub held: u64,
+    /// Milliseconds until it ends.
+    pub left_ms: u64,
+}
+
+impl Readiness {
+    /// What is wrong with it, for people; nothing if all is well.
+    pub fn troubles(&self) -> Vec<String> {
+        let store = self.store.as_ref().map(|store| {
+            let why = &store.failing;
+            format!("its store fails ({why}): what changes now is lost if it stops")
+        });
+        let brake = self.brake.map(|Brake { held, left_ms }| {
+            let (left, instances) =
+                (left_ms.div_ceil(1000), if held == 1 { "instance" } else { "instances" });
+            format!("its brake holds {held} silent {instances} for {left}s at most: many fell silent at once")
+        });
+        store.into_iter().chain(brake).collect()
+    }
+}
+
 /// The reply to `rpc.stats`. Counts are since the server started to listen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServerStats {

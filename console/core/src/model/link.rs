@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::report::Readiness;
 use rpc_wire::target::Target;
 
 use crate::model::Now;
@@ -19,6 +20,8 @@ pub struct Link {
     pub state: LinkState,
     /// When the registry was heard; `None`: it is polled, or was not asked yet.
     pub heard: Option<Heard>,
+    /// What it says of its own condition; nothing is wrong before it says so.
+    pub readiness: Readiness,
     /// Since when it is silent although it is connected.
     pub silent: Option<Instant>,
 }
@@ -58,6 +61,7 @@ impl Link {
             server: None,
             state: LinkState::Connecting,
             heard: None,
+            readiness: Readiness::default(),
             silent: None,
         }
     }
@@ -71,6 +75,7 @@ impl Link {
                 server: Some(Instance::new(host, *port).key()),
                 state: LinkState::Direct,
                 heard: None,
+                readiness: Readiness::default(),
                 silent: None,
             },
         }

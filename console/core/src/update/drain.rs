@@ -165,7 +165,8 @@ mod tests {
         };
         model.instances.get_mut(&key).unwrap().overridden = Some((record, now.at));
         press(&mut model, Key::char('o'), now);
-        let title = format!("Bring {key} back? It is maintenance, 9m left, by me@home: new disk");
+        let title =
+            format!("Bring {key} back? It is in maintenance, 9m left, by me@home: new disk");
         assert_eq!(menu(&model).title, title);
         press(&mut model, Key::char('j'), now);
         let effects = press(&mut model, ENTER, now);

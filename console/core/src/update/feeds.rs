@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
+use rpc_wire::report::Readiness;
 
 use super::Effects;
 use crate::action::{Action, Context};
@@ -65,6 +66,7 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
             };
             report(model, changes, now, effects);
         }
+        RegistryUpdate::Readiness(readiness) => self::readiness(model, readiness, now),
         RegistryUpdate::List(instances) => {
             let first = model.instances.known_at.is_none();
             model.instances.known_at = Some(now.at);
@@ -73,6 +75,22 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
             report(model, changes, now, effects);
         }
     }
+}
+
+/// Keeps the registry's condition; what comes and goes is an event, the time left is not.
+fn readiness(model: &mut Model, readiness: Readiness, now: Now) {
+    let address = model.link.address().to_owned();
+    let before = std::mem::replace(&mut model.link.readiness, readiness);
+    let now_wrong = &model.link.readiness;
+    let kinds = |it: &Readiness| (it.store.is_some(), it.brake.is_some());
+    if kinds(&before) == kinds(now_wrong) {
+        return;
+    }
+    let (kind, text) = match now_wrong.troubles() {
+        troubles if troubles.is_empty() => (EventKind::Good, "well again".to_owned()),
+        troubles => (EventKind::Warning, troubles.join("; ")),
+    };
+    push_event(model, kind, "registry", address, text, now);
 }
 
 /// Reports the first list as one event, not one per instance.

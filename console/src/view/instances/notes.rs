@@ -18,6 +18,9 @@ pub(super) const MAX_ROWS: usize = 3;
 pub(super) fn notes(model: &Model, now: Instant, live: bool) -> Vec<String> {
     let listed = model.instances.all().filter(|row| row.gone.is_none()).count();
     let mut notes = Vec::new();
+    let troubles = if live { model.link.readiness.troubles() } else { Vec::new() };
+    let printable = |trouble: &String| format!("◐ registry: {}", text::printable(trouble));
+    notes.extend(troubles.iter().map(printable));
     let probed = model.instances.max_probed;
     if listed > probed {
         notes.push(format!("probing {probed} of {listed} ([console] max_probed)"));

@@ -48,6 +48,8 @@ pub(super) fn metrics(context: &Context, headers: &HeaderMap) -> Reply {
         table_bytes: service.table_bytes(),
         pinned_bytes: service.answers.bytes(),
         tally: service.tally(),
+        overrides: service.overrides_len(),
+        store_is_failing: service.saving().failing().is_some(),
     };
     let text = service.metrics.render(format, sizes);
     let content_type = HeaderValue::from_static(format.content_type());

@@ -15,7 +15,6 @@ use rpc_wire::paths;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Http;
-use crate::service::Service;
 
 /// What is known of one connection. The requests on it share it.
 #[derive(Debug, Default)]
@@ -57,20 +56,17 @@ pub(super) fn is_held(headers: &HeaderMap) -> bool {
 }
 
 impl Held {
-    /// Notes whose heartbeat this body was, if it is listed.
-    pub(super) fn note(&self, service: &Service, body: &[u8]) {
-        let Some(key) = service.key_of(body) else { return };
+    /// Notes whose heartbeat came on it, unless these are `max` already.
+    pub(super) fn note(&self, key: InstanceKey, max: usize) {
         let mut beating = self.lock();
-        if beating.len() < service.options.max_held_per_connection {
+        if beating.len() < max {
             beating.insert(key);
         }
     }
 
     /// Forgets an instance that unregisters.
-    pub(super) fn forget(&self, service: &Service, body: &[u8]) {
-        if let Some(key) = service.key_of(body) {
-            self.lock().remove(&key);
-        }
+    pub(super) fn forget(&self, key: &InstanceKey) {
+        self.lock().remove(key);
     }
 
     /// The instances of a connection that has ended, if its peer ended it.

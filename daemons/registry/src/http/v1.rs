@@ -14,9 +14,9 @@ use rpc_wire::paths;
 use rpc_wire::report::{Level, MAX_CONTAINS_BYTES};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, JSON, Peer, Reply, in_pieces, query};
+use super::{Context, JSON, Peer, Reply, in_pieces, query, whole};
 use crate::error::Refusal;
-use crate::service::{Page, Service, Watcher};
+use crate::service::{Page, Service, View, Watcher};
 use crate::sse;
 
 /// The instances of `proto` and `service`, or all, with their ages: in parts, each made when the previous
@@ -26,9 +26,33 @@ pub(super) async fn instances(
     head: &Parts,
     peer: &Peer,
 ) -> Result<Reply, Refusal> {
+    by_pages(context, head, peer, View::Records).await
+}
+
+/// The same as targets of Prometheus.
+pub(super) async fn targets(
+    context: &Context,
+    head: &Parts,
+    peer: &Peer,
+) -> Result<Reply, Refusal> {
+    by_pages(context, head, peer, View::Targets).await
+}
+
+/// The services that have instances.
+pub(super) async fn catalog(context: &Context, peer: &Peer) -> Result<Reply, Refusal> {
+    let body = context.service.catalog().await?;
+    Ok(whole(JSON, context.service.answers.pieces(body, &peer.cut)))
+}
+
+async fn by_pages(
+    context: &Context,
+    head: &Parts,
+    peer: &Peer,
+    view: View,
+) -> Result<Reply, Refusal> {
     let scope = query::scope(head.uri.query().unwrap_or_default())?;
     let (service, cut) = (Arc::clone(&context.service), peer.cut.clone());
-    let mut page = Page::default();
+    let mut page = Page::new(view);
     let first = service.page(&scope, &mut page).unwrap_or_default();
     service.make_room(first.len()).await?;
     let parts = stream::unfold((page, Some(first)), move |(mut page, first)| {

@@ -235,7 +235,7 @@ impl Writer {
             true => self.store.replace(&batch.into_records())?,
             false => self.store.commit(&batch.into_changes())?,
         }
-        self.service.metrics.committed(started.elapsed());
+        self.service.metrics.store_commits.observe(started.elapsed());
         self.saving().advance(changes);
         Ok(())
     }

@@ -356,4 +356,5 @@ async fn an_instance_that_is_asked_about_is_removed_at_once_if_it_refuses_and_on
     service.probe_now([&key]);
 }
 
+mod figures;
 mod saving;

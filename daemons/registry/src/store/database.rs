@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use redb::{
@@ -26,7 +27,9 @@ const KNOWN_FORMAT: u64 = 1;
 #[derive(Debug)]
 pub struct Database {
     redb: redb::Database,
-    /// The number of the last record written.
+    /// The number of the last record written, or higher. It begins with the time of opening: records that
+    /// were removed, or written by a commit that was not finished, may have had higher ones than those
+    /// that are there, and a recovery may still find them.
     number: u64,
 }
 
@@ -46,7 +49,7 @@ impl Database {
                 .set_cache_size(cache_bytes)
                 .set_check_integrity_on_open(true)
                 .create_with_backend(backend)?;
-            let mut database = Self { redb, number: 0 };
+            let mut database = Self { redb, number: nanoseconds_since_1970() };
             database.check_format()?;
             let records = database.read()?;
             Ok((database, records))
@@ -146,7 +149,7 @@ impl Database {
                 let key = key.to_string();
                 match value {
                     Some(value) => {
-                        self.number += 1;
+                        self.number = self.number.saturating_add(1);
                         let sealed = Sealed { key: &key, value, number: self.number };
                         table.insert(key.as_str(), sealed.to_bytes().as_slice())?;
                     }
@@ -164,6 +167,12 @@ impl Database {
         writing.set_two_phase_commit(true);
         Ok(writing)
     }
+}
+
+/// Fits until 2554.
+fn nanoseconds_since_1970() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// redb checks what it reads, but does not promise to find every damage before it trips over it.

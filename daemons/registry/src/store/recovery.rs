@@ -71,7 +71,10 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// The newest record of each key, and how many marks have no whole record behind them.
-fn scan(mut from: impl Read) -> io::Result<(Vec<Record>, usize)> {
+///
+/// # Errors
+/// It cannot be read.
+pub fn scan(mut from: impl Read) -> io::Result<(Vec<Record>, usize)> {
     let mut newest: HashMap<RecordKey, (u64, Bytes)> = HashMap::new();
     let mut unreadable = 0;
     let mut buffer = Vec::new();

@@ -11,7 +11,7 @@ use rpc_wire::instance::{
 use serde_json::value::RawValue;
 
 use super::Standing;
-use super::wall::Moment;
+use super::wall::{Moment, millis};
 use crate::registration::Registration;
 
 /// A registration and what follows from it. Immutable; new parameters make a new entry.
@@ -139,8 +139,4 @@ pub(crate) enum ChangeKind {
     Suspect,
     /// A suspect has sent a heartbeat.
     Revived,
-}
-
-pub(super) fn millis(now: Instant, then: Instant) -> u64 {
-    u64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(u64::MAX)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rpc_wire::instance::{InstanceKey, OverrideEntry, OverrideRecord, OverrideState};
 use serde::{Deserialize, Serialize};
 
-use super::entry::millis;
+use super::wall::millis;
 use super::{Change, ChangeKind, Table};
 use crate::error::Refusal;
 use crate::record::Kind;
@@ -140,6 +140,11 @@ impl Table {
     /// What stands for an instance, listed or not.
     pub(crate) fn override_of(&self, key: &InstanceKey) -> Option<OverrideState> {
         self.overrides.by_key.get(key).map(|standing| standing.what.state)
+    }
+
+    /// How many stand.
+    pub(crate) fn overrides_len(&self) -> usize {
+        self.overrides.by_key.len()
     }
 
     /// When the next one ends.

@@ -19,14 +19,14 @@ pub(super) struct Moment {
 impl Wall {
     pub(super) fn new(wall: SystemTime, now: Instant) -> Self {
         let since_1970 = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { set: Moment { at: now, wall_ms: millis(since_1970) } }
+        Self { set: Moment { at: now, wall_ms: in_millis(since_1970) } }
     }
 
     pub(super) fn moment(&self, at: Instant) -> Moment {
         let Moment { at: set, wall_ms } = self.set;
         let wall_ms = match at.checked_duration_since(set) {
-            Some(after) => wall_ms.saturating_add(millis(after)),
-            None => wall_ms.saturating_sub(millis(set.duration_since(at))),
+            Some(after) => wall_ms.saturating_add(in_millis(after)),
+            None => wall_ms.saturating_sub(millis(set, at)),
         };
         Moment { at, wall_ms }
     }
@@ -40,7 +40,12 @@ impl Wall {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+/// Milliseconds from one time to another, 0 if that is before.
+pub(super) fn millis(to: Instant, from: Instant) -> u64 {
+    in_millis(to.saturating_duration_since(from))
+}
+
+fn in_millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::harness::{Reply, Running};
+use crate::harness::{Reply, Running, instance, post};
 
 const REGISTER: &str = "/myRegistry/register?proto=json";
 const UNREGISTER: &str = "/myRegistry/unregister?proto=json";
@@ -65,4 +65,45 @@ async fn an_incarnation_of_the_day_after_tomorrow_is_refused() {
     assert_eq!(incarnations(&registry).await, [0; 0]);
     let tomorrow = starting_in(Duration::from_secs(24 * 3600));
     assert_eq!(send(&registry, REGISTER, tomorrow).await.status, 200);
+}
+
+#[tokio::test]
+async fn one_request_has_the_heartbeats_of_many_and_its_answer_says_who_must_register_again() {
+    let registry = Running::default().await;
+    send(&registry, REGISTER, 5).await;
+    registry.register(2).await;
+    let draining = r#"{"state":"draining"}"#;
+    let overrides = "/v1/overrides/json/127.0.0.1/2";
+    registry.ask(&post(overrides, "", draining).replacen("POST", "PUT", 1)).await;
+    let key = |port: u16| json!({"protocol": "json", "host": "127.0.0.1", "port": port});
+    let life = |port: u16, incarnation: u64| {
+        let mut key = key(port);
+        key["incarnation"] = incarnation.into();
+        key
+    };
+    let beats = json!([life(1, 5), key(2), key(3), life(1, 4), key(1)]);
+    let answer = registry.post("/v1/heartbeats", &beats.to_string()).await;
+    let mut overridden = key(2);
+    overridden["state"] = "draining".into();
+    let expected =
+        json!({"renewed": 2, "unknown": [key(3), key(1), key(1)], "overridden": [overridden]});
+    assert_eq!((answer.status, answer.json()), (200, expected));
+    let list = registry.get("/v1/instances").await.json();
+    let counts: Vec<_> =
+        list.as_array().unwrap().iter().map(|entry| entry["heartbeats"].clone()).collect();
+    assert_eq!(counts, [2, 2]);
+    assert_eq!(registry.metric("rpc_registry_heartbeats_total").await, 2.0);
+}
+
+#[tokio::test]
+async fn what_is_no_list_of_instances_renews_nobody() {
+    let registry = Running::default().await;
+    registry.register(1).await;
+    let one = instance(1);
+    for body in ["", "{}", &one, "[7]", &format!("[{one},{{\"port\":1}}]")] {
+        let answer = registry.post("/v1/heartbeats", body).await;
+        answer.refuses(400, "body: not a list of instances");
+    }
+    let list = registry.get("/v1/instances").await.json();
+    assert_eq!(list[0]["heartbeats"], 1);
 }

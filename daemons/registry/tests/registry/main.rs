@@ -14,6 +14,7 @@ mod held;
 mod limits;
 mod lists;
 mod lives;
+mod monitoring;
 mod older;
 mod overrides;
 mod refusals;

@@ -107,7 +107,7 @@ async fn everything_else_is_not_found_in_json() {
         get("/myRegistry/unregister", ""),
         get("/myRegistry/findAllInstances/", ""),
         get("/v1/heartbeats", ""),
-        get("/sd/prometheus", ""),
+        get("/sd/consul", ""),
         post(FIND_ALL, "", &body),
         post("/v1/instances", "", &body),
         post("/metrics", "", ""),

@@ -32,9 +32,12 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
             // Stable, so that those of a service stay sorted by address.
             records.sort_by(|a, b| a.instance.service().cmp(&b.instance.service()));
             if output::is_terminal() && !records.is_empty() {
-                return table(&records);
+                table(&records)?;
+            } else {
+                print(&ask, records.iter().map(row).collect())?;
             }
-            print(&ask, records.iter().map(row).collect())
+            say_troubles(&registry).await;
+            Ok(())
         }
         // An older registry lists addresses only.
         Err(RegistryClientError::Unsupported { .. }) => {
@@ -50,6 +53,14 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
             print(&ask, listed.iter().map(|it| format!("{}{}", it.key(), words(it))).collect())
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Says what is wrong with the registry itself, if anything is. That it does not say is no failure.
+async fn say_troubles(registry: &RegistryClient) {
+    let Ok(readiness) = registry.readiness().await else { return };
+    for trouble in readiness.troubles() {
+        output::warn(&format!("the registry at {}: {trouble}", registry.url()));
     }
 }
 
@@ -123,7 +134,11 @@ fn note(record: &InstanceRecord) -> Option<String> {
         let left = show::seconds(Duration::from_millis(ms));
         format!("kept for {left} although it is silent: many fell silent at once")
     });
-    overridden.or(held)
+    let lost = (!record.durable).then(|| {
+        "not on the registry's disk: lost if it stops, until its store is back".to_owned()
+    });
+    let notes: Vec<_> = [overridden, held, lost].into_iter().flatten().collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 /// What it says of itself, for a row without a heading.

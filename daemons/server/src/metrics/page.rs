@@ -32,7 +32,8 @@ impl Metrics {
 
 fn write_server(page: &mut Page, metrics: &Metrics, facts: Facts<'_>) {
     let labels = [
-        ("service", facts.service),
+        // Not `service`: a label of that name is for those who configure Prometheus.
+        ("name", facts.service),
         ("version", facts.version),
         ("contract", facts.contract),
         ("rpc_server", env!("CARGO_PKG_VERSION")),

@@ -72,6 +72,17 @@ impl List {
         }
     }
 
+    /// The same list, and what an earlier one had beside: for a registry that started with nothing, which
+    /// does not know them yet.
+    pub(super) fn with_others_of(self, earlier: &Self, contracts: &Contracts) -> Self {
+        let listed: HashSet<InstanceKey> =
+            self.all.members.iter().map(|member| member.instance.key()).collect();
+        let others = earlier.all.members.iter();
+        let others = others.filter(|member| !listed.contains(&member.instance.key()));
+        let members: Arc<[_]> = self.all.members.iter().chain(others).cloned().collect();
+        Self { all: Arc::new(View::new(members, contracts)), ..self }
+    }
+
     /// The same list, confirmed by the registry.
     pub(super) fn confirmed(&self, now: Instant) -> Self {
         Self { fetched_at: Some(now), attempted_at: Some(now), error: None, ..self.clone() }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::listed::Listed;
 use super::shared::Shared;
 use crate::ClientOptions;
-use crate::registry::{List, RegistryClient, RegistryClientError};
+use crate::registry::{Answer, List, RegistryClient, RegistryClientError};
 
 /// A refresh interval of zero would spin; an endless one cannot be jittered.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -49,12 +49,14 @@ impl Refresh {
         let now = Instant::now();
         shared.update(|list, contracts| {
             let list = match result {
-                Ok(List::NotModified) => list.confirmed(now),
-                Ok(List::Changed { mut instances, etag, invalid }) => {
-                    self.etag = etag;
+                Ok(Answer { list: List::NotModified, .. }) => list.confirmed(now),
+                Ok(Answer { list: List::Changed { mut instances, etag, invalid }, is_warming }) => {
+                    // What is kept now must be asked for again when the registry knows better.
+                    self.etag = etag.filter(|_| !is_warming);
                     // An older registry lists them all.
                     instances.retain(|it| service.is_none() || it.service() == service);
-                    list.refreshed(instances, invalid, (context, contracts), now)
+                    let refreshed = list.refreshed(instances, invalid, (context, contracts), now);
+                    if is_warming { refreshed.with_others_of(list, contracts) } else { refreshed }
                 }
                 Err(error) => list.stale(error, now),
             };
@@ -66,7 +68,7 @@ impl Refresh {
     }
 
     /// Logs changes of state only, however long an outage lasts.
-    fn note(&mut self, result: &Result<List<Listed>, RegistryClientError>) {
+    fn note(&mut self, result: &Result<Answer<Listed>, RegistryClientError>) {
         let registry = &self.shared.url;
         match result {
             Ok(_) if self.failing => tracing::info!(registry, "registry is reachable again"),

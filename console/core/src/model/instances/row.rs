@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use rpc_wire::instance::{Instance, InstanceKey, InstanceRecord, InstanceState, OverrideRecord};
+use rpc_wire::instance::{
+    Instance, InstanceKey, InstanceRecord, InstanceState, OverrideRecord, OverrideState,
+};
 
 use crate::model::heard::Heard;
 use crate::model::memory;
@@ -331,10 +333,15 @@ impl Row {
     pub fn override_text(&self, now: Instant) -> Option<String> {
         let (OverrideRecord { state, reason, by, for_ms }, at) = self.overridden.as_ref()?;
         let left = for_ms.map(|ms| {
+            let left = Duration::from_millis(ms);
+            let left = left.saturating_sub(now.saturating_duration_since(*at));
             // Rounded up: what was asked for a moment ago reads as it was chosen.
-            let left = Duration::from_secs(ms.div_ceil(1000));
-            left.saturating_sub(now.saturating_duration_since(*at))
+            Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() > 0))
         });
+        let state = match state {
+            OverrideState::Draining => "draining",
+            OverrideState::Maintenance => "in maintenance",
+        };
         let left = left.map(|left| format!(", {} left", text::seconds(left))).unwrap_or_default();
         let by = by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
         let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
