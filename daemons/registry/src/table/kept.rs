@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::departures::Departure;
 use super::entry::Entry;
-use super::overrides::{Override, Standing};
+use super::standing::{Override, Standing};
 use super::unsaved::Unsaved;
 use super::wall::Wall;
 use super::{Slot, Table};
