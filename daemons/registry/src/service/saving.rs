@@ -29,10 +29,32 @@ pub(crate) struct Saving {
 struct Progress {
     /// Changes that the store has.
     saved: u64,
-    /// Why it has no more, while it fails.
-    failing: Option<Arc<str>>,
+    /// Since when it fails, until it has everything again.
+    failure: Option<Failure>,
     /// The writer has ended.
     ended: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Failure {
+    why: Arc<str>,
+    /// Changes that were acknowledged as not durable: it is over when the store has them, too.
+    behind: u64,
+    /// The store works again.
+    catches_up: bool,
+}
+
+impl Progress {
+    /// A failure that begins, or goes on.
+    fn failed(&self, why: &str) -> Failure {
+        let behind = self.failure.as_ref().map_or(0, |failure| failure.behind);
+        Failure { why: why.into(), behind, catches_up: false }
+    }
+
+    /// Whether waiting is of no use.
+    fn is_stuck(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| !failure.catches_up)
+    }
 }
 
 /// What is acknowledged, and whether it is durable.
@@ -65,7 +87,7 @@ impl Saving {
 
     /// Why the store has not all changes, while it fails.
     pub(crate) fn failing(&self) -> Option<Arc<str>> {
-        self.progress.borrow().failing.clone()
+        self.progress.borrow().failure.as_ref().map(|failure| Arc::clone(&failure.why))
     }
 
     /// Has the writer look for changes.
@@ -82,23 +104,33 @@ impl Saving {
         }
         self.wake();
         let mut progress = self.progress.subscribe();
-        let known = progress.wait_for(|it| it.saved >= changes || it.failing.is_some() || it.ended);
-        match tokio::time::timeout(timeout, known).await {
-            Ok(Ok(progress)) => progress.saved >= changes,
-            Ok(Err(_)) => false,
-            Err(_) => {
-                self.stalls(changes, timeout);
-                false
-            }
+        let known = progress.wait_for(|it| it.saved >= changes || it.is_stuck() || it.ended);
+        if tokio::time::timeout(timeout, known).await.is_err() {
+            self.stalls(changes, timeout);
         }
+        self.is_durable(changes)
+    }
+
+    /// Whether the store has that many changes; if not, what is said of the store takes account of it.
+    fn is_durable(&self, changes: u64) -> bool {
+        let mut durable = false;
+        self.progress.send_if_modified(|it| {
+            durable = it.saved >= changes;
+            if let (false, Some(failure)) = (durable, &mut it.failure) {
+                failure.behind = failure.behind.max(changes);
+            }
+            false
+        });
+        durable
     }
 
     /// A disk that does not answer is as good as one that fails, until it does.
     fn stalls(&self, changes: u64, after: Duration) {
         let stalls = self.progress.send_if_modified(|it| {
-            let stalls = it.failing.is_none() && it.saved < changes;
+            let stalls = !it.is_stuck() && it.saved < changes;
             if stalls {
-                it.failing = Some(format!("the disk does not answer for {after:?}").into());
+                let why = format!("the disk does not answer for {after:?}");
+                it.failure = Some(it.failed(&why));
             }
             stalls
         });
@@ -131,22 +163,27 @@ impl Saving {
 
     fn advance(&self, saved: u64) {
         self.saved.store(saved, Ordering::Release);
-        let mut was_failing = false;
+        let mut is_over = false;
         self.progress.send_modify(|it| {
             it.saved = saved;
-            was_failing = it.failing.take().is_some();
+            is_over = it.failure.take_if(|failure| failure.behind <= saved).is_some();
+            if let Some(failure) = &mut it.failure {
+                failure.catches_up = true;
+                failure.why = "it works again, and does not have everything yet".into();
+            }
         });
-        if was_failing {
+        if is_over {
             info!("the store works again, and has everything");
         }
     }
 
     fn fail(&self, error: &StoreError) {
-        let mut was_failing = false;
+        let mut was_stuck = false;
         self.progress.send_modify(|it| {
-            was_failing = it.failing.replace(error.to_string().into()).is_some();
+            was_stuck = it.is_stuck();
+            it.failure = Some(it.failed(&error.to_string()));
         });
-        if !was_failing {
+        if !was_stuck {
             error!(%error, "{FAILS}");
         }
     }
@@ -257,5 +294,28 @@ impl Writer {
 
     fn saving(&self) -> &Saving {
         &self.service.saving
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_stalled_works_again_when_it_has_all_that_was_taken_meanwhile() {
+        const TIMEOUT: Duration = Duration::from_secs(2);
+        let saving = Saving::new();
+        assert!(!saving.wait_for(1, TIMEOUT).await);
+        assert!(!saving.wait_for(300, TIMEOUT).await);
+        saving.advance(1);
+        assert!(saving.failing().is_some(), "299 changes are not durable");
+        // Of what comes now it is not known yet, so it is waited for.
+        let (durable, ()) = tokio::join!(saving.wait_for(301, TIMEOUT), async {
+            tokio::task::yield_now().await;
+            saving.advance(301);
+        });
+        assert!(durable && saving.failing().is_none());
+        assert!(!saving.wait_for(302, TIMEOUT).await);
+        assert!(saving.failing().is_some(), "it stalls again");
     }
 }
