@@ -50,6 +50,7 @@ pub struct Change {
 }
 
 impl Kind {
+    #[cfg(feature = "redb")]
     const ALL: [Self; 4] =
         [Self::Instance, Self::Override, Self::Departure, Self::ClassicDeparture];
 
@@ -70,6 +71,7 @@ impl fmt::Display for RecordKey {
     }
 }
 
+#[cfg(feature = "redb")]
 impl RecordKey {
     /// Reads what [`Display`](fmt::Display) writes.
     pub fn parse(text: &str) -> Option<Self> {

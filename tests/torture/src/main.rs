@@ -35,8 +35,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// So many operations come to every situation.
-const ENOUGH: u64 = 100_000;
+/// So many operations come to every situation, the rarest of them a dozen times.
+const ENOUGH: u64 = 1_000_000;
 
 #[expect(clippy::print_stdout, reason = "the report is the product")]
 fn torture<R: Report>(

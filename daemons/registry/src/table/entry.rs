@@ -10,7 +10,7 @@ use rpc_wire::instance::{
 };
 use serde_json::value::RawValue;
 
-use super::Standing;
+use super::standing::Standing;
 use super::wall::{Moment, millis};
 use crate::registration::Registration;
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::departures::Departure;
 use super::entry::Entry;
-use super::overrides::{Override, Standing};
+use super::standing::{Override, Standing};
 use super::unsaved::Unsaved;
 use super::wall::Wall;
 use super::{Slot, Table};
@@ -73,6 +73,10 @@ pub(crate) struct RestoredInstance {
     registered_ms: u64,
 }
 
+#[cfg_attr(
+    not(feature = "redb"),
+    expect(dead_code, reason = "without a store nothing is read back")
+)]
 impl Restored {
     /// Reads a record.
     ///

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::instances::say_invalid;
+use super::overrides;
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::AskRegistry;
@@ -161,7 +162,11 @@ impl Watcher {
             WatchEvent::Snapshot(records) => (services::counted(records), "instances"),
             WatchEvent::Registered(record)
             | WatchEvent::Updated(record)
-            | WatchEvent::Suspect(record) => (about(&record.instance.key()), "instance"),
+            | WatchEvent::Suspect(record) => {
+                let about = about(&record.instance.key());
+                let why = record.overridden.as_ref().map(overrides::state);
+                (why.map_or(about.clone(), |why| format!("{about}  {why}")), "instance")
+            }
             WatchEvent::Unregistered(key) | WatchEvent::Expired(key, _) => (about(key), "instance"),
             WatchEvent::Beats(beats) => {
                 let who: Vec<_> = beats.iter().map(|beat| beat.key.to_string()).collect();

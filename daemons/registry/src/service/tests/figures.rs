@@ -20,7 +20,7 @@ fn instance(number: u32) -> Vec<u8> {
     let port = 1024 + number % 256;
     format!(
         r#"{{"protocol":"json","host":"10.{a}.{b}.1","port":{port},"parameters":{{"contract":"6fd366f4bb221e5e84839607df2cdc62","incarnation":{},"service":"orders","version":"1.2.3","wire":2}}}}"#,
-        3_500_000_000_000_000u64 + u64::from(number)
+        1_000_000_000_000_000u64 + u64::from(number)
     )
     .into()
 }
@@ -29,7 +29,6 @@ fn service(folder: &Path) -> (Arc<Service>, usize) {
     let options = RegistryOptions {
         store: StoreOptions::Redb { data_dir: folder.to_owned() },
         max_instances_per_peer: usize::MAX,
-        max_clock_ahead: Duration::from_secs(365 * 24 * 3600),
         ..RegistryOptions::default()
     };
     let cache_bytes = options.max_store_cache_bytes;

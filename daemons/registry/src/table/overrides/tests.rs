@@ -1,13 +1,14 @@
 //! Overrides on an explicit clock.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, SystemTime};
 
 use rpc_wire::instance::{Instance, InstanceState};
 
 use super::*;
 use crate::RegistryOptions;
 use crate::registration::Registration;
-use crate::table::{List, Scope};
+use crate::table::{List, Override, Scope};
 
 const SECOND: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(10);

@@ -179,6 +179,25 @@ fn an_instance_counts_for_the_peer_of_its_last_life() {
     assert!(table.by_peer.is_empty());
 }
 
+#[test]
+fn no_clock_that_is_set_removes_anybody() {
+    const A_DAY: Duration = Duration::from_secs(24 * 3600);
+    let start = Instant::now();
+    let wall = UNIX_EPOCH + 1_796_000_000 * SECOND;
+    let mut table = table(start);
+    table.set_wall(wall, start);
+    let life = Some(first_incarnation(1_796_000_000 * SECOND));
+    beat(&mut table, life, start).unwrap();
+    let mut now = start;
+    for set in [wall + A_DAY, wall - A_DAY, wall] {
+        table.set_wall(set, now);
+        now += 9 * SECOND;
+        assert_eq!(expired(&mut table, now), NONE_EXPIRED, "{set:?}");
+        assert_eq!(beat(&mut table, life, now), Ok("renewed"));
+    }
+    assert_eq!(expired(&mut table, now + 10 * SECOND), [1], "its silence does");
+}
+
 /// The rules of lives, as few words as they take.
 #[derive(Debug)]
 struct Lives {
