@@ -5,7 +5,9 @@ use std::iter::Sum;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use rpc_metrics::{BOUNDS, Buckets};
+use rpc_metrics::BOUNDS;
+#[cfg(any(test, feature = "http"))]
+use rpc_metrics::Buckets;
 
 /// Steps per power of two: a quantile is right within 12.5 %.
 const PER_POWER: u64 = 8;
@@ -108,6 +110,7 @@ impl LatencySnapshot {
     }
 
     /// The same as `/metrics` has it.
+    #[cfg(any(test, feature = "http"))]
     pub(crate) fn buckets(&self) -> Buckets {
         let mut buckets = Buckets { sum: Duration::from_nanos(self.nanos), ..Buckets::default() };
         for (upper, count) in UPPER.iter().zip(&self.counts) {
