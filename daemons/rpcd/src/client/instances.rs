@@ -186,7 +186,7 @@ mod tests {
         assert!(row(&record).ends_with("registered 2h13m ago  service orders  version 1.2"));
         record.held_ms = Some(41_000);
         assert!(row(&record).contains("  kept for 41s although it is silent"), "{}", row(&record));
-        record.state = InstanceState::Draining;
+        (record.held_ms, record.state) = (None, InstanceState::Draining);
         record.overridden = Some(OverrideRecord {
             state: OverrideState::Draining,
             reason: Some("deploy 7".to_owned()),
