@@ -35,11 +35,11 @@ pub struct Registry {
     opened: Option<Opened>,
 }
 
-/// A store, and what an earlier process left in it; `None`: it is new.
+/// A store, and what an earlier process left in it.
 #[derive(Debug)]
 struct Opened {
     store: Box<dyn Store>,
-    left: Option<Vec<Restored>>,
+    left: Vec<Restored>,
 }
 
 impl Registry {
@@ -125,19 +125,19 @@ async fn open(options: &RegistryOptions) -> Result<Option<Opened>, RegistryError
     let path = FileStore::path_in(&data_dir);
     let cache_bytes = options.max_store_cache_bytes;
     let opening = tokio::task::spawn_blocking(move || {
-        let (store, Found { records, is_new }) = FileStore::open(&data_dir, cache_bytes)?;
+        let (store, Found { records, .. }) = FileStore::open(&data_dir, cache_bytes)?;
         let read = |record: &Record| {
             Restored::read(record).map_err(|what| {
                 StoreError::Damaged(format!("the record {} is not readable: {what}", record.key))
             })
         };
         let left = records.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        Ok((store, (!is_new).then_some(left)))
+        Ok((store, left))
     });
     let opened = opening.await.unwrap_or_else(|_| Err(StoreError::Failed));
     let (store, left) =
         opened.map_err(|source| RegistryError::Store { path: path.clone(), source })?;
-    info!(path = %path.display(), records = left.as_ref().map_or(0, Vec::len), "store opened");
+    info!(path = %path.display(), records = left.len(), "store opened");
     Ok(Some(Opened { store: Box::new(store), left }))
 }
 
@@ -173,7 +173,7 @@ impl Acceptor {
             options.max_connections_per_peer,
             PLACES_FOR_LOOPBACK,
         );
-        let (store, left) = opened.map_or((None, None), |it| (Some(it.store), it.left));
+        let (store, left) = opened.map_or((None, Vec::new()), |it| (Some(it.store), it.left));
         let service = Arc::new(Service::new(options, address, left));
         if let Some(store) = store {
             service.save_to(store)?;

@@ -35,7 +35,7 @@ fn service(folder: &Path) -> (Arc<Service>, usize) {
     let (store, Found { records, .. }) = FileStore::open(folder, cache_bytes).unwrap();
     let left: Vec<_> = records.iter().map(|record| Restored::read(record).unwrap()).collect();
     let found = left.len();
-    let service = Arc::new(Service::new(options, ADDRESS, Some(left)));
+    let service = Arc::new(Service::new(options, ADDRESS, left));
     service.save_to(Box::new(store)).unwrap();
     (service, found)
 }
