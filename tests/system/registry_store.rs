@@ -121,7 +121,9 @@ async fn a_damaged_store_is_refused_and_what_is_readable_is_recovered() {
     let arguments = ["registry", "-p", "0", "-l", "127.0.0.1", "--data-dir", path(folder.path())];
     let (code, _, stderr) = run_rpcd(arguments).await;
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains("damaged") && stderr.contains("--recover"), "{stderr}");
+    let advice =
+        format!("`rpcd registry -p 0 --data-dir '{}' --recover`", path(folder.path()));
+    assert!(stderr.contains("damaged") && stderr.contains(&advice), "{stderr}");
     assert!(std::fs::read(&file).unwrap() == content, "it is left as it was");
 
     let (code, stdout, stderr) = run_rpcd(arguments.into_iter().chain(["--recover"])).await;

@@ -97,7 +97,7 @@ impl FileStore {
     /// See [`StoreError`].
     pub(crate) fn open(folder: &Path, cache_bytes: usize) -> Result<(Self, Found), StoreError> {
         let folder = Folder::lock(folder)?;
-        let is_new = !folder.database().try_exists()?;
+        let is_new = !has_database(&folder.path)?;
         if is_new {
             folder.create(&[], cache_bytes)?;
         }
@@ -138,6 +138,22 @@ impl Store for FileStore {
         if let Some(Err(error)) = self.database.take().map(Database::close) {
             tracing::warn!(%error, "the store was not closed in order; the next start checks it");
         }
+    }
+}
+
+/// Whether there is a database in a folder, which need not be there either.
+///
+/// # Errors
+/// There is a link to one that is not there: a file system may not be mounted yet.
+pub(super) fn has_database(folder: &Path) -> Result<bool, StoreError> {
+    let path = folder.join(DATABASE);
+    if path.try_exists()? {
+        return Ok(true);
+    }
+    match fs::read_link(&path) {
+        Ok(target) => Err(StoreError::DanglingLink(target)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -61,6 +61,17 @@ fn a_database_is_never_started_anew_in_the_place_of_another() {
 }
 
 #[test]
+fn a_link_to_a_database_that_is_not_there_is_refused_and_left() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join(DATABASE);
+    let target = home.path().join("mount/registry.redb");
+    std::os::unix::fs::symlink(&target, &path).unwrap();
+    let refused = open(home.path()).unwrap_err();
+    assert!(matches!(&refused, StoreError::DanglingLink(to) if *to == target), "{refused}");
+    assert_eq!(fs::read_link(&path).unwrap(), target);
+}
+
+#[test]
 fn after_a_failure_the_database_is_opened_anew() {
     let home = tempfile::tempdir().unwrap();
     let (mut store, _) = open(home.path()).unwrap();
