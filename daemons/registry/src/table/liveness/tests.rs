@@ -258,6 +258,29 @@ fn the_death_of_one_life_does_not_remove_the_next_one() {
 }
 
 #[test]
+fn a_connection_is_lost_only_for_who_registered_from_its_address() {
+    let world = World::with(1..=1);
+    let claimed = |peer: &str| world.table.claim(&key(1), peer.parse().unwrap()).is_some();
+    assert!(claimed("127.0.0.1") && claimed("::1") && claimed("::ffff:127.0.0.1"));
+    assert!(!claimed("192.0.2.1"));
+}
+
+#[test]
+fn a_lost_connection_probes_once_in_a_second_and_not_after_a_heartbeat_on_another() {
+    let mut world = World::with(1..=2);
+    let first = world.ticket(1);
+    world.beat(1);
+    assert!(!world.table.lose(first, world.now), "a heartbeat came since");
+    assert!(world.table.lose(world.ticket(1), world.now));
+    world.beat(1);
+    world.now += 999 * MILLISECOND;
+    assert!(!world.table.lose(world.ticket(1), world.now));
+    assert!(world.table.lose(world.ticket(2), world.now), "another instance");
+    world.now += MILLISECOND;
+    assert!(world.table.lose(world.ticket(1), world.now));
+}
+
+#[test]
 fn an_instance_that_is_up_is_removed_by_a_refusal_only() {
     for outcome in [Alive, NoReply, Unknown, Itself] {
         let mut world = World::with(1..=1);
