@@ -360,6 +360,25 @@ fn the_brake_holds_many_silent_ones_for_its_window_and_then_removes_them() {
 }
 
 #[test]
+fn the_brake_holds_those_of_one_cause_that_three_checks_find() {
+    let mut world = World::new(&RegistryOptions::default());
+    let mut changes = Vec::new();
+    for (wait, ports) in [(0, 1..=2), (4, 3..=4), (2, 5..=5)] {
+        while world.now + wait * SECOND >= world.table.next_check() {
+            world.table.check(world.table.next_check());
+        }
+        world.now += wait * SECOND;
+        ports.for_each(|port| assert_eq!(world.beat(port), Some("registered")));
+    }
+    for _ in 0..3 {
+        for port in world.check() {
+            changes.extend(world.conclude(port, NoReply));
+        }
+    }
+    assert_eq!(changes, ["no_reply 1", "no_reply 2", "no_reply 3", "no_reply 4", "held 5"]);
+}
+
+#[test]
 fn few_silent_ones_are_removed_although_others_are_late_but_alive() {
     let mut world = World::with(1..=20);
     world.overdue();
