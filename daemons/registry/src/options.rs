@@ -114,8 +114,8 @@ pub struct RegistryOptions {
     /// How long an instance stays listed that replies to probes but sends no heartbeats: 60 s. Zero:
     /// for ever.
     pub suspect_window: Duration,
-    /// The share of all instances, from 0 to 1, that has to fall silent within one TTL for the brake to
-    /// hold them instead of removing them: 0.3.
+    /// The share of all instances, from 0 to 1, that has to fall silent within one TTL and two checks
+    /// for the brake to hold them instead of removing them: 0.3.
     pub brake_share: f64,
     /// How many these have to be: 5.
     pub brake_min: usize,

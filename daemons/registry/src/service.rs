@@ -41,7 +41,7 @@ use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
 use crate::table::{
-    Change, ChangeKind, HeldBack, List, Renewed, Restored, Row, Scope, Table, Tally, target,
+    Change, ChangeKind, HeldBack, List, Renewed, Restored, Row, Scope, Table, Tally, Ticket, target,
 };
 use crate::{RegistryOptions, StoreOptions};
 
@@ -178,6 +178,18 @@ impl Service {
     /// The listed instance whose last registration or heartbeat had this body.
     pub(crate) fn key_of(&self, body: &[u8]) -> Option<InstanceKey> {
         self.lock().table.key_of(body)
+    }
+
+    /// The tickets of those of these instances whose connection `peer` may say is lost, see
+    /// [`Table::claim`]. Their heartbeats have just been accepted.
+    pub(crate) fn claims(
+        &self,
+        keys: impl IntoIterator<Item = InstanceKey>,
+        peer: IpAddr,
+    ) -> Vec<(InstanceKey, Ticket)> {
+        let state = self.lock();
+        let claim = |key| state.table.claim(&key, peer).map(|ticket| (key, ticket));
+        keys.into_iter().filter_map(claim).collect()
     }
 
     /// Removes the instance of the body, listed or not, unless a later life of it is listed; returns the

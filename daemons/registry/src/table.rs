@@ -98,6 +98,8 @@ struct Slot {
     last_heartbeat: Instant,
     heartbeats: u64,
     pace: Pace,
+    /// When the last round of probes began because the connection of its heartbeats had ended.
+    lost: Option<Instant>,
     /// The operator's override of it, which outlives it.
     overridden: Option<Arc<Standing>>,
     /// The number of its last change that is to be saved.
@@ -174,7 +176,7 @@ impl Table {
         Some((renewed, self.revive(index, now)))
     }
 
-    /// The listed instance whose last registration had this body.
+    /// The listed instance whose last registration or heartbeat had this body.
     pub(crate) fn key_of(&self, body: &[u8]) -> Option<InstanceKey> {
         let slot = self.slots.get(*self.by_body.get(&self.digests.of(body))?)?.as_ref()?;
         Some(slot.entry.key.clone())
@@ -475,6 +477,7 @@ impl Table {
             last_heartbeat: now,
             heartbeats: 1,
             pace: Pace::default(),
+            lost: None,
             overridden,
             change: 0,
         });

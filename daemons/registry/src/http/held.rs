@@ -1,8 +1,9 @@
 //! Connections that servers hold for their heartbeats: when the peer ends one, the instances that sent
 //! theirs on it are probed at once.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,19 +16,22 @@ use rpc_wire::paths;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Http;
+use crate::service::Service;
+use crate::table::Ticket;
 
 /// What is known of one connection. The requests on it share it.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// Whose heartbeats came on it. Bounded by `max_held_per_connection`: further ones are not noticed.
-    beating: Mutex<HashSet<InstanceKey>>,
+    /// Whose heartbeats came on it, and the last ones. Bounded by `max_held_per_connection`: further
+    /// instances are not noticed.
+    beating: Mutex<HashMap<InstanceKey, Ticket>>,
     /// The peer, not this registry, has ended it.
     ended_by_peer: AtomicBool,
 }
 
 /// Instances that may have died.
 #[derive(Debug, Default)]
-pub(crate) struct Lost(HashSet<InstanceKey>);
+pub(crate) struct Lost(Vec<Ticket>);
 
 /// The pauses before the probes. A process that is killed closes its files one after the other, and may
 /// close the socket that it listens on last: until then the system accepts connections to it.
@@ -37,13 +41,15 @@ const PAUSES: [Duration; 3] =
 impl Lost {
     /// Probes those that send no heartbeat meanwhile, until this registry ends.
     pub(crate) async fn probe(self, http: &Http) {
-        if self.0.is_empty() {
+        let service = http.service();
+        let lost = service.lose(self.0);
+        if lost.is_empty() {
             return;
         }
         let probe = async {
             for pause in PAUSES {
                 tokio::time::sleep(pause).await;
-                http.context.service.probe_now(self.0.iter());
+                service.probe_now(&lost);
             }
         };
         http.context.ending.run_until_cancelled(probe).await;
@@ -56,11 +62,20 @@ pub(super) fn is_held(headers: &HeaderMap) -> bool {
 }
 
 impl Held {
-    /// Notes whose heartbeat came on it, unless these are `max` already.
-    pub(super) fn note(&self, key: InstanceKey, max: usize) {
+    /// Notes whose heartbeats came on it and were accepted, as far as `peer` may speak for them.
+    pub(super) fn note(
+        &self,
+        service: &Service,
+        keys: impl IntoIterator<Item = InstanceKey>,
+        peer: IpAddr,
+    ) {
+        let claims = service.claims(keys, peer);
         let mut beating = self.lock();
-        if beating.len() < max {
-            beating.insert(key);
+        for (key, ticket) in claims {
+            if beating.len() < service.options.max_held_per_connection || beating.contains_key(&key)
+            {
+                beating.insert(key, ticket);
+            }
         }
     }
 
@@ -72,10 +87,11 @@ impl Held {
     /// The instances of a connection that has ended, if its peer ended it.
     pub(super) fn lost(&self) -> Lost {
         let ended_by_peer = self.ended_by_peer.load(Ordering::Relaxed);
-        Lost(if ended_by_peer { std::mem::take(&mut *self.lock()) } else { HashSet::new() })
+        let beating = std::mem::take(&mut *self.lock());
+        Lost(if ended_by_peer { beating.into_values().collect() } else { Vec::new() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<InstanceKey>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, Ticket>> {
         self.beating.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,16 +12,20 @@
 //! A heartbeat makes any of them up again; one that refuses the connection is removed from any of them.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use rpc_wire::instance::{ExpiryReason, InstanceKey};
 
 use super::brake::{Brake, Counts, Verdict};
-use super::target::target;
+use super::target::{is_same_machine, target};
 use super::{Change, ChangeKind, Entry, Row, Slot, Table};
 use crate::RegistryOptions;
+
+/// An instance is probed for lost connections at most once in this time: whoever opens and ends many
+/// must not make this registry do the same to others.
+const LOST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How sure the registry is that an instance is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -412,6 +416,26 @@ impl Table {
             (Outcome::Alive | Outcome::NoReply | Outcome::Itself | Outcome::Unknown, _) => {}
         }
         None
+    }
+
+    /// The ticket of an instance of which `peer` has just sent a heartbeat, if `peer` may say that its
+    /// connection is lost: it is where the instance registered from.
+    pub(crate) fn claim(&self, key: &InstanceKey, peer: IpAddr) -> Option<Ticket> {
+        let ticket = self.ticket(key)?;
+        let registered_from = self.slot_of(ticket)?.entry.peer;
+        is_same_machine(registered_from, peer).then_some(ticket)
+    }
+
+    /// Whether the end of the connection that the heartbeat of this ticket came on is a reason to probe:
+    /// none has come since on another one, and no other end was within [`LOST_INTERVAL`].
+    pub(crate) fn lose(&mut self, ticket: Ticket, now: Instant) -> bool {
+        let Some(Some(slot)) = self.slots.get_mut(ticket.slot) else { return false };
+        let is_recent = |lost: Instant| now.saturating_duration_since(lost) < LOST_INTERVAL;
+        if slot.ticket(ticket.slot) != ticket || slot.lost.is_some_and(is_recent) {
+            return false;
+        }
+        slot.lost = Some(now);
+        true
     }
 
     /// The ticket of an instance that may be probed.
