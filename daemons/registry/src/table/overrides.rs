@@ -39,7 +39,7 @@ pub(crate) struct Overridden {
     pub(crate) key: InstanceKey,
     /// What stands now, or stood until now.
     pub(crate) standing: Arc<Standing>,
-    /// What it changed, if the instance is listed.
+    /// What it changed, if the instance is listed: nothing yet while its server has to be told.
     pub(crate) change: Option<Change>,
 }
 
@@ -122,6 +122,16 @@ impl Table {
         OverrideEntry { key, overridden: standing.record(now), listed }
     }
 
+    /// The change with which a listed instance is up again, if its override is taken back.
+    pub(super) fn end_restored(&mut self, index: usize, now: Instant) -> Option<Change> {
+        let slot = self.slots.get_mut(index)?.as_mut()?;
+        if !slot.end_restored() {
+            return None;
+        }
+        let row = slot.row();
+        Some(self.changed(ChangeKind::Overridden, row, None, now))
+    }
+
     /// Gives a listed instance another override, or none.
     fn put_override(
         &mut self,
@@ -130,6 +140,11 @@ impl Table {
         now: Instant,
     ) -> Option<Change> {
         let slot = self.slots.get_mut(*self.by_key.get(key)?)?.as_mut()?;
+        // A server of ours refuses calls until it is told; any other never did.
+        slot.is_restored = standing.is_none() && slot.entry.extended;
+        if slot.is_restored {
+            return None;
+        }
         slot.overridden = standing;
         let row = slot.row();
         Some(self.changed(ChangeKind::Overridden, row, None, now))

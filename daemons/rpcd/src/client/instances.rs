@@ -58,6 +58,12 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
 
 /// Says what is wrong with the registry itself, if anything is. That it does not say is no failure.
 async fn say_troubles(registry: &RegistryClient) {
+    if registry.warming().is_some() {
+        output::warn(&format!(
+            "the registry at {} has just started with nothing and may not know every instance yet; ask again in a few seconds",
+            registry.url()
+        ));
+    }
     let Ok(readiness) = registry.readiness().await else { return };
     for trouble in readiness.troubles() {
         output::warn(&format!("the registry at {}: {trouble}", registry.url()));

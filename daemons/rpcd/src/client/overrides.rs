@@ -53,7 +53,11 @@ fn drained(OverrideEntry { key, overridden, listed }: &OverrideEntry) -> String 
 }
 
 fn restored(OverrideEntry { key, overridden, listed }: &OverrideEntry) -> String {
-    let now = if *listed { "takes calls again" } else { "takes calls once it registers" };
+    let now = if *listed {
+        "takes calls again with its next heartbeat"
+    } else {
+        "takes calls once it registers"
+    };
     let by = overridden.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
     format!("{key} {now}; it was {}{by}", state(overridden))
 }
@@ -110,7 +114,7 @@ mod tests {
         );
         assert_eq!(
             restored(&entry),
-            "[::1]:80 takes calls again; it was draining for 10m (deploy 7), by me@home"
+            "[::1]:80 takes calls again with its next heartbeat; it was draining for 10m (deploy 7), by me@home"
         );
         entry.listed = false;
         entry.overridden = OverrideRecord {
