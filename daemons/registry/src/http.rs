@@ -217,7 +217,7 @@ fn registered(Acknowledged { of, durable }: Acknowledged<Renewed>) -> Reply {
     reply
 }
 
-/// Says that instances are missing only because this registry started with nothing, and for how long
+/// Says that instances are missing only because this registry has just started, and for how long
 /// it will, in seconds.
 fn warming(mut reply: Reply, service: &Service) -> Reply {
     if let Some(left) = service.warming() {

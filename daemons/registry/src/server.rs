@@ -22,7 +22,7 @@ use crate::record::Record;
 use crate::service::Service;
 use crate::store::Store;
 #[cfg(feature = "redb")]
-use crate::store::{self, FileStore, Found, Recovered, StoreError};
+use crate::store::{self, FileStore, Recovered, StoreError};
 use crate::table::Restored;
 use crate::{RegistryError, RegistryOptions, StoreOptions};
 
@@ -125,7 +125,7 @@ async fn open(options: &RegistryOptions) -> Result<Option<Opened>, RegistryError
     let path = FileStore::path_in(&data_dir);
     let cache_bytes = options.max_store_cache_bytes;
     let opening = tokio::task::spawn_blocking(move || {
-        let (store, Found { records, .. }) = FileStore::open(&data_dir, cache_bytes)?;
+        let (store, records) = FileStore::open(&data_dir, cache_bytes)?;
         let read = |record: &Record| {
             Restored::read(record).map_err(|what| {
                 StoreError::Damaged(format!("the record {} is not readable: {what}", record.key))

@@ -60,7 +60,7 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
 async fn say_troubles(registry: &RegistryClient) {
     if registry.warming().is_some() {
         output::warn(&format!(
-            "the registry at {} has just started with nothing and may not know every instance yet; ask again in a few seconds",
+            "the registry at {} has just started and may not know every instance yet; ask again in a few seconds",
             registry.url()
         ));
     }
