@@ -119,7 +119,7 @@ impl Table {
         now: Instant,
     ) -> OverrideEntry {
         let listed = self.by_key.contains_key(&key);
-        OverrideEntry { key, overridden: standing.record(now), listed }
+        OverrideEntry { key, overridden: standing.record(now), listed, durable: true }
     }
 
     /// Gives a listed instance another override, or none.
@@ -131,6 +131,7 @@ impl Table {
     ) -> Option<Change> {
         let slot = self.slots.get_mut(*self.by_key.get(key)?)?.as_mut()?;
         slot.overridden = standing;
+        slot.change = self.unsaved.changes();
         let row = slot.row();
         Some(self.changed(ChangeKind::Overridden, row, None, now))
     }
