@@ -26,6 +26,17 @@ pub enum StoreOptions {
     },
 }
 
+impl StoreOptions {
+    /// Its name in `config.ini` and in `/readyz`.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            #[cfg(feature = "redb")]
+            Self::Redb { .. } => "redb",
+        }
+    }
+}
+
 /// Limits and times of a registry. Each field says its default.
 #[derive(Debug, Clone)]
 pub struct RegistryOptions {

@@ -99,6 +99,11 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let Self { mut listener, address, options, opened } = self;
         info!(%address, ttl = ?options.ttl, check = ?options.check_interval, "listening");
+        if opened.is_none() {
+            info!(
+                "nothing is kept: a restart forgets registrations until they are repeated, and overrides for good"
+            );
+        }
         let drain = options.drain_timeout;
         let acceptor = Acceptor::open(options, address, opened).map_err(RegistryError::Thread)?;
         let outcome = acceptor.accept(&mut listener, shutdown).await;
