@@ -225,7 +225,8 @@ impl Table {
         incarnation: Option<u64>,
         now: Instant,
     ) -> Option<Change> {
-        self.departures.note(key.clone(), incarnation, Duration::ZERO, now);
+        let was_listed = self.by_key.contains_key(key);
+        self.departures.note(key.clone(), incarnation, was_listed, Duration::ZERO, now);
         self.note_departures();
         let index = *self.by_key.get(key)?;
         let listed = self.listed_incarnation(key);
