@@ -168,8 +168,9 @@ impl Table {
     }
 
     fn renew_at(&mut self, index: usize, now: Instant) -> Option<(Renewed, Option<Change>)> {
+        let pause = self.pause(now);
         let slot = self.slots.get_mut(index)?.as_mut()?;
-        slot.renew(now, self.ttl);
+        slot.renew(now, pause, self.ttl);
         let overridden = slot.overridden.as_ref().map(|standing| standing.what.state);
         let Slot { ref entry, change, .. } = *slot;
         let renewed = Renewed { reply: entry.reply.clone(), overridden, change };
@@ -397,8 +398,9 @@ impl Table {
         peer: IpAddr,
         now: Instant,
     ) -> Result<Option<Changed>, Refusal> {
+        let pause = self.pause(now);
         let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
-        slot.renew(now, self.ttl);
+        slot.renew(now, pause, self.ttl);
         self.judge.set(slot, Liveness::Up);
         // The whole instance as JSON.
         if slot.entry.reply == registration.reply {
@@ -530,7 +532,8 @@ impl Table {
 }
 
 impl Slot {
-    fn renew(&mut self, now: Instant, ttl: Duration) {
+    fn renew(&mut self, now: Instant, pause: Duration, ttl: Duration) {
+        self.pace.pause(pause, ttl);
         self.pace.beat(now.saturating_duration_since(self.last_heartbeat), ttl);
         self.last_heartbeat = now;
         self.deadline = now + ttl;
