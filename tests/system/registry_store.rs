@@ -138,8 +138,10 @@ async fn a_damaged_store_is_refused_and_what_is_readable_is_recovered() {
 #[tokio::test]
 async fn a_registry_that_started_with_nothing_says_so_with_every_list() {
     let settings = [("REGISTRY_SERVER_WARMING", "1m"), ("REGISTRY_SERVER_STORE", "none")];
-    let (_registry, at) = Daemon::registry(&settings).await;
-    let (code, _, stderr) = run_rpcd(["instances", "--registry", &format!("http://{at}")]).await;
+    let port = ReservedPort::new();
+    let (_registry, at) = Daemon::registry_with(&settings, port.number(), &[]).await;
+    let url = format!("http://{at}");
+    let (code, _, stderr) = run_rpcd(["instances", "--registry", &url]).await;
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("has just started with nothing"), "{stderr}");
 }
