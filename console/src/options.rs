@@ -37,8 +37,8 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Look only: refuse calls and load tests of methods that do not say that they are read-only, and
-    /// unregistering
+    /// Look only: refuse calls and load tests of methods that do not say that they are read-only,
+    /// unregistering and draining
     #[arg(long)]
     pub readonly: bool,
 

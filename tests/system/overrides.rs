@@ -188,3 +188,30 @@ async fn drain_says_what_it_cannot_do() {
         assert_eq!(code, 2, "{arguments:?}: {stderr}");
     }
 }
+
+#[tokio::test]
+async fn what_is_out_of_use_is_said_wherever_an_operator_looks() {
+    let (_registry, at) = Daemon::registry(&[]).await;
+    let url = format!("http://{at}");
+    let (_server, server) = Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
+    lists(at, &[server]).await;
+    let drain = ["drain", "127.0.0.1:1", "--reason", "deploy 7", "--registry", &url];
+    let (code, _, stderr) = run_rpcd(drain).await;
+    assert_eq!(code, 0);
+    assert!(stderr.contains("no instance 127.0.0.1:1 is registered"), "{stderr}");
+    let (_, _, stderr) = run_rpcd(["instances", "--registry", &url]).await;
+    let said = "127.0.0.1:1 is not registered; once it is: draining (deploy 7), by ";
+    assert!(stderr.contains(said), "{stderr}");
+
+    let address = server.to_string();
+    rpcd(&["drain", &address, "--registry", &url]).await;
+    eventually("it drains", async || health(server).await["status"] == "draining").await;
+    let (code, _, stderr) = run_rpcd(["health", &address]).await;
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains(&format!("{address} is draining: ")), "{stderr}");
+
+    let server = format!("http://{address}");
+    let (code, _, stderr) = run_rpcd(["release-brake", "--registry", &server]).await;
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("is not a registry"), "{stderr}");
+}

@@ -394,9 +394,13 @@ impl Service {
                 }
                 ChangeKind::Expired(reason) => {
                     self.metrics.evictions.inc((*reason).into());
-                    let elapsed = at.saturating_duration_since(row.last_heartbeat);
-                    let reason = reason.map(tracing::field::display);
-                    warn!(%instance, protocol, reason, elapsed = format_args!("{elapsed:.1?}"), "expired: no heartbeat within the TTL");
+                    let since_heartbeat = at.saturating_duration_since(row.last_heartbeat);
+                    let since_heartbeat = format_args!("{since_heartbeat:.1?}");
+                    let why = match reason {
+                        Some(reason) => reason.to_string(),
+                        None => "no heartbeat within the TTL".to_owned(),
+                    };
+                    warn!(%instance, protocol, since_heartbeat, "removed: {why}");
                 }
                 ChangeKind::Suspect => {
                     self.metrics.suspicions.inc();

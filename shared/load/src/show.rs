@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-/// An age: `1.2s`, `45s`, `12m`, `2h13m`, `3d04h`. Whole seconds from ten on.
+/// An age: `1.2s`, `45s`, `12m`, `2h13m`, `3d04h`. Whole seconds from ten on; minutes and hours are rounded to
+/// the nearest.
 pub fn age(age: Duration) -> String {
     let s = age.as_secs();
-    match s {
-        0..=9 => format!("{s}.{}s", age.subsec_millis() / 100),
-        10..=119 => format!("{s}s"),
-        120..=3599 => format!("{}m", s / 60),
-        3600..=86_399 => format!("{}h{:02}m", s / 3600, s % 3600 / 60),
-        _ => format!("{}d{:02}h", s / 86_400, s % 86_400 / 3600),
+    let (minutes, hours) = (s.saturating_add(30) / 60, s.saturating_add(1800) / 3600);
+    match (s, minutes) {
+        (0..=9, _) => format!("{s}.{}s", age.subsec_millis() / 100),
+        (10..=119, _) => format!("{s}s"),
+        (_, 0..=59) => format!("{minutes}m"),
+        (_, 60..=1439) => format!("{}h{:02}m", minutes / 60, minutes % 60),
+        _ => format!("{}d{:02}h", hours / 24, hours % 24),
     }
 }
 
@@ -124,6 +126,8 @@ mod tests {
             [ms(1234), ms(45_000), ms(130_000), ms(7_980_000), ms(273_600_000)].map(age),
             ["1.2s", "45s", "2m", "2h13m", "3d04h"]
         );
+        let near = [599_000, 3_569_000, 3_570_000, 86_399_000, 259_000_000].map(ms).map(age);
+        assert_eq!(near, ["10m", "59m", "1h00m", "1d00h", "3d00h"]);
         assert_eq!([ms(1234), ms(45_000)].map(seconds), ["1s", "45s"]);
         assert_eq!(
             [ms(0), ms(4), ms(120), ms(1240)].map(latency),

@@ -11,7 +11,7 @@ pub use change::Change;
 pub use column::Column;
 pub use counts::Counts;
 pub use lines::{Group, LineKey, TableLine};
-pub use row::{Aged, Gone, Probe, Row, State, bytes as size};
+pub use row::{Aged, Gone, HELD, Probe, Row, State, bytes as size};
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -219,11 +219,11 @@ impl Instances {
         let known = self.rows.get(&key).map_or(0, Row::bytes);
         let row = self.rows.entry(key.clone()).or_insert_with(|| {
             let mut row = Row::new(record.instance.clone(), now);
-            row.gone = Some((now, Gone::Expired));
+            row.gone = Some((now, Gone::Expired(None)));
             row
         });
         let added = row.gone.is_some();
-        let before = row.reported;
+        let before = (row.reported, row.held_until.is_some());
         if added {
             row.forget_beats();
         }
@@ -241,7 +241,7 @@ impl Instances {
         } else if redeployed {
             row.changed_at = Some(now);
             changes.push(Change::Redeployed(Box::new(row.instance.clone())));
-        } else if before != row.reported {
+        } else if before != (row.reported, row.held_until.is_some()) {
             row.changed_at = Some(now);
             changes.push(Change::StateChanged(key, row.state(now, true)));
         }

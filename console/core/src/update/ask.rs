@@ -6,6 +6,7 @@ use tui_input::Input;
 
 use super::{Effects, act, drain, external, load, send};
 use crate::action::Action;
+use crate::key::Key;
 use crate::message::Effect;
 use crate::model::Now;
 use crate::model::ask::{Choice, Item, Menu, Prompt, Purpose};
@@ -112,6 +113,21 @@ pub(super) fn resend(model: &mut Model, id: CallId, target: Option<InstanceKey>)
         |key| format!("to {}", text::printable(&key.to_string())),
     );
     confirm(model, title, "resend", to, Choice::Resend(id, target));
+}
+
+/// Chooses the entry of a menu beside which this key is shown, unless it moves in the menu; returns whether
+/// there is one.
+pub(super) fn choose_by_key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) -> bool {
+    let context = selectors::context(model);
+    let Some(Overlay::Menu(menu)) = &mut model.overlay else { return false };
+    if model.keys.rows().iter().any(|row| row.context == context && row.keys.contains(&key)) {
+        return false;
+    }
+    let shown = key.to_string();
+    let Some(at) = menu.items.iter().position(|item| item.label == shown) else { return false };
+    menu.selected = at;
+    accept(model, now, effects);
+    true
 }
 
 /// Confirms the selected entry or the typed text.

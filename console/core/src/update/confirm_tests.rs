@@ -115,3 +115,19 @@ fn there_is_nothing_to_unregister_without_a_registry_and_others_can_be_opened() 
     assert_eq!(effects, [Effect::SwitchRegistry(Target::direct("127.0.0.1:8089").unwrap())]);
     assert_eq!(model.link.server, Some(key(8089)));
 }
+
+#[test]
+fn the_key_beside_an_entry_of_the_menu_of_actions_chooses_it() {
+    let (mut model, now) = fixture::busy();
+    let key = model.instances.selected.clone().unwrap();
+    press(&mut model, Key::char('x'), now);
+    press(&mut model, Key::char('o'), now);
+    let Some(Overlay::Menu(menu)) = &model.overlay else { panic!("{:?}", model.overlay) };
+    assert_eq!(menu.title, format!("Take {key} out of use?"));
+    press(&mut model, Key::plain(Code::Esc), now);
+    // Keys that move in the menu do so still.
+    press(&mut model, Key::char('x'), now);
+    press(&mut model, Key::char('j'), now);
+    let Some(Overlay::Menu(menu)) = &model.overlay else { panic!("{:?}", model.overlay) };
+    assert!(menu.title.starts_with("Actions"));
+}

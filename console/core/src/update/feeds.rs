@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::model::Now;
 use crate::model::events::{Event, EventKind};
 use crate::model::heard::Heard;
-use crate::model::instances::{Change, Gone, Probe, State};
+use crate::model::instances::{Change, Gone, HELD, Probe, State};
 use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
 use crate::model::methods::MethodList;
@@ -56,9 +56,11 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
                     .mark_gone(&key, Gone::Unregistered, now.at)
                     .into_iter()
                     .collect(),
-                WatchEvent::Expired(key, _) => {
-                    model.instances.mark_gone(&key, Gone::Expired, now.at).into_iter().collect()
-                }
+                WatchEvent::Expired(key, reason) => model
+                    .instances
+                    .mark_gone(&key, Gone::Expired(reason), now.at)
+                    .into_iter()
+                    .collect(),
                 WatchEvent::Beats(beats) => {
                     model.instances.beats(beats, arrived);
                     Vec::new()
@@ -180,7 +182,15 @@ pub(super) fn report(model: &mut Model, changes: Vec<Change>, now: Now, effects:
         match change {
             Change::Added(instance) => {
                 let subject = instance.key().to_string();
-                push_event(model, EventKind::Good, "up", subject, "registered".to_owned(), now);
+                let row = model.instances.get(&instance.key());
+                let overridden = row.and_then(|row| {
+                    Some((row.override_text(now.at)?, row.state_text(now.at, true)))
+                });
+                let (kind, word, text) = match overridden {
+                    Some((why, word)) => (EventKind::Warning, word, format!("registered, {why}")),
+                    None => (EventKind::Good, "up", "registered".to_owned()),
+                };
+                push_event(model, kind, word, subject, text, now);
                 join(model, &instance);
                 effects.push(Effect::Monitor(instance));
             }
@@ -207,7 +217,10 @@ pub(super) fn report(model: &mut Model, changes: Vec<Change>, now: Now, effects:
             Change::Removed(key, why, last_beat) => {
                 let (kind, text) = match why {
                     Gone::Unregistered => (EventKind::Neutral, "unregistered".to_owned()),
-                    Gone::Expired => (EventKind::Bad, format!("expired: {last_beat}")),
+                    Gone::Expired(None) => (EventKind::Bad, format!("expired: {last_beat}")),
+                    Gone::Expired(Some(why)) => {
+                        (EventKind::Bad, format!("expired: {why}; {last_beat}"))
+                    }
                     Gone::Unlisted => (EventKind::Bad, "no longer listed".to_owned()),
                 };
                 push_event(model, kind, "gone", key.to_string(), text, now);
@@ -230,7 +243,10 @@ pub(super) fn report(model: &mut Model, changes: Vec<Change>, now: Now, effects:
                 );
             }
             Change::StateChanged(key, state) => {
+                let row = model.instances.get(&key);
+                let is_held = row.is_some_and(|row| row.held_until.is_some());
                 let (kind, word, text) = match state {
+                    State::Suspect if is_held => (EventKind::Warning, "suspect", HELD),
                     State::Suspect => {
                         (EventKind::Warning, "suspect", "TTL passed, but it still replies")
                     }
@@ -240,7 +256,6 @@ pub(super) fn report(model: &mut Model, changes: Vec<Change>, now: Now, effects:
                     }
                     _ => (EventKind::Good, "up", "in service"),
                 };
-                let row = model.instances.get(&key);
                 let overridden = row.and_then(|row| row.override_text(now.at));
                 let text = overridden.unwrap_or_else(|| text.to_owned());
                 push_event(model, kind, word, key.to_string(), text, now);

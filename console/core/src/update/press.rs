@@ -23,7 +23,7 @@ pub(super) fn key(model: &mut Model, key: Key, now: Now, effects: &mut Effects) 
         model.overlay = None;
         return;
     }
-    if form_key(model, key) {
+    if form_key(model, key) || ask::choose_by_key(model, key, now, effects) {
         return;
     }
     let typing = is_typing(model);

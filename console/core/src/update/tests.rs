@@ -422,3 +422,30 @@ fn every_action_works_in_every_view_and_none_is_destructive() {
         }
     }
 }
+
+#[test]
+fn events_say_why_an_instance_expired_that_the_brake_holds_it_and_that_it_registers_drained() {
+    use rpc_wire::instance::{
+        ExpiryReason, InstanceRecord, InstanceState, OverrideRecord, OverrideState, WatchEvent,
+    };
+    let (mut model, now) = fixture::busy();
+    let record: InstanceRecord = fixture::record("127.0.0.1", 8090, 0, 10);
+    let key = record.instance.key();
+    let mut said = |event: WatchEvent| {
+        let update = RegistryUpdate::Change(event, now.at);
+        fixture::feed(&mut model, Msg::Registry(update), now);
+        let event = model.events.newest_first().next().unwrap();
+        format!("{} {}", event.word, event.text)
+    };
+    let held =
+        InstanceRecord { state: InstanceState::Suspect, held_ms: Some(60_000), ..record.clone() };
+    assert_eq!(said(WatchEvent::Suspect(held)), "suspect silent, held by the brake");
+    let expired = said(WatchEvent::Expired(key, Some(ExpiryReason::Refused)));
+    assert!(expired.contains("expired: it refuses connections; last heartbeat "), "{expired}");
+    let (state, reason) = (OverrideState::Draining, Some("deploy 7".to_owned()));
+    let overridden = OverrideRecord { state, reason, by: None, for_ms: None };
+    let drained =
+        InstanceRecord { state: InstanceState::Draining, overridden: Some(overridden), ..record };
+    let said = said(WatchEvent::Registered(drained));
+    assert_eq!(said, "draining registered, draining: deploy 7");
+}

@@ -41,8 +41,7 @@ pub(super) fn notes(model: &Model, now: Instant, live: bool) -> Vec<String> {
     for row in rows.into_iter().take(MAX_NOTES) {
         let state = row.state(now, live);
         if needs_attention(state) {
-            let (glyph, word) = (glyph(state), row.state_text(now, live));
-            let what = row.override_text(now).unwrap_or_else(|| word.to_owned());
+            let (glyph, what) = (glyph(state), row.condition(now, live));
             notes.push(format!("{glyph} {} is {what}", text::printable(&row.key.to_string())));
         }
         let lacking = model.methods.missing(&row.key);

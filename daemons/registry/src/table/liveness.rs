@@ -229,6 +229,7 @@ impl Judge {
     /// Decides on one instance at a check; `true` if it is to be probed.
     fn check(&mut self, slot: &mut Slot, ticket: Ticket, late: Duration, now: Instant) -> bool {
         slot.deadline = (slot.deadline + late).min(now + self.ttl);
+        slot.pace.pause(late, self.ttl);
         let due = slot.deadline <= now;
         let extended = |until: Instant, window: Duration| (until + late).min(now + window);
         match slot.liveness {
@@ -296,13 +297,18 @@ impl Table {
         self.next_check
     }
 
+    /// How long this process has been paused at least: heartbeats may be read before the check that is late.
+    pub(super) fn pause(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.next_check)
+    }
+
     /// Finds the instances whose deadlines have passed.
     ///
     /// A late check means that this process was paused, and heartbeats may be waiting unread: every
     /// deadline is extended by the delay, though never beyond its full time from now. It reads every
     /// slot: keeping them in order of deadline would make every heartbeat pay for one check in 5 s.
     pub(crate) fn check(&mut self, now: Instant) -> Checked {
-        let late = now.saturating_duration_since(self.next_check);
+        let late = self.pause(now);
         self.next_check = now + self.check;
         let Self { slots, judge, .. } = self;
         judge.brake.extend(late, now);

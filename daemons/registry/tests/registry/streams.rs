@@ -205,7 +205,7 @@ async fn a_registry_in_a_daemon_span_logs_its_instances_to_its_ring() {
         ("info", "registered", "127.0.0.1:8080"),
         ("info", "unregistered", "127.0.0.1:8080"),
         ("info", "registered", "127.0.0.1:8081"),
-        ("warn", "expired: no heartbeat within the TTL", "127.0.0.1:8081"),
+        ("warn", "removed: it refuses connections", "127.0.0.1:8081"),
     ] {
         let line = events.next().await.unwrap().json();
         assert_eq!(

@@ -54,11 +54,21 @@ pub async fn health(address: &str, timeout: Duration, json: bool) -> Result<(), 
         200 if json => Ok(()),
         200 => output::text("ok"),
         code => {
-            let message = format!("{address} is unhealthy: HTTP {code}; see its log");
+            let message = unhealthy(address, code, &reply);
             let failure = Failure::new(Exit::Failed, message);
             Err(if json { failure.printed() } else { failure })
         }
     }
+}
+
+fn unhealthy(address: &str, code: u16, reply: &[u8]) -> String {
+    if body(reply).is_some_and(|said| said["status"] == "draining") {
+        return format!(
+            "{address} is draining: it takes no new calls and finishes those in flight; rpcd instances says why, \
+             rpcd undrain brings back what an operator drained"
+        );
+    }
+    format!("{address} is unhealthy: HTTP {code}; see its log")
 }
 
 /// A full server says so before it knows what it is asked.
@@ -131,13 +141,15 @@ async fn ask(address: &str, whole: bool) -> io::Result<Vec<u8>> {
     stream.write_all(request.as_bytes()).await?;
     let mut reply = Vec::new();
     let mut stream = stream.take(MAX_REPLY);
-    // Do not wait for the peer to close: the status line decides, and a body that can be read is whole.
+    // Do not wait for the peer to close: the status line decides, and a body that can be read is whole. That of a
+    // 503 says whether it only drains.
     // What is not HTTP, an older server's error for example, may have no line break.
     let is_http = |reply: &[u8]| reply.iter().zip(VERSION.as_bytes()).all(|(is, must)| is == must);
     let is_whole = |reply: &[u8]| !reply.starts_with(b"{") || Reply::parse(reply).is_ok();
     let is_enough = |reply: &[u8]| {
         !is_http(reply) && is_whole(reply)
-            || reply.contains(&b'\n') && (!whole || body(reply).is_some())
+            || reply.contains(&b'\n')
+                && (body(reply).is_some() || !whole && status(reply) != Some(503))
     };
     while !is_enough(&reply) && stream.read_buf(&mut reply).await? > 0 {}
     Ok(reply)
@@ -171,5 +183,8 @@ mod tests {
         assert_eq!(document("a:1", 200, server), said);
         let silent = b"HTTP/1.1 503 No\r\n\r\nsorry";
         assert_eq!(document("a:1", 503, silent), json!({"address": "a:1", "healthy": false}));
+        assert!(unhealthy("a:1", 503, silent).ends_with("is unhealthy: HTTP 503; see its log"));
+        let draining = b"HTTP/1.1 503 No\r\n\r\n{\"status\":\"draining\"}";
+        assert!(unhealthy("a:1", 503, draining).starts_with("a:1 is draining: "));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rpc_client::registry::{RegistryClient, RegistryClientError};
 use rpc_load::show;
-use rpc_wire::instance::{Instance, InstanceRecord};
+use rpc_wire::instance::{Instance, InstanceRecord, OverrideEntry, OverrideRecord};
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::json;
 
@@ -36,6 +36,7 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
             } else {
                 print(&ask, records.iter().map(row).collect())?;
             }
+            say_unlisted(&registry).await;
             say_troubles(&registry).await;
             Ok(())
         }
@@ -67,6 +68,16 @@ async fn say_troubles(registry: &RegistryClient) {
     let Ok(readiness) = registry.readiness().await else { return };
     for trouble in readiness.troubles() {
         output::warn(&format!("the registry at {}: {trouble}", registry.url()));
+    }
+}
+
+/// Says which addresses are out of use without being registered: it will surprise whoever starts there.
+async fn say_unlisted(registry: &RegistryClient) {
+    // An older registry has none.
+    let Ok(entries) = registry.overrides().await else { return };
+    for OverrideEntry { key, overridden, .. } in entries.iter().filter(|entry| !entry.listed) {
+        let what = describe(overridden);
+        output::say(&format!("{key} is not registered; once it is: {what}"));
     }
 }
 
@@ -130,12 +141,15 @@ fn row(record: &InstanceRecord) -> String {
     )
 }
 
+/// `draining for 9m (deploy 7), by me@home`.
+fn describe(overridden: &OverrideRecord) -> String {
+    let by = overridden.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+    format!("{}{by}", overrides::state(overridden))
+}
+
 /// Why it is in a state that needs somebody.
-fn note(record: &InstanceRecord) -> Option<String> {
-    let overridden = record.overridden.as_ref().map(|overridden| {
-        let by = overridden.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
-        format!("{}{by}", overrides::state(overridden))
-    });
+pub(super) fn note(record: &InstanceRecord) -> Option<String> {
+    let overridden = record.overridden.as_ref().map(describe);
     let held = record.held_ms.map(|ms| {
         let left = show::seconds(Duration::from_millis(ms));
         format!("kept for {left} although it is silent: many fell silent at once")
@@ -166,7 +180,7 @@ fn ttl(record: &InstanceRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rpc_wire::instance::{InstanceState, OverrideRecord, OverrideState};
+    use rpc_wire::instance::{InstanceState, OverrideState};
 
     #[test]
     fn a_row_shows_address_state_heartbeats_and_age() {

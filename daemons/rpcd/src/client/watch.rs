@@ -14,8 +14,7 @@ use rpc_wire::paths::PROTO_JSON;
 use serde_json::{Map, Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::instances::say_invalid;
-use super::overrides;
+use super::instances::{note, say_invalid};
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::AskRegistry;
@@ -164,10 +163,12 @@ impl Watcher {
             | WatchEvent::Updated(record)
             | WatchEvent::Suspect(record) => {
                 let about = about(&record.instance.key());
-                let why = record.overridden.as_ref().map(overrides::state);
-                (why.map_or(about.clone(), |why| format!("{about}  {why}")), "instance")
+                (with_note(about, note(record)), "instance")
             }
-            WatchEvent::Unregistered(key) | WatchEvent::Expired(key, _) => (about(key), "instance"),
+            WatchEvent::Unregistered(key) => (about(key), "instance"),
+            WatchEvent::Expired(key, why) => {
+                (with_note(about(key), why.map(|why| why.to_string())), "instance")
+            }
             WatchEvent::Beats(beats) => {
                 let who: Vec<_> = beats.iter().map(|beat| beat.key.to_string()).collect();
                 (who.join(" "), "beats")
@@ -248,4 +249,9 @@ impl Watcher {
         object.extend(data.as_object().cloned().unwrap_or_default());
         output::json(&Value::Object(object).to_string())
     }
+}
+
+/// `127.0.0.1:8089  orders  draining (deploy 7), by me@home`.
+fn with_note(about: String, note: Option<String>) -> String {
+    note.map_or(about.clone(), |note| format!("{about}  {note}"))
 }

@@ -24,6 +24,17 @@ impl RegistryClient {
         self.read_operated(request, paths::OVERRIDES).await
     }
 
+    /// The overrides that stand, those of instances that are not registered included.
+    ///
+    /// # Errors
+    /// [`RegistryClientError::Unsupported`] on an older registry; else see [`RegistryClientError`].
+    pub async fn overrides(&self) -> Result<Vec<OverrideEntry>, RegistryClientError> {
+        let response = self.send(self.request(Method::GET, paths::OVERRIDES, &[])).await?;
+        let response = self.successful(response).await?;
+        let body = self.bytes(response, self.options.max_list()).await?;
+        serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
+    }
+
     /// Takes an operator's override back. Returns what stood; `None`: there was none.
     ///
     /// # Errors
@@ -73,6 +84,12 @@ impl RegistryClient {
             StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED
             | StatusCode::NOT_IMPLEMENTED => {
+                // Nor does what is no registry at all.
+                if let Err(error @ RegistryClientError::NotARegistry { .. }) =
+                    self.find_all_if_changed(paths::PROTO_JSON, None, None).await
+                {
+                    return Err(error);
+                }
                 let (url, path) = (self.url().to_owned(), path.to_owned());
                 return Err(RegistryClientError::Unsupported { url, path });
             }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{
-    Instance, InstanceKey, InstanceRecord, InstanceState, OverrideRecord, OverrideState,
+    ExpiryReason, Instance, InstanceKey, InstanceRecord, InstanceState, OverrideRecord,
+    OverrideState,
 };
 
 use crate::model::heard::Heard;
@@ -68,8 +69,8 @@ pub enum State {
 pub enum Gone {
     /// It unregistered.
     Unregistered,
-    /// Its heartbeats stopped.
-    Expired,
+    /// Its heartbeats stopped, and why it was not kept.
+    Expired(Option<ExpiryReason>),
     /// It is no longer in the registry's list.
     Unlisted,
 }
@@ -155,6 +156,9 @@ pub fn bytes(instance: &Instance) -> usize {
         + COPIES * (instance.host.len() + instance.protocol.len())
         + COPIES * memory::of_entries(&instance.parameters)
 }
+
+/// What an instance is that the brake on mass expiry keeps.
+pub const HELD: &str = "silent, held by the brake";
 
 impl Row {
     /// The row of a newly listed instance.
@@ -326,6 +330,17 @@ impl Row {
             State::Unknown if self.was_late => "was late",
             State::Unknown => "was up",
             State::Gone => "gone",
+        }
+    }
+
+    /// What it is, for people: an operator's override of it, that the brake holds it, or its state.
+    pub fn condition(&self, now: Instant, live: bool) -> String {
+        if let Some(overridden) = self.override_text(now) {
+            return overridden;
+        }
+        match self.state(now, live) {
+            State::Suspect if self.held_until.is_some() => HELD.to_owned(),
+            _ => self.state_text(now, live).to_owned(),
         }
     }
 

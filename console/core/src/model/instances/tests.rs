@@ -34,10 +34,10 @@ fn an_instance_is_up_then_late_then_gone_and_its_row_lingers() {
     assert_eq!(word(&table, after(8_000)), Some("late"));
     assert!(table.tick(after(9_000), true, None).is_empty(), "late is reported once");
     assert!(matches!(
-        table.mark_gone(&key, Gone::Expired, after(12_000)),
+        table.mark_gone(&key, Gone::Expired(None), after(12_000)),
         Some(Change::Removed(..))
     ));
-    assert_eq!(table.mark_gone(&key, Gone::Expired, after(12_000)), None);
+    assert_eq!(table.mark_gone(&key, Gone::Expired(None), after(12_000)), None);
     table.tick(after(17_900), true, None);
     assert_eq!(word(&table, after(17_900)), Some("gone"));
     table.tick(after(18_000), true, None);
@@ -72,7 +72,7 @@ fn rows_are_bounded_in_memory_and_a_row_that_went_makes_room() {
         table.record(large(port), now, now);
     }
     assert_eq!(order(&table, now), [1, 2]);
-    table.mark_gone(&large(1).instance.key(), Gone::Expired, now);
+    table.mark_gone(&large(1).instance.key(), Gone::Expired(None), now);
     table.tick(now + LINGER, true, None);
     table.record(large(3), now, now);
     assert_eq!(order(&table, now), [2, 3]);
