@@ -85,7 +85,9 @@ async fn a_drained_server_finishes_what_it_has_gets_nothing_new_and_comes_back()
     assert!(row.contains("draining") && row.contains("deploy 7"), "{row}");
     let said = rpcd(&["undrain", &address, "--registry", &url]).await;
     assert!(
-        said.starts_with(&format!("{address} takes calls again; it was draining for ")),
+        said.starts_with(&format!(
+            "{address} takes calls again with its next heartbeat; it was draining for "
+        )),
         "{said}"
     );
     lists(at, &[first, second]).await;

@@ -52,9 +52,10 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
     };
     let backoff = Backoff::reconnect();
     let mut failures = 0;
+    let mut has_list = false;
     loop {
         let mut reached = false;
-        let error = match watch(&registry, &inbox, &mut reached).await {
+        let error = match watch(&registry, &inbox, &mut reached, &mut has_list).await {
             Err(RegistryClientError::Unsupported { .. }) => {
                 poll(&registry, poll_interval(&options), &inbox, &mut reached).await
             }
@@ -62,7 +63,8 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
         };
         failures = if reached { 1 } else { failures + 1 };
         let error = match error {
-            // The older registry may have been upgraded: try to watch at once.
+            // The older registry may have been upgraded, or one that had just started knows everybody by
+            // now: try to watch at once.
             Ok(()) => continue,
             Err(RegistryClientError::Unreachable { .. }) if reached => "connection lost".to_owned(),
             Err(error) => reason(&error),
@@ -76,18 +78,29 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
     }
 }
 
+/// Watches until the connection ends; returns `Ok` when a registry that had just started should know
+/// everybody.
 async fn watch(
     registry: &RegistryClient,
     inbox: &mpsc::Sender<Msg>,
     reached: &mut bool,
+    has_list: &mut bool,
 ) -> Result<(), RegistryClientError> {
     // Always start with a snapshot: it is cheap, and no event can be missed.
     let mut events = registry.watch(PROTO_JSON, true, None).await?;
+    // Until then what it does not list is kept, as while it was lost: it may only have to register again.
+    let warm =
+        registry.warming().filter(|_| *has_list).and_then(|left| Instant::now().checked_add(left));
     let mut tag = None;
     let mut invalid = 0;
     loop {
-        let event = match timeout(QUIET, events.next()).await {
+        let left = warm.map(|warm| warm.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Ok(());
+        }
+        let event = match timeout(left.unwrap_or(QUIET).min(QUIET), events.next()).await {
             Ok(event) => event,
+            Err(_) if warm.is_some() => continue,
             // What it sends meanwhile does not wait for the reply.
             Err(_quiet) => tokio::select! {
                 biased;
@@ -119,7 +132,19 @@ async fn watch(
             send(inbox, RegistryUpdate::Heard(Instant::now())).await;
         }
         say_invalid(&mut invalid, events.invalid(), inbox).await;
-        send(inbox, RegistryUpdate::Change(change, Instant::now())).await;
+        let arrived = Instant::now();
+        match change {
+            WatchEvent::Snapshot(records) if warm.is_some() => {
+                for record in records {
+                    let known = WatchEvent::Registered(record);
+                    send(inbox, RegistryUpdate::Change(known, arrived)).await;
+                }
+            }
+            change => {
+                *has_list |= matches!(change, WatchEvent::Snapshot(_));
+                send(inbox, RegistryUpdate::Change(change, arrived)).await;
+            }
+        }
     }
 }
 
@@ -296,4 +321,57 @@ pub(super) async fn own_log(ring: LogRing, inbox: mpsc::Sender<Msg>) {
     let lines = lines.map(|followed| Ok::<_, Infallible>((followed.line, followed.dropped)));
     let _ = inbox.send(Msg::LogSource(Source::Console, SourceState::Live)).await;
     let Ok(()) = batch::forward(&Source::Console, &inbox, &mut Seen::default(), lines).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const NONE: &str = "event: snapshot\ndata: []\n\n";
+
+    /// A registry that answers a watch with these headers and this snapshot.
+    async fn answer(
+        listener: &TcpListener,
+        headers: &str,
+        snapshot: &str,
+    ) -> tokio::net::TcpStream {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n";
+        let reply = format!("{head}{headers}\r\n{snapshot}");
+        stream.write_all(reply.as_bytes()).await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn what_a_registry_that_started_with_nothing_does_not_list_is_gone_only_once_it_knows_all()
+     {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (inbox, mut sent) = mpsc::channel(100);
+        let feed = tokio::spawn(changes(url, ClientOptions::default(), inbox));
+        let fake = async {
+            drop(answer(&listener, "", NONE).await);
+            let warming = answer(&listener, "rpcd-warming: 1\r\n", NONE).await;
+            (Instant::now(), answer(&listener, "", NONE).await, warming)
+        };
+        let (warming_at, ..) = timeout(Duration::from_secs(20), fake).await.unwrap();
+        assert!(warming_at.elapsed() >= Duration::from_millis(900), "asked again too early");
+        let mut snapshots = Vec::new();
+        while snapshots.len() < 2 {
+            let next = timeout(Duration::from_secs(20), sent.recv()).await.unwrap().unwrap();
+            if let Msg::Registry(RegistryUpdate::Change(WatchEvent::Snapshot(_), at)) = next {
+                snapshots.push(at);
+            }
+        }
+        assert!(
+            snapshots[1] > warming_at + Duration::from_millis(900),
+            "its list was taken for whole"
+        );
+        feed.abort();
+    }
 }

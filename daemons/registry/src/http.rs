@@ -217,6 +217,16 @@ fn registered(Acknowledged { of, durable }: Acknowledged<Renewed>) -> Reply {
     reply
 }
 
+/// Says that instances are missing only because this registry has just started, and for how long
+/// it will, in seconds.
+fn warming(mut reply: Reply, service: &Service) -> Reply {
+    if let Some(left) = service.warming() {
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        reply.headers_mut().insert(WARMING, HeaderValue::from(seconds));
+    }
+    reply
+}
+
 /// Says so if what a reply acknowledges is not durable.
 fn acknowledged(mut reply: Reply, durable: bool) -> Reply {
     if !durable {

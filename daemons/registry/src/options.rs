@@ -26,6 +26,17 @@ pub enum StoreOptions {
     },
 }
 
+impl StoreOptions {
+    /// Its name in `config.ini` and in `/readyz`.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            #[cfg(feature = "redb")]
+            Self::Redb { .. } => "redb",
+        }
+    }
+}
+
 /// Limits and times of a registry. Each field says its default.
 #[derive(Debug, Clone)]
 pub struct RegistryOptions {
@@ -137,8 +148,8 @@ pub struct RegistryOptions {
     pub max_unsaved: usize,
     /// Memory of the store's cache, in bytes: 16 MiB.
     pub max_store_cache_bytes: usize,
-    /// How long a registry that starts with nothing says so (`rpcd-warming`), since its instances have
-    /// yet to send their heartbeats: zero, not at all.
+    /// How long a registry that has started says so (`rpcd-warming`), since instances that it does not list
+    /// may have yet to send their heartbeats: zero, not at all.
     pub warming: Duration,
 
     /// Time for requests in flight at shutdown: 1.5 s, then their connections are closed.

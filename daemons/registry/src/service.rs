@@ -67,8 +67,8 @@ pub(crate) struct Service {
     /// Notified when an override is set: it may end before the others.
     override_set: Notify,
     saving: Saving,
-    /// It started with nothing, and until then says so.
-    warm: Option<Instant>,
+    /// It has just started, and says so until then.
+    warm: Instant,
 }
 
 /// The table and the history of its changes, under one lock.
@@ -86,21 +86,16 @@ pub(crate) struct Beat {
 }
 
 impl Service {
-    /// The service of a registry that listens on `address`, and starts with what an earlier process left;
-    /// `None`: with nothing.
-    pub(crate) fn new(
-        options: RegistryOptions,
-        address: SocketAddr,
-        left: Option<Vec<Restored>>,
-    ) -> Self {
+    /// The service of a registry that listens on `address`, and starts with what an earlier process left.
+    pub(crate) fn new(options: RegistryOptions, address: SocketAddr, left: Vec<Restored>) -> Self {
         let (now, wall) = (now(), SystemTime::now());
-        let warm = left.is_none().then(|| now + options.warming);
+        let warm = now + options.warming;
         let mut table = Table::new(&options, now);
         table.set_wall(wall, now);
         if options.store != StoreOptions::None {
             table.save_changes(options.max_unsaved);
         }
-        table.restore(left.unwrap_or_default(), wall, now);
+        table.restore(left, wall, now);
         let history = History::starting_at(table.revision(), options.max_history);
         Self {
             metrics: Metrics::default(),
@@ -273,9 +268,10 @@ impl Service {
         format!("{}.{revision}", self.epoch)
     }
 
-    /// How long it will say that it started with nothing: instances have yet to register again.
+    /// How long it will say that it has just started: who is not listed may have yet to register again. Also
+    /// with a store: that may have failed, and does not have what was taken then.
     pub(crate) fn warming(&self) -> Option<Duration> {
-        self.warm?.checked_duration_since(now()).filter(|left| !left.is_zero())
+        self.warm.checked_duration_since(now()).filter(|left| !left.is_zero())
     }
 
     /// Notified after each change from now on.

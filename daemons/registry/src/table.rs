@@ -102,6 +102,9 @@ struct Slot {
     lost: Option<Instant>,
     /// The operator's override of it, which outlives it.
     overridden: Option<Arc<Standing>>,
+    /// The override is taken back, but its server is only told with its next heartbeat, and refuses calls
+    /// until then.
+    is_restored: bool,
     /// The number of its last change that is to be saved.
     change: u64,
 }
@@ -147,7 +150,7 @@ impl Table {
     }
 
     /// Handles a heartbeat, if the body is that of a listed instance's last registration; returns
-    /// the reply, and the change if it was a suspect.
+    /// the reply, and the change if it was a suspect, or its override is taken back.
     pub(crate) fn renew(&mut self, body: &[u8], now: Instant) -> Option<(Renewed, Option<Change>)> {
         let index = *self.by_body.get(&self.digests.of(body))?;
         self.renew_at(index, now)
@@ -171,10 +174,13 @@ impl Table {
         let pause = self.pause(now);
         let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, pause, self.ttl);
-        let overridden = slot.overridden.as_ref().map(|standing| standing.what.state);
+        let overridden = slot.overridden.as_ref().filter(|_| !slot.is_restored);
+        let overridden = overridden.map(|standing| standing.what.state);
         let Slot { ref entry, change, .. } = *slot;
         let renewed = Renewed { reply: entry.reply.clone(), overridden, change };
-        Some((renewed, self.revive(index, now)))
+        let change = self.revive(index, now);
+        // One change at a time: of a suspect the override ends with the heartbeat after.
+        Some((renewed, change.or_else(|| self.end_restored(index, now))))
     }
 
     /// The listed instance whose last registration or heartbeat had this body.
@@ -404,8 +410,10 @@ impl Table {
         self.judge.set(slot, Liveness::Up);
         // The whole instance as JSON.
         if slot.entry.reply == registration.reply {
-            let was_suspect = std::mem::replace(&mut slot.suspect, false);
-            return Ok(was_suspect.then_some((ChangeKind::Revived, None)));
+            if std::mem::replace(&mut slot.suspect, false) {
+                return Ok(Some((ChangeKind::Revived, None)));
+            }
+            return Ok(slot.end_restored().then_some((ChangeKind::Overridden, None)));
         }
         let Entry { peer: old_peer, registered, serial, .. } = *slot.entry;
         let is_another_life = slot.entry.incarnation != registration.incarnation;
@@ -422,6 +430,7 @@ impl Table {
         self.by_peer.replace(old_peer, peer)?;
         self.bytes = bytes;
         slot.suspect = false;
+        slot.end_restored();
         if is_another_life {
             (slot.heartbeats, slot.pace) = (1, Pace::default());
         }
@@ -482,6 +491,7 @@ impl Table {
             pace: Pace::default(),
             lost: None,
             overridden,
+            is_restored: false,
             change: 0,
         });
         index
@@ -538,6 +548,15 @@ impl Slot {
         self.last_heartbeat = now;
         self.deadline = now + ttl;
         self.heartbeats += 1;
+    }
+
+    /// Ends an override that is taken back, since its server is told now; whether there is one.
+    fn end_restored(&mut self) -> bool {
+        let is_restored = std::mem::replace(&mut self.is_restored, false);
+        if is_restored {
+            self.overridden = None;
+        }
+        is_restored
     }
 
     fn row(&self) -> Row {

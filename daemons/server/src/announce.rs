@@ -51,6 +51,8 @@ pub struct Announce {
 
 /// Random part of each interval, so that servers do not send their heartbeats in step.
 const JITTER: f64 = 0.1;
+/// Interval while an operator drains this server, if shorter: it hears soon that it may take calls again.
+const WHILE_DRAINED: Duration = Duration::from_secs(1);
 /// How long the connection is kept for the next heartbeat: longer than any interval.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How long shutdown waits for a heartbeat in flight.
@@ -123,6 +125,7 @@ impl Announce {
             announce: self,
             listening,
             drain,
+            is_overridden: false,
             standing: Standing::Unknown,
             was_registered: false,
             known_as: None,
@@ -178,6 +181,7 @@ struct Task {
     standing: Standing,
     /// What an operator asks for by the registry. While that cannot be reached, its last word counts.
     drain: Arc<Drain>,
+    is_overridden: bool,
     /// A heartbeat succeeded before.
     was_registered: bool,
     /// The instance that may be registered, even if the registry never replied.
@@ -265,7 +269,10 @@ impl Task {
         };
         self.known_as = Some(instance.clone());
         match self.announce.registry.register(&instance).await {
-            Ok(reply) => self.drain.set(Asker::Operator, reply.overridden.is_some()),
+            Ok(reply) => {
+                self.is_overridden = reply.overridden.is_some();
+                self.drain.set(Asker::Operator, self.is_overridden);
+            }
             Err(error) => {
                 if is_refused(&error) && !self.was_registered {
                     self.known_as = None;
@@ -310,7 +317,9 @@ impl Task {
     fn pause(&self, failures: u32) -> Duration {
         if failures == 0 {
             let jitter = rand::rng().random_range(1.0 - JITTER..=1.0 + JITTER);
-            self.announce.heartbeat.mul_f64(jitter)
+            let interval = self.announce.heartbeat;
+            let interval = if self.is_overridden { interval.min(WHILE_DRAINED) } else { interval };
+            interval.mul_f64(jitter)
         } else {
             Backoff::reconnect().delay(failures)
         }

@@ -107,9 +107,13 @@ struct Running {
 
 impl Running {
     async fn start(registry: SocketAddr) -> Self {
+        Self::with_heartbeat(registry, HEARTBEAT).await
+    }
+
+    async fn with_heartbeat(registry: SocketAddr, heartbeat: Duration) -> Self {
         let announce = Announce::to(&format!("http://{registry}"))
             .unwrap()
-            .heartbeat(HEARTBEAT)
+            .heartbeat(heartbeat)
             .parameter("weight", 3);
         let builder = Server::builder()
             .name("numbers")
@@ -314,5 +318,19 @@ async fn what_the_registry_says_of_an_operators_override_drains_the_server_until
         server.is_draining(false).await;
         server.serves_calls().await;
     }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_drained_server_asks_every_second_whether_it_may_take_calls_again() {
+    let fake = Fake::default();
+    *fake.overridden.lock().unwrap() = Some("draining");
+    let (registry, _task) = fake.clone().start(any_port()).await;
+    let server = Running::with_heartbeat(registry, Duration::from_secs(3600)).await;
+    server.is_draining(true).await;
+    fake.received(2).await;
+    *fake.overridden.lock().unwrap() = None;
+    server.is_draining(false).await;
+    server.serves_calls().await;
     server.end().await;
 }

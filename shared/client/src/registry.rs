@@ -8,7 +8,8 @@ mod overrides;
 mod registered;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode, header};
 use rpc_wire::instance::{self, Entry, Instance, InstanceRecord};
@@ -46,6 +47,8 @@ pub struct RegistryClient {
     holds_connection: bool,
     /// Invalid entries of the last list.
     invalid: Arc<AtomicUsize>,
+    /// For how many seconds the registry said with the last list that it may miss instances.
+    warming: Arc<AtomicU64>,
 }
 
 /// A longer ETag is not kept, nor sent with the next request.
@@ -71,7 +74,7 @@ pub enum List<T = Instance> {
 #[derive(Debug)]
 pub(crate) struct Answer<T> {
     pub(crate) list: List<T>,
-    /// The registry started with nothing a moment ago: what is missing may only have to register again.
+    /// The registry has just started: what is missing may only have to register again.
     pub(crate) is_warming: bool,
 }
 
@@ -100,7 +103,14 @@ impl RegistryClient {
             .tcp_keepalive(options.keepalive)
             .build()
             .map_err(|error| bad(error.to_string()))?;
-        Ok(Self { http, base, options, holds_connection: false, invalid: Arc::default() })
+        Ok(Self {
+            http,
+            base,
+            options,
+            holds_connection: false,
+            invalid: Arc::default(),
+            warming: Arc::default(),
+        })
     }
 
     /// Says with each registration that this client keeps its connection until the next one: when the
@@ -138,6 +148,23 @@ impl RegistryClient {
     /// How many entries of the last list were skipped because they are invalid. Clones count together.
     pub fn invalid(&self) -> usize {
         self.invalid.load(Ordering::Relaxed)
+    }
+
+    /// For how long the registry said with the last list or watch that instances may be missing, since it
+    /// has just started; `None`: none are. Clones share it.
+    pub fn warming(&self) -> Option<Duration> {
+        match self.warming.load(Ordering::Relaxed) {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds)),
+        }
+    }
+
+    /// Whether the registry says that instances may be missing.
+    fn note_warming(&self, headers: &header::HeaderMap) -> bool {
+        let given = headers.get(paths::WARMING_HEADER);
+        let seconds = given.and_then(|given| given.to_str().ok()?.parse().ok());
+        self.warming.store(seconds.unwrap_or_default(), Ordering::Relaxed);
+        given.is_some()
     }
 
     /// Every live instance that speaks `proto` (normally `json`), without [`invalid`](Self::invalid) ones.
@@ -186,7 +213,7 @@ impl RegistryClient {
         let etag = response.headers().get(header::ETAG);
         let etag = etag.and_then(|etag| etag.to_str().ok()).filter(|etag| etag.len() <= MAX_ETAG);
         let etag = etag.map(str::to_owned);
-        let is_warming = response.headers().contains_key(paths::WARMING_HEADER);
+        let is_warming = self.note_warming(response.headers());
         let (instances, invalid) = self.entries(response).await?;
         Ok(Answer { list: List::Changed { instances, etag, invalid }, is_warming })
     }
@@ -198,6 +225,7 @@ impl RegistryClient {
     pub async fn instances(&self, proto: &str) -> Result<Vec<InstanceRecord>, RegistryClientError> {
         let request = self.request(Method::GET, paths::INSTANCES, &[(paths::PROTO, proto)]);
         let response = self.successful(self.send(request).await?).await?;
+        self.note_warming(response.headers());
         Ok(self.entries(response).await?.0)
     }
 

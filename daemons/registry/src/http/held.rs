@@ -196,7 +196,7 @@ mod tests {
     /// looked at it, as after a pause.
     async fn is_found(unread: &[u8], ends: bool) -> bool {
         let address = "127.0.0.1:9".parse().unwrap();
-        let service = Service::new(RegistryOptions::default(), address, None);
+        let service = Service::new(RegistryOptions::default(), address, Vec::new());
         let instance = Instance::new("127.0.0.1", 80);
         let body = serde_json::to_vec(&instance).unwrap();
         service.register(&body, address.ip()).await.unwrap();

@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response, StatusCode, header};
 
 use super::query;
-use super::{Context, JSON, Peer, Reply, WARMING};
+use super::{Context, JSON, Peer, Reply};
 use crate::error::Refusal;
 use crate::service::Pieces;
 
@@ -47,9 +47,8 @@ pub(super) async fn find_all(
         };
         let etag = format!("\"{}\"", service.name_of(list.revision));
         if !matches(&head.headers, &etag) {
-            let mut reply = reply(service.answers.pieces(list.body, &peer.cut), &etag);
-            set_warming(reply.headers_mut(), service.warming());
-            return Ok(reply);
+            let reply = reply(service.answers.pieces(list.body, &peer.cut), &etag);
+            return Ok(super::warming(reply, service));
         }
         if !waits {
             service.metrics.lists_unchanged.inc();
@@ -83,17 +82,6 @@ fn not_modified(etag: &str) -> Reply {
     reply.headers_mut().insert(header::CONTENT_TYPE, JSON);
     set_etag(reply.headers_mut(), etag);
     reply
-}
-
-/// Says that instances are missing only because this registry started with nothing, and for how long
-/// it will, in seconds.
-fn set_warming(headers: &mut HeaderMap, left: Option<Duration>) {
-    if let Some(left) = left {
-        headers.insert(
-            WARMING,
-            HeaderValue::from(left.as_secs() + u64::from(left.subsec_nanos() > 0)),
-        );
-    }
 }
 
 fn set_etag(headers: &mut HeaderMap, etag: &str) {

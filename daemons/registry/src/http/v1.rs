@@ -14,7 +14,7 @@ use rpc_wire::paths;
 use rpc_wire::report::{Level, MAX_CONTAINS_BYTES};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, JSON, Peer, Reply, in_pieces, query, whole};
+use super::{Context, JSON, Peer, Reply, in_pieces, query, warming, whole};
 use crate::error::Refusal;
 use crate::service::{Page, Service, View, Watcher};
 use crate::sse;
@@ -71,7 +71,7 @@ async fn by_pages(
             Some((service.answers.pieces(part, &cut), (page, None)))
         }
     });
-    Ok(in_pieces(JSON, parts.flat_map(stream::iter)))
+    Ok(warming(in_pieces(JSON, parts.flat_map(stream::iter)), &context.service))
 }
 
 /// The changes of `proto` and `service`, or all: a snapshot or the changes since `Last-Event-ID`, then each new
@@ -92,7 +92,7 @@ pub(super) async fn watch(context: &Context, head: &Parts, peer: &Peer) -> Resul
         stream::unfold(watcher, async |mut watcher| Some((watcher.next().await?, watcher)));
     let (answers, cut) = (Arc::clone(&context.service.answers), peer.cut.clone());
     let pieces = frames.flat_map(move |frame| stream::iter(answers.pieces(frame, &cut)));
-    Ok(event_stream(open, pieces))
+    Ok(warming(event_stream(open, pieces), &context.service))
 }
 
 /// The registry's own log: recent lines, then each new one.

@@ -11,7 +11,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ADDRESS: SocketAddr = SocketAddr::new(PEER, 9);
 
 fn service(options: RegistryOptions) -> Arc<Service> {
-    let service = Arc::new(Service::new(options, ADDRESS, None));
+    let service = Arc::new(Service::new(options, ADDRESS, Vec::new()));
     let timer = Arc::clone(&service);
     tokio::spawn(async move { timer.run_timers().await });
     service

@@ -39,7 +39,7 @@ pub(crate) struct Overridden {
     pub(crate) key: InstanceKey,
     /// What stands now, or stood until now.
     pub(crate) standing: Arc<Standing>,
-    /// What it changed, if the instance is listed.
+    /// What it changed, if the instance is listed: nothing yet while its server has to be told.
     pub(crate) change: Option<Change>,
 }
 
@@ -119,7 +119,17 @@ impl Table {
         now: Instant,
     ) -> OverrideEntry {
         let listed = self.by_key.contains_key(&key);
-        OverrideEntry { key, overridden: standing.record(now), listed }
+        OverrideEntry { key, overridden: standing.record(now), listed, durable: true }
+    }
+
+    /// The change with which a listed instance is up again, if its override is taken back.
+    pub(super) fn end_restored(&mut self, index: usize, now: Instant) -> Option<Change> {
+        let slot = self.slots.get_mut(index)?.as_mut()?;
+        if !slot.end_restored() {
+            return None;
+        }
+        let row = slot.row();
+        Some(self.changed(ChangeKind::Overridden, row, None, now))
     }
 
     /// Gives a listed instance another override, or none.
@@ -130,7 +140,13 @@ impl Table {
         now: Instant,
     ) -> Option<Change> {
         let slot = self.slots.get_mut(*self.by_key.get(key)?)?.as_mut()?;
+        // A server of ours refuses calls until it is told; any other never did.
+        slot.is_restored = standing.is_none() && slot.entry.extended;
+        if slot.is_restored {
+            return None;
+        }
         slot.overridden = standing;
+        slot.change = self.unsaved.changes();
         let row = slot.row();
         Some(self.changed(ChangeKind::Overridden, row, None, now))
     }

@@ -136,3 +136,16 @@ async fn a_list_of_a_thousand_is_built_once_for_many_readers() {
     }
     assert_eq!(registry.metric("rpc_registry_lists_built_total").await, 1.0);
 }
+
+#[tokio::test]
+async fn a_registry_that_starts_with_nothing_says_so_with_every_list() {
+    let warming = std::time::Duration::from_secs(60);
+    let registry = Running::start(RegistryOptions { warming, ..RegistryOptions::default() }).await;
+    for target in [FIND_ALL, "/v1/instances", "/v1/watch"] {
+        let mut peer = registry.peer().await;
+        peer.send(&get(target, "")).await;
+        let head = peer.head().await;
+        assert!(["59", "60"].map(Some).contains(&head.header("rpcd-warming")), "{target}");
+    }
+    registry.end().await;
+}

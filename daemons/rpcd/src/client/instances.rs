@@ -58,6 +58,12 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
 
 /// Says what is wrong with the registry itself, if anything is. That it does not say is no failure.
 async fn say_troubles(registry: &RegistryClient) {
+    if registry.warming().is_some() {
+        output::warn(&format!(
+            "the registry at {} has just started and may not know every instance yet; ask again in a few seconds",
+            registry.url()
+        ));
+    }
     let Ok(readiness) = registry.readiness().await else { return };
     for trouble in readiness.troubles() {
         output::warn(&format!("the registry at {}: {trouble}", registry.url()));
@@ -186,7 +192,7 @@ mod tests {
         assert!(row(&record).ends_with("registered 2h13m ago  service orders  version 1.2"));
         record.held_ms = Some(41_000);
         assert!(row(&record).contains("  kept for 41s although it is silent"), "{}", row(&record));
-        record.state = InstanceState::Draining;
+        (record.held_ms, record.state) = (None, InstanceState::Draining);
         record.overridden = Some(OverrideRecord {
             state: OverrideState::Draining,
             reason: Some("deploy 7".to_owned()),

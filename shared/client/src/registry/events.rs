@@ -155,6 +155,7 @@ impl RegistryClient {
         let response = sending
             .unwrap_or_else(|_| Err(RegistryClientError::Timeout { url: self.url().to_owned() }))?;
         let response = self.successful(response).await?;
+        self.note_warming(response.headers());
         let client = self.clone();
         let bounded = Bounded {
             chunks: response.bytes_stream().boxed(),

@@ -87,6 +87,40 @@ fn an_overridden_instance_is_out_of_the_older_list_and_stays_visible() {
 }
 
 #[test]
+fn a_server_of_ours_is_listed_again_once_it_is_told_that_its_override_is_taken_back() {
+    let start = Instant::now();
+    let mut table = table(start);
+    let body = r#"{"protocol":"json","host":"h","port":1,"parameters":{"wire":9}}"#;
+    register(&mut table, body, start);
+    for by_body in [true, false] {
+        table.set_override(key(1), draining(None), start).unwrap();
+        let revision = table.revision();
+        let cleared = table.clear_override(&key(1), start).unwrap();
+        assert!(cleared.change.is_none(), "it refuses calls still");
+        assert_eq!((listed(&table).as_str(), table.revision()), ("", revision));
+        assert_eq!(state(&table, 1, start), InstanceState::Draining);
+        let change = if by_body {
+            let (renewed, change) = table.renew(body.as_bytes(), start).unwrap();
+            assert_eq!(renewed.overridden, None, "this heartbeat tells it");
+            change
+        } else {
+            register(&mut table, body, start)
+        };
+        assert_eq!(change.unwrap().kind, ChangeKind::Overridden);
+        assert_eq!((listed(&table).as_str(), table.revision()), ("1", revision + 1));
+        assert_eq!(state(&table, 1, start), InstanceState::Up);
+        assert!(table.renew(body.as_bytes(), start).unwrap().1.is_none());
+    }
+    // Drained again before it is told.
+    table.set_override(key(1), draining(None), start).unwrap();
+    table.clear_override(&key(1), start).unwrap();
+    table.set_override(key(1), draining(None), start).unwrap();
+    let (renewed, change) = table.renew(body.as_bytes(), start).unwrap();
+    assert_eq!((renewed.overridden, change.is_none()), (Some(OverrideState::Draining), true));
+    assert_eq!(listed(&table), "");
+}
+
+#[test]
 fn an_override_outlives_heartbeats_new_parameters_and_the_instance() {
     let start = Instant::now();
     let mut table = table(start);
