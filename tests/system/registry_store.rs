@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use rpc_client::registry::{RegistryClient, RegistryClientOptions};
 use rpc_tests::daemon::{Daemon, path, run_rpcd};
-use rpc_tests::eventually::SOON;
+use rpc_tests::eventually::{SOON, eventually};
 use rpc_tests::queries::{find_all, http};
 use rpc_tests::reserved_port::ReservedPort;
-use rustix::process::Signal;
+use rpc_wire::paths::PROTO_JSON;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -104,6 +107,63 @@ async fn a_store_in_use_is_refused_and_named() {
     assert!(stderr.contains("another process") && stderr.contains("data_dir"), "{stderr}");
 }
 
+async fn ready(registry: SocketAddr) -> Value {
+    let (status, body) = http(registry, "GET /readyz", b"").await;
+    assert_eq!(status, 200);
+    serde_json::from_str(&body).unwrap()
+}
+
+#[tokio::test]
+async fn at_the_limit_of_a_files_size_the_registry_goes_on_and_a_drain_says_that_it_is_not_durable()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let port = ReservedPort::new();
+    let (daemon, at) = registry(&port, folder.path()).await;
+    register(at, [1001, 1002]).await;
+    assert_eq!(ready(at).await, json!({ "status": "ready", "store_kind": "redb" }));
+    let url = format!("http://{at}");
+    let drain = ["drain", "127.0.0.1:1001", "--registry", &url, "--json"];
+    let (code, stdout, stderr) = run_rpcd(drain).await;
+    assert_eq!((code, stderr.as_str(), stdout.contains("durable")), (0, "", false), "{stdout}");
+
+    let pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap());
+    let limit = |current| Rlimit { current, maximum: None };
+    prlimit(pid, Resource::Fsize, limit(Some(4096))).unwrap();
+    let (code, stdout, stderr) = run_rpcd(drain).await;
+    assert_eq!((code, stderr.lines().count()), (0, 1), "{stderr}");
+    assert!(stderr.contains("127.0.0.1:1001 is not durable") && stderr.contains(&url), "{stderr}");
+    let entry: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&entry["durable"], &entry["state"]), (&json!(false), &json!("draining")));
+    let client = RegistryClient::new(&url, RegistryClientOptions::default()).unwrap();
+    let records = client.instances(PROTO_JSON).await.unwrap();
+    let durable = records.iter().map(|record| (record.instance.port, record.durable));
+    assert!(durable.eq([(1001, false), (1002, true)]), "{records:?}");
+    let said = ready(at).await;
+    assert_eq!((&said["status"], &said["store_kind"]), (&json!("degraded"), &json!("redb")));
+
+    prlimit(pid, Resource::Fsize, limit(None)).unwrap();
+    eventually("the store works again", async || ready(at).await["status"] == "ready").await;
+}
+
+#[tokio::test]
+async fn a_registry_that_keeps_nothing_says_so() {
+    let (daemon, at) = Daemon::registry(&[]).await;
+    let what = "nothing is kept";
+    daemon.line(what, |line| line.contains(what).then_some(())).await;
+    assert_eq!(ready(at).await["store_kind"], "none");
+}
+
+#[tokio::test]
+async fn a_recovery_where_there_is_no_database_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("mistyped");
+    let arguments = ["registry", "-p", "0", "--recover", "--data-dir", path(&folder)];
+    let (code, _, stderr) = run_rpcd(arguments).await;
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("there is no database there; check the port and data_dir"), "{stderr}");
+    assert!(!folder.exists());
+}
+
 #[tokio::test]
 async fn a_damaged_store_is_refused_and_what_is_readable_is_recovered() {
     let folder = tempfile::tempdir().unwrap();
@@ -121,7 +181,8 @@ async fn a_damaged_store_is_refused_and_what_is_readable_is_recovered() {
     let arguments = ["registry", "-p", "0", "-l", "127.0.0.1", "--data-dir", path(folder.path())];
     let (code, _, stderr) = run_rpcd(arguments).await;
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains("damaged") && stderr.contains("--recover"), "{stderr}");
+    let advice = format!("`rpcd registry -p 0 --data-dir '{}' --recover`", path(folder.path()));
+    assert!(stderr.contains("damaged") && stderr.contains(&advice), "{stderr}");
     assert!(std::fs::read(&file).unwrap() == content, "it is left as it was");
 
     let (code, stdout, stderr) = run_rpcd(arguments.into_iter().chain(["--recover"])).await;
@@ -138,10 +199,8 @@ async fn a_damaged_store_is_refused_and_what_is_readable_is_recovered() {
 #[tokio::test]
 async fn a_registry_that_started_with_nothing_says_so_with_every_list() {
     let settings = [("REGISTRY_SERVER_WARMING", "1m"), ("REGISTRY_SERVER_STORE", "none")];
-    let port = ReservedPort::new();
-    let (_registry, at) = Daemon::registry_with(&settings, port.number(), &[]).await;
-    let url = format!("http://{at}");
-    let (code, _, stderr) = run_rpcd(["instances", "--registry", &url]).await;
+    let (_registry, at) = Daemon::registry_with(&settings, 0, &[]).await;
+    let (code, _, stderr) = run_rpcd(["instances", "--registry", &format!("http://{at}")]).await;
     assert_eq!(code, 0, "{stderr}");
-    assert!(stderr.contains("has just started with nothing"), "{stderr}");
+    assert!(stderr.contains("has just started"), "{stderr}");
 }

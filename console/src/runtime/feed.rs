@@ -63,7 +63,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
         };
         failures = if reached { 1 } else { failures + 1 };
         let error = match error {
-            // The older registry may have been upgraded, or one that started with nothing knows everybody by
+            // The older registry may have been upgraded, or one that had just started knows everybody by
             // now: try to watch at once.
             Ok(()) => continue,
             Err(RegistryClientError::Unreachable { .. }) if reached => "connection lost".to_owned(),
@@ -78,7 +78,7 @@ pub(super) async fn changes(url: String, options: ClientOptions, inbox: mpsc::Se
     }
 }
 
-/// Watches until the connection ends; returns `Ok` when a registry that started with nothing should know
+/// Watches until the connection ends; returns `Ok` when a registry that had just started should know
 /// everybody.
 async fn watch(
     registry: &RegistryClient,

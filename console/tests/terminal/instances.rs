@@ -206,6 +206,8 @@ fn an_instance_is_drained_with_a_reason_and_brought_back_and_the_screen_says_who
     tty.press("x");
     tty.until(&["take this instance out of use, or bring it back"]);
     tty.press("\x1b");
+    // Together they would be Alt+o.
+    tty.until_not("Actions: Instances");
     tty.press("o");
     tty.until(&[&format!("Bring {address} back? It is draining,")]);
     tty.press("j\r");

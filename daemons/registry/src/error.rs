@@ -1,8 +1,9 @@
 //! Why a registry could not start, or stopped by itself.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
 
@@ -27,7 +28,7 @@ pub enum RegistryError {
         source: io::Error,
     },
     /// The operator: what registrations are kept in cannot be used.
-    #[error("cannot use the store {}: {source}; {}", .path.display(), advice(.source))]
+    #[error("cannot use the store {}: {source}; {}", .path.display(), advice(.path, .source))]
     Store {
         /// Its file.
         path: PathBuf,
@@ -43,19 +44,26 @@ pub enum RegistryError {
 }
 
 /// What to do about a store that cannot be used.
-fn advice(error: &StoreError) -> &'static str {
-    match error {
+fn advice(path: &Path, error: &StoreError) -> Cow<'static, str> {
+    let advice = match error {
         StoreError::Locked => "end that process, or choose another data_dir",
         StoreError::UnknownFormat { .. } => {
             "use the version that wrote it, or choose another data_dir"
         }
         StoreError::Damaged(_) => {
-            "`rpcd registry --recover` keeps what is readable, or choose another data_dir"
+            let folder = path.parent().unwrap_or(path).display();
+            // Its folder is named, so that its port does not matter.
+            return format!("`rpcd registry -p 0 --data-dir '{folder}' --recover` keeps what is readable, or choose another data_dir").into();
+        }
+        StoreError::Absent => "check the port and data_dir",
+        StoreError::DanglingLink(_) => {
+            "mount what it is on, or remove the link to start with nothing"
         }
         StoreError::Io(_) | StoreError::Failed => {
             "check its folder and disk, choose another data_dir, or do without: store = none"
         }
-    }
+    };
+    advice.into()
 }
 
 /// Why a request is refused. The text is the reply's `error`.

@@ -128,7 +128,7 @@ impl Http {
                 if held::is_held(&head.headers)
                     && let Some(key) = service.key_of(&body)
                 {
-                    from.held.note(key, service.options.max_held_per_connection);
+                    from.held.note(service, [key], peer);
                 }
                 Ok(registered(acknowledged))
             }
@@ -144,8 +144,8 @@ impl Http {
             (&Method::POST, paths::HEARTBEATS) => {
                 check_content_type(&head.headers)?;
                 let body = body::read(body, &service.options).await?;
-                let held = held::is_held(&head.headers).then_some(&*from.held);
-                heartbeats::renew(service, &body, held)
+                let from = held::is_held(&head.headers).then_some(from);
+                heartbeats::renew(service, &body, from)
             }
             (&Method::DELETE, paths::BRAKE) => Ok(health::release_brake(&self.context)),
             (&Method::PUT, path) => {
@@ -217,7 +217,7 @@ fn registered(Acknowledged { of, durable }: Acknowledged<Renewed>) -> Reply {
     reply
 }
 
-/// Says that instances are missing only because this registry started with nothing, and for how long
+/// Says that instances are missing only because this registry has just started, and for how long
 /// it will, in seconds.
 fn warming(mut reply: Reply, service: &Service) -> Reply {
     if let Some(left) = service.warming() {

@@ -26,6 +26,17 @@ pub enum StoreOptions {
     },
 }
 
+impl StoreOptions {
+    /// Its name in `config.ini` and in `/readyz`.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            #[cfg(feature = "redb")]
+            Self::Redb { .. } => "redb",
+        }
+    }
+}
+
 /// Limits and times of a registry. Each field says its default.
 #[derive(Debug, Clone)]
 pub struct RegistryOptions {
@@ -114,8 +125,8 @@ pub struct RegistryOptions {
     /// How long an instance stays listed that replies to probes but sends no heartbeats: 60 s. Zero:
     /// for ever.
     pub suspect_window: Duration,
-    /// The share of all instances, from 0 to 1, that has to fall silent within one TTL for the brake to
-    /// hold them instead of removing them: 0.3.
+    /// The share of all instances, from 0 to 1, that has to fall silent within one TTL and two checks
+    /// for the brake to hold them instead of removing them: 0.3.
     pub brake_share: f64,
     /// How many these have to be: 5.
     pub brake_min: usize,
@@ -137,8 +148,8 @@ pub struct RegistryOptions {
     pub max_unsaved: usize,
     /// Memory of the store's cache, in bytes: 16 MiB.
     pub max_store_cache_bytes: usize,
-    /// How long a registry that starts with nothing says so (`rpcd-warming`), since its instances have
-    /// yet to send their heartbeats: zero, not at all.
+    /// How long a registry that has started says so (`rpcd-warming`), since instances that it does not list
+    /// may have yet to send their heartbeats: zero, not at all.
     pub warming: Duration,
 
     /// Time for requests in flight at shutdown: 1.5 s, then their connections are closed.

@@ -22,7 +22,7 @@ use crate::record::Record;
 use crate::service::Service;
 use crate::store::Store;
 #[cfg(feature = "redb")]
-use crate::store::{self, FileStore, Found, Recovered, StoreError};
+use crate::store::{self, FileStore, Recovered, StoreError};
 use crate::table::Restored;
 use crate::{RegistryError, RegistryOptions, StoreOptions};
 
@@ -35,11 +35,11 @@ pub struct Registry {
     opened: Option<Opened>,
 }
 
-/// A store, and what an earlier process left in it; `None`: it is new.
+/// A store, and what an earlier process left in it.
 #[derive(Debug)]
 struct Opened {
     store: Box<dyn Store>,
-    left: Option<Vec<Restored>>,
+    left: Vec<Restored>,
 }
 
 impl Registry {
@@ -99,6 +99,11 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let Self { mut listener, address, options, opened } = self;
         info!(%address, ttl = ?options.ttl, check = ?options.check_interval, "listening");
+        if opened.is_none() {
+            info!(
+                "nothing is kept: a restart forgets registrations until they are repeated, and overrides for good"
+            );
+        }
         let drain = options.drain_timeout;
         let acceptor = Acceptor::open(options, address, opened).map_err(RegistryError::Thread)?;
         let outcome = acceptor.accept(&mut listener, shutdown).await;
@@ -125,19 +130,19 @@ async fn open(options: &RegistryOptions) -> Result<Option<Opened>, RegistryError
     let path = FileStore::path_in(&data_dir);
     let cache_bytes = options.max_store_cache_bytes;
     let opening = tokio::task::spawn_blocking(move || {
-        let (store, Found { records, is_new }) = FileStore::open(&data_dir, cache_bytes)?;
+        let (store, records) = FileStore::open(&data_dir, cache_bytes)?;
         let read = |record: &Record| {
             Restored::read(record).map_err(|what| {
                 StoreError::Damaged(format!("the record {} is not readable: {what}", record.key))
             })
         };
         let left = records.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        Ok((store, (!is_new).then_some(left)))
+        Ok((store, left))
     });
     let opened = opening.await.unwrap_or_else(|_| Err(StoreError::Failed));
     let (store, left) =
         opened.map_err(|source| RegistryError::Store { path: path.clone(), source })?;
-    info!(path = %path.display(), records = left.as_ref().map_or(0, Vec::len), "store opened");
+    info!(path = %path.display(), records = left.len(), "store opened");
     Ok(Some(Opened { store: Box::new(store), left }))
 }
 
@@ -173,7 +178,7 @@ impl Acceptor {
             options.max_connections_per_peer,
             PLACES_FOR_LOOPBACK,
         );
-        let (store, left) = opened.map_or((None, None), |it| (Some(it.store), it.left));
+        let (store, left) = opened.map_or((None, Vec::new()), |it| (Some(it.store), it.left));
         let service = Arc::new(Service::new(options, address, left));
         if let Some(store) = store {
             service.save_to(store)?;

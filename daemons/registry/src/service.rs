@@ -41,7 +41,7 @@ use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
 use crate::table::{
-    Change, ChangeKind, HeldBack, List, Renewed, Restored, Row, Scope, Table, Tally, target,
+    Change, ChangeKind, HeldBack, List, Renewed, Restored, Row, Scope, Table, Tally, Ticket, target,
 };
 use crate::{RegistryOptions, StoreOptions};
 
@@ -67,8 +67,8 @@ pub(crate) struct Service {
     /// Notified when an override is set: it may end before the others.
     override_set: Notify,
     saving: Saving,
-    /// It started with nothing, and until then says so.
-    warm: Option<Instant>,
+    /// It has just started, and says so until then.
+    warm: Instant,
 }
 
 /// The table and the history of its changes, under one lock.
@@ -86,21 +86,16 @@ pub(crate) struct Beat {
 }
 
 impl Service {
-    /// The service of a registry that listens on `address`, and starts with what an earlier process left;
-    /// `None`: with nothing.
-    pub(crate) fn new(
-        options: RegistryOptions,
-        address: SocketAddr,
-        left: Option<Vec<Restored>>,
-    ) -> Self {
+    /// The service of a registry that listens on `address`, and starts with what an earlier process left.
+    pub(crate) fn new(options: RegistryOptions, address: SocketAddr, left: Vec<Restored>) -> Self {
         let (now, wall) = (now(), SystemTime::now());
-        let warm = left.is_none().then(|| now + options.warming);
+        let warm = now + options.warming;
         let mut table = Table::new(&options, now);
         table.set_wall(wall, now);
         if options.store != StoreOptions::None {
             table.save_changes(options.max_unsaved);
         }
-        table.restore(left.unwrap_or_default(), wall, now);
+        table.restore(left, wall, now);
         let history = History::starting_at(table.revision(), options.max_history);
         Self {
             metrics: Metrics::default(),
@@ -185,6 +180,18 @@ impl Service {
         self.lock().table.key_of(body)
     }
 
+    /// The tickets of those of these instances whose connection `peer` may say is lost, see
+    /// [`Table::claim`]. Their heartbeats have just been accepted.
+    pub(crate) fn claims(
+        &self,
+        keys: impl IntoIterator<Item = InstanceKey>,
+        peer: IpAddr,
+    ) -> Vec<(InstanceKey, Ticket)> {
+        let state = self.lock();
+        let claim = |key| state.table.claim(&key, peer).map(|ticket| (key, ticket));
+        keys.into_iter().filter_map(claim).collect()
+    }
+
     /// Removes the instance of the body, listed or not, unless a later life of it is listed; returns the
     /// reply once that is durable, or cannot be.
     ///
@@ -261,9 +268,10 @@ impl Service {
         format!("{}.{revision}", self.epoch)
     }
 
-    /// How long it will say that it started with nothing: instances have yet to register again.
+    /// How long it will say that it has just started: who is not listed may have yet to register again. Also
+    /// with a store: that may have failed, and does not have what was taken then.
     pub(crate) fn warming(&self) -> Option<Duration> {
-        self.warm?.checked_duration_since(now()).filter(|left| !left.is_zero())
+        self.warm.checked_duration_since(now()).filter(|left| !left.is_zero())
     }
 
     /// Notified after each change from now on.
@@ -386,9 +394,13 @@ impl Service {
                 }
                 ChangeKind::Expired(reason) => {
                     self.metrics.evictions.inc((*reason).into());
-                    let elapsed = at.saturating_duration_since(row.last_heartbeat);
-                    let reason = reason.map(tracing::field::display);
-                    warn!(%instance, protocol, reason, elapsed = format_args!("{elapsed:.1?}"), "expired: no heartbeat within the TTL");
+                    let since_heartbeat = at.saturating_duration_since(row.last_heartbeat);
+                    let since_heartbeat = format_args!("{since_heartbeat:.1?}");
+                    let why = match reason {
+                        Some(reason) => reason.to_string(),
+                        None => "no heartbeat within the TTL".to_owned(),
+                    };
+                    warn!(%instance, protocol, since_heartbeat, "removed: {why}");
                 }
                 ChangeKind::Suspect => {
                     self.metrics.suspicions.inc();

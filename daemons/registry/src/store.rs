@@ -23,7 +23,7 @@ use std::fmt;
 pub use database::Database;
 pub use error::StoreError;
 #[cfg(feature = "redb")]
-pub(crate) use file::{FileStore, Found};
+pub(crate) use file::FileStore;
 #[cfg(feature = "redb")]
 pub use recovery::Recovered;
 #[cfg(feature = "redb")]

@@ -98,6 +98,8 @@ struct Slot {
     last_heartbeat: Instant,
     heartbeats: u64,
     pace: Pace,
+    /// When the last round of probes began because the connection of its heartbeats had ended.
+    lost: Option<Instant>,
     /// The operator's override of it, which outlives it.
     overridden: Option<Arc<Standing>>,
     /// The override is taken back, but its server is only told with its next heartbeat, and refuses calls
@@ -169,8 +171,9 @@ impl Table {
     }
 
     fn renew_at(&mut self, index: usize, now: Instant) -> Option<(Renewed, Option<Change>)> {
+        let pause = self.pause(now);
         let slot = self.slots.get_mut(index)?.as_mut()?;
-        slot.renew(now, self.ttl);
+        slot.renew(now, pause, self.ttl);
         let overridden = slot.overridden.as_ref().filter(|_| !slot.is_restored);
         let overridden = overridden.map(|standing| standing.what.state);
         let Slot { ref entry, change, .. } = *slot;
@@ -180,7 +183,7 @@ impl Table {
         Some((renewed, change.or_else(|| self.end_restored(index, now))))
     }
 
-    /// The listed instance whose last registration had this body.
+    /// The listed instance whose last registration or heartbeat had this body.
     pub(crate) fn key_of(&self, body: &[u8]) -> Option<InstanceKey> {
         let slot = self.slots.get(*self.by_body.get(&self.digests.of(body))?)?.as_ref()?;
         Some(slot.entry.key.clone())
@@ -229,7 +232,8 @@ impl Table {
         incarnation: Option<u64>,
         now: Instant,
     ) -> Option<Change> {
-        self.departures.note(key.clone(), incarnation, Duration::ZERO, now);
+        let was_listed = self.by_key.contains_key(key);
+        self.departures.note(key.clone(), incarnation, was_listed, Duration::ZERO, now);
         self.note_departures();
         let index = *self.by_key.get(key)?;
         let listed = self.listed_incarnation(key);
@@ -400,8 +404,9 @@ impl Table {
         peer: IpAddr,
         now: Instant,
     ) -> Result<Option<Changed>, Refusal> {
+        let pause = self.pause(now);
         let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
-        slot.renew(now, self.ttl);
+        slot.renew(now, pause, self.ttl);
         self.judge.set(slot, Liveness::Up);
         // The whole instance as JSON.
         if slot.entry.reply == registration.reply {
@@ -484,6 +489,7 @@ impl Table {
             last_heartbeat: now,
             heartbeats: 1,
             pace: Pace::default(),
+            lost: None,
             overridden,
             is_restored: false,
             change: 0,
@@ -536,7 +542,8 @@ impl Table {
 }
 
 impl Slot {
-    fn renew(&mut self, now: Instant, ttl: Duration) {
+    fn renew(&mut self, now: Instant, pause: Duration, ttl: Duration) {
+        self.pace.pause(pause, ttl);
         self.pace.beat(now.saturating_duration_since(self.last_heartbeat), ttl);
         self.last_heartbeat = now;
         self.deadline = now + ttl;

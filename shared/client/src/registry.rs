@@ -74,7 +74,7 @@ pub enum List<T = Instance> {
 #[derive(Debug)]
 pub(crate) struct Answer<T> {
     pub(crate) list: List<T>,
-    /// The registry started with nothing a moment ago: what is missing may only have to register again.
+    /// The registry has just started: what is missing may only have to register again.
     pub(crate) is_warming: bool,
 }
 
@@ -151,7 +151,7 @@ impl RegistryClient {
     }
 
     /// For how long the registry said with the last list or watch that instances may be missing, since it
-    /// started with nothing; `None`: none are. Clones share it.
+    /// has just started; `None`: none are. Clones share it.
     pub fn warming(&self) -> Option<Duration> {
         match self.warming.load(Ordering::Relaxed) {
             0 => None,

@@ -11,6 +11,9 @@ pub const EXIT_AT_ONCE: u8 = 130;
 /// A token that the first SIGINT, SIGTERM or SIGHUP (the terminal was closed) cancels. The second
 /// exits the process at once with [`EXIT_AT_ONCE`].
 ///
+/// A write beyond the limit of a file's size (`ulimit -f`) fails from this call on, as on a full disk,
+/// instead of killing the process with SIGXFSZ.
+///
 /// The signals' default action (to kill the process) is disabled from this call on. A SIGHUP that is
 /// ignored, as `nohup` does it, stays ignored; on systems without `/proc` it is not.
 ///
@@ -20,6 +23,8 @@ pub const EXIT_AT_ONCE: u8 = 130;
 /// # Panics
 /// Outside a tokio runtime with I/O enabled.
 pub fn on_signals() -> io::Result<CancellationToken> {
+    // Nobody waits for it; the handler stays.
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let hangup = match ignores_hangup(&status) {
         true => None,

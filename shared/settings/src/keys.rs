@@ -97,7 +97,7 @@ pub const KEYS: &[Key] = keys! {
         max_probes: count, registry_server.options.max_probes, "Probes at a time; further ones wait for their turn.";
         probe_networks: networks, registry_server.options.probe_networks, "Networks whose addresses may be probed, whoever registers them: 10.0.0.0/8, …; by default only the address a registration came from.";
         suspect_window: pause, registry_server.options.suspect_window, "How long an instance stays listed that replies to probes but sends no heartbeats; 0s: for ever.";
-        brake_share: ratio, registry_server.options.brake_share, "Share of all instances that has to fall silent within one TTL to be held instead of removed.";
+        brake_share: ratio, registry_server.options.brake_share, "Share of all instances that has to fall silent within one TTL and two checks to be held instead of removed.";
         brake_min: count, registry_server.options.brake_min, "How many these have to be at least.";
         brake_window: pause, registry_server.options.brake_window, "How long silent instances are held at most (rpcd release-brake ends it); 0s: not at all.";
         max_overrides: count, registry_server.options.max_overrides, "Instances that operators may have drained or in maintenance at a time (rpcd drain).";
@@ -107,7 +107,7 @@ pub const KEYS: &[Key] = keys! {
         max_store_retry: duration, registry_server.options.max_store_retry, "Longest pause between attempts to write to a store that fails.";
         max_unsaved: count, registry_server.options.max_unsaved, "Changes noted for a slow store; beyond that it is given everything at once.";
         max_store_cache_bytes: bytes, registry_server.options.max_store_cache_bytes, "Memory of the store's cache.";
-        warming: pause, registry_server.options.warming, "How long a registry that starts with nothing says so, so that clients keep their lists.";
+        warming: pause, registry_server.options.warming, "How long a registry that has started says so, so that clients keep whom it does not know yet.";
         drain_timeout: pause, registry_server.options.drain_timeout, "Time for requests in flight at shutdown.";
         allowed_hosts: names, registry_server.options.allowed_hosts, "Further host names by which requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";
         allowed_origins: origins, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";

@@ -53,7 +53,7 @@ pub struct RegistryServer {
 
 impl Default for RegistryServer {
     fn default() -> Self {
-        // One that starts with nothing waits for a heartbeat of everybody; embedded, it is asked by
+        // One that has started waits for a heartbeat of everybody; embedded, it is asked by
         // programs that start with it.
         let options = RegistryOptions { warming: Duration::from_secs(5), ..Default::default() };
         let (store, data_dir) = (StoreKind::default(), None);

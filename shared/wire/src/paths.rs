@@ -62,7 +62,7 @@ pub const OVERRIDE_HEADER: &str = "rpcd-override";
 /// Header of a reply that acknowledges a change: `no` if the change would be lost with the registry's
 /// process, since its store fails; else absent.
 pub const DURABLE_HEADER: &str = "rpcd-durable";
-/// Header of a list: for so many seconds the registry will say that it started with nothing, so that
+/// Header of a list: for so many seconds the registry will say that it has just started, so that
 /// what is missing may only have to register again; else absent.
 pub const WARMING_HEADER: &str = "rpcd-warming";
 

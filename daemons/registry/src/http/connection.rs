@@ -45,8 +45,9 @@ pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: 
         .header_read_timeout(options.header_timeout)
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(io, service);
-    let mut connection = std::pin::pin!(connection);
+    // Dropped at its end: what the peer did until then is known only after that.
     let serve = async {
+        let mut connection = std::pin::pin!(connection);
         tokio::select! {
             biased;
             ended = connection.as_mut() => ended,

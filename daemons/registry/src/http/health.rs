@@ -15,12 +15,13 @@ pub(super) fn live() -> Reply {
 
 /// 503 once the registry is shutting down. One whose store fails is degraded, and still ready: it serves
 /// lists and takes heartbeats, and whoever took it out of use for that would make a fault an outage. It
-/// also says whether the brake on mass expiry holds.
+/// also says what it keeps registrations in, and whether the brake on mass expiry holds.
 pub(super) fn ready(context: &Context) -> Reply {
     if context.ending.is_cancelled() {
         return status(StatusCode::SERVICE_UNAVAILABLE, "ending");
     }
-    let mut body = json!({ "status": "ready" });
+    let store = context.service.options.store.name();
+    let mut body = json!({ "status": "ready", "store_kind": store });
     if let Some((brake, left)) = context.service.brake() {
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         body["brake"] = json!({ "held": brake.held, "left_ms": left_ms });

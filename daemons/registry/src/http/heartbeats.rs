@@ -3,8 +3,7 @@
 use rpc_wire::instance::{InstanceKey, OverrideState};
 use serde::{Deserialize, Serialize};
 
-use super::held::Held;
-use super::{Reply, json};
+use super::{Peer, Reply, json};
 use crate::error::Refusal;
 use crate::service::{Beat, Service};
 
@@ -34,15 +33,21 @@ struct Overridden<'a> {
     state: OverrideState,
 }
 
-/// Renews the instances of the body, whose size bounds their number.
+/// Renews the instances of the body, whose size bounds their number. `held_by` is who sends them on a
+/// connection that is held for them.
 ///
 /// # Errors
 /// It is no list of instances.
-pub(super) fn renew(service: &Service, body: &[u8], held: Option<&Held>) -> Result<Reply, Refusal> {
+pub(super) fn renew(
+    service: &Service,
+    body: &[u8],
+    held_by: Option<&Peer>,
+) -> Result<Reply, Refusal> {
     let sent: Vec<Sent> = serde_json::from_slice(body)
         .map_err(|error| Refusal::BadRequest(format!("body: not a list of instances: {error}")))?;
     let beats: Vec<_> = sent.into_iter().map(Sent::beat).collect();
     let mut answer = Answer::default();
+    let mut beating = Vec::new();
     for (Beat { key, .. }, renewed) in beats.iter().zip(service.beat(&beats)) {
         let Some(renewed) = renewed else {
             answer.unknown.push(key);
@@ -50,9 +55,10 @@ pub(super) fn renew(service: &Service, body: &[u8], held: Option<&Held>) -> Resu
         };
         answer.renewed += 1;
         answer.overridden.extend(renewed.overridden.map(|state| Overridden { key, state }));
-        if let Some(held) = held {
-            held.note(key.clone(), service.options.max_held_per_connection);
-        }
+        beating.push(key);
+    }
+    if let Some(Peer { ip, held, .. }) = held_by {
+        held.note(service, beating.into_iter().cloned(), *ip);
     }
     // Names and numbers serialise.
     Ok(json(serde_json::to_vec(&answer).unwrap_or_default().into()))

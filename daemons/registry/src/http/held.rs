@@ -1,8 +1,9 @@
 //! Connections that servers hold for their heartbeats: when the peer ends one, the instances that sent
 //! theirs on it are probed at once.
 
-use std::collections::HashSet;
-use std::io;
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,22 +13,27 @@ use std::time::Duration;
 use hyper::HeaderMap;
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::paths;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::Http;
+use crate::service::Service;
+use crate::table::Ticket;
 
 /// What is known of one connection. The requests on it share it.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// Whose heartbeats came on it. Bounded by `max_held_per_connection`: further ones are not noticed.
-    beating: Mutex<HashSet<InstanceKey>>,
+    /// Whose heartbeats came on it, and the last ones. Bounded by `max_held_per_connection`: further
+    /// instances are not noticed.
+    beating: Mutex<HashMap<InstanceKey, Ticket>>,
     /// The peer, not this registry, has ended it.
     ended_by_peer: AtomicBool,
 }
 
 /// Instances that may have died.
 #[derive(Debug, Default)]
-pub(crate) struct Lost(HashSet<InstanceKey>);
+pub(crate) struct Lost(Vec<Ticket>);
 
 /// The pauses before the probes. A process that is killed closes its files one after the other, and may
 /// close the socket that it listens on last: until then the system accepts connections to it.
@@ -37,13 +43,15 @@ const PAUSES: [Duration; 3] =
 impl Lost {
     /// Probes those that send no heartbeat meanwhile, until this registry ends.
     pub(crate) async fn probe(self, http: &Http) {
-        if self.0.is_empty() {
+        let service = http.service();
+        let lost = service.lose(self.0);
+        if lost.is_empty() {
             return;
         }
         let probe = async {
             for pause in PAUSES {
                 tokio::time::sleep(pause).await;
-                http.context.service.probe_now(self.0.iter());
+                service.probe_now(&lost);
             }
         };
         http.context.ending.run_until_cancelled(probe).await;
@@ -56,11 +64,20 @@ pub(super) fn is_held(headers: &HeaderMap) -> bool {
 }
 
 impl Held {
-    /// Notes whose heartbeat came on it, unless these are `max` already.
-    pub(super) fn note(&self, key: InstanceKey, max: usize) {
+    /// Notes whose heartbeats came on it and were accepted, as far as `peer` may speak for them.
+    pub(super) fn note(
+        &self,
+        service: &Service,
+        keys: impl IntoIterator<Item = InstanceKey>,
+        peer: IpAddr,
+    ) {
+        let claims = service.claims(keys, peer);
         let mut beating = self.lock();
-        if beating.len() < max {
-            beating.insert(key);
+        for (key, ticket) in claims {
+            if beating.len() < service.options.max_held_per_connection || beating.contains_key(&key)
+            {
+                beating.insert(key, ticket);
+            }
         }
     }
 
@@ -72,22 +89,45 @@ impl Held {
     /// The instances of a connection that has ended, if its peer ended it.
     pub(super) fn lost(&self) -> Lost {
         let ended_by_peer = self.ended_by_peer.load(Ordering::Relaxed);
-        Lost(if ended_by_peer { std::mem::take(&mut *self.lock()) } else { HashSet::new() })
+        let beating = std::mem::take(&mut *self.lock());
+        Lost(if ended_by_peer { beating.into_values().collect() } else { Vec::new() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<InstanceKey>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, Ticket>> {
         self.beating.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A stream that tells a connection when the peer ends it.
 #[derive(Debug)]
-pub(super) struct Watched<S> {
-    pub(super) stream: S,
+pub(super) struct Watched {
+    pub(super) stream: TcpStream,
     pub(super) held: Arc<Held>,
 }
 
-impl<S> Watched<S> {
+impl Drop for Watched {
+    /// This registry ends the connection, perhaps since it was paused for longer than a time-out: the peer
+    /// may have ended it long before.
+    fn drop(&mut self) {
+        if !self.held.lock().is_empty() && is_ended(&self.stream) {
+            self.held.ended_by_peer.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether the peer has ended a connection, as the system says: the runtime may not have heard of it yet.
+/// What is unread before the end is read, up to a size.
+fn is_ended(stream: &TcpStream) -> bool {
+    const MOST: u64 = 64 * 1024;
+    let socket = SockRef::from(stream);
+    let mut rest = (&*socket).take(MOST);
+    match io::copy(&mut rest, &mut io::sink()) {
+        Ok(_) => rest.limit() > 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    }
+}
+
+impl Watched {
     fn watch<T>(&self, done: io::Result<T>) -> Poll<io::Result<T>> {
         if done.is_err() {
             self.held.ended_by_peer.store(true, Ordering::Relaxed);
@@ -96,7 +136,7 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -111,7 +151,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl AsyncWrite for Watched {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -140,5 +180,46 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use rpc_wire::instance::Instance;
+
+    use super::*;
+    use crate::RegistryOptions;
+
+    /// Whether it is found that the peer ended a connection which is dropped here before the runtime has
+    /// looked at it, as after a pause.
+    async fn is_found(unread: &[u8], ends: bool) -> bool {
+        let address = "127.0.0.1:9".parse().unwrap();
+        let service = Service::new(RegistryOptions::default(), address, Vec::new());
+        let instance = Instance::new("127.0.0.1", 80);
+        let body = serde_json::to_vec(&instance).unwrap();
+        service.register(&body, address.ip()).await.unwrap();
+        let held = Arc::<Held>::default();
+        held.note(&service, [instance.key()], address.ip());
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = TcpStream::from_std(stream).unwrap();
+        let watched = Watched { stream, held: Arc::clone(&held) };
+        peer.write_all(unread).unwrap();
+        let _open = (!ends).then_some(peer);
+        drop(watched);
+        !held.lost().0.is_empty()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_registry_ends_may_have_been_ended_by_its_peer_before() {
+        assert!(is_found(b"", true).await);
+        assert!(is_found(b"POST /", true).await);
+        assert!(!is_found(b"", false).await);
+        assert!(!is_found(b"POST /", false).await);
     }
 }

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use rpc_wire::instance::{InstanceKey, MAX_BY_BYTES, MAX_REASON_BYTES, OverrideRequest};
+use rpc_wire::instance::{
+    InstanceKey, MAX_BY_BYTES, MAX_REASON_BYTES, OverrideEntry, OverrideRequest,
+};
 use rpc_wire::{is_hidden, paths};
 use serde::Serialize;
 
@@ -49,16 +51,19 @@ pub(super) async fn set(
     peer: IpAddr,
 ) -> Result<Reply, Refusal> {
     let (what, time) = parse(body, peer)?;
-    let Acknowledged { of, durable } = service.set_override(key, what, time, peer).await?;
-    Ok(acknowledged(written(&of), durable))
+    Ok(changed(service.set_override(key, what, time, peer).await?))
 }
 
 /// Takes an override back: the reply is what stood until now, or `null`.
 pub(super) async fn clear(service: &Service, key: &InstanceKey, peer: IpAddr) -> Reply {
     match service.clear_override(key, peer).await {
-        Some(Acknowledged { of, durable }) => acknowledged(written(&of), durable),
+        Some(cleared) => changed(cleared),
         None => written(&()),
     }
+}
+
+fn changed(Acknowledged { of, durable }: Acknowledged<OverrideEntry>) -> Reply {
+    acknowledged(written(&OverrideEntry { durable, ..of }), durable)
 }
 
 /// All that stand.

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use rpc_wire::instance::InstanceKey;
 use tokio::sync::{Notify, SemaphorePermit};
 use tracing::{debug, warn};
 
@@ -36,24 +35,24 @@ struct Waiting {
 const BATCH: usize = 256;
 
 impl Service {
-    /// Probes these instances now, before those whose TTL has passed: for who knows that something
-    /// happened to them, such as the end of the connection that their heartbeats came on.
+    /// Those of these instances that are to be probed now that their connection has ended, see
+    /// [`Table::lose`](crate::table::Table::lose).
+    pub(crate) fn lose(&self, tickets: impl IntoIterator<Item = Ticket>) -> Vec<Ticket> {
+        let mut state = self.lock();
+        let now = now();
+        tickets.into_iter().filter(|ticket| state.table.lose(*ticket, now)).collect()
+    }
+
+    /// Probes these instances now, before those whose TTL has passed.
     ///
-    /// Only a refused connection removes; any other outcome leaves the TTL running. So does a heartbeat
-    /// or registration that comes before the outcome. What is not listed or may not be probed is passed
-    /// over. Returns at once.
-    pub(crate) fn probe_now<'a>(&self, keys: impl IntoIterator<Item = &'a InstanceKey>) {
-        let tickets: Vec<Ticket> = {
-            let state = self.lock();
-            keys.into_iter().filter_map(|key| state.table.ticket(key)).collect()
-        };
-        if tickets.is_empty() {
-            return;
-        }
+    /// Only a refused connection removes; any other outcome leaves the TTL running. One that has sent a
+    /// heartbeat or left since its ticket is passed over, and so is an outcome that comes after that.
+    /// Returns at once.
+    pub(crate) fn probe_now(&self, tickets: &[Ticket]) {
         let mut waiting = self.probes.lock();
         // Beyond that their TTL runs on.
         let room = self.options.max_instances.saturating_sub(waiting.urgent.len());
-        waiting.urgent.extend(tickets.into_iter().take(room));
+        waiting.urgent.extend(tickets.iter().take(room).copied());
         drop(waiting);
         self.probes.arrived.notify_one();
     }

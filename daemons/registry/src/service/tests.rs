@@ -11,7 +11,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ADDRESS: SocketAddr = SocketAddr::new(PEER, 9);
 
 fn service(options: RegistryOptions) -> Arc<Service> {
-    let service = Arc::new(Service::new(options, ADDRESS, None));
+    let service = Arc::new(Service::new(options, ADDRESS, Vec::new()));
     let timer = Arc::clone(&service);
     tokio::spawn(async move { timer.run_timers().await });
     service
@@ -345,15 +345,19 @@ async fn an_instance_that_is_asked_about_is_removed_at_once_if_it_refuses_and_on
     let mut watcher = watch(&service, None, None);
     assert_eq!(next_text(&mut watcher).await, format!("snapshot {port}"));
     let key = rpc_wire::instance::Instance::new("127.0.0.1", port).key();
-    service.probe_now([&key]);
+    let ask = || {
+        let claims = service.claims([key.clone()], PEER);
+        service.probe_now(&claims.iter().map(|(_, ticket)| *ticket).collect::<Vec<_>>());
+    };
+    ask();
     // It was connected to, and stays.
     within(Duration::from_secs(20), listener.accept()).await.unwrap();
     assert!(is_silent(&mut watcher).await);
     drop(listener);
-    service.probe_now([&key]);
+    ask();
     let removed = within(Duration::from_secs(20), next_text(&mut watcher)).await;
     assert_eq!((removed, service.len()), (format!("expired {port}"), 0));
-    service.probe_now([&key]);
+    ask();
 }
 
 mod figures;

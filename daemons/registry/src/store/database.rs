@@ -1,6 +1,7 @@
 //! The records in a redb database: opened, read, changed in one transaction at a time.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -188,11 +189,12 @@ fn no_panic<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreE
 impl From<StorageError> for StoreError {
     fn from(error: StorageError) -> Self {
         match error {
-            // redb's word for "not a database".
-            StorageError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                Self::Damaged(error.to_string())
-            }
-            StorageError::Io(error) => Self::Io(error),
+            StorageError::Io(error) => match error.kind() {
+                // redb's word for "not a database".
+                ErrorKind::InvalidData => Self::Damaged(error.to_string()),
+                ErrorKind::UnexpectedEof => Self::Damaged("it is cut short".to_owned()),
+                _ => Self::Io(error),
+            },
             StorageError::PreviousIo | StorageError::DatabaseClosed => Self::Failed,
             other => Self::Damaged(other.to_string()),
         }

@@ -1,6 +1,7 @@
 //! Why a store cannot be used.
 
 use std::io;
+use std::path::PathBuf;
 
 /// Why a store cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,12 @@ pub enum StoreError {
     /// Its content is not what was written, or never was a registry's.
     #[error("it is damaged: {0}")]
     Damaged(String),
+    /// There is none in its folder.
+    #[error("there is no database there")]
+    Absent,
+    /// It is a link to a file that is not there.
+    #[error("it is a link to {}, which is not there", .0.display())]
+    DanglingLink(PathBuf),
     /// The disk is full, or failed.
     #[error(transparent)]
     Io(#[from] io::Error),

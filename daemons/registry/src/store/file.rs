@@ -33,14 +33,6 @@ pub(crate) struct FileStore {
     database: Option<Database>,
 }
 
-/// What was there when a store was opened.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) records: Vec<Record>,
-    /// There was none.
-    pub(crate) is_new: bool,
-}
-
 impl Folder {
     /// Makes it if there is none, and locks it.
     pub(super) fn lock(path: &Path) -> Result<Self, StoreError> {
@@ -91,18 +83,20 @@ impl Folder {
 }
 
 impl FileStore {
-    /// Opens the store in a folder; both are made if they are not there.
+    /// Opens the store in a folder, and reads what is there; both are made if they are not there.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub(crate) fn open(folder: &Path, cache_bytes: usize) -> Result<(Self, Found), StoreError> {
+    pub(crate) fn open(
+        folder: &Path,
+        cache_bytes: usize,
+    ) -> Result<(Self, Vec<Record>), StoreError> {
         let folder = Folder::lock(folder)?;
-        let is_new = !folder.database().try_exists()?;
-        if is_new {
+        if !has_database(&folder.path)? {
             folder.create(&[], cache_bytes)?;
         }
         let (database, records) = folder.open(cache_bytes)?;
-        Ok((Self { folder, cache_bytes, database: Some(database) }, Found { records, is_new }))
+        Ok((Self { folder, cache_bytes, database: Some(database) }, records))
     }
 
     /// The database's file in a folder.
@@ -138,6 +132,22 @@ impl Store for FileStore {
         if let Some(Err(error)) = self.database.take().map(Database::close) {
             tracing::warn!(%error, "the store was not closed in order; the next start checks it");
         }
+    }
+}
+
+/// Whether there is a database in a folder, which need not be there either.
+///
+/// # Errors
+/// There is a link to one that is not there: a file system may not be mounted yet.
+pub(super) fn has_database(folder: &Path) -> Result<bool, StoreError> {
+    let path = folder.join(DATABASE);
+    if path.try_exists()? {
+        return Ok(true);
+    }
+    match fs::read_link(&path) {
+        Ok(target) => Err(StoreError::DanglingLink(target)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

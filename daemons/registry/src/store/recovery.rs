@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::StoreError;
-use super::file::Folder;
+use super::file::{Folder, has_database};
 use super::sealed::{MARK, Sealed};
 use crate::record::{Record, RecordKey};
 
@@ -38,6 +38,9 @@ pub(crate) fn recover(
     cache_bytes: usize,
     is_readable: impl Fn(&Record) -> bool,
 ) -> Result<Recovered, StoreError> {
+    if !has_database(folder)? {
+        return Err(StoreError::Absent);
+    }
     let folder = Folder::lock(folder)?;
     match folder.open(cache_bytes) {
         Ok((database, records)) if records.iter().all(&is_readable) => {

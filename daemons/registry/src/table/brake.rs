@@ -13,8 +13,10 @@ pub(super) struct Brake {
     min: usize,
     /// How long it holds at most; zero: never.
     window: Duration,
-    /// Removals count together for this long.
     ttl: Duration,
+    /// Removals count together for this long: those of one cause are found by three checks, as the last
+    /// heartbeats before it were up to a TTL apart.
+    memory: Duration,
     /// While it holds: until when at most.
     until: Option<Instant>,
     /// An operator released it: it holds nobody until then.
@@ -52,6 +54,7 @@ impl Brake {
             min: options.brake_min,
             window: options.brake_window,
             ttl: options.ttl,
+            memory: options.ttl + 2 * options.check_interval,
             until: None,
             off_until: None,
             removed: VecDeque::new(),
@@ -69,7 +72,7 @@ impl Brake {
         if let Some(until) = self.until {
             return Verdict::Hold(until);
         }
-        while let Some((_, count)) = self.removed.pop_front_if(|(at, _)| *at + self.ttl <= now) {
+        while let Some((_, count)) = self.removed.pop_front_if(|(at, _)| *at + self.memory <= now) {
             self.removed_count -= count;
         }
         let all = counts.listed + self.removed_count;
@@ -151,12 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn those_removed_within_a_ttl_count_together() {
+    fn those_removed_within_a_ttl_and_two_checks_count_together() {
         let start = Instant::now();
         let mut brake = brake();
         assert_eq!(brake.verdict(counts(100, 20, 0), start), Verdict::Remove);
         (0..20).for_each(|_| brake.count_removed(start));
-        let later = start + 9 * SECOND;
+        let later = start + 19 * SECOND;
         assert_eq!(brake.verdict(counts(80, 9, 0), later), Verdict::Remove);
         assert!(matches!(brake.verdict(counts(80, 10, 0), later), Verdict::Hold(_)));
         brake.release();
@@ -164,11 +167,11 @@ mod tests {
     }
 
     #[test]
-    fn removals_of_more_than_a_ttl_ago_do_not_count() {
+    fn removals_of_before_that_do_not_count() {
         let start = Instant::now();
         let mut brake = brake();
         (0..20).for_each(|_| brake.count_removed(start));
-        let later = start + 10 * SECOND;
+        let later = start + 20 * SECOND;
         assert_eq!(brake.verdict(counts(80, 10, 0), later), Verdict::Remove);
     }
 

@@ -25,8 +25,9 @@ pub(super) struct Departures {
     window: Duration,
     capacity: usize,
     recent: HashMap<Who, Record>,
-    /// Who left, by number, and so in order of time. Not `hashlink`: it would replace only this map.
-    order: BTreeMap<u64, Who>,
+    /// Who left, in order of time; who was not listed apart, before the others. Not `hashlink`: it would
+    /// replace only this map.
+    order: BTreeMap<Place, Who>,
     count: u64,
     /// Who came, changed or was forgotten since the last [`take_touched`](Self::take_touched).
     touched: Vec<Who>,
@@ -40,11 +41,19 @@ struct Who {
     has_incarnation: bool,
 }
 
+/// A place in the order of being forgotten. What was never listed is remembered too, since its heartbeats
+/// may be on their way, but is no reason to forget what was: anybody can send any number of such farewells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    was_listed: bool,
+    number: u64,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Record {
     /// Remembered up to this time.
     until: Instant,
-    number: u64,
+    place: Place,
     incarnation: Option<u64>,
     /// Whether a registration was held back since.
     held: bool,
@@ -60,7 +69,8 @@ pub(crate) struct HeldBack {
 }
 
 impl Departures {
-    /// Remembers at most `capacity` instances; the one that unregistered first is forgotten first.
+    /// Remembers at most `capacity` instances; the one that unregistered first is forgotten first, of
+    /// those that were not listed before the others.
     pub(super) fn new(window: Duration, capacity: usize) -> Self {
         Self {
             window,
@@ -78,21 +88,27 @@ impl Departures {
         &mut self,
         key: InstanceKey,
         incarnation: Option<u64>,
+        was_listed: bool,
         ago: Duration,
         now: Instant,
     ) {
         let who = Who { key, has_incarnation: incarnation.is_some() };
+        // A second farewell finds it unlisted.
+        let was_listed =
+            was_listed || self.recent.get(&who).is_some_and(|record| record.place.was_listed);
         let highest =
             incarnation.max(self.current(&who, now).and_then(|record| record.incarnation));
         let until = now + self.window.saturating_sub(ago);
-        self.insert(who, Record { until, number: 0, incarnation: highest, held: false }, now);
+        let place = self.next_place(was_listed);
+        self.insert(who, Record { until, place, incarnation: highest, held: false }, now);
     }
 
     /// Remembers a departed instance without incarnation for longer, since it still sends heartbeats.
     pub(super) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> HeldBack {
         let who = Who { key, has_incarnation: false };
-        let (until, number) = (now + self.window, 0);
-        let new = Record { until, number, incarnation: None, held: true };
+        let was_listed = self.recent.get(&who).is_some_and(|record| record.place.was_listed);
+        let (until, place) = (now + self.window, self.next_place(was_listed));
+        let new = Record { until, place, incarnation: None, held: true };
         let Some(record) = self.recent.get_mut(&who) else {
             self.insert(who, new, now);
             return HeldBack { first: true, restarted: true };
@@ -145,13 +161,25 @@ impl Departures {
 
     /// Drops instances over the capacity or older than the window.
     pub(super) fn forget_old(&mut self, now: Instant) {
-        while let Some((_, who)) = self.order.first_key_value() {
-            if self.recent.len() <= self.capacity && self.current(who, now).is_some() {
-                return;
+        for was_listed in [false, true] {
+            let (first, last) = (0, u64::MAX);
+            let group = Place { was_listed, number: first }..=Place { was_listed, number: last };
+            while let Some((_, who)) = self.order.range(group.clone()).next()
+                && self.current(who, now).is_none()
+            {
+                self.remove(&who.clone());
             }
-            let who = who.clone();
-            self.remove(&who);
         }
+        while self.recent.len() > self.capacity
+            && let Some((_, who)) = self.order.first_key_value()
+        {
+            self.remove(&who.clone());
+        }
+    }
+
+    fn next_place(&mut self, was_listed: bool) -> Place {
+        self.count += 1;
+        Place { was_listed, number: self.count }
     }
 
     fn current(&self, who: &Who, now: Instant) -> Option<&Record> {
@@ -160,16 +188,15 @@ impl Departures {
 
     fn insert(&mut self, who: Who, record: Record, now: Instant) {
         self.remove(&who);
-        self.count += 1;
-        self.order.insert(self.count, who.clone());
+        self.order.insert(record.place, who.clone());
         self.touched.push(who.clone());
-        self.recent.insert(who, Record { number: self.count, ..record });
+        self.recent.insert(who, record);
         self.forget_old(now);
     }
 
     fn remove(&mut self, who: &Who) {
         if let Some(record) = self.recent.remove(who) {
-            self.order.remove(&record.number);
+            self.order.remove(&record.place);
             self.touched.push(who.clone());
         }
     }
@@ -191,8 +218,8 @@ mod tests {
     fn a_departure_is_remembered_for_the_window_since_the_last_one() {
         let start = Instant::now();
         let mut departures = Departures::new(60 * SECOND, 10);
-        departures.note(key(1), None, NOW, start);
-        departures.note(key(1), None, NOW, start + 30 * SECOND);
+        departures.note(key(1), None, true, NOW, start);
+        departures.note(key(1), None, true, NOW, start + 30 * SECOND);
         assert!(departures.contains(&key(1), start + 89 * SECOND));
         assert!(!departures.contains(&key(1), start + 90 * SECOND));
         departures.forget_old(start + 60 * SECOND);
@@ -205,10 +232,10 @@ mod tests {
     fn a_departure_of_before_a_restart_is_remembered_for_what_is_left_of_the_window() {
         let start = Instant::now();
         let mut departures = Departures::new(60 * SECOND, 10);
-        departures.note(key(1), None, 50 * SECOND, start);
+        departures.note(key(1), None, true, 50 * SECOND, start);
         assert!(departures.contains(&key(1), start + 9 * SECOND));
         assert!(!departures.contains(&key(1), start + 10 * SECOND));
-        departures.note(key(1), None, 70 * SECOND, start);
+        departures.note(key(1), None, true, 70 * SECOND, start);
         assert!(!departures.contains(&key(1), start));
     }
 
@@ -216,15 +243,15 @@ mod tests {
     fn the_highest_incarnation_is_remembered_apart_from_servers_without_one() {
         let start = Instant::now();
         let mut departures = Departures::new(60 * SECOND, 10);
-        departures.note(key(1), Some(7), NOW, start);
-        departures.note(key(1), Some(5), NOW, start);
+        departures.note(key(1), Some(7), true, NOW, start);
+        departures.note(key(1), Some(5), true, NOW, start);
         assert_eq!(departures.incarnation(&key(1), start), Some(7));
         assert!(!departures.contains(&key(1), start));
-        departures.note(key(1), None, NOW, start + SECOND);
+        departures.note(key(1), None, true, NOW, start + SECOND);
         departures.came_back(&key(1));
         assert_eq!(departures.incarnation(&key(1), start + 59 * SECOND), Some(7));
         assert_eq!(departures.incarnation(&key(1), start + 60 * SECOND), None);
-        departures.note(key(1), Some(5), NOW, start + 60 * SECOND);
+        departures.note(key(1), Some(5), true, NOW, start + 60 * SECOND);
         assert_eq!(departures.incarnation(&key(1), start + 60 * SECOND), Some(5));
     }
 
@@ -232,7 +259,7 @@ mod tests {
     fn holding_back_restarts_the_window_once_half_of_it_is_over() {
         let start = Instant::now();
         let mut departures = Departures::new(60 * SECOND, 10);
-        departures.note(key(1), None, NOW, start);
+        departures.note(key(1), None, true, NOW, start);
         let mut hold_back = |seconds: u32| {
             let HeldBack { first, restarted } =
                 departures.hold_back(key(1), start + seconds * SECOND);
@@ -246,14 +273,34 @@ mod tests {
     }
 
     #[test]
+    fn farewells_of_what_was_never_listed_push_out_nobody_who_was() {
+        let start = Instant::now();
+        let mut departures = Departures::new(60 * SECOND, 3);
+        let known = |departures: &Departures| -> Vec<u16> {
+            (1..=9).filter(|port| departures.contains(&key(*port), start)).collect()
+        };
+        (1..=2).for_each(|port| departures.note(key(port), None, true, NOW, start));
+        // Its second farewell.
+        departures.note(key(1), None, false, NOW, start);
+        (3..=9).for_each(|port| departures.note(key(port), None, false, NOW, start));
+        assert_eq!(known(&departures), [1, 2, 9]);
+        departures.note(key(3), None, true, NOW, start + SECOND);
+        assert_eq!(known(&departures), [1, 2, 3]);
+        departures.note(key(4), None, true, NOW, start + SECOND);
+        assert_eq!(known(&departures), [1, 3, 4], "the second left first");
+        departures.forget_old(start + 60 * SECOND);
+        assert_eq!(departures.recent.len(), 2);
+    }
+
+    #[test]
     fn the_memory_is_bounded_and_forgets_the_oldest() {
         let start = Instant::now();
         let mut departures = Departures::new(60 * SECOND, 3);
-        (1..=5).for_each(|port| departures.note(key(port), None, NOW, start));
+        (1..=5).for_each(|port| departures.note(key(port), None, true, NOW, start));
         let known: Vec<_> =
             (1..=5).filter(|port| departures.contains(&key(*port), start)).collect();
         assert_eq!(known, [3, 4, 5]);
-        (0..100).for_each(|_| departures.note(key(1), Some(1), NOW, start));
+        (0..100).for_each(|_| departures.note(key(1), Some(1), true, NOW, start));
         assert_eq!((departures.recent.len(), departures.order.len()), (3, 3));
         departures.forget_old(start + 60 * SECOND);
         assert!(departures.recent.is_empty() && departures.order.is_empty());

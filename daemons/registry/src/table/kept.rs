@@ -196,7 +196,7 @@ impl Table {
         let Departure { key, incarnation, at } = departure;
         // Of a later time if the clock was set back: then the whole window is left.
         let ago = wall.duration_since(at).unwrap_or_default();
-        self.departures.note(key, incarnation, ago, now);
+        self.departures.note(key, incarnation, true, ago, now);
     }
 
     fn restore_instance(&mut self, restored: RestoredInstance, now: Instant) {

@@ -12,16 +12,20 @@
 //! A heartbeat makes any of them up again; one that refuses the connection is removed from any of them.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use rpc_wire::instance::{ExpiryReason, InstanceKey};
 
 use super::brake::{Brake, Counts, Verdict};
-use super::target::target;
+use super::target::{is_same_machine, target};
 use super::{Change, ChangeKind, Entry, Row, Slot, Table};
 use crate::RegistryOptions;
+
+/// An instance is probed for lost connections at most once in this time: whoever opens and ends many
+/// must not make this registry do the same to others.
+const LOST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How sure the registry is that an instance is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +229,7 @@ impl Judge {
     /// Decides on one instance at a check; `true` if it is to be probed.
     fn check(&mut self, slot: &mut Slot, ticket: Ticket, late: Duration, now: Instant) -> bool {
         slot.deadline = (slot.deadline + late).min(now + self.ttl);
+        slot.pace.pause(late, self.ttl);
         let due = slot.deadline <= now;
         let extended = |until: Instant, window: Duration| (until + late).min(now + window);
         match slot.liveness {
@@ -292,13 +297,18 @@ impl Table {
         self.next_check
     }
 
+    /// How long this process has been paused at least: heartbeats may be read before the check that is late.
+    pub(super) fn pause(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.next_check)
+    }
+
     /// Finds the instances whose deadlines have passed.
     ///
     /// A late check means that this process was paused, and heartbeats may be waiting unread: every
     /// deadline is extended by the delay, though never beyond its full time from now. It reads every
     /// slot: keeping them in order of deadline would make every heartbeat pay for one check in 5 s.
     pub(crate) fn check(&mut self, now: Instant) -> Checked {
-        let late = now.saturating_duration_since(self.next_check);
+        let late = self.pause(now);
         self.next_check = now + self.check;
         let Self { slots, judge, .. } = self;
         judge.brake.extend(late, now);
@@ -412,6 +422,26 @@ impl Table {
             (Outcome::Alive | Outcome::NoReply | Outcome::Itself | Outcome::Unknown, _) => {}
         }
         None
+    }
+
+    /// The ticket of an instance of which `peer` has just sent a heartbeat, if `peer` may say that its
+    /// connection is lost: it is where the instance registered from.
+    pub(crate) fn claim(&self, key: &InstanceKey, peer: IpAddr) -> Option<Ticket> {
+        let ticket = self.ticket(key)?;
+        let registered_from = self.slot_of(ticket)?.entry.peer;
+        is_same_machine(registered_from, peer).then_some(ticket)
+    }
+
+    /// Whether the end of the connection that the heartbeat of this ticket came on is a reason to probe:
+    /// none has come since on another one, and no other end was within [`LOST_INTERVAL`].
+    pub(crate) fn lose(&mut self, ticket: Ticket, now: Instant) -> bool {
+        let Some(Some(slot)) = self.slots.get_mut(ticket.slot) else { return false };
+        let is_recent = |lost: Instant| now.saturating_duration_since(lost) < LOST_INTERVAL;
+        if slot.ticket(ticket.slot) != ticket || slot.lost.is_some_and(is_recent) {
+            return false;
+        }
+        slot.lost = Some(now);
+        true
     }
 
     /// The ticket of an instance that may be probed.

@@ -119,7 +119,7 @@ impl Table {
         now: Instant,
     ) -> OverrideEntry {
         let listed = self.by_key.contains_key(&key);
-        OverrideEntry { key, overridden: standing.record(now), listed }
+        OverrideEntry { key, overridden: standing.record(now), listed, durable: true }
     }
 
     /// The change with which a listed instance is up again, if its override is taken back.
@@ -146,6 +146,7 @@ impl Table {
             return None;
         }
         slot.overridden = standing;
+        slot.change = self.unsaved.changes();
         let row = slot.row();
         Some(self.changed(ChangeKind::Overridden, row, None, now))
     }

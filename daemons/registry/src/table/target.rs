@@ -13,11 +13,16 @@ pub(crate) fn target(
     networks: &[IpNet],
 ) -> Option<SocketAddr> {
     let host = instance.host.parse::<IpAddr>().ok()?.to_canonical();
-    let peer = peer.to_canonical();
-    let same = host == peer || (host.is_loopback() && peer.is_loopback());
+    let same = is_same_machine(host, peer);
     let one_machine = !host.is_unspecified() && !host.is_multicast();
     let listed = || one_machine && networks.iter().any(|network| network.contains(&host));
     (same || listed()).then(|| SocketAddr::new(host, instance.port))
+}
+
+/// Whether two addresses are one, or both loopback.
+pub(super) fn is_same_machine(one: IpAddr, other: IpAddr) -> bool {
+    let (one, other) = (one.to_canonical(), other.to_canonical());
+    one == other || (one.is_loopback() && other.is_loopback())
 }
 
 #[cfg(test)]

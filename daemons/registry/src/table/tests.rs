@@ -155,13 +155,37 @@ fn an_instance_whose_heartbeats_come_late_twice_in_a_row_is_told_once() {
     let mut now = start;
     let mut told_after = |interval_ms: u32| {
         now += interval_ms * MILLISECOND;
+        let mut told = 0;
+        while table.next_check() <= now {
+            told += table.check(table.next_check()).slow.len();
+        }
         assert!(table.renew(&body, now).is_some());
-        table.check(now).slow.len()
+        told + table.check(now).slow.len()
     };
     // Of a TTL of 10 s, with the jitter of an interval of 5 s, and one that was lost.
     assert_eq!([5500, 5500, 9000, 5500].map(&mut told_after), [0, 0, 0, 0]);
     assert_eq!([7000, 7000, 7000].map(&mut told_after), [0, 1, 0]);
     assert_eq!([1000, 7000, 7000, 7000].map(&mut told_after), [0, 0, 0, 0]);
+}
+
+#[test]
+fn what_passed_while_this_process_was_paused_is_no_pace_of_an_instance() {
+    let start = Instant::now();
+    let body = body(1, "{}");
+    for is_read_before_the_check in [true, false] {
+        let mut table = table(start);
+        register(&mut table, &body, start);
+        for _ in 0..4 {
+            let now = table.next_check() + 9 * SECOND;
+            if is_read_before_the_check {
+                assert!(table.renew(&body, now).is_some());
+            }
+            assert!(table.check(now).slow.is_empty());
+            if !is_read_before_the_check {
+                assert!(table.renew(&body, now).is_some());
+            }
+        }
+    }
 }
 
 #[test]

@@ -108,6 +108,37 @@ async fn a_server_that_still_listens_for_a_moment_while_it_dies_is_gone_as_well(
 }
 
 #[tokio::test]
+async fn a_connection_says_nothing_once_a_heartbeat_came_on_another() {
+    let registry = registry(RegistryOptions::default()).await;
+    let mut server = Server::register(&registry, HELD).await;
+    assert_eq!(registry.post(REGISTER, &instance(server.port())).await.status, 200);
+    server.disconnect(&registry).await;
+    server.is_not_probed(&registry).await;
+}
+
+#[tokio::test]
+async fn many_connections_that_repeat_a_registration_and_end_cause_one_round_of_probes() {
+    let registry = registry(RegistryOptions::default()).await;
+    let server = Server::register(&registry, HELD).await;
+    let mut others = Vec::new();
+    for _ in 0..30 {
+        let mut other = registry.peer().await;
+        other.send(&post(REGISTER, HELD, &instance(server.port()))).await;
+        assert_eq!(other.reply().await.status, 200);
+        others.push(other);
+    }
+    drop(others);
+    server.is_probed().await;
+    let mut probes = 1;
+    // The last probe of a round comes after 510 ms.
+    let end = tokio::time::Instant::now() + Duration::from_secs(1);
+    while tokio::time::timeout_at(end, server.listener.accept()).await.is_ok() {
+        probes += 1;
+    }
+    assert!(probes <= 3, "{probes} probes");
+}
+
+#[tokio::test]
 async fn the_end_of_any_other_connection_says_nothing() {
     let registry = registry(RegistryOptions::default()).await;
     let mut server = Server::register(&registry, "").await;

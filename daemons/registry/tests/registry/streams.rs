@@ -205,7 +205,7 @@ async fn a_registry_in_a_daemon_span_logs_its_instances_to_its_ring() {
         ("info", "registered", "127.0.0.1:8080"),
         ("info", "unregistered", "127.0.0.1:8080"),
         ("info", "registered", "127.0.0.1:8081"),
-        ("warn", "expired: no heartbeat within the TTL", "127.0.0.1:8081"),
+        ("warn", "removed: it refuses connections", "127.0.0.1:8081"),
     ] {
         let line = events.next().await.unwrap().json();
         assert_eq!(
@@ -255,7 +255,7 @@ async fn health_readiness_and_metrics_reply() {
     let registry = Running::default().await;
     registry.register(1).await;
     assert_eq!(registry.get("/healthz").await.body, r#"{"status":"ok"}"#);
-    assert_eq!(registry.get("/readyz").await.body, r#"{"status":"ready"}"#);
+    assert_eq!(registry.get("/readyz").await.body, r#"{"status":"ready","store_kind":"none"}"#);
     let metrics = registry.get("/metrics").await;
     let content_type = metrics.header("content-type").unwrap();
     assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");

@@ -61,7 +61,7 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
 async fn say_troubles(registry: &RegistryClient) {
     if registry.warming().is_some() {
         output::warn(&format!(
-            "the registry at {} has just started with nothing and may not know every instance yet; ask again in a few seconds",
+            "the registry at {} has just started and may not know every instance yet; ask again in a few seconds",
             registry.url()
         ));
     }
@@ -206,7 +206,7 @@ mod tests {
         assert!(row(&record).ends_with("registered 2h13m ago  service orders  version 1.2"));
         record.held_ms = Some(41_000);
         assert!(row(&record).contains("  kept for 41s although it is silent"), "{}", row(&record));
-        record.state = InstanceState::Draining;
+        (record.held_ms, record.state) = (None, InstanceState::Draining);
         record.overridden = Some(OverrideRecord {
             state: OverrideState::Draining,
             reason: Some("deploy 7".to_owned()),

@@ -40,10 +40,20 @@ pub async fn overrides(plan: OverridePlan) -> Result<(), Failure> {
     if entry.as_ref().is_none_or(|entry| !entry.listed) {
         say_unlisted(&registry, &key, &ask.url).await;
     }
+    if entry.as_ref().is_some_and(|entry| !entry.durable) {
+        output::say(&not_durable(&key, &ask.url));
+    }
     if ask.json { output::json(&json!(entry).to_string()) } else { output::text(&text) }
 }
 
-fn drained(OverrideEntry { key, overridden, listed }: &OverrideEntry) -> String {
+fn not_durable(key: &InstanceKey, url: &str) -> String {
+    format!(
+        "the change of {key} is not durable: the store of the registry at {url} fails, and the change is lost if \
+         the registry stops before its store works again; see rpcd instances -r {url}"
+    )
+}
+
+fn drained(OverrideEntry { key, overridden, listed, .. }: &OverrideEntry) -> String {
     let what = if *listed {
         "it finishes the calls in flight and gets no new ones"
     } else {
@@ -52,7 +62,7 @@ fn drained(OverrideEntry { key, overridden, listed }: &OverrideEntry) -> String 
     format!("{key} is {}: {what}; rpcd undrain {key} brings it back", state(overridden))
 }
 
-fn restored(OverrideEntry { key, overridden, listed }: &OverrideEntry) -> String {
+fn restored(OverrideEntry { key, overridden, listed, .. }: &OverrideEntry) -> String {
     let now = if *listed {
         "takes calls again with its next heartbeat"
     } else {
@@ -106,6 +116,7 @@ mod tests {
                 for_ms: Some(599_998),
             },
             listed: true,
+            durable: true,
         };
         assert_eq!(
             drained(&entry),

@@ -72,7 +72,7 @@ impl List {
         }
     }
 
-    /// The same list, and what an earlier one had beside: for a registry that started with nothing, which
+    /// The same list, and what an earlier one had beside: for a registry that has just started, which
     /// does not know them yet.
     pub(super) fn with_others_of(self, earlier: &Self, contracts: &Contracts) -> Self {
         let listed: HashSet<InstanceKey> =

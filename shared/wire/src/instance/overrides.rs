@@ -97,6 +97,10 @@ pub struct OverrideEntry {
     pub overridden: OverrideRecord,
     /// Whether the instance is registered; an override waits for one that is not.
     pub listed: bool,
+    /// Of a change that is acknowledged: whether it is on the registry's disk, or would be lost with its
+    /// process. Absent means `true`.
+    #[serde(default = "super::yes", skip_serializing_if = "super::is_yes")]
+    pub durable: bool,
 }
 
 #[cfg(test)]
@@ -129,11 +133,14 @@ mod tests {
                 for_ms: Some(5),
             },
             listed: true,
+            durable: true,
         };
         let json = json!(entry);
         let expected = json!({"protocol": "json", "host": "::1", "port": 80, "state": "draining",
             "by": "me", "for_ms": 5, "listed": true});
         assert_eq!(json, expected);
         assert_eq!(serde_json::from_value::<OverrideEntry>(json).unwrap(), entry);
+        let lost = OverrideEntry { durable: false, ..entry };
+        assert_eq!(json!(lost)["durable"], false);
     }
 }

@@ -314,8 +314,8 @@ impl Model {
         if mass.silent.remove(key) {
             mass.removed.push(now);
         }
-        // Those that go within one TTL count together.
-        mass.removed.retain(|at| now < *at + times.ttl);
+        // Those that go within one TTL and two checks count together.
+        mass.removed.retain(|at| now < *at + times.ttl + 2 * times.check);
         let (removed, of) = (mass.removed.len(), self.listed.len() + mass.removed.len());
         // As the brake's options say: 30 % and 5.
         if removed >= 5 && 10 * removed >= 3 * of {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::*;
 use crate::StoreOptions;
-use crate::store::{FileStore, Found};
+use crate::store::FileStore;
 
 const INSTANCES: u32 = 100_000;
 const CALLERS: u32 = 64;
@@ -32,10 +32,10 @@ fn service(folder: &Path) -> (Arc<Service>, usize) {
         ..RegistryOptions::default()
     };
     let cache_bytes = options.max_store_cache_bytes;
-    let (store, Found { records, .. }) = FileStore::open(folder, cache_bytes).unwrap();
+    let (store, records) = FileStore::open(folder, cache_bytes).unwrap();
     let left: Vec<_> = records.iter().map(|record| Restored::read(record).unwrap()).collect();
     let found = left.len();
-    let service = Arc::new(Service::new(options, ADDRESS, Some(left)));
+    let service = Arc::new(Service::new(options, ADDRESS, left));
     service.save_to(Box::new(store)).unwrap();
     (service, found)
 }

@@ -96,7 +96,7 @@ fn options() -> RegistryOptions {
 
 fn start(
     options: RegistryOptions,
-    left: Option<Vec<Restored>>,
+    left: Vec<Restored>,
     disk: &Disk,
     turns: Option<mpsc::Receiver<()>>,
 ) -> Arc<Service> {
@@ -122,7 +122,7 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 #[tokio::test]
 async fn a_registration_is_acknowledged_when_the_store_has_it_and_a_heartbeat_costs_it_nothing() {
     let disk = Disk::default();
-    let service = start(options(), None, &disk, None);
+    let service = start(options(), Vec::new(), &disk, None);
     for port in 1..=3 {
         assert!(acknowledged(&service, port).await);
         assert_eq!(disk.ports(Kind::Instance).last(), Some(&port));
@@ -142,7 +142,7 @@ async fn a_registration_is_acknowledged_when_the_store_has_it_and_a_heartbeat_co
 async fn what_changes_during_a_commit_goes_into_the_next_one_and_nobody_is_told_before() {
     let disk = Disk::default();
     let (turn, turns) = mpsc::channel();
-    let service = start(options(), None, &disk, Some(turns));
+    let service = start(options(), Vec::new(), &disk, Some(turns));
     let mut first = Vec::new();
     // The same body twice: the second must not be told what the first still waits for.
     for port in [1, 2, 2, 3, 4] {
@@ -165,7 +165,7 @@ async fn what_changes_during_a_commit_goes_into_the_next_one_and_nobody_is_told_
 #[tokio::test]
 async fn a_restarted_registry_lists_at_once_what_was_acknowledged_with_a_full_ttl() {
     let disk = Disk::default();
-    let service = start(options(), None, &disk, None);
+    let service = start(options(), Vec::new(), &disk, None);
     for port in [3, 1, 2] {
         acknowledged(&service, port).await;
     }
@@ -185,10 +185,9 @@ async fn a_restarted_registry_lists_at_once_what_was_acknowledged_with_a_full_tt
     assert!(before.contains("\"port\":3"), "{before}");
 
     // Nothing tells it to end: what was acknowledged is there.
-    let again = start(options(), Some(disk.left()), &disk, None);
+    let again = start(options(), disk.left(), &disk, None);
     assert_eq!(order(&again), before);
     assert_ne!(again.name_of(1), service.name_of(1), "another epoch");
-    assert_eq!(again.warming(), None);
     let mut watcher = watch(&again, None, None);
     assert_eq!(next_text(&mut watcher).await, "snapshot 3,1,2");
     assert!(acknowledged(&again, 4).await);
@@ -202,7 +201,7 @@ async fn a_restarted_registry_lists_at_once_what_was_acknowledged_with_a_full_tt
 #[tokio::test]
 async fn while_the_store_fails_registrations_are_taken_and_marked_and_saved_when_it_is_back() {
     let disk = Disk::default();
-    let service = start(options(), None, &disk, None);
+    let service = start(options(), Vec::new(), &disk, None);
     assert!(acknowledged(&service, 1).await);
     disk.state().is_full = true;
     assert!(!acknowledged(&service, 2).await);
@@ -230,7 +229,7 @@ async fn a_store_that_does_not_answer_counts_as_failing_until_it_does() {
     let (turn, turns) = mpsc::channel();
     let store_timeout = Duration::from_millis(20);
     let options = RegistryOptions { store_timeout, ..options() };
-    let service = start(options, None, &disk, Some(turns));
+    let service = start(options, Vec::new(), &disk, Some(turns));
     assert!(!acknowledged(&service, 1).await);
     assert!(service.saving().failing().unwrap().contains("does not answer"));
     drop(turn);
@@ -242,7 +241,8 @@ async fn a_store_that_does_not_answer_counts_as_failing_until_it_does() {
 async fn more_changes_than_there_is_room_for_are_saved_as_everything() {
     let disk = Disk::default();
     let (turn, turns) = mpsc::channel();
-    let service = start(RegistryOptions { max_unsaved: 2, ..options() }, None, &disk, Some(turns));
+    let service =
+        start(RegistryOptions { max_unsaved: 2, ..options() }, Vec::new(), &disk, Some(turns));
     let requests: Vec<_> = (1..=9)
         .map(|port| {
             let service = Arc::clone(&service);
@@ -261,7 +261,7 @@ async fn more_changes_than_there_is_room_for_are_saved_as_everything() {
 #[tokio::test]
 async fn at_the_end_the_rest_is_saved_and_the_store_closed() {
     let disk = Disk::default();
-    let service = start(options(), None, &disk, None);
+    let service = start(options(), Vec::new(), &disk, None);
     acknowledged(&service, 1).await;
     // Nobody waits for this one.
     service.lock().table.hold_back(rpc_wire::instance::Instance::new("h", 7).key(), now());
@@ -271,19 +271,14 @@ async fn at_the_end_the_rest_is_saved_and_the_store_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_registry_that_starts_with_nothing_says_so_for_a_while() {
+async fn a_registry_that_has_just_started_says_so_for_a_while() {
     let warming = Duration::from_secs(5);
     let options = || RegistryOptions { warming, ..RegistryOptions::default() };
-    let service = Service::new(options(), ADDRESS, None);
+    let service = Service::new(options(), ADDRESS, Vec::new());
     assert_eq!(service.warming(), Some(warming));
     tokio::time::advance(Duration::from_secs(4)).await;
     assert_eq!(service.warming(), Some(Duration::from_secs(1)));
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(service.warming(), None);
-    assert_eq!(
-        Service::new(options(), ADDRESS, Some(Vec::new())).warming(),
-        None,
-        "it knows there are none"
-    );
-    assert_eq!(Service::new(RegistryOptions::default(), ADDRESS, None).warming(), None);
+    assert_eq!(Service::new(RegistryOptions::default(), ADDRESS, Vec::new()).warming(), None);
 }

@@ -14,7 +14,7 @@ fn record(port: u16, value: &str) -> Record {
     Record { key, value: value.to_owned().into() }
 }
 
-fn open(folder: &Path) -> Result<(FileStore, Found), StoreError> {
+fn open(folder: &Path) -> Result<(FileStore, Vec<Record>), StoreError> {
     FileStore::open(folder, CACHE)
 }
 
@@ -23,7 +23,7 @@ fn a_new_store_is_empty_and_private_and_an_old_one_has_what_was_put_there() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("state/rpcd/registry-1");
     let (mut store, found) = open(&folder).unwrap();
-    assert!(found.is_new && found.records.is_empty());
+    assert_eq!(found, []);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder), 0o700);
     for name in [DATABASE, LOCK] {
@@ -33,7 +33,7 @@ fn a_new_store_is_empty_and_private_and_an_old_one_has_what_was_put_there() {
     store.close();
     drop(store);
     let (_, found) = open(&folder).unwrap();
-    assert_eq!((found.records.as_slice(), found.is_new), (&[record(1, "1")][..], false));
+    assert_eq!(found, [record(1, "1")]);
 }
 
 #[test]
@@ -57,7 +57,18 @@ fn a_database_is_never_started_anew_in_the_place_of_another() {
     // What a crash left before the database had its name is not one.
     fs::remove_file(&path).unwrap();
     fs::write(home.path().join(UNFINISHED), "half").unwrap();
-    assert!(open(home.path()).unwrap().1.is_new);
+    assert_eq!(open(home.path()).unwrap().1, []);
+}
+
+#[test]
+fn a_link_to_a_database_that_is_not_there_is_refused_and_left() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join(DATABASE);
+    let target = home.path().join("mount/registry.redb");
+    std::os::unix::fs::symlink(&target, &path).unwrap();
+    let refused = open(home.path()).unwrap_err();
+    assert!(matches!(&refused, StoreError::DanglingLink(to) if *to == target), "{refused}");
+    assert_eq!(fs::read_link(&path).unwrap(), target);
 }
 
 #[test]
@@ -73,5 +84,5 @@ fn after_a_failure_the_database_is_opened_anew() {
     fs::rename(&aside, &path).unwrap();
     store.replace(&[record(2, "2")]).unwrap();
     drop(store);
-    assert_eq!(open(home.path()).unwrap().1.records, [record(2, "2")]);
+    assert_eq!(open(home.path()).unwrap().1, [record(2, "2")]);
 }

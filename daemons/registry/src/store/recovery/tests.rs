@@ -32,8 +32,32 @@ fn what_is_not_damaged_is_left_alone() {
     let recovered = recover(home.path(), CACHE, |_| true).unwrap();
     assert_eq!(recovered, Recovered { kept: 2000, unreadable: 0, damaged: None });
     assert_eq!(fs::read(&path).unwrap().len(), before);
-    let nothing = tempfile::tempdir().unwrap();
-    assert!(matches!(recover(nothing.path(), CACHE, |_| true), Err(StoreError::Io(_))));
+}
+
+#[test]
+fn where_there_is_no_database_nothing_is_made() {
+    let home = tempfile::tempdir().unwrap();
+    for folder in [home.path().to_owned(), home.path().join("mistyped")] {
+        assert!(matches!(recover(&folder, CACHE, |_| true), Err(StoreError::Absent)));
+    }
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_database_cut_anywhere_is_damaged_and_recovered() {
+    let (home, path) = folder();
+    let whole = fs::read(&path).unwrap();
+    for length in (0..400).step_by(9).chain([4096, 5000, whole.len() / 2, whole.len() - 1]) {
+        fs::write(&path, &whole[..length]).unwrap();
+        let folder = Folder::lock(home.path()).unwrap();
+        assert!(matches!(folder.open(CACHE), Err(StoreError::Damaged(_))), "{length} bytes");
+        drop(folder);
+        let recovered = recover(home.path(), CACHE, |_| true).unwrap();
+        assert!(recovered.damaged.is_some(), "{length} bytes");
+        fs::remove_file(recovered.damaged.unwrap()).unwrap();
+        let (_, found) = Folder::lock(home.path()).unwrap().open(CACHE).unwrap();
+        assert_eq!(found.len(), recovered.kept, "{length} bytes");
+    }
 }
 
 #[test]

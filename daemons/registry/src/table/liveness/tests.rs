@@ -258,6 +258,29 @@ fn the_death_of_one_life_does_not_remove_the_next_one() {
 }
 
 #[test]
+fn a_connection_is_lost_only_for_who_registered_from_its_address() {
+    let world = World::with(1..=1);
+    let claimed = |peer: &str| world.table.claim(&key(1), peer.parse().unwrap()).is_some();
+    assert!(claimed("127.0.0.1") && claimed("::1") && claimed("::ffff:127.0.0.1"));
+    assert!(!claimed("192.0.2.1"));
+}
+
+#[test]
+fn a_lost_connection_probes_once_in_a_second_and_not_after_a_heartbeat_on_another() {
+    let mut world = World::with(1..=2);
+    let first = world.ticket(1);
+    world.beat(1);
+    assert!(!world.table.lose(first, world.now), "a heartbeat came since");
+    assert!(world.table.lose(world.ticket(1), world.now));
+    world.beat(1);
+    world.now += 999 * MILLISECOND;
+    assert!(!world.table.lose(world.ticket(1), world.now));
+    assert!(world.table.lose(world.ticket(2), world.now), "another instance");
+    world.now += MILLISECOND;
+    assert!(world.table.lose(world.ticket(1), world.now));
+}
+
+#[test]
 fn an_instance_that_is_up_is_removed_by_a_refusal_only() {
     for outcome in [Alive, NoReply, Unknown, Itself] {
         let mut world = World::with(1..=1);
@@ -334,6 +357,25 @@ fn the_brake_holds_many_silent_ones_for_its_window_and_then_removes_them() {
     assert_eq!(world.table.check(world.now).ended, Some(BrakeEnd::Over { held: 6 }));
     assert_eq!(world.settle().len(), 6);
     assert_eq!((world.listed(), world.held()), (0, 0));
+}
+
+#[test]
+fn the_brake_holds_those_of_one_cause_that_three_checks_find() {
+    let mut world = World::new(&RegistryOptions::default());
+    let mut changes = Vec::new();
+    for (wait, ports) in [(0, 1..=2), (4, 3..=4), (2, 5..=5)] {
+        while world.now + wait * SECOND >= world.table.next_check() {
+            world.table.check(world.table.next_check());
+        }
+        world.now += wait * SECOND;
+        ports.for_each(|port| assert_eq!(world.beat(port), Some("registered")));
+    }
+    for _ in 0..3 {
+        for port in world.check() {
+            changes.extend(world.conclude(port, NoReply));
+        }
+    }
+    assert_eq!(changes, ["no_reply 1", "no_reply 2", "no_reply 3", "no_reply 4", "held 5"]);
 }
 
 #[test]
