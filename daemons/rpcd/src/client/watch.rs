@@ -156,24 +156,7 @@ impl Watcher {
         let Some(event) = self.services.filter(event) else { return Ok(()) };
         let data = event.data().unwrap_or_default();
         let data: Value = serde_json::from_str(&data).unwrap_or_default();
-        let about = |key: &InstanceKey| services::named(key, self.services.of(key));
-        let (about, name) = match &event {
-            WatchEvent::Snapshot(records) => (services::counted(records), "instances"),
-            WatchEvent::Registered(record)
-            | WatchEvent::Updated(record)
-            | WatchEvent::Suspect(record) => {
-                let about = about(&record.instance.key());
-                (with_note(about, note(record)), "instance")
-            }
-            WatchEvent::Unregistered(key) => (about(key), "instance"),
-            WatchEvent::Expired(key, why) => {
-                (with_note(about(key), why.map(|why| why.to_string())), "instance")
-            }
-            WatchEvent::Beats(beats) => {
-                let who: Vec<_> = beats.iter().map(|beat| beat.key.to_string()).collect();
-                (who.join(" "), "beats")
-            }
-        };
+        let (about, name) = shown(&event, &self.services);
         self.print(event.name(), about, &json!({name: data}))?;
         self.services.forget(&event);
         Ok(())
@@ -251,7 +234,59 @@ impl Watcher {
     }
 }
 
+/// What an event is about, and the name of its data in JSON.
+fn shown(event: &WatchEvent, services: &Services) -> (String, &'static str) {
+    let about = |key: &InstanceKey| services::named(key, services.of(key));
+    match event {
+        WatchEvent::Snapshot(records) => (services::counted(records), "instances"),
+        WatchEvent::Registered(record)
+        | WatchEvent::Updated(record)
+        | WatchEvent::Suspect(record) => {
+            (with_note(about(&record.instance.key()), note(record)), "instance")
+        }
+        WatchEvent::Unregistered(key) => (about(key), "instance"),
+        WatchEvent::Expired(key, why) => {
+            (with_note(about(key), why.map(|why| why.to_string())), "instance")
+        }
+        WatchEvent::Beats(beats) => {
+            let who: Vec<_> = beats.iter().map(|beat| beat.key.to_string()).collect();
+            (who.join(" "), "beats")
+        }
+    }
+}
+
 /// `127.0.0.1:8089  orders  draining (deploy 7), by me@home`.
 fn with_note(about: String, note: Option<String>) -> String {
     note.map_or(about.clone(), |note| format!("{about}  {note}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rpc_wire::instance::{ExpiryReason, InstanceRecord, InstanceState};
+
+    use super::*;
+
+    #[test]
+    fn an_event_says_why_an_instance_expired_or_is_kept() {
+        let instance = Instance::new("h", 1);
+        let shown = |event: WatchEvent| shown(&event, &Services::new(None)).0;
+        let expired = WatchEvent::Expired(instance.key(), Some(ExpiryReason::Refused));
+        assert_eq!(shown(expired), "h:1  it refuses connections");
+        assert_eq!(shown(WatchEvent::Expired(instance.key(), None)), "h:1");
+        let held = InstanceRecord {
+            instance,
+            age_ms: 0,
+            ttl_ms: 0,
+            registered_ms_ago: 0,
+            heartbeats: 0,
+            state: InstanceState::Suspect,
+            incarnation: None,
+            held_ms: Some(41_000),
+            overridden: None,
+            durable: true,
+        };
+        assert!(
+            shown(WatchEvent::Suspect(held)).starts_with("h:1  kept for 41s although it is silent")
+        );
+    }
 }
