@@ -211,7 +211,9 @@ fn an_instance_is_drained_with_a_reason_and_brought_back_and_the_screen_says_who
     tty.press("o");
     tty.until(&[&format!("Bring {address} back? It is draining,")]);
     tty.press("j\r");
-    tty.until(&[&format!("{address} takes calls again"), "4 up"]);
+    tty.until(&[&format!("{address} takes calls again")]);
+    // With its next heartbeat.
+    tty.until(&["4 up"]);
     tty.press("\x03");
     assert_eq!(tty.ends(), 0);
     tty.is_restored();
