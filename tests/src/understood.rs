@@ -8,6 +8,8 @@ const ADDED: &[&str] = &[
     "service",
     "version",
     "contract",
+    // Of a registry's readiness.
+    "store_kind",
     // Of a method in discovery.
     "x-read-only",
     "x-idempotent",
