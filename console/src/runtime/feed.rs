@@ -223,7 +223,7 @@ pub(super) async fn set_override(
             }
             None => {
                 registry.clear_override(&key).await?;
-                Ok(format!("{key} takes calls again"))
+                Ok(format!("{key} takes calls again with its next heartbeat"))
             }
         }
     };

@@ -43,7 +43,7 @@ pub(super) fn ask(model: &mut Model, now: Now) {
     let (key, shown) = (row.key.clone(), text::printable(&row.key.to_string()).into_owned());
     if let Some(overridden) = row.override_text(now.at) {
         let title = format!("Bring {shown} back? It is {overridden}");
-        let detail = "it takes calls again".to_owned();
+        let detail = "it takes calls again with its next heartbeat".to_owned();
         return confirm(model, title, "bring back", detail, Choice::Undrain(key));
     }
     let cancel =
