@@ -146,6 +146,9 @@ async fn open(options: &RegistryOptions) -> Result<Option<Opened>, RegistryError
     Ok(Some(Opened { store: Box::new(store), left }))
 }
 
+/// Connections accepted before other tasks have their turn.
+const ACCEPT_AT_ONCE: usize = 512;
+
 /// The connections and timers of a serving registry. Dropping it stops them at once.
 struct Acceptor {
     http: Arc<Http>,
@@ -206,11 +209,19 @@ impl Acceptor {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let mut shutdown = std::pin::pin!(shutdown);
+        let mut in_a_row = 0;
         loop {
+            // Under a flood each turn of this task is long awaited: it takes more than the few connections
+            // that the runtime's own budget would let it take.
+            in_a_row += 1;
+            if in_a_row > ACCEPT_AT_ONCE {
+                in_a_row = 0;
+                tokio::task::yield_now().await;
+            }
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.as_mut() => return Ok(()),
-                accepted = listener.accept() => accepted,
+                accepted = tokio::task::unconstrained(listener.accept()) => accepted,
             };
             match accepted? {
                 Accepted::Connection(stream, peer) => self.admit(stream, peer),
