@@ -125,6 +125,11 @@ impl Ground {
         );
     }
 
+    /// Ends the attacks.
+    pub(super) async fn calm(&mut self) {
+        self.attacks.shutdown().await;
+    }
+
     /// Under attack the daemons answer the honest peer, the console reacts and ends, and so do the
     /// daemons.
     pub(super) async fn stands(&mut self) {

@@ -61,6 +61,9 @@ macro_rules! attacks {
                 ground.attack(stringify!($name), $attack(ground.targets(), stranger));
             )*
             ground.watch(TOGETHER).await;
+            // Under all of them at once, on one processor, how long an answer takes is a figure, which was
+            // printed: up to half a minute without optimisation.
+            ground.calm().await;
             ground.stands().await;
         }
     };
