@@ -56,6 +56,7 @@
 pub mod backoff;
 #[cfg(feature = "registry")]
 mod balance;
+mod blame;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod catalog;
@@ -66,6 +67,7 @@ mod deadline;
 #[cfg_attr(not(feature = "registry"), path = "no_discovery.rs")]
 mod discovery;
 mod error;
+mod instance_health;
 mod item;
 mod kind;
 #[cfg(feature = "tower")]
@@ -90,11 +92,12 @@ pub use catalog::{Catalog, CatalogMethod, Replicas, UnknownInstance, Variant};
 pub use client::{Client, ClientStats};
 pub use error::{CallError, ClientError, NoSuchMethod, Phase, Rounded};
 pub use futures_util::Stream;
+pub use instance_health::{InstanceHealth, InstanceState};
 pub use item::StreamItem;
 pub use kind::ErrorKind;
 #[cfg(feature = "tower")]
 pub use layer_error::LayerError;
-pub use options::{Balance, ClientOptions, RetryOptions};
+pub use options::{Balance, ClientOptions, EjectionOptions, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 #[cfg(feature = "macros")]
 pub use rpc_macros::rpc_service;

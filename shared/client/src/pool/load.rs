@@ -1,18 +1,24 @@
-//! A server's calls in flight from this client, and its usual latency.
+//! A server's calls in flight from this client, its usual latency, and how often it failed lately.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Calls in flight and a moving average of their latency, which decays without new samples.
+use super::tally::{Sample, Tally};
+
+/// Calls in flight, a moving average of their latency, which decays without new samples, and the outcomes of
+/// the latest calls.
 #[derive(Debug)]
 pub(crate) struct Load {
     in_flight: AtomicUsize,
     /// Microseconds; 0 before the first call.
     latency: AtomicU64,
-    /// The last call was not executed.
-    refused: AtomicBool,
+    /// Microseconds that its failures add to the cost of a call: a moving average with [`FAILURE`] for each.
+    penalty: AtomicU64,
+    /// Failures since the last success.
+    failures_in_a_row: AtomicU32,
+    tally: Tally,
     /// Microseconds from `epoch` to the last call.
     sampled: AtomicU64,
     epoch: Instant,
@@ -22,16 +28,18 @@ pub(crate) struct Load {
 const SMOOTHING: u64 = 8;
 /// Half-life of a latency without new samples: a server that was slow once gets calls again.
 const HALVING: Duration = Duration::from_secs(5);
-/// A server that did not execute the last call counts as at least this slow; otherwise failing fast
-/// would attract calls.
-const REFUSED: Duration = Duration::from_secs(1);
+/// What a failed call costs, however fast it failed; otherwise failing fast would attract calls.
+const FAILURE: Duration = Duration::from_secs(1);
 
 impl Load {
-    pub(crate) fn new(epoch: Instant) -> Self {
+    /// One that remembers the outcomes of the last `window`.
+    pub(crate) fn new(epoch: Instant, window: Duration) -> Self {
         Self {
             in_flight: AtomicUsize::new(0),
             latency: AtomicU64::new(0),
-            refused: AtomicBool::new(false),
+            penalty: AtomicU64::new(0),
+            failures_in_a_row: AtomicU32::new(0),
+            tally: Tally::new(window),
             sampled: AtomicU64::new(0),
             epoch,
         }
@@ -54,36 +62,82 @@ impl Load {
         }
     }
 
-    /// Adds the latency of a finished call. Of samples that race one may be lost: it is an average.
-    pub(crate) fn record(&self, latency: Duration, now: Instant) {
-        let sample = micros(latency);
-        let before = self.latency.load(Ordering::Relaxed);
-        let after = match before {
-            0 => sample,
-            _ => before - before / SMOOTHING + sample / SMOOTHING,
+    /// Adds a call that succeeded. Of samples that race one may be lost: it is an average.
+    pub(crate) fn succeeded(&self, latency: Duration, now: Instant) {
+        let (latency, now) = (micros(latency), self.micros_to(now));
+        self.tally.succeeded(latency, now);
+        self.failures_in_a_row.store(0, Ordering::Relaxed);
+        let halvings = self.halvings(now);
+        let after = match self.latency.load(Ordering::Relaxed) {
+            0 => latency,
+            before => mixed(before >> halvings, latency).max(1),
         };
-        self.latency.store(after.max(1), Ordering::Relaxed);
-        self.refused.store(false, Ordering::Relaxed);
-        self.sampled.store(micros(now - self.epoch), Ordering::Relaxed);
+        self.latency.store(after, Ordering::Relaxed);
+        let penalty = self.penalty.load(Ordering::Relaxed);
+        if penalty > 0 {
+            self.penalty.store(mixed(penalty >> halvings, 0), Ordering::Relaxed);
+        }
+        self.sampled.store(now, Ordering::Relaxed);
     }
 
-    /// Notes that it did not execute a call.
-    pub(crate) fn record_refusal(&self, now: Instant) {
-        self.refused.store(true, Ordering::Relaxed);
-        self.sampled.store(micros(now - self.epoch), Ordering::Relaxed);
+    /// Adds a call that was wrong, as the server said: a sign of health that says nothing of its latency.
+    pub(crate) fn answered(&self, now: Instant) {
+        self.tally.answered(self.micros_to(now));
+        self.failures_in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    /// Adds a call that failed.
+    pub(crate) fn failed(&self, now: Instant) {
+        let now = self.micros_to(now);
+        self.tally.failed(now);
+        self.failures_in_a_row.fetch_add(1, Ordering::Relaxed);
+        let before = self.penalty.load(Ordering::Relaxed) >> self.halvings(now);
+        self.penalty.store(mixed(before, micros(FAILURE)), Ordering::Relaxed);
+        self.sampled.store(now, Ordering::Relaxed);
+    }
+
+    /// Forgets what was, for a server that takes calls again.
+    pub(crate) fn forget(&self) {
+        self.tally.clear();
+        self.failures_in_a_row.store(0, Ordering::Relaxed);
+        self.latency.store(0, Ordering::Relaxed);
+        self.penalty.store(0, Ordering::Relaxed);
+    }
+
+    /// Failures since the last success.
+    pub(crate) fn failures_in_a_row(&self) -> u32 {
+        self.failures_in_a_row.load(Ordering::Relaxed)
+    }
+
+    /// The outcomes of the latest calls in parts of a second or so, newest first, with the fastest call of each
+    /// part in microseconds.
+    pub(crate) fn latest(&self, now: Instant) -> impl Iterator<Item = (Sample, Option<u64>)> {
+        self.tally.latest(self.micros_to(now))
     }
 
     /// Roughly how long a further call would wait: calls in flight times latency. A server that was never
     /// called comes first.
     pub(crate) fn cost(&self, now: Instant) -> u64 {
         let calls = self.in_flight() as u64 + 1;
-        let silent = micros(now - self.epoch).saturating_sub(self.sampled.load(Ordering::Relaxed));
-        let halvings = (silent / micros(HALVING)).min(63);
         let latency = self.latency.load(Ordering::Relaxed);
-        let refused = self.refused.load(Ordering::Relaxed);
-        let latency = if refused { latency.max(micros(REFUSED)) } else { latency };
-        calls.saturating_mul((latency >> halvings).max(1))
+        let latency = latency.saturating_add(self.penalty.load(Ordering::Relaxed));
+        calls.saturating_mul((latency >> self.halvings(self.micros_to(now))).max(1))
     }
+
+    /// How often what is known has lost half of its weight since the last sample.
+    fn halvings(&self, now: u64) -> u64 {
+        let silent = now.saturating_sub(self.sampled.load(Ordering::Relaxed));
+        (silent / micros(HALVING)).min(63)
+    }
+
+    fn micros_to(&self, now: Instant) -> u64 {
+        micros(now.saturating_duration_since(self.epoch))
+    }
+}
+
+/// The moving average after a new sample.
+fn mixed(before: u64, sample: u64) -> u64 {
+    before - before / SMOOTHING + sample / SMOOTHING
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -108,24 +162,28 @@ mod tests {
         Duration::from_micros(micros)
     }
 
+    fn load(epoch: Instant) -> Load {
+        Load::new(epoch, Duration::from_secs(10))
+    }
+
     #[test]
     fn the_average_starts_with_the_first_sample_and_follows_slowly() {
         let now = Instant::now();
-        let load = Load::new(now);
+        let load = load(now);
         assert_eq!(load.latency(), None);
-        load.record(us(800), now);
+        load.succeeded(us(800), now);
         assert_eq!(load.latency(), Some(us(800)));
-        load.record(us(1600), now);
+        load.succeeded(us(1600), now);
         assert_eq!(load.latency(), Some(us(900)));
     }
 
     #[test]
     fn more_calls_or_slower_ones_cost_more() {
         let now = Instant::now();
-        let [busy, slow, free] = [(); 3].map(|()| Load::new(now));
-        busy.record(us(100), now);
-        free.record(us(100), now);
-        slow.record(us(250), now);
+        let [busy, slow, free] = [(); 3].map(|()| load(now));
+        busy.succeeded(us(100), now);
+        free.succeeded(us(100), now);
+        slow.succeeded(us(250), now);
         let calls = [busy.enter(), busy.enter()];
         assert!(free.cost(now) < slow.cost(now) && slow.cost(now) < busy.cost(now));
         drop(calls);
@@ -133,14 +191,34 @@ mod tests {
     }
 
     #[test]
-    fn fast_refusals_do_not_attract_calls_and_are_forgotten_in_time() {
+    fn fast_failures_do_not_attract_calls_and_are_forgotten_in_time() {
         let now = Instant::now();
-        let [refusing, working] = [(); 2].map(|()| Load::new(now));
-        refusing.record_refusal(now);
-        working.record(us(5000), now);
-        assert!(refusing.cost(now) > working.cost(now));
+        let [failing, working] = [(); 2].map(|()| load(now));
+        failing.failed(now);
+        working.succeeded(us(5000), now);
+        assert!(failing.cost(now) > working.cost(now));
+        for _ in 0..100 {
+            failing.failed(now);
+            failing.succeeded(us(100), now);
+        }
+        assert!(failing.cost(now) > 50 * working.cost(now), "one that fails half of the time");
         let later = now + HALVING * 20;
-        working.record(us(5000), later);
-        assert!(refusing.cost(later) < working.cost(later));
+        working.succeeded(us(5000), later);
+        assert!(failing.cost(later) < working.cost(later));
+    }
+
+    #[test]
+    fn what_a_server_was_before_a_pause_does_not_outweigh_what_it_is_now() {
+        let now = Instant::now();
+        let (stopped, other) = (load(now), load(now));
+        for _ in 0..50 {
+            stopped.succeeded(us(1_000_000), now);
+            stopped.failed(now);
+        }
+        let later = now + HALVING * 14;
+        for load in [&stopped, &other] {
+            load.succeeded(us(100), later);
+        }
+        assert!(stopped.cost(later) < 3 * other.cost(later), "{}", stopped.cost(later));
     }
 }
