@@ -7,9 +7,10 @@ use tokio::time::Instant;
 use crate::pool::{Load, Sample};
 use crate::{EjectionOptions, Rounded};
 
-/// A failure rate stands out from that of others if the difference has this many standard errors. Chance alone
-/// goes as far in about one of a thousand cases.
-const STANDARD_ERRORS: f64 = 3.0;
+/// A failure rate stands out from that of others if the difference has this many standard errors. With fewer,
+/// a method that fails half of the time everywhere would have an instance ejected every few seconds: so long is
+/// a row of failures that comes by chance.
+const STANDARD_ERRORS: f64 = 4.0;
 /// An instance in its slow start is given fewer chances: it failed before.
 const FAILURES_IN_SLOW_START: u32 = 2;
 
@@ -57,10 +58,11 @@ impl Failing {
         if others.calls == 0 {
             return is_its_fault;
         }
-        let both = rate(self.sample.plus(others));
+        // As if one more had failed and one more had not, so that a few calls without a failure prove little.
+        let usual = (others.failures + 1) as f64 / (others.calls + 2) as f64;
         let spread = 1.0 / self.sample.calls as f64 + 1.0 / others.calls as f64;
-        let error = (both * (1.0 - both) * spread).sqrt();
-        rate(self.sample) - rate(others) > STANDARD_ERRORS * error
+        let error = (usual * (1.0 - usual) * spread).sqrt();
+        rate(self.sample) - usual > STANDARD_ERRORS * error
     }
 
     /// For people.

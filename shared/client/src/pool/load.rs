@@ -1,6 +1,7 @@
 //! A server's calls in flight from this client, its usual latency, and how often it failed lately.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,7 +19,9 @@ pub(crate) struct Load {
     penalty: AtomicU64,
     /// Failures since the last success.
     failures_in_a_row: AtomicU32,
-    tally: Tally,
+    /// Made with the first call: of long lists most instances are never called.
+    tally: OnceLock<Box<Tally>>,
+    window: Duration,
     /// Microseconds from `epoch` to the last call.
     sampled: AtomicU64,
     epoch: Instant,
@@ -26,10 +29,13 @@ pub(crate) struct Load {
 
 /// A new sample has the weight 1/8.
 const SMOOTHING: u64 = 8;
-/// Half-life of a latency without new samples: a server that was slow once gets calls again.
-const HALVING: Duration = Duration::from_secs(5);
+/// Half-life of a latency without new samples: a server that was a hundred times slower than others gets a call
+/// again within 5 s.
+const LATENCY_HALVING: Duration = Duration::from_millis(700);
 /// What a failed call costs, however fast it failed; otherwise failing fast would attract calls.
 const FAILURE: Duration = Duration::from_secs(1);
+/// Half-life of that without new failures: a server of any speed gets a call again within 5 s.
+const FAILURE_HALVING: Duration = Duration::from_millis(250);
 
 impl Load {
     /// One that remembers the outcomes of the last `window`.
@@ -39,7 +45,8 @@ impl Load {
             latency: AtomicU64::new(0),
             penalty: AtomicU64::new(0),
             failures_in_a_row: AtomicU32::new(0),
-            tally: Tally::new(window),
+            tally: OnceLock::new(),
+            window,
             sampled: AtomicU64::new(0),
             epoch,
         }
@@ -65,40 +72,44 @@ impl Load {
     /// Adds a call that succeeded. Of samples that race one may be lost: it is an average.
     pub(crate) fn succeeded(&self, latency: Duration, now: Instant) {
         let (latency, now) = (micros(latency), self.micros_to(now));
-        self.tally.succeeded(latency, now);
+        self.tally().succeeded(latency, now);
         self.failures_in_a_row.store(0, Ordering::Relaxed);
-        let halvings = self.halvings(now);
+        let idle = self.idle(now);
         let after = match self.latency.load(Ordering::Relaxed) {
             0 => latency,
-            before => mixed(before >> halvings, latency).max(1),
+            before => mixed(decayed(before, idle, LATENCY_HALVING), latency).max(1),
         };
         self.latency.store(after, Ordering::Relaxed);
         let penalty = self.penalty.load(Ordering::Relaxed);
         if penalty > 0 {
-            self.penalty.store(mixed(penalty >> halvings, 0), Ordering::Relaxed);
+            let penalty = decayed(penalty, idle, FAILURE_HALVING);
+            self.penalty.store(mixed(penalty, 0), Ordering::Relaxed);
         }
         self.sampled.store(now, Ordering::Relaxed);
     }
 
     /// Adds a call that was wrong, as the server said: a sign of health that says nothing of its latency.
     pub(crate) fn answered(&self, now: Instant) {
-        self.tally.answered(self.micros_to(now));
+        self.tally().answered(self.micros_to(now));
         self.failures_in_a_row.store(0, Ordering::Relaxed);
     }
 
     /// Adds a call that failed.
     pub(crate) fn failed(&self, now: Instant) {
         let now = self.micros_to(now);
-        self.tally.failed(now);
+        self.tally().failed(now);
         self.failures_in_a_row.fetch_add(1, Ordering::Relaxed);
-        let before = self.penalty.load(Ordering::Relaxed) >> self.halvings(now);
+        let idle = self.idle(now);
+        let before = decayed(self.penalty.load(Ordering::Relaxed), idle, FAILURE_HALVING);
         self.penalty.store(mixed(before, micros(FAILURE)), Ordering::Relaxed);
+        let latency = decayed(self.latency.load(Ordering::Relaxed), idle, LATENCY_HALVING);
+        self.latency.store(latency, Ordering::Relaxed);
         self.sampled.store(now, Ordering::Relaxed);
     }
 
     /// Forgets what was, for a server that takes calls again.
     pub(crate) fn forget(&self) {
-        self.tally.clear();
+        self.tally().clear();
         self.failures_in_a_row.store(0, Ordering::Relaxed);
         self.latency.store(0, Ordering::Relaxed);
         self.penalty.store(0, Ordering::Relaxed);
@@ -112,27 +123,37 @@ impl Load {
     /// The outcomes of the latest calls in parts of a second or so, newest first, with the fastest call of each
     /// part in microseconds.
     pub(crate) fn latest(&self, now: Instant) -> impl Iterator<Item = (Sample, Option<u64>)> {
-        self.tally.latest(self.micros_to(now))
+        let now = self.micros_to(now);
+        self.tally.get().into_iter().flat_map(move |tally| tally.latest(now))
     }
 
     /// Roughly how long a further call would wait: calls in flight times latency. A server that was never
     /// called comes first.
     pub(crate) fn cost(&self, now: Instant) -> u64 {
         let calls = self.in_flight() as u64 + 1;
-        let latency = self.latency.load(Ordering::Relaxed);
-        let latency = latency.saturating_add(self.penalty.load(Ordering::Relaxed));
-        calls.saturating_mul((latency >> self.halvings(self.micros_to(now))).max(1))
+        let idle = self.idle(self.micros_to(now));
+        let latency = decayed(self.latency.load(Ordering::Relaxed), idle, LATENCY_HALVING);
+        let penalty = decayed(self.penalty.load(Ordering::Relaxed), idle, FAILURE_HALVING);
+        calls.saturating_mul(latency.saturating_add(penalty).max(1))
     }
 
-    /// How often what is known has lost half of its weight since the last sample.
-    fn halvings(&self, now: u64) -> u64 {
-        let silent = now.saturating_sub(self.sampled.load(Ordering::Relaxed));
-        (silent / micros(HALVING)).min(63)
+    fn tally(&self) -> &Tally {
+        self.tally.get_or_init(|| Box::new(Tally::new(self.window)))
+    }
+
+    /// Microseconds since the last sample.
+    fn idle(&self, now: u64) -> u64 {
+        now.saturating_sub(self.sampled.load(Ordering::Relaxed))
     }
 
     fn micros_to(&self, now: Instant) -> u64 {
         micros(now.saturating_duration_since(self.epoch))
     }
+}
+
+/// What is left of `value` after so many microseconds.
+fn decayed(value: u64, idle: u64, half_life: Duration) -> u64 {
+    value >> (idle / micros(half_life)).min(63)
 }
 
 /// The moving average after a new sample.
@@ -202,9 +223,9 @@ mod tests {
             failing.succeeded(us(100), now);
         }
         assert!(failing.cost(now) > 50 * working.cost(now), "one that fails half of the time");
-        let later = now + HALVING * 20;
-        working.succeeded(us(5000), later);
-        assert!(failing.cost(later) < working.cost(later));
+        let later = now + Duration::from_secs(4);
+        working.succeeded(us(100), later);
+        assert!(failing.cost(later) < working.cost(later), "{}", failing.cost(later));
     }
 
     #[test]
@@ -215,7 +236,7 @@ mod tests {
             stopped.succeeded(us(1_000_000), now);
             stopped.failed(now);
         }
-        let later = now + HALVING * 14;
+        let later = now + Duration::from_secs(60);
         for load in [&stopped, &other] {
             load.succeeded(us(100), later);
         }

@@ -1,3 +1,5 @@
+//! The health of one instance under a clock of its own.
+
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
