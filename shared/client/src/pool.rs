@@ -275,6 +275,11 @@ impl Peer {
         self.usable().is_some()
     }
 
+    /// Whether there is an open connection. One to an older peer is only opened for a call.
+    pub(crate) fn is_connected_extended(&self) -> bool {
+        self.usable().is_some_and(|link| link.dialect() == Dialect::Extended)
+    }
+
     /// The contract that the latest probe found, and when; once.
     pub(crate) fn take_probed_contract(&self) -> Option<(Instant, String)> {
         self.probed_contract.lock().unwrap_or_else(PoisonError::into_inner).take()
