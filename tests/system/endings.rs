@@ -315,22 +315,14 @@ async fn nobody_listens(address: SocketAddr) {
 }
 
 /// Shuts down the listening socket of another process, so that its `accept` fails for good, and the
-/// server can only stop. The socket is reached like a debugger would.
+/// server can only stop.
 #[cfg(target_os = "linux")]
 fn break_listener(pid: u32) {
     use rustix::net::{Shutdown, shutdown, sockopt::socket_acceptconn};
-    use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-    let process = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    let process = pidfd_open(process, PidfdFlags::empty()).unwrap();
-    let mut broken = 0;
-    for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
-        let number = entry.unwrap().file_name().to_str().unwrap().parse().unwrap();
-        let Ok(copy) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else { continue };
-        if socket_acceptconn(&copy).unwrap_or(false) {
-            shutdown(&copy, Shutdown::Both).unwrap();
-            broken += 1;
-        }
-    }
-    assert_eq!(broken, 1, "listening sockets of process {pid}");
+    let listeners = rpc_tests::sockets::files_of(pid).into_iter();
+    let broken = listeners
+        .filter(|file| socket_acceptconn(file).unwrap_or(false))
+        .map(|listener| shutdown(&listener, Shutdown::Both).unwrap());
+    assert_eq!(broken.count(), 1, "listening sockets of process {pid}");
 }
