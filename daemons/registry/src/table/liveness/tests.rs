@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::RegistryOptions;
 use crate::registration::Registration;
 
 const SECOND: Duration = Duration::from_secs(1);
