@@ -39,4 +39,6 @@ mod services;
 mod streams;
 mod suspects;
 mod transcripts;
+#[cfg(target_os = "linux")]
+mod vanished_peers;
 mod version_skew;
