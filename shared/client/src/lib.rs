@@ -17,7 +17,8 @@
 //! - [`ClientOptions`]: every limit and time, with its default.
 //! - [`Target`]: one address, or whatever a registry lists.
 //! - [`Request`] and [`Response`]: a call with all its options, and its result with timing and peer.
-//! - [`WireLog`]: the messages of a call as they were on the wire.
+//! - [`WireLog`]: the messages of a call as they were on the wire. [`AttemptLog`]: which instances it was sent
+//!   to, why, and how each attempt ended.
 //! - [`rpc_service`]: a trait becomes a typed client; [`CallOptions`], [`TypedStream`] and
 //!   [`ServiceError`] are what it takes and returns.
 //! - [`CallError`]: why a call failed, by who must act.
@@ -53,6 +54,7 @@
     allow(dead_code, reason = "only instances of a registry are probed, balanced and failed over")
 )]
 
+mod attempt_log;
 pub mod backoff;
 #[cfg(feature = "registry")]
 mod balance;
@@ -86,6 +88,7 @@ pub mod typed;
 mod wanted;
 mod wire_log;
 
+pub use attempt_log::{Attempt, AttemptEnd, AttemptLog, AttemptReason};
 pub use catalog::{Catalog, CatalogMethod, Replicas, UnknownInstance, Variant};
 pub use client::{Client, ClientStats};
 pub use error::{CallError, ClientError, NoSuchMethod, Phase, Rounded};

@@ -8,7 +8,7 @@ use rpc_wire::instance::Instance;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::WireLog;
+use crate::{AttemptLog, WireLog};
 
 /// One call, with all its options, set as fields or one after the other:
 ///
@@ -44,6 +44,8 @@ pub struct Request {
     /// Records what is sent and received, whether the call succeeds or fails; attempts on several
     /// instances are recorded one after the other.
     pub wire: Option<WireLog>,
+    /// Records which instances the call is sent to, why, and how each attempt ends.
+    pub attempts: Option<AttemptLog>,
 }
 
 impl Request {
@@ -56,7 +58,16 @@ impl Request {
     }
 
     pub(crate) fn with_args(method: String, args: Args) -> Self {
-        Self { method, args, timeout: None, idempotent: false, service: None, on: None, wire: None }
+        Self {
+            method,
+            args,
+            timeout: None,
+            idempotent: false,
+            service: None,
+            on: None,
+            wire: None,
+            attempts: None,
+        }
     }
 
     /// The same with this timeout.
@@ -87,6 +98,12 @@ impl Request {
     #[must_use]
     pub fn recorded(self, log: WireLog) -> Self {
         Self { wire: Some(log), ..self }
+    }
+
+    /// The same, with its attempts recorded.
+    #[must_use]
+    pub fn attempts(self, log: AttemptLog) -> Self {
+        Self { attempts: Some(log), ..self }
     }
 }
 

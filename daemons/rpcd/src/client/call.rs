@@ -55,6 +55,7 @@ impl Calls<'_> {
             service: None,
             on: None,
             wire: None,
+            attempts: None,
         };
         if let Some(hint) = self.discovery.hint(&plan.method) {
             output::warn(&hint);

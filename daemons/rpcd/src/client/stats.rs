@@ -154,6 +154,7 @@ fn request(method: &str, address: &str, timeout: Duration) -> Request {
         service: None,
         on: Some(address.to_owned()),
         wire: None,
+        attempts: None,
     }
 }
 

@@ -14,7 +14,10 @@ use crate::pool::{Peer, Progress};
 use crate::request::{CallReply, Outgoing};
 use crate::retry::{may_retry, never_reached_server};
 use crate::wanted::Wanted;
-use crate::{CallError, CallStream, Dialect, Phase, Request, Response, Timing};
+use crate::{
+    AttemptEnd, AttemptLog, AttemptReason, CallError, CallStream, Dialect, Phase, Request,
+    Response, Timing,
+};
 
 /// Instances without a reserved method that one call of it may find. No list names these methods, so that
 /// otherwise every instance would be called.
@@ -26,6 +29,8 @@ pub(super) struct Tried {
     peers: SmallVec<[Arc<Peer>; 1]>,
     /// How many of them do not have the method.
     unoffered: usize,
+    /// The position in the log of the last attempt.
+    position: usize,
 }
 
 impl Tried {
@@ -68,6 +73,11 @@ pub(super) struct Attempts<'a> {
     /// It is waiting for an instance to call.
     is_picking: bool,
     progress: Progress,
+    log: Option<AttemptLog>,
+    /// The position in the log of the last attempt.
+    position: usize,
+    /// The last peer does not have the method.
+    is_unoffered: bool,
 }
 
 impl<'a> Attempts<'a> {
@@ -92,6 +102,9 @@ impl<'a> Attempts<'a> {
             is_guess: false,
             is_picking: false,
             progress: Progress::default(),
+            log: request.attempts,
+            position: 0,
+            is_unoffered: false,
         })
     }
 
@@ -106,7 +119,9 @@ impl<'a> Attempts<'a> {
                 if let Some(peer) = self.tried.last().filter(|_| !self.is_picking) {
                     peer.load.record(within, Instant::now());
                 }
-                Err(self.timed_out(within))
+                let error = self.timed_out(within);
+                self.note_end(|| AttemptEnd::Failed(error.clone()));
+                Err(error)
             }
         };
         if let Err(error) = &result {
@@ -134,6 +149,7 @@ impl<'a> Attempts<'a> {
                     // A wait before it was sent says nothing about the server.
                     let latency = reply.done.saturating_duration_since(reply.sent_at);
                     peer.load.record(latency, reply.done);
+                    self.note_end(|| AttemptEnd::Replied);
                     return Ok(reply);
                 }
                 Err(Failed::Expired) => return Err(Failed::Expired),
@@ -156,11 +172,12 @@ impl<'a> Attempts<'a> {
     /// The same call, after these were tried.
     pub(super) fn after(mut self, tried: Tried) -> Self {
         (self.tried, self.unoffered) = (tried.peers, tried.unoffered);
+        self.position = tried.position;
         self
     }
 
     fn into_tried(self) -> Tried {
-        Tried { peers: self.tried, unoffered: self.unoffered }
+        Tried { peers: self.tried, unoffered: self.unoffered, position: self.position }
     }
 
     /// Begins a stream; the client's timeout limits only the time until it is sent.
@@ -177,7 +194,11 @@ impl<'a> Attempts<'a> {
         let within = self.timeout.map_or(within, |timeout| timeout.min(within));
         match tokio::time::timeout(within, self.until_streaming()).await {
             Ok(result) => Ok((result?, self.into_tried())),
-            Err(_) => Err(self.timed_out(within)),
+            Err(_) => {
+                let error = self.timed_out(within);
+                self.note_end(|| AttemptEnd::Failed(error.clone()));
+                Err(error)
+            }
         }
     }
 
@@ -191,7 +212,10 @@ impl<'a> Attempts<'a> {
                 Ok(CallStream::new(peer.name().to_owned(), events, end))
             };
             match opened.await {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => {
+                    self.note_end(|| AttemptEnd::Replied);
+                    return Ok(stream);
+                }
                 Err(error) => self.check_retry(&peer, error)?,
             }
         }
@@ -215,6 +239,7 @@ impl<'a> Attempts<'a> {
                 picked.peer
             }
         };
+        self.note_begin(&peer);
         self.tried.push(Arc::clone(&peer));
         self.progress.connected = false;
         self.progress.failover_after = failover_after;
@@ -246,6 +271,8 @@ impl<'a> Attempts<'a> {
 
     /// `Ok` if the call is to be retried on another instance, else the error.
     fn check_retry(&mut self, peer: &Arc<Peer>, error: CallError) -> Result<(), CallError> {
+        self.note_end(|| AttemptEnd::Failed(error.clone()));
+        self.is_unoffered = false;
         let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
         if self.only.is_none()
             && error.is_unoffered(&self.outgoing.method)
@@ -254,6 +281,7 @@ impl<'a> Attempts<'a> {
             // Nothing was executed: this is a wrong choice, not a failure of the instance.
             discovery.note_unoffered(peer, &self.outgoing.method);
             self.unoffered += 1;
+            self.is_unoffered = true;
             return Ok(());
         }
         discovery.note_failure(peer, &error);
@@ -281,6 +309,27 @@ impl<'a> Attempts<'a> {
                     && discovery.has_other(self.wanted())
             }
             Source::Direct(_) => false,
+        }
+    }
+
+    fn note_begin(&mut self, peer: &Peer) {
+        let Some(log) = &self.log else { return };
+        let reason = match &self.inner.source {
+            Source::Direct(_) if self.only.is_none() => AttemptReason::OnlyServer,
+            _ if self.only.is_some() => AttemptReason::Named,
+            _ if self.is_guess => AttemptReason::Guess,
+            _ if self.is_unoffered => AttemptReason::NotOffered,
+            _ if self.tried.is_empty() => {
+                AttemptReason::Balanced(self.inner.context.options.balance)
+            }
+            _ => AttemptReason::Retry,
+        };
+        self.position = log.begin(peer.name(), reason, self.began.elapsed());
+    }
+
+    fn note_end(&self, end: impl FnOnce() -> AttemptEnd) {
+        if let Some(log) = &self.log {
+            log.end(self.position, end(), self.began);
         }
     }
 

@@ -10,6 +10,7 @@
     reason = "tests say what they expect"
 )]
 
+mod attempts;
 mod blocking;
 mod calls;
 mod classic;

@@ -49,6 +49,7 @@ pub(super) fn clients(
         service: None,
         on: plan.on.clone(),
         wire: None,
+        attempts: None,
     };
     let only = match (&plan.on, target) {
         (Some(on), _) => Some(on.clone()),

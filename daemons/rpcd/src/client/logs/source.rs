@@ -103,6 +103,7 @@ async fn of_instance(
         service: None,
         on: Some(name.to_owned()),
         wire: None,
+        attempts: None,
     };
     let mut items = match client.stream_request(request).await {
         Ok(items) => items,
