@@ -28,6 +28,7 @@ mod killed_servers;
 mod limits;
 mod limits_page;
 mod lives;
+mod log_files;
 mod many_clients;
 mod metrics;
 mod old_programs;
