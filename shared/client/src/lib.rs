@@ -14,7 +14,9 @@
 //! In reading order:
 //!
 //! - [`Client`]: calls, streams, discovery.
-//! - [`ClientOptions`]: every limit and time, with its default.
+//! - [`ClientOptions`]: every limit and time, with its default; [`EjectionOptions`]: which instances get no
+//!   calls for a while.
+//! - [`KnownInstance`]: an instance, with its [`InstanceHealth`].
 //! - [`Target`]: one address, or whatever a registry lists.
 //! - [`ListStatus`]: where the list is from that calls go by, and why it is not the registry's.
 //! - [`Request`] and [`Response`]: a call with all its options, and its result with timing and peer.

@@ -62,7 +62,9 @@ pub(crate) async fn failover_after() {
     let (set, default) = (&[timeout, ("CLIENT_FAILOVER_AFTER", "100ms")], &[timeout]);
     let (set, default) = join!(rpcd(set, &line), rpcd(default, &line));
     assert_eq!((set.code, default.code), (DONE, TIMEOUT), "{set:?} {default:?}");
-    assert_eq!((silent.seen.accepted(), set.stdout.as_str()), (2, "1\n1"));
+    // By both calls, and by pings.
+    assert!(silent.seen.accepted() >= 2, "{}", silent.seen.accepted());
+    assert_eq!(set.stdout, "1\n1");
 }
 
 #[tokio::test]
