@@ -26,7 +26,7 @@ impl Blame {
             CallError::Unreachable { .. } => Self::Gone,
             CallError::Refused { .. } if !is_connected => Self::Gone,
             CallError::Remote { fault, .. } => match fault.code {
-                Code::Draining => Self::Gone,
+                Code::Draining | Code::Abandoned => Self::Gone,
                 Code::Overloaded | Code::DeadlineExceeded => Self::Instance,
                 Code::NotJson
                 | Code::Malformed
