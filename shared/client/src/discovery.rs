@@ -6,6 +6,7 @@ mod contracts;
 mod learn;
 mod list;
 mod listed;
+mod look;
 mod member;
 mod probe;
 mod refresh;

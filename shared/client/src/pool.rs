@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use rpc_wire::fault::Code;
 use rpc_wire::instance::host_port;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -143,6 +144,14 @@ impl Peer {
                 // The kept connection ended just before the call: nothing of it was sent, so that a new
                 // connection is not a retry.
                 Err(Failed::Error(CallError::ConnectionLost { executed: false, .. })) if again => {
+                    again = false;
+                }
+                // Nor here, where nobody else can be called: a successor may be listening already.
+                Err(Failed::Error(CallError::Refused { fault, .. }))
+                    if again
+                        && fault.code == Code::Draining
+                        && progress.failover_after.is_none() =>
+                {
                     again = false;
                 }
                 result => return result,
