@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use rpc_client::{Balance, CallError, Client, ClientOptions};
 use rpc_server::{Method, Server, ServerError, ServerHandle};
-use rpc_tests::daemon::Daemon;
+use rpc_tests::daemon::{Daemon, run_rpcd};
 use rpc_tests::eventually::{SOON, soon};
+use rpc_tests::fakes::{self, Do};
 use rpc_tests::proxy::Proxy;
 use rpc_tests::queries::has_in_flight;
 use rpc_tests::raw::{Raw, classic, extended};
@@ -230,4 +231,23 @@ async fn no_call_is_lost_or_run_twice_at_a_round_trip_of_ten_milliseconds() {
     assert!(lost.is_empty(), "{} of {} lost: {:?}", lost.len(), results.len(), lost[0]);
     assert_eq!(executed.load(SeqCst), results.len() + 1);
     assert!(client.stats().retries > 0, "no call crossed with the word of a server that ends");
+}
+
+#[tokio::test]
+async fn a_load_test_of_calls_that_may_run_twice_loses_none_to_an_instance_that_loses_them() {
+    let loses = fakes::extended(|request| match request["method_name"].as_str() {
+        Some("m") => Do::Close,
+        _ => Do::Write(fakes::failure(request, -32601)),
+    })
+    .await;
+    let serves = fakes::extended(|request| Do::Write(fakes::result(request, "1"))).await;
+    let registry = RecordingRegistry::start().await;
+    registry.list(&[loses.address, serves.address]);
+    let bench = ["bench", "m", "--count", "8", "--yes", "--json", "--balance", "round_robin"];
+    for (further, loses_calls) in [(&[][..], true), (&["--idempotent"][..], false)] {
+        let target = ["--registry", &registry.url(), "--max-error-ratio", "1"];
+        let (_, stdout, stderr) = run_rpcd([&bench[..], &target, further].concat()).await;
+        let report: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stderr}"));
+        assert_eq!(report["failed"] != json!(0), loses_calls, "{report}");
+    }
 }
