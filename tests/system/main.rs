@@ -28,6 +28,7 @@ mod killed_servers;
 mod limits;
 mod limits_page;
 mod lives;
+mod log_files;
 mod many_clients;
 mod metrics;
 mod old_programs;
@@ -40,4 +41,6 @@ mod services;
 mod streams;
 mod suspects;
 mod transcripts;
+#[cfg(target_os = "linux")]
+mod vanished_peers;
 mod version_skew;

@@ -175,7 +175,11 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
         LinkState::Live { .. } if let Some(brake) = model.link.readiness.brake => {
             Span::styled(format!("◐ brake holds {}", brake.held), theme.warning())
         }
-        LinkState::Live { ages: true } => Span::styled("● live", theme.good()),
+        LinkState::Live { ages: true } => {
+            let store = model.link.readiness.store_name().filter(|_| wide);
+            let store = store.map(|store| format!(", {}", text::printable(&store)));
+            Span::styled(format!("● live{}", store.unwrap_or_default()), theme.good())
+        }
         LinkState::Live { ages: false } if wide => {
             let every = text::flag_duration(model.refresh_interval);
             Span::styled(format!("● polled every {every}, no heartbeat ages"), theme.good())

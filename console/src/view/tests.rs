@@ -19,7 +19,9 @@ use ratatui::style::{Color, Modifier};
 use super::*;
 use rpc_console_core::fixture::{self, feed, press, types};
 use rpc_console_core::key::{Code, Key};
+use rpc_console_core::message::{Msg, RegistryUpdate};
 use rpc_console_core::model::instances::Column;
+use rpc_wire::report::Readiness;
 
 pub(super) fn draw(model: &mut Model, theme: Theme, now: Now, size: (u16, u16)) -> Buffer {
     model.size = size;
@@ -152,13 +154,13 @@ fn long_events_wrapped() {
     golden("events_wrapped", || {
         let (mut model, now) = fixture::lost();
         let error = "error trying to connect: tcp connect error: connection refused (os error 111)";
-        let lost = rpc_console_core::message::RegistryUpdate::Lost {
+        let lost = RegistryUpdate::Lost {
             error: format!("{error} while sending request for /v1/watch"),
             retry_in: Duration::from_secs(2),
         };
-        let live = rpc_console_core::message::RegistryUpdate::Live { ages: true };
+        let live = RegistryUpdate::Live { ages: true };
         for update in [live, lost] {
-            feed(&mut model, rpc_console_core::message::Msg::Registry(update), now);
+            feed(&mut model, Msg::Registry(update), now);
         }
         // Full screen, so that small sizes show this pane too.
         model.size = (120, 35);
@@ -167,6 +169,21 @@ fn long_events_wrapped() {
         press(&mut model, Key::char('f'), now);
         (model, now)
     });
+}
+
+#[test]
+fn the_header_names_the_registrys_store_where_there_is_room() {
+    let says = |store: &str, size| {
+        let (mut model, now) = fixture::busy();
+        let kept = Readiness { store_kind: Some(store.to_owned()), ..Readiness::default() };
+        feed(&mut model, Msg::Registry(RegistryUpdate::Readiness(kept)), now);
+        let text = text_of(&draw(&mut model, Theme::default(), now, size));
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    assert!(says("redb", (120, 35)).contains("● live, store redb"));
+    assert!(says("none", (120, 35)).contains("● live, no store"));
+    assert!(says("redb", (80, 24)).contains("● live"));
+    assert!(!says("redb", (80, 24)).contains("redb"));
 }
 
 #[test]
@@ -304,7 +321,7 @@ fn a_call_in_flight_and_then_cancelled() {
         let id = model.calls.shown.unwrap();
         press(&mut model, Key::plain(Code::Esc), now);
         let ended = fixture::outcome(Err(fixture::cancelled()));
-        feed(&mut model, rpc_console_core::message::Msg::CallEnded(id, Box::new(ended)), now);
+        feed(&mut model, Msg::CallEnded(id, Box::new(ended)), now);
         (model, now)
     });
 }
@@ -483,9 +500,9 @@ fn a_click_on_a_row_selects_it_and_a_second_one_opens_it() {
     terminal.draw(|frame| hits = render(&model, &Theme::default(), now, frame)).unwrap();
     let hit = hits.at(10, 7).cloned().unwrap();
     assert!(matches!(hit, rpc_console_core::message::Hit::Row(Pane::Instances, 3)), "{hit:?}");
-    feed(&mut model, rpc_console_core::message::Msg::Click(hit.clone()), now);
+    feed(&mut model, Msg::Click(hit.clone()), now);
     assert_eq!(model.instances.selected.as_ref().unwrap().port, 8090);
-    feed(&mut model, rpc_console_core::message::Msg::Click(hit), now);
+    feed(&mut model, Msg::Click(hit), now);
     assert_eq!(model.view, View::Methods);
 }
 

@@ -116,6 +116,10 @@ limits! {
     unregister_timeout: Duration = Duration::from_secs(1);
     /// An HTTP client that reads nothing for this long is disconnected. Default 30 s.
     write_timeout: Duration = Duration::from_secs(30);
+    /// A client whose system acknowledges nothing for this long has vanished: its connection is closed,
+    /// its calls are cancelled. It is asked after two fifths of the time in silence (TCP keepalive).
+    /// Default 50 s.
+    tcp_user_timeout: Duration = Duration::from_secs(50);
     /// Connections waiting to be accepted. Default 1,024.
     backlog: u32 = 1024;
 }

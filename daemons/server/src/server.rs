@@ -257,10 +257,10 @@ impl ServerBuilder {
         let address = address.into();
         #[cfg(feature = "announce")]
         let announce = self.announce.clone();
-        let backlog = self.limits.backlog;
+        let (backlog, tcp_user_timeout) = (self.limits.backlog, self.limits.tcp_user_timeout);
         let state = self.shared()?;
         let bind = |source| ServerError::Bind { address, source };
-        let listener = net::listen(address, backlog).map_err(bind)?;
+        let listener = net::listen(address, backlog, tcp_user_timeout).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         let handle = ServerHandle { drain: state.drain.clone(), ..ServerHandle::default() };
         Ok(Server {

@@ -87,6 +87,7 @@ pub const KEYS: &[Key] = keys! {
         header_timeout: duration, registry_server.options.header_timeout, "Timeout for a request's headers.";
         body_timeout: duration, registry_server.options.body_timeout, "Timeout for a request's body.";
         write_timeout: duration, registry_server.options.write_timeout, "A peer that reads nothing for this long is disconnected.";
+        tcp_user_timeout: duration, registry_server.options.tcp_user_timeout, "A peer whose system acknowledges nothing for this long is gone; it is asked when it is silent.";
         max_wait: pause, registry_server.options.max_wait, "Longest long poll (wait=).";
         max_pinned_bytes: bytes, registry_server.options.max_pinned_bytes, "Lists and snapshots that are not read yet; beyond it the slowest readers are disconnected.";
         rejoin_window: pause, registry_server.options.rejoin_window, "How long it is remembered that an instance unregistered, so that a late heartbeat does not list it again; 0s: not at all.";
@@ -144,6 +145,7 @@ pub const KEYS: &[Key] = keys! {
         backlog: backlog, server.limits.backlog, "Connections waiting to be accepted.";
         idle_timeout: duration, server.limits.idle_timeout, "An idle connection is closed after this time.";
         write_timeout: duration, server.limits.write_timeout, "An HTTP client that reads nothing for this long is disconnected.";
+        tcp_user_timeout: duration, server.limits.tcp_user_timeout, "A client whose system acknowledges nothing for this long is gone; it is asked when it is silent.";
         allowed_hosts: names, server.allowed_hosts, "Further host names by which HTTP requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";
         allowed_origins: origins, server.allowed_origins, "Web origins that may send HTTP requests: http://HOST:PORT, …; none by default.";
     }

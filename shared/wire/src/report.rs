@@ -41,6 +41,9 @@ pub enum HealthStatus {
 pub struct Readiness {
     /// `ready`; `degraded` while its store fails; `ending` while it shuts down.
     pub status: String,
+    /// What it keeps registrations in, `redb` or `none`. An older registry does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_kind: Option<String>,
     /// What is wrong with its store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<FailingStore>,
@@ -66,6 +69,14 @@ pub struct Brake {
 }
 
 impl Readiness {
+    /// What it keeps registrations in, for people: `store redb`, `no store`. Nothing if it does not say.
+    pub fn store_name(&self) -> Option<String> {
+        self.store_kind.as_deref().map(|kind| match kind {
+            "none" => "no store".to_owned(),
+            kind => format!("store {kind}"),
+        })
+    }
+
     /// What is wrong with it, for people; nothing if all is well.
     pub fn troubles(&self) -> Vec<String> {
         let store = self.store.as_ref().map(|store| {

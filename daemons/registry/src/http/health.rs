@@ -2,7 +2,9 @@
 
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
+use rpc_host::logging::LogRing;
 use rpc_metrics::Format;
+use rpc_wire::report::{Brake, FailingStore, Readiness};
 use serde_json::json;
 
 use super::{Context, JSON, Reply, with_type};
@@ -20,17 +22,20 @@ pub(super) fn ready(context: &Context) -> Reply {
     if context.ending.is_cancelled() {
         return status(StatusCode::SERVICE_UNAVAILABLE, "ending");
     }
-    let store = context.service.options.store.name();
-    let mut body = json!({ "status": "ready", "store_kind": store });
-    if let Some((brake, left)) = context.service.brake() {
-        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        body["brake"] = json!({ "held": brake.held, "left_ms": left_ms });
-    }
-    if let Some(why) = context.service.saving().failing() {
-        body["status"] = "degraded".into();
-        body["store"] = json!({ "failing": &*why });
-    }
-    with_type(StatusCode::OK, JSON, body.to_string().into())
+    let service = &context.service;
+    let store = service.saving().failing().map(|why| FailingStore { failing: why.to_string() });
+    let brake = service.brake().map(|(brake, left)| Brake {
+        held: brake.held as u64,
+        left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+    });
+    let status = if store.is_some() { "degraded" } else { "ready" };
+    let readiness = Readiness {
+        status: status.to_owned(),
+        store_kind: Some(service.options.store.name().to_owned()),
+        store,
+        brake,
+    };
+    with_type(StatusCode::OK, JSON, json!(readiness).to_string().into())
 }
 
 /// Ends the brake on mass expiry.
@@ -51,6 +56,7 @@ pub(super) fn metrics(context: &Context, headers: &HeaderMap) -> Reply {
         tally: service.tally(),
         overrides: service.overrides_len(),
         store_is_failing: service.saving().failing().is_some(),
+        log_lines_dropped: service.options.log_ring.as_ref().map_or(0, LogRing::dropped),
     };
     let text = service.metrics.render(format, sizes);
     let content_type = HeaderValue::from_static(format.content_type());

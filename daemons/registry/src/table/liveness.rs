@@ -11,17 +11,18 @@
 //!
 //! A heartbeat makes any of them up again; one that refuses the connection is removed from any of them.
 
-use std::collections::VecDeque;
+mod judge;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use rpc_wire::instance::{ExpiryReason, InstanceKey};
 
-use super::brake::{Brake, Counts, Verdict};
-use super::target::{is_same_machine, target};
+use super::brake::Verdict;
+use super::target::is_same_machine;
 use super::{Change, ChangeKind, Entry, Row, Slot, Table};
-use crate::RegistryOptions;
+pub(super) use judge::Judge;
+pub(crate) use judge::Tally;
 
 /// An instance is probed for lost connections at most once in this time: whoever opens and ends many
 /// must not make this registry do the same to others.
@@ -39,7 +40,7 @@ pub(super) enum Liveness {
     Silent(Instant),
     /// It replied to a probe. It is kept until then; `None`: for ever.
     Suspect(Option<Instant>),
-    /// It is silent, and kept until then: see [`Brake`].
+    /// It is silent, and kept until then: see [`Brake`](super::brake::Brake).
     Held(Instant),
     /// It is removed with the next batch.
     Condemned,
@@ -145,150 +146,6 @@ pub(crate) struct BrakeStatus {
     pub(crate) held: usize,
     /// When it ends.
     pub(crate) until: Instant,
-}
-
-/// Instances by what is known of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) overdue: usize,
-    pub(crate) silent: usize,
-    pub(crate) suspect: usize,
-    pub(crate) held: usize,
-}
-
-/// What the decisions about all instances have in common.
-#[derive(Debug)]
-pub(super) struct Judge {
-    probes: bool,
-    networks: Vec<IpNet>,
-    ttl: Duration,
-    /// How long an overdue instance waits for the outcome of its probe.
-    patience: Duration,
-    suspect_window: Option<Duration>,
-    brake: Brake,
-    tally: Tally,
-    silent: VecDeque<Ticket>,
-    condemned: VecDeque<(Ticket, Option<ExpiryReason>)>,
-}
-
-impl Judge {
-    pub(super) fn new(options: &RegistryOptions) -> Self {
-        Self {
-            probes: options.probes && options.max_probes > 0,
-            networks: options.probe_networks.clone(),
-            ttl: options.ttl,
-            patience: 2 * (options.check_interval + options.probe_timeout),
-            suspect_window: (!options.suspect_window.is_zero()).then_some(options.suspect_window),
-            brake: Brake::new(options),
-            tally: Tally::default(),
-            silent: VecDeque::new(),
-            condemned: VecDeque::new(),
-        }
-    }
-
-    /// Suspects and those held are probed at the pace of heartbeats.
-    fn pace(&self) -> Duration {
-        self.ttl / 2
-    }
-
-    fn target(&self, entry: &Entry) -> Option<SocketAddr> {
-        if self.probes { target(&entry.key, entry.peer, &self.networks) } else { None }
-    }
-
-    /// Counts a slot whose state changes.
-    pub(super) fn moved(&mut self, from: Liveness, to: Liveness) {
-        if let Some(count) = self.tally.of(from) {
-            *count -= 1;
-        }
-        if let Some(count) = self.tally.of(to) {
-            *count += 1;
-        }
-    }
-
-    pub(super) fn set(&mut self, slot: &mut Slot, to: Liveness) {
-        self.moved(slot.liveness, to);
-        slot.liveness = to;
-    }
-
-    fn condemn(&mut self, slot: &mut Slot, ticket: Ticket, reason: Option<ExpiryReason>) {
-        self.set(slot, Liveness::Condemned);
-        self.condemned.push_back((ticket, reason));
-    }
-
-    fn silence(&mut self, slot: &mut Slot, ticket: Ticket, until: Instant) {
-        self.set(slot, Liveness::Silent(until));
-        self.silent.push_back(ticket);
-    }
-
-    fn counts(&self, listed: usize) -> Counts {
-        // A suspect that falls silent is to find the others that do so with it.
-        let undecided = self.tally.overdue + self.tally.suspect;
-        Counts { listed, silent: self.tally.silent, undecided }
-    }
-
-    /// Decides on one instance at a check; `true` if it is to be probed.
-    fn check(&mut self, slot: &mut Slot, ticket: Ticket, late: Duration, now: Instant) -> bool {
-        slot.deadline = (slot.deadline + late).min(now + self.ttl);
-        slot.pace.pause(late, self.ttl);
-        let due = slot.deadline <= now;
-        let extended = |until: Instant, window: Duration| (until + late).min(now + window);
-        match slot.liveness {
-            Liveness::Up if !due => false,
-            Liveness::Up => {
-                if self.target(&slot.entry).is_none() {
-                    self.condemn(slot, ticket, None);
-                    return false;
-                }
-                self.set(slot, Liveness::Overdue(now + self.patience));
-                true
-            }
-            Liveness::Overdue(until) => {
-                let until = extended(until, self.patience);
-                if until <= now {
-                    self.silence(slot, ticket, until);
-                    return false;
-                }
-                slot.liveness = Liveness::Overdue(until);
-                true
-            }
-            Liveness::Silent(until) => {
-                slot.liveness = Liveness::Silent(extended(until, self.patience));
-                false
-            }
-            Liveness::Suspect(until) => {
-                let until = until.zip(self.suspect_window).map(|(at, window)| extended(at, window));
-                slot.liveness = Liveness::Suspect(until);
-                if until.is_some_and(|until| until <= now) {
-                    self.condemn(slot, ticket, Some(ExpiryReason::SuspectWindow));
-                    return false;
-                }
-                due
-            }
-            Liveness::Held(_) => match self.brake.until() {
-                Some(until) if until > now => {
-                    slot.liveness = Liveness::Held(until);
-                    due
-                }
-                _ => {
-                    self.condemn(slot, ticket, Some(ExpiryReason::NoReply));
-                    false
-                }
-            },
-            Liveness::Condemned => false,
-        }
-    }
-}
-
-impl Tally {
-    fn of(&mut self, state: Liveness) -> Option<&mut usize> {
-        match state {
-            Liveness::Overdue(_) => Some(&mut self.overdue),
-            Liveness::Silent(_) => Some(&mut self.silent),
-            Liveness::Suspect(_) => Some(&mut self.suspect),
-            Liveness::Held(_) => Some(&mut self.held),
-            Liveness::Up | Liveness::Condemned => None,
-        }
-    }
 }
 
 impl Table {
@@ -432,16 +289,21 @@ impl Table {
         is_same_machine(registered_from, peer).then_some(ticket)
     }
 
-    /// Whether the end of the connection that the heartbeat of this ticket came on is a reason to probe:
-    /// none has come since on another one, and no other end was within [`LOST_INTERVAL`].
-    pub(crate) fn lose(&mut self, ticket: Ticket, now: Instant) -> bool {
-        let Some(Some(slot)) = self.slots.get_mut(ticket.slot) else { return false };
-        let is_recent = |lost: Instant| now.saturating_duration_since(lost) < LOST_INTERVAL;
-        if slot.ticket(ticket.slot) != ticket || slot.lost.is_some_and(is_recent) {
-            return false;
+    /// How long to wait before the instance is probed, since the connection has ended that the heartbeat of
+    /// this ticket came on: usually not at all, or for what is left of [`LOST_INTERVAL`] since another end;
+    /// to be asked again then. `None`: a heartbeat has come since on another connection.
+    pub(crate) fn lose(&mut self, ticket: Ticket, now: Instant) -> Option<Duration> {
+        let slot = self.slots.get_mut(ticket.slot)?.as_mut()?;
+        if slot.ticket(ticket.slot) != ticket {
+            return None;
         }
-        slot.lost = Some(now);
-        true
+        let since = |lost: Instant| now.saturating_duration_since(lost);
+        let left = slot.lost.map(|lost| LOST_INTERVAL.saturating_sub(since(lost)));
+        let left = left.unwrap_or_default();
+        if left.is_zero() {
+            slot.lost = Some(now);
+        }
+        Some(left)
     }
 
     /// The ticket of an instance that may be probed.

@@ -1,12 +1,14 @@
 //! The table with an explicit clock, and against a naive model.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
-use rpc_wire::instance::Instance;
+use rpc_wire::instance::{Instance, OverrideState};
 
 use super::*;
+use crate::error::Refusal;
+use crate::registration::Registration;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);

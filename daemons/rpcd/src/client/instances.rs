@@ -37,7 +37,7 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
                 print(&ask, records.iter().map(row).collect())?;
             }
             say_unlisted(&registry).await;
-            say_troubles(&registry).await;
+            say_condition(&registry).await;
             Ok(())
         }
         // An older registry lists addresses only.
@@ -57,8 +57,9 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
     }
 }
 
-/// Says what is wrong with the registry itself, if anything is. That it does not say is no failure.
-async fn say_troubles(registry: &RegistryClient) {
+/// Says what is wrong with the registry itself, if anything is, and to people what it keeps registrations
+/// in. That it does not say is no failure.
+async fn say_condition(registry: &RegistryClient) {
     if registry.warming().is_some() {
         output::warn(&format!(
             "the registry at {} has just started and may not know every instance yet; ask again in a few seconds",
@@ -66,6 +67,9 @@ async fn say_troubles(registry: &RegistryClient) {
         ));
     }
     let Ok(readiness) = registry.readiness().await else { return };
+    if let Some(store) = readiness.store_name().filter(|_| output::is_terminal()) {
+        output::say(&format!("the registry at {}: {store}", registry.url()));
+    }
     for trouble in readiness.troubles() {
         output::warn(&format!("the registry at {}: {trouble}", registry.url()));
     }

@@ -167,6 +167,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
             ("RPCD_SERVER_WRITE_TIMEOUT", "15s"),
+            ("RPCD_SERVER_TCP_USER_TIMEOUT", "17s"),
             ("RPCD_SERVER_ALLOWED_HOSTS", "a.example, b.example"),
             ("RPCD_SERVER_ALLOWED_ORIGINS", "http://a, http://b"),
         ],
@@ -200,6 +201,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             .drain_notice(seconds(16))
             .unregister_timeout(seconds(8))
             .write_timeout(seconds(15))
+            .tcp_user_timeout(seconds(17))
             .backlog(9)
     );
     let announce = plan.announce.unwrap();
@@ -256,6 +258,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_MAX_HISTORY", "13"),
         ("RPCD_REGISTRY_SERVER_BODY_TIMEOUT", "14s"),
         ("RPCD_REGISTRY_SERVER_WRITE_TIMEOUT", "15s"),
+        ("RPCD_REGISTRY_SERVER_TCP_USER_TIMEOUT", "30s"),
         ("RPCD_REGISTRY_SERVER_MAX_WAIT", "16s"),
         ("RPCD_REGISTRY_SERVER_MAX_TABLE_BYTES", "22"),
         ("RPCD_REGISTRY_SERVER_MAX_PINNED_BYTES", "23"),
@@ -305,6 +308,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         max_history: 13,
         body_timeout: Duration::from_secs(14),
         write_timeout: Duration::from_secs(15),
+        tcp_user_timeout: Duration::from_secs(30),
         max_wait: Duration::from_secs(16),
         max_pinned_bytes: 23,
         rejoin_window: Duration::ZERO,

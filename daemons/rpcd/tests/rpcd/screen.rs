@@ -51,6 +51,14 @@ fn json_on_a_terminal_is_json_whatever_a_string_holds() {
 }
 
 #[test]
+fn people_are_told_what_the_registry_keeps_its_instances_in() {
+    let site = Site::start();
+    let line = format!("instances --registry {}", site.url);
+    on_terminal(&line, &[]).until(&[&format!("the registry at {}: no store", site.url)]);
+    assert_eq!(rpcd(&line).stderr, "");
+}
+
+#[test]
 fn tables_have_headings_on_a_terminal_only() {
     let site = Site::start();
     for (command, heading) in

@@ -27,6 +27,8 @@ const REST: Duration = Duration::from_secs(2);
 enum Ask {
     /// Heartbeats of all instances in turn.
     Heartbeat,
+    /// The same, on connections whose end the registry takes for the end of their instances.
+    HeldHeartbeat,
     /// The whole list.
     List,
     /// The list, unless it changed: it did not.
@@ -35,8 +37,9 @@ enum Ask {
 
 /// All of them.
 pub fn all() -> Vec<Scenario> {
-    let kinds: [(Ask, &str, &str, &[usize]); 3] = [
+    let kinds: [(Ask, &str, &str, &[usize]); 4] = [
         (Ask::Heartbeat, "H", "heartbeats", &[1, 1_000, 100_000]),
+        (Ask::HeldHeartbeat, "K", "heartbeats on held connections", &[1_000]),
         (Ask::List, "L", "lists", &[1, 1_000, 100_000]),
         (Ask::Unchanged, "P", "polls of an unchanged list (304)", &[1_000]),
     ];
@@ -62,6 +65,7 @@ fn measure(round: &mut Round<'_>, request: Ask, callers: usize, size: usize) -> 
         let registry = Filled::start(bench, size)?;
         let exchanges = match request {
             Ask::Heartbeat => registry.heartbeats.clone(),
+            Ask::HeldHeartbeat => registry.heartbeats.iter().map(held).collect(),
             Ask::List => vec![registry.list()?],
             Ask::Unchanged => vec![registry.unchanged()?],
         };
@@ -70,8 +74,10 @@ fn measure(round: &mut Round<'_>, request: Ask, callers: usize, size: usize) -> 
         let reply = registry.request(&first.request, status)?;
         let limit = Exchange::exact(first.request.clone(), reply);
         let figures = against(bench, &registry.server, &exchanges, shape)?;
-        // No instance may have expired meanwhile.
-        registry.list()?;
+        // No instance may have expired meanwhile. Those of held connections end with these.
+        if request != Ask::HeldHeartbeat {
+            registry.list()?;
+        }
         (limit, figures)
     };
     round.baseline("raw", |bench| {
@@ -178,6 +184,16 @@ pub(super) fn register(body: &str) -> Vec<u8> {
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
+}
+
+/// The same heartbeat on a connection that is held.
+fn held(heartbeat: &Exchange) -> Exchange {
+    let request = String::from_utf8_lossy(&heartbeat.request);
+    let header = format!("\r\n{}: {}\r\nhost:", paths::BEATS_HEADER, paths::BEATS_HELD);
+    Exchange {
+        request: request.replacen("\r\nhost:", &header, 1).into_bytes(),
+        reply: heartbeat.reply.clone(),
+    }
 }
 
 /// A GET with further header lines.
