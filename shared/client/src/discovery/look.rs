@@ -9,10 +9,10 @@ impl Discovery {
     /// Waits for the next look into the registry. Whether an instance takes calls then, as far as is known: one
     /// that is newly listed, or one that a probe has found up again.
     pub(crate) async fn look_again(&self, wanted: Wanted<'_>) -> bool {
-        let mut refreshes = self.shared.refreshes.subscribe();
-        let looked_at = self.shared.list.load().attempted_at;
+        let mut refreshed = self.shared.refreshed.subscribe();
+        let last = *refreshed.borrow_and_update();
         // However many calls wait, the registry is not asked more often than that.
-        let next = looked_at.map_or_else(Instant::now, |at| at + MIN_REFRESH_GAP);
+        let next = last.map_or_else(Instant::now, |at| at + MIN_REFRESH_GAP);
         tokio::select! {
             () = sleep_until(next) => {
                 if self.refresh_now().await.is_err() {
@@ -20,7 +20,7 @@ impl Discovery {
                 }
             }
             // Never an error: the sender lives as long as `self`.
-            _ = refreshes.changed() => {}
+            _ = refreshed.changed() => {}
         }
         let list = self.shared.list.load();
         let view = self.view(&list, wanted.service);
