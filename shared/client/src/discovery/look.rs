@@ -24,6 +24,6 @@ impl Discovery {
         }
         let list = self.shared.list.load();
         let view = self.view(&list, wanted.service);
-        view.anyone(wanted.method).members.iter().any(|member| !member.is_ejected())
+        view.anyone(wanted.method).members.iter().any(|member| member.gets_calls())
     }
 }
