@@ -11,7 +11,8 @@ use rpc_tests::daemon::{Daemon, run_rpcd};
 use rpc_tests::eventually::{SOON, soon};
 use rpc_tests::fakes::{self, Do};
 use rpc_tests::proxy::Proxy;
-use rpc_tests::queries::has_in_flight;
+use rpc_tests::python::{has_python, old_client};
+use rpc_tests::queries::{has_in_flight, lists};
 use rpc_tests::raw::{Raw, classic, extended};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rustix::process::Signal;
@@ -169,6 +170,39 @@ async fn without_the_registrys_word_the_listener_closes_at_once() {
     registry.behave(Manner::Failing);
     server.signal(Signal::TERM);
     assert!(server.exits_within(SOON).await.success());
+}
+
+#[tokio::test]
+async fn an_older_client_loses_no_call_when_one_of_two_servers_ends() {
+    if !has_python() {
+        return;
+    }
+    let (_registry, registry) = Daemon::registry(&[]).await;
+    let of_registry = ["--registry", &format!("http://{registry}")];
+    let (_stays, first) = Daemon::server(&of_registry).await;
+    let (mut ends, second) = Daemon::server(&of_registry).await;
+    lists(registry, &[first, second]).await;
+    // It looks into the registry every 3 s, and gives up at the first call that fails.
+    let mut client = old_client(&["--registry", &registry.to_string(), "repeat"]);
+    let mut stdin = client.take_stdin();
+    let mut calls = 0;
+    let mut call = async || {
+        calls += 1;
+        stdin.write_all(b"[\"square\", [3], {}]\n").await.unwrap();
+        assert_eq!(client.stdout().at_least(calls).await[calls - 1], "9");
+    };
+    for _ in 0..20 {
+        call().await;
+    }
+    ends.signal(Signal::TERM);
+    while ends.is_running() {
+        call().await;
+        sleep(Duration::from_millis(5)).await;
+    }
+    for _ in 0..20 {
+        call().await;
+    }
+    assert!(calls > 200, "{calls}");
 }
 
 /// Half of a round trip of 10 ms.
