@@ -238,7 +238,8 @@ async fn shuts_down_gracefully(manner: Option<Manner>, end: End) {
     let registry = RecordingRegistry::start().await;
     let url = registry.url();
     let registry = manner.map(|_| registry);
-    let settings = [FAST_HEARTBEATS, LONG_DRAIN];
+    // Older clients call it.
+    let settings = [FAST_HEARTBEATS, LONG_DRAIN, ("SERVER_SHUTDOWN_NOTICE", "300ms")];
     let (mut server, address) = Daemon::server_with(&settings, &["--registry", &url]).await;
     if let (Some(registry), Some(manner)) = (&registry, manner) {
         registry.has_received("register", 3).await;

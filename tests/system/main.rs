@@ -23,6 +23,7 @@ mod embedding;
 mod endings;
 mod every_reader_reads;
 mod few_files;
+mod graceful_ends;
 mod killed_servers;
 mod limits;
 mod limits_page;

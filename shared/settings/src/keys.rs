@@ -119,7 +119,10 @@ pub const KEYS: &[Key] = keys! {
         announce: switch, server.announce, "Whether to register (--no-registry turns it off).";
         advertise: advertised, server.advertise, "HOST or HOST:PORT to register; empty: the address that routes to the registry.";
         heartbeat_interval: duration, server.heartbeat_interval, "Interval between heartbeats.";
-        drain_timeout: pause, server.limits.drain_timeout, "Time for calls in flight at shutdown.";
+        drain_timeout: pause, server.limits.drain_timeout, "Time for all of the shutdown after unregistering: shutdown_notice, calls in flight, close_timeout.";
+        shutdown_notice: pause, server.limits.shutdown_notice, "How long it goes on serving after unregistering, if older clients called it of late: they look into the registry every 3 s.";
+        older_client_window: pause, server.limits.older_client_window, "How long ago that may have been.";
+        close_timeout: pause, server.limits.close_timeout, "Time for clients to close once they are told of the shutdown; what they still send is refused.";
         drain_notice: pause, server.limits.drain_notice, "How long calls of older clients are still taken once an operator drains it.";
         unregister_timeout: pause, server.limits.unregister_timeout, "Timeout for unregistering at shutdown.";
         max_deadline: duration, server.limits.max_deadline, "Longest deadline of a call; a longer one is cut to it.";

@@ -158,6 +158,9 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_IDLE_TIMEOUT", "6s"),
             ("RPCD_SERVER_DEFAULT_DEADLINE", "7s"),
             ("RPCD_SERVER_DRAIN_TIMEOUT", "0s"),
+            ("RPCD_SERVER_SHUTDOWN_NOTICE", "17s"),
+            ("RPCD_SERVER_OLDER_CLIENT_WINDOW", "18s"),
+            ("RPCD_SERVER_CLOSE_TIMEOUT", "19s"),
             ("RPCD_SERVER_DRAIN_NOTICE", "16s"),
             ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
             ("RPCD_SERVER_BACKLOG", "9"),
@@ -191,6 +194,9 @@ fn every_limit_of_the_file_reaches_the_server() {
             .idle_timeout(seconds(6))
             .default_deadline(seconds(7))
             .drain_timeout(seconds(0))
+            .shutdown_notice(seconds(17))
+            .older_client_window(seconds(18))
+            .close_timeout(seconds(19))
             .drain_notice(seconds(16))
             .unregister_timeout(seconds(8))
             .write_timeout(seconds(15))
