@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use rpc_client::{
-    Attempt, AttemptLog, AttemptReason, CallError, Client, Code, Request, Response, Rounded,
-};
+use rpc_client::{Attempt, AttemptLog, CallError, Client, Code, Request, Response, Rounded};
 use rpc_load::show::precise;
 
 use super::discovery::{Discovery, Spent};
