@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use rpc_client::{ArgsError, Balance, CallError, Client, ClientOptions, Request};
+use rpc_client::{ArgsError, AttemptLog, Balance, CallError, Client, ClientOptions, Request};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -201,7 +201,9 @@ impl Issuing {
     fn make(&mut self, client: Client, due: Instant) {
         let id = self.clock.next_id.fetch_add(1, Ordering::Relaxed);
         let method = self.load.methods.choose(&mut self.random).copied().unwrap_or(Method::Run);
-        let request = request(method, id, self.random.random_range(1..20));
+        let log = AttemptLog::new();
+        let request = request(method, id, self.random.random_range(1..20))
+            .map(|request| request.attempts(log.clone()));
         let (told, clock) = (Arc::clone(&self.told), Arc::clone(&self.clock));
         self.calls.spawn(async move {
             let reply = match request {
@@ -220,7 +222,11 @@ impl Issuing {
                 && told.errors.len() < KEPT
             {
                 let seconds = (due + took) as f64 / 1e6;
-                told.errors.push(format!("{seconds:.3} s, {} {id}: {error}", method.name()));
+                let mut text = format!("{seconds:.3} s, {} {id}: {error}", method.name());
+                for attempt in log.attempts() {
+                    text += &format!("\n    {attempt}");
+                }
+                told.errors.push(text);
             }
         });
     }
