@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rpc_wire::fault::Code;
+
 use crate::{CallError, RetryOptions};
 
 /// Whether a call may be retried on another instance: it was not executed, or its connection was lost and
@@ -14,6 +16,13 @@ pub(crate) fn may_retry(error: &CallError, idempotent: bool) -> bool {
 /// calls wait for a connection, only one attempt is made.
 pub(crate) fn never_reached_server(error: &CallError) -> bool {
     matches!(error, CallError::Unreachable { .. } | CallError::Refused { .. })
+}
+
+/// Whether the instance of the failed attempt takes no calls: it cannot be reached, or ends.
+pub(crate) fn takes_no_calls(error: &CallError) -> bool {
+    let is_draining =
+        matches!(error, CallError::Remote { fault, .. } if fault.code == Code::Draining);
+    is_draining || never_reached_server(error)
 }
 
 /// A token bucket: every call deposits a part of a token, every retry withdraws a whole one. It keeps

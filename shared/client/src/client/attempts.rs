@@ -12,7 +12,7 @@ use crate::deadline::{Failed, after, until};
 use crate::discovery::Discovery;
 use crate::pool::{Peer, Progress};
 use crate::request::{CallReply, Outgoing};
-use crate::retry::{may_retry, never_reached_server};
+use crate::retry::{may_retry, never_reached_server, takes_no_calls};
 use crate::wanted::Wanted;
 use crate::{
     AttemptEnd, AttemptLog, AttemptReason, CallError, CallStream, Dialect, Phase, Request,
@@ -68,6 +68,8 @@ pub(super) struct Attempts<'a> {
     tried: SmallVec<[Arc<Peer>; 1]>,
     /// How many of them do not have the method; they count as no attempts.
     unoffered: usize,
+    /// Attempts that do not count since the registry was asked who else there is.
+    uncounted: usize,
     /// The last peer could not be asked whether it has the method.
     is_guess: bool,
     /// It is waiting for an instance to call.
@@ -99,6 +101,7 @@ impl<'a> Attempts<'a> {
             timeout: request.timeout,
             tried: SmallVec::new(),
             unoffered: 0,
+            uncounted: 0,
             is_guess: false,
             is_picking: false,
             progress: Progress::default(),
@@ -163,6 +166,7 @@ impl<'a> Attempts<'a> {
                     if self.is_idempotent(&peer, &error, deadline).await {
                         self.idempotent = true;
                     }
+                    self.look_for_others(&error, deadline).await;
                     self.check_retry(&peer, error)?;
                 }
             }
@@ -216,7 +220,11 @@ impl<'a> Attempts<'a> {
                     self.note_end(|| AttemptEnd::Replied);
                     return Ok(stream);
                 }
-                Err(error) => self.check_retry(&peer, error)?,
+                Err(error) => {
+                    // Within the time of the whole start.
+                    self.look_for_others(&error, after(self.began, Duration::MAX)).await;
+                    self.check_retry(&peer, error)?;
+                }
             }
         }
     }
@@ -232,7 +240,7 @@ impl<'a> Attempts<'a> {
                 self.is_picking = false;
                 self.is_guess = picked.is_guess;
                 // This attempt included.
-                let is_last = self.attempts() + 1 >= self.attempt_limit();
+                let is_last = self.attempts_left() <= 1;
                 if picked.is_guess || picked.has_other && !is_last {
                     failover_after = Some(self.inner.context.options.failover_after);
                 }
@@ -300,12 +308,26 @@ impl<'a> Attempts<'a> {
         Ok(())
     }
 
+    /// Before a call that was not executed fails because everybody known was tried, the registry is asked who has
+    /// taken their place. If somebody has, the attempts are counted anew.
+    async fn look_for_others(&mut self, error: &CallError, deadline: Instant) {
+        let Source::Registry(discovery) = &self.inner.source else { return };
+        if self.only.is_some() || !takes_no_calls(error) || self.may_try_another() {
+            return;
+        }
+        // In a box: it is rare, and every call would have to carry its state.
+        let look = Box::pin(discovery.look());
+        if tokio::time::timeout_at(deadline, look).await.is_ok() {
+            self.uncounted = self.attempts();
+        }
+    }
+
     /// Whether another attempt is left, and an instance for it.
     fn may_try_another(&self) -> bool {
         match &self.inner.source {
             Source::Registry(discovery) => {
                 self.only.is_none()
-                    && self.attempts() < self.attempt_limit()
+                    && self.attempts_left() > 0
                     && discovery.has_other(self.wanted())
             }
             Source::Direct(_) => false,
@@ -337,16 +359,19 @@ impl<'a> Attempts<'a> {
         self.tried.len() - self.unoffered
     }
 
-    fn attempt_limit(&self) -> usize {
-        self.inner.context.options.retry.attempts as usize
+    fn attempts_left(&self) -> usize {
+        let limit = self.inner.context.options.retry.attempts as usize;
+        (limit + self.uncounted).saturating_sub(self.attempts())
     }
 
     fn timed_out(&self, after: Duration) -> CallError {
-        let (peer, phase) = match (self.tried.last(), &self.inner.source) {
-            (_, Source::Registry(discovery)) if self.is_picking => discovery.waiting_for(),
-            (None, Source::Registry(discovery)) => discovery.waiting_for(),
-            (None, Source::Direct(peer)) => (peer.name().to_owned(), Phase::Connect),
-            (Some(peer), _) => (peer.name().to_owned(), self.progress.phase(&self.outgoing)),
+        let (peer, phase) = match (&self.inner.source, self.tried.last()) {
+            (Source::Registry(discovery), Some(_)) if self.is_picking => {
+                return discovery.timed_out(after);
+            }
+            (Source::Registry(discovery), None) => return discovery.timed_out(after),
+            (Source::Direct(peer), None) => (peer.name().to_owned(), Phase::Connect),
+            (_, Some(peer)) => (peer.name().to_owned(), self.progress.phase(&self.outgoing)),
         };
         CallError::Timeout { peer, after, phase }
     }

@@ -26,9 +26,11 @@ pub(super) struct Shared {
     /// Changes of what is known of contracts.
     pub(super) learned: watch::Sender<u64>,
     pub(super) learn_wanted: Notify,
-    /// When the last refresh was done, whether it succeeded or failed.
+    /// When the last refresh began, whether it succeeded or failed; changes also when the list on disk is used.
     pub(super) refreshed: watch::Sender<Option<Instant>>,
     pub(super) refresh_wanted: Notify,
+    /// A call has waited so long for the first list that the one on disk is good enough.
+    pub(super) disk_wanted: Notify,
     pub(super) newly_ejected: Notify,
 }
 
@@ -49,6 +51,8 @@ impl Shared {
             }
             tracing::info!(instance = %peer.name(), %error, "instance ejected");
             self.newly_ejected.notify_one();
+            // The registry may know who takes its place.
+            self.refresh_wanted.notify_one();
             Some(list.with_usable(contracts))
         });
     }
