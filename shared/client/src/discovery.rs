@@ -5,18 +5,21 @@ mod catalog;
 mod contracts;
 mod disk;
 mod doubt;
+mod health;
 mod learn;
 mod list;
 mod listed;
 mod member;
+mod outlier;
 mod pace;
+mod ping;
 mod probe;
 mod refresh;
 mod routing;
 mod shared;
 mod view;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,7 +41,7 @@ use shared::Shared;
 /// calls the registry is asked once in this time.
 const MIN_REFRESH_GAP: Duration = Duration::from_millis(500);
 
-/// The callers' view of the list, which three tasks maintain.
+/// The callers' view of the list, which four tasks maintain.
 #[derive(Debug)]
 pub(crate) struct Discovery {
     shared: Arc<Shared>,
@@ -59,7 +62,9 @@ impl Discovery {
             refreshed: watch::Sender::new(None),
             refresh_wanted: Notify::new(),
             disk_wanted: Notify::new(),
-            newly_ejected: Notify::new(),
+            health_changed: Notify::new(),
+            is_watched: AtomicBool::new(true),
+            calls_begin: Notify::new(),
         });
         let options = &context.options;
         let folder = options.list_cache.folder();
@@ -68,6 +73,7 @@ impl Discovery {
         let refresh = refresh::Refresh::new(Arc::clone(&shared), registry, disk.clone());
         context.spawn(refresh.run());
         context.spawn(probe::run(Arc::clone(&shared)));
+        context.spawn(ping::run(Arc::clone(&shared)));
         context.spawn(learn::run(Arc::clone(&shared)));
         Self { shared, disk, turn: AtomicUsize::new(0) }
     }
@@ -132,9 +138,9 @@ impl Discovery {
         }
     }
 
-    /// Ejects `peer` if the failure of a call says that it takes none.
-    pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
-        self.shared.note_failure(peer, error);
+    /// Notes that a call failed, which may eject `peer`.
+    pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) {
+        self.shared.note_failure(peer, error, is_named);
     }
 
     /// The known instance at that address.
@@ -160,12 +166,12 @@ impl Discovery {
 
     pub(crate) fn instances(&self) -> Vec<KnownInstance> {
         let list = self.shared.list.load();
-        let now = Instant::now();
+        let (now, options) = (Instant::now(), &self.shared.context.options.ejection);
         let known = |member: &Arc<Member>| KnownInstance {
             instance: member.instance.to_instance(),
             listed: list.origin.age(now),
             stale: list.problem.is_some(),
-            ejected: member.is_ejected(),
+            health: member.health().describe(now, options),
             in_flight: member.peer.load.in_flight(),
             latency: member.peer.load.latency(),
         };

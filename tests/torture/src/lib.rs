@@ -1,5 +1,6 @@
-//! What must hold when things fail, shown by driving parts of the system against models. Everything follows
-//! from a seed, which is printed: `rpc-torture disk --seed N` does it again.
+//! What must hold when things fail, shown by driving parts of the system against models, and its programs
+//! against faults. Everything that is random follows from a seed, which is printed: `rpc-torture disk --seed N`
+//! does it again.
 //!
 //! In reading order:
 //!
@@ -17,17 +18,38 @@
 //! The registry's list and events:
 //!
 //! - [`history`]: one history of simulated servers, operators and watchers, compared with what must hold.
+//!
+//! Processes with faults, while they are called:
+//!
+//! - [`process`]: a program as a child process, killed with its parent, its output kept.
+//! - [`proxy`]: a way to a daemon that can be slow, broken or closed at run time.
+//! - [`ledger`]: which calls were executed; [`ledger_server`]: the server that notes it.
+//! - [`cluster`]: a registry and such servers, started, ended and started again.
+//! - [`callers`]: calls in an open loop; [`outcome`]: what a caller was told.
+//! - [`judge`]: compares what callers were told with what was executed.
+//! - [`trial`]: what a trial comes to. Trials: [`restarts`], [`replace`].
 
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect")
 )]
 
+pub mod callers;
+pub mod cluster;
 pub mod disk;
 pub mod history;
+pub mod judge;
+pub mod ledger;
+pub mod ledger_server;
 pub mod lives;
+pub mod outcome;
 pub mod plan;
+pub mod process;
+pub mod proxy;
 pub mod records;
+pub mod replace;
 pub mod report;
+pub mod restarts;
 pub mod runs;
 pub mod store;
+pub mod trial;

@@ -5,17 +5,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{bail, ensure};
-use clap::Parser;
-use rpc_torture::plan::{Options, PlantedOptions, Torture, Typed};
+use anyhow::{Context, bail, ensure};
+use clap::{Args, Parser};
+use rpc_torture::plan::{Options, PlantedOptions, Torture, Trying, Typed};
+use rpc_torture::process::{self, Programs};
+use rpc_torture::replace::replace;
 use rpc_torture::report::Report;
+use rpc_torture::restarts::restarts;
 use rpc_torture::runs::{self, Run};
-use rpc_torture::{history, lives, store};
+use rpc_torture::trial::Trial;
+use rpc_torture::{history, ledger_server, lives, store};
 
 #[expect(clippy::print_stderr, reason = "a command prints its error")]
 fn main() -> ExitCode {
-    // A panic is a failure of a run, which says its text.
-    std::panic::set_hook(Box::new(|_| {}));
     let done = match Typed::parse().torture {
         Torture::Disk(options) => {
             let disk = lives::runs(Arc::new(store::registry));
@@ -25,6 +27,14 @@ fn main() -> ExitCode {
             torture("histories", &history::runs(None), history::OPERATIONS, &options)
         }
         Torture::Planted(options) => planted(&options),
+        Torture::Restarts(trying) => {
+            trial(&trying, |programs, seed| restarts(programs, &trying.options, seed))
+        }
+        Torture::Replace(trying) => {
+            trial(&trying, |programs, seed| replace(programs, &trying.options, seed))
+        }
+        Torture::ServeLedger(options) => block_on(ledger_server::serve(options)),
+        Torture::Child { command } => process::child(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,6 +43,29 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A panic is a failure of a run, which says its text.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|_| {}));
+}
+
+fn block_on<T>(what: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(what)
+}
+
+#[expect(clippy::print_stdout, reason = "the report is the product")]
+fn trial<T: Args, F: Future<Output = anyhow::Result<Trial>>>(
+    trying: &Trying<T>,
+    run: impl FnOnce(Programs, u64) -> F,
+) -> anyhow::Result<()> {
+    let seed = trying.seed.unwrap_or_else(rand::random);
+    println!("seed {seed}");
+    let programs = Programs::find(std::env::current_exe()?, trying.rpcd.clone())?;
+    let with_seed = || format!("seed {seed}");
+    let trial = block_on(run(programs, seed)).with_context(with_seed)?;
+    print!("{}", trial.report);
+    trial.verdict().with_context(with_seed)
 }
 
 /// So many operations come to every situation, the rarest of them a dozen times.
@@ -45,6 +78,7 @@ fn torture<R: Report>(
     operations: u64,
     options: &Options,
 ) -> anyhow::Result<()> {
+    quiet_panics();
     let began = Instant::now();
     let seed = options.seed.unwrap_or_else(rand::random);
     println!("seed {seed}");
@@ -73,6 +107,7 @@ fn torture<R: Report>(
 
 #[expect(clippy::print_stdout, reason = "the list is the product")]
 fn planted(options: &PlantedOptions) -> anyhow::Result<()> {
+    quiet_panics();
     let seed = options.seed.unwrap_or_else(rand::random);
     println!("seed {seed}");
     for defect in store::planted::Defect::ALL {

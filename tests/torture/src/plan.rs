@@ -1,6 +1,13 @@
 //! The command line.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
+
+use crate::ledger_server::LedgerServerOptions;
+use crate::replace::ReplaceOptions;
+use crate::restarts::RestartsOptions;
 
 /// Shows what holds when things fail, with seeds to have it again.
 #[derive(Debug, Parser)]
@@ -19,6 +26,34 @@ pub enum Torture {
     Histories(Options),
     /// Both with planted defects, each of which must be found
     Planted(PlantedOptions),
+    /// Servers that are restarted in turn while they are called
+    Restarts(#[command(flatten)] Trying<RestartsOptions>),
+    /// Servers whose places others take while they are called
+    Replace(#[command(flatten)] Trying<ReplaceOptions>),
+    /// Serves methods that note each execution
+    #[command(hide = true)]
+    ServeLedger(LedgerServerOptions),
+    /// Becomes another program, which is killed with the process that started this one
+    #[command(hide = true)]
+    Child {
+        /// The program and its arguments
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
+}
+
+/// A trial of processes.
+#[derive(Debug, Clone, Args)]
+pub struct Trying<T: Args> {
+    /// What is tried.
+    #[command(flatten)]
+    pub options: T,
+    /// What all that is random follows from; the system's scheduling is not [default: a new one]
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+    /// The program `rpcd` [default: beside this one]
+    #[arg(long, value_name = "PATH")]
+    pub rpcd: Option<PathBuf>,
 }
 
 /// How long to torture.

@@ -44,14 +44,21 @@ impl Lost {
     /// Probes those that send no heartbeat meanwhile, until this registry ends.
     pub(crate) async fn probe(self, http: &Http) {
         let service = http.service();
-        let lost = service.lose(self.0);
-        if lost.is_empty() {
-            return;
-        }
         let probe = async {
-            for pause in PAUSES {
-                tokio::time::sleep(pause).await;
-                service.probe_now(&lost);
+            let mut next = Some((self.0, Duration::ZERO));
+            // After a pause of this registry the connections of several heartbeats end at once. Of all
+            // their tickets one is the latest: the others are passed over.
+            while let Some((tickets, wait)) = next {
+                tokio::time::sleep(wait).await;
+                let (lost, later) = service.lose(tickets);
+                next = later;
+                if lost.is_empty() {
+                    continue;
+                }
+                for pause in PAUSES {
+                    tokio::time::sleep(pause).await;
+                    service.probe_now(&lost);
+                }
             }
         };
         http.context.ending.run_until_cancelled(probe).await;

@@ -35,12 +35,27 @@ struct Waiting {
 const BATCH: usize = 256;
 
 impl Service {
-    /// Those of these instances that are to be probed now that their connection has ended, see
-    /// [`Table::lose`](crate::table::Table::lose).
-    pub(crate) fn lose(&self, tickets: impl IntoIterator<Item = Ticket>) -> Vec<Ticket> {
+    /// Those of these instances that are to be probed now that their connection has ended; and those that
+    /// are to be asked for again, after this time, see [`Table::lose`](crate::table::Table::lose).
+    pub(crate) fn lose(
+        &self,
+        tickets: Vec<Ticket>,
+    ) -> (Vec<Ticket>, Option<(Vec<Ticket>, Duration)>) {
         let mut state = self.lock();
         let now = now();
-        tickets.into_iter().filter(|ticket| state.table.lose(*ticket, now)).collect()
+        let mut wait = Duration::ZERO;
+        let (mut lost, mut later) = (Vec::new(), Vec::new());
+        for ticket in tickets {
+            match state.table.lose(ticket, now) {
+                None => {}
+                Some(Duration::ZERO) => lost.push(ticket),
+                Some(left) => {
+                    wait = wait.max(left);
+                    later.push(ticket);
+                }
+            }
+        }
+        (lost, (!later.is_empty()).then_some((later, wait)))
     }
 
     /// Probes these instances now, before those whose TTL has passed.

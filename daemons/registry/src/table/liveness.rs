@@ -289,16 +289,21 @@ impl Table {
         is_same_machine(registered_from, peer).then_some(ticket)
     }
 
-    /// Whether the end of the connection that the heartbeat of this ticket came on is a reason to probe:
-    /// none has come since on another one, and no other end was within [`LOST_INTERVAL`].
-    pub(crate) fn lose(&mut self, ticket: Ticket, now: Instant) -> bool {
-        let Some(Some(slot)) = self.slots.get_mut(ticket.slot) else { return false };
-        let is_recent = |lost: Instant| now.saturating_duration_since(lost) < LOST_INTERVAL;
-        if slot.ticket(ticket.slot) != ticket || slot.lost.is_some_and(is_recent) {
-            return false;
+    /// How long to wait before the instance is probed, since the connection has ended that the heartbeat of
+    /// this ticket came on: usually not at all, or for what is left of [`LOST_INTERVAL`] since another end;
+    /// to be asked again then. `None`: a heartbeat has come since on another connection.
+    pub(crate) fn lose(&mut self, ticket: Ticket, now: Instant) -> Option<Duration> {
+        let slot = self.slots.get_mut(ticket.slot)?.as_mut()?;
+        if slot.ticket(ticket.slot) != ticket {
+            return None;
         }
-        slot.lost = Some(now);
-        true
+        let since = |lost: Instant| now.saturating_duration_since(lost);
+        let left = slot.lost.map(|lost| LOST_INTERVAL.saturating_sub(since(lost)));
+        let left = left.unwrap_or_default();
+        if left.is_zero() {
+            slot.lost = Some(now);
+        }
+        Some(left)
     }
 
     /// The ticket of an instance that may be probed.

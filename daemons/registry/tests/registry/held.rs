@@ -194,3 +194,17 @@ async fn a_connection_that_is_held_for_more_instances_than_it_may_tells_of_the_f
     let second = Server { listener: second, beats: registry.peer().await };
     second.is_not_probed(&registry).await;
 }
+
+#[tokio::test]
+async fn a_server_whose_latest_connection_ends_right_after_an_earlier_one_is_found_dead() {
+    let registry = registry(RegistryOptions::default()).await;
+    let mut events = Events::open(&registry, "/v1/watch", "").await;
+    let mut server = Server::register(&registry, HELD).await;
+    // As after a pause of the registry, in which the server began another connection, and was killed.
+    server.disconnect(&registry).await;
+    server.is_probed().await;
+    server.send(REGISTER, HELD).await;
+    let port = server.port();
+    drop(server);
+    assert_eq!(next_dead(&mut events).await, port);
+}

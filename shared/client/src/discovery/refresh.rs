@@ -163,7 +163,7 @@ impl Refresh {
             return is_from_disk.then_some(ListProblem::Warming);
         }
         let list = self.shared.list.load_full();
-        let answers = anyone_answers(&list, self.shared.context.options.max_probes).await;
+        let answers = anyone_answers(&list, &self.shared.context.options).await;
         answers.then_some(ListProblem::ListsNobody)
     }
 

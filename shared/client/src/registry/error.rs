@@ -91,7 +91,7 @@ pub enum RegistryClientError {
 
 impl RegistryClientError {
     /// Whether the same request may succeed soon: there is no reply, or the registry says that it fails.
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } => true,
             Self::Refused { status, .. } => *status >= 500,
