@@ -5,6 +5,7 @@ mod catalog;
 mod contracts;
 mod doubt;
 mod health;
+mod hedge;
 mod learn;
 mod list;
 mod listed;
