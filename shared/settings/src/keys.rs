@@ -5,8 +5,8 @@ use rpc_wire::nearest;
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
     advertised, answer, any_folder, any_service, attempts, backlog, burst, bytes, choice, count,
-    depth, duration, folder, host, level, names, networks, origins, pause, port, ratio, service,
-    share, switch,
+    depth, duration, folder, hedge, host, level, names, networks, origins, pause, port, ratio,
+    service, share, switch,
 };
 
 /// A key of `config.ini`.
