@@ -63,6 +63,16 @@ pub(crate) async fn instance(tick: impl Fn(&Value) -> Do + Send + Sync + 'static
     instance_on("127.0.0.1:0", tick).await
 }
 
+/// The same, which says that `tick` only reads.
+pub(crate) async fn reading_instance(tick: impl Fn(&Value) -> Do + Send + Sync + 'static) -> Peer {
+    let methods = r#"{"methods":[{"name":"tick","params":[],"x-read-only":true}]}"#;
+    fakes::extended(move |message| match message["method_name"].as_str() {
+        Some("rpc.discover") => Do::Write(result(message, methods)),
+        _ => reply_to(message, &tick),
+    })
+    .await
+}
+
 /// The same at a given address.
 pub(crate) async fn instance_on(
     address: &str,

@@ -64,6 +64,8 @@ pub enum AttemptReason {
     Retry,
     /// The previous one does not have the method.
     NotOffered,
+    /// The previous one had not replied in time, and may still do so ([`Hedge`](crate::Hedge)).
+    Hedge,
 }
 
 /// How an attempt ended.
@@ -74,6 +76,8 @@ pub enum AttemptEnd {
     Pending,
     /// With a result. A stream has begun.
     Replied,
+    /// Another attempt beside it had the result first.
+    Cancelled,
     /// With this error. Another attempt may have followed.
     Failed(CallError),
 }
@@ -136,6 +140,7 @@ impl fmt::Display for AttemptReason {
             Self::Guess => "perhaps has the method",
             Self::Retry => "retry on another instance",
             Self::NotOffered => "another instance, for the method",
+            Self::Hedge => "beside the first, which had not replied",
         })
     }
 }
@@ -145,6 +150,7 @@ impl fmt::Display for AttemptEnd {
         match self {
             Self::Pending => f.pad("pending"),
             Self::Replied => f.pad("replied"),
+            Self::Cancelled => f.pad("cancelled, since another replied first"),
             Self::Failed(error) => write!(f, "failed: {error}"),
         }
     }

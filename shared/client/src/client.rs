@@ -1,6 +1,7 @@
 //! The client itself: calls, streams and discovery on top of peers and the list of instances.
 
 mod attempts;
+mod hedge;
 mod inner;
 mod restart;
 #[cfg(feature = "tower")]
@@ -38,6 +39,7 @@ use crate::{
 #[cfg(feature = "tower")]
 use crate::layers::Layers;
 use attempts::{Attempts, Tried};
+use hedge::Latencies;
 use inner::{Inner, Source};
 use unlisted::UnlistedPeers;
 
@@ -127,7 +129,14 @@ impl Client {
         };
         let unlisted = UnlistedPeers::new(context.options.max_unlisted_peers);
         let budget = RetryBudget::new(&context.options.retry);
-        let inner = Arc::new(Inner { context, target, source, unlisted, budget });
+        let inner = Arc::new(Inner {
+            context,
+            target,
+            source,
+            unlisted,
+            budget,
+            latencies: Latencies::default(),
+        });
         Ok(Self {
             inner,
             service: None,

@@ -6,6 +6,7 @@ mod contracts;
 mod disk;
 mod doubt;
 mod health;
+mod hedge;
 mod learn;
 mod list;
 mod listed;

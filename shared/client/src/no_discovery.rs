@@ -21,6 +21,14 @@ impl Discovery {
         match *self {}
     }
 
+    pub(crate) fn is_known_read_only(&self, _: &Arc<Peer>, _: &str) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn pick_other(&self, _: Wanted<'_>) -> Option<Arc<Peer>> {
+        match *self {}
+    }
+
     pub(crate) async fn look_again(&self, _: Wanted<'_>) -> bool {
         match *self {}
     }

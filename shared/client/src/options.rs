@@ -176,11 +176,28 @@ pub struct RetryOptions {
     pub ratio: f64,
     /// Retries that may be made at once before the ratio applies; 10.
     pub burst: u32,
+    /// When a second attempt at a call that only reads is made while the first is pending; [`Hedge::Off`].
+    pub hedge: Hedge,
+}
+
+/// When a second attempt at a call is made, on another instance, while the first is pending. The first result
+/// counts, and the other attempt is cancelled. Only calls of methods that say that they are read-only are hedged,
+/// and each second attempt takes its share of the retry budget. Behind a registry only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Hedge {
+    /// Never.
+    #[default]
+    Off,
+    /// When there was no reply for this time.
+    After(Duration),
+    /// When there was no reply for the time within which 95 of 100 of the latest calls of the method were done.
+    P95,
 }
 
 impl Default for RetryOptions {
     fn default() -> Self {
-        Self { attempts: 3, ratio: 0.2, burst: 10 }
+        Self { attempts: 3, ratio: 0.2, burst: 10, hedge: Hedge::Off }
     }
 }
 

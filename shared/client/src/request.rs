@@ -187,6 +187,12 @@ impl Outgoing {
         Self { method, args, stream: false, wire, sent: AtomicBool::new(false) }
     }
 
+    /// The same call, for another attempt beside this one.
+    pub(crate) fn again(&self) -> Self {
+        let Self { method, args, stream, wire, .. } = self;
+        Self { stream: *stream, ..Self::new(method.clone(), args.clone(), wire.clone()) }
+    }
+
     /// Notes that its bytes may reach the socket.
     pub(crate) fn mark_sent(&self) {
         self.sent.store(true, Ordering::Relaxed);

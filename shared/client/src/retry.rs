@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn retries_withdraw_from_a_bucket_that_calls_fill() {
-        let budget = RetryBudget::new(&RetryOptions { attempts: 3, ratio: 0.5, burst: 2 });
+        let budget =
+            RetryBudget::new(&RetryOptions { ratio: 0.5, burst: 2, ..RetryOptions::default() });
         assert_eq!([budget.withdraw(), budget.withdraw(), budget.withdraw()], [true, true, false]);
         budget.deposit();
         assert!(!budget.withdraw());
@@ -130,7 +131,7 @@ mod tests {
         fn retries_never_exceed_the_burst_and_the_ratio(
             calls in prop::collection::vec(any::<bool>(), 0..500), ratio in 0.0f64..1.0, burst in 0u32..20,
         ) {
-            let budget = RetryBudget::new(&RetryOptions { attempts: 3, ratio, burst });
+            let budget = RetryBudget::new(&RetryOptions { ratio, burst, ..RetryOptions::default() });
             let mut retries = 0;
             for fails in &calls {
                 budget.deposit();

@@ -5,8 +5,8 @@ use rpc_wire::nearest;
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
     advertised, answer, any_folder, any_service, attempts, backlog, burst, bytes, choice, count,
-    depth, duration, folder, host, level, list_cache, names, networks, origins, pause, port, ratio,
-    service, share, switch,
+    depth, duration, folder, hedge, host, level, list_cache, names, networks, origins, pause, port,
+    ratio, service, share, switch,
 };
 
 /// A key of `config.ini`.
@@ -172,6 +172,7 @@ pub const KEYS: &[Key] = keys! {
         retry_attempts: attempts, client.retry.attempts, "Attempts per call, the first included, each on another instance. Instances that are unreachable or draining do not count, here and below: no server worked.";
         retry_ratio: ratio, client.retry.ratio, "Retries per call in the long run, 0 to 1.";
         retry_burst: burst, client.retry.burst, "Retries allowed at once before that ratio applies.";
+        retry_hedge: hedge, client.retry.hedge, "When a second attempt at a read-only call is made on another instance while the first is pending: off, a time such as 50ms, or p95 of the method's calls.";
     }
     "log" {
         level: level, log.level, "Minimum level: off, error, warn, info, debug or trace; per target: info,rpc_server=debug.";

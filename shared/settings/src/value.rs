@@ -307,6 +307,29 @@ pub(crate) mod share {
     }
 }
 
+/// When a call is hedged: `off`, `p95`, or a time.
+pub(crate) mod hedge {
+    use rpc_client::Hedge;
+
+    pub(crate) fn read(text: &str) -> Result<Hedge, String> {
+        match text {
+            "off" => Ok(Hedge::Off),
+            "p95" => Ok(Hedge::P95),
+            _ => super::duration::read(text)
+                .map(Hedge::After)
+                .map_err(|_| "expected off, p95, or a time such as 50ms".to_owned()),
+        }
+    }
+
+    pub(crate) fn show(value: &Hedge) -> String {
+        match value {
+            Hedge::After(delay) => super::duration::show(delay),
+            Hedge::P95 => "p95".to_owned(),
+            _ => "off".to_owned(),
+        }
+    }
+}
+
 /// A count; zero would switch something off by accident.
 pub(crate) mod count {
     const MAX: usize = 100_000_000;

@@ -10,11 +10,12 @@ use rpc_tests::fakes::{Do, Peer, failure, result, scripted, speak_extended};
 use rpc_tests::queries::http;
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rpc_tests::terminal::Tty;
+use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
 use super::{AT_ONCE, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent};
 use crate::programs::{Settings, call, console, shows, watching};
-use crate::ticks::{classic, extended, instance, is_tick, probes, reply_to};
+use crate::ticks::{classic, extended, instance, is_tick, probes, reading_instance, reply_to};
 
 /// The kind of a load test.
 enum Loop {
@@ -281,6 +282,18 @@ pub(crate) async fn retry_ratio() {
     // By default three retries.
     let settings = [("CLIENT_RETRY_RATIO", "1"), ("CLIENT_RETRY_BURST", "1")];
     assert_eq!(attempts(&settings).await, 22);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn retry_hedge() {
+    let slow = |tick: &Value| Do::WriteAfter(Duration::from_millis(100), result(tick, "1"));
+    let (a, b) = (reading_instance(slow).await, reading_instance(slow).await);
+    let settings = [("CLIENT_RETRY_HEDGE", "20ms")];
+    let (mut tty, _registry) = watching(&[&a, &b], &settings).await;
+    loaded(&mut tty, &Loop::Closed(1), 10);
+    let ticks = |peer: &Peer| peer.seen.calls().iter().filter(|it| is_tick(it)).count();
+    // Without hedging, eleven.
+    assert!(ticks(&a) + ticks(&b) > 11);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,12 +7,12 @@ use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::eventually;
 use rpc_tests::fakes::{Do, Peer, failure, result};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::join;
 
 use super::{AT_ONCE, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent};
 use crate::programs::{at, listing, rpcd};
-use crate::ticks::{classic, extended, instance, is_tick, probes};
+use crate::ticks::{classic, extended, instance, is_tick, probes, reading_instance};
 
 /// Exit codes.
 const DONE: i32 = 0;
@@ -310,6 +310,20 @@ pub(crate) async fn retry_ratio() {
     let (none, default, all) = join!(of(none), of(&[]), of(all));
     assert_eq!((none, all), (30, 40));
     assert!((31..40).contains(&default), "{default}");
+}
+
+#[tokio::test]
+pub(crate) async fn retry_hedge() {
+    let of = async |settings: &[(&str, &str)]| {
+        let slow = |tick: &Value| Do::WriteAfter(Duration::from_millis(500), result(tick, "1"));
+        let (a, b) = (reading_instance(slow).await, reading_instance(slow).await);
+        let registry = listing(&[&a, &b]).await;
+        let done = rpcd(settings, &format!("call tick --registry {}", registry.url())).await;
+        assert_eq!(done.code, DONE, "{done:?}");
+        [a, b].iter().flat_map(|peer| peer.seen.calls()).filter(is_tick).count()
+    };
+    let set = &[("CLIENT_RETRY_HEDGE", "50ms")];
+    assert_eq!(join!(of(set), of(&[])), (2, 1));
 }
 
 #[tokio::test]

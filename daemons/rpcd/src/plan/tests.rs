@@ -396,6 +396,7 @@ fn every_limit_of_the_file_reaches_the_client() {
         ("RPCD_CLIENT_RETRY_ATTEMPTS", "16"),
         ("RPCD_CLIENT_RETRY_RATIO", "0.17"),
         ("RPCD_CLIENT_RETRY_BURST", "0"),
+        ("RPCD_CLIENT_RETRY_HEDGE", "p95"),
     ];
     let plan = plan_with("call m", &environment).unwrap();
     let Task::Call(call) = plan.task else { panic!("call") };
@@ -424,7 +425,12 @@ fn every_limit_of_the_file_reaches_the_client() {
         max_methods: 10_000,
         max_method_list_bytes: 4 << 20,
         max_probes: 15,
-        retry: rpc_client::RetryOptions { attempts: 16, ratio: 0.17, burst: 0 },
+        retry: rpc_client::RetryOptions {
+            attempts: 16,
+            ratio: 0.17,
+            burst: 0,
+            hedge: rpc_client::Hedge::P95,
+        },
         ejection: rpc_client::EjectionOptions::default(),
     };
     assert_eq!(format!("{:?}", call.options), format!("{expected:?}"));

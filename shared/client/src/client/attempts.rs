@@ -16,7 +16,7 @@ use crate::request::{CallReply, Outgoing};
 use crate::retry::{may_retry, never_reached_server};
 use crate::wanted::Wanted;
 use crate::{
-    AttemptEnd, AttemptLog, AttemptReason, CallError, CallStream, Dialect, Phase, Request,
+    AttemptEnd, AttemptLog, AttemptReason, CallError, CallStream, Dialect, Hedge, Phase, Request,
     Response, Timing,
 };
 
@@ -35,8 +35,8 @@ pub(super) struct Tried {
 
 /// Attempts made.
 #[derive(Debug, Default, Clone, Copy)]
-struct Made {
-    all: usize,
+pub(super) struct Made {
+    pub(super) all: usize,
     /// At instances that do not have the method.
     unoffered: usize,
     /// That no server had to work for, see [`never_reached_server`].
@@ -73,25 +73,25 @@ fn may_ask_another(discovery: &Discovery, wanted: Wanted<'_>, unoffered: usize) 
 
 /// A call in progress.
 pub(super) struct Attempts<'a> {
-    inner: &'a Inner,
-    outgoing: Arc<Outgoing>,
+    pub(super) inner: &'a Inner,
+    pub(super) outgoing: Arc<Outgoing>,
     idempotent: bool,
     service: Option<String>,
     /// The only peer that may be called.
-    only: Option<Arc<Peer>>,
-    began: Instant,
+    pub(super) only: Option<Arc<Peer>>,
+    pub(super) began: Instant,
     timeout: Option<Duration>,
     /// The peers called since the last look into the registry; the last one is being called.
-    tried: SmallVec<[Arc<Peer>; 1]>,
-    made: Made,
+    pub(super) tried: SmallVec<[Arc<Peer>; 1]>,
+    pub(super) made: Made,
     /// The last peer could not be asked whether it has the method.
     is_guess: bool,
     /// It is waiting for an instance to call.
     is_picking: bool,
-    progress: Progress,
-    log: Option<AttemptLog>,
+    pub(super) progress: Progress,
+    pub(super) log: Option<AttemptLog>,
     /// The position in the log of the last attempt.
-    position: usize,
+    pub(super) position: usize,
     /// The last peer does not have the method.
     is_unoffered: bool,
 }
@@ -152,15 +152,14 @@ impl<'a> Attempts<'a> {
         self.inner.budget.deposit();
         loop {
             let peer = until(deadline, self.pick()).await?;
-            let in_flight = peer.load.enter();
-            let mut progress = self.progress;
-            let result = tokio::select! {
-                biased;
-                result = peer.call(&self.outgoing, deadline, &mut progress) => Some(result),
-                () = self.peer_suspected(&peer), if progress.failover_after.is_some() => None,
+            let (peer, result) = match self.hedge_after(&peer) {
+                // In a box: it is rare, and every call would have to carry its state.
+                Some(delay) => Box::pin(self.call_hedged(&peer, delay, deadline)).await,
+                None => {
+                    let result = self.call_once(&peer, deadline).await;
+                    (peer, result)
+                }
             };
-            self.progress = progress;
-            drop(in_flight);
             let Some(result) = result else {
                 self.give_up_on(&peer);
                 continue;
@@ -170,6 +169,9 @@ impl<'a> Attempts<'a> {
                     // A wait before it was sent says nothing about the server.
                     let latency = reply.done.saturating_duration_since(reply.sent_at);
                     peer.load.succeeded(latency, reply.done);
+                    if self.inner.context.options.retry.hedge == Hedge::P95 {
+                        self.inner.latencies.note(&self.outgoing.method, latency);
+                    }
                     self.note_end(|| AttemptEnd::Replied);
                     return Ok(reply);
                 }
@@ -186,9 +188,26 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// Makes one attempt; `None` if the peer is silent, and the call goes elsewhere.
+    async fn call_once(
+        &mut self,
+        peer: &Arc<Peer>,
+        deadline: Instant,
+    ) -> Option<Result<CallReply, Failed>> {
+        let _in_flight = peer.load.enter();
+        let mut progress = self.progress;
+        let result = tokio::select! {
+            biased;
+            result = peer.call(&self.outgoing, deadline, &mut progress) => Some(result),
+            () = self.peer_suspected(peer), if progress.failover_after.is_some() => None,
+        };
+        self.progress = progress;
+        result
+    }
+
     /// Waits until the peer is suspected of answering no more, if the call may be repeated and another instance
     /// may be called. That takes no retry budget: it adds no load to a peer that works.
-    async fn peer_suspected(&self, peer: &Arc<Peer>) {
+    pub(super) async fn peer_suspected(&self, peer: &Arc<Peer>) {
         let Source::Registry(discovery) = &self.inner.source else { return pending().await };
         loop {
             peer.suspected().await;
@@ -216,7 +235,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Notes that the peer failed.
-    fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
+    pub(super) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
         if let Source::Registry(discovery) = &self.inner.source {
             discovery.note_failure(peer, error, self.only.is_some());
         }
@@ -305,7 +324,7 @@ impl<'a> Attempts<'a> {
         Ok(peer)
     }
 
-    fn wanted(&self) -> Wanted<'_> {
+    pub(super) fn wanted(&self) -> Wanted<'_> {
         let within = self.inner.context.options.timeout;
         Wanted {
             method: &self.outgoing.method,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rpc_wire::target::parse_address;
 
+use super::hedge::Latencies;
 use super::unlisted::UnlistedPeers;
 use crate::context::Context;
 use crate::discovery::Discovery;
@@ -20,6 +21,8 @@ pub(super) struct Inner {
     /// Unlisted addresses that were called by name.
     pub(super) unlisted: UnlistedPeers,
     pub(super) budget: RetryBudget,
+    /// For hedging by a percentile.
+    pub(super) latencies: Latencies,
 }
 
 /// Where instances come from.

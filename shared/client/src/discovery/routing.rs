@@ -31,7 +31,7 @@ impl Discovery {
         }
     }
 
-    fn pick_now(&self, list: &List, wanted: Wanted<'_>) -> Option<Picked> {
+    pub(super) fn pick_now(&self, list: &List, wanted: Wanted<'_>) -> Option<Picked> {
         let Some(service) = wanted.service else { return self.pick_from(&list.all, wanted) };
         self.pick_from(&list.of_service(service, &self.shared.contracts), wanted)
     }

@@ -20,6 +20,7 @@ mod ejection;
 mod ending;
 mod fake_registry;
 mod full;
+mod hedging;
 mod inline_calls;
 mod kept_lists;
 mod layers;

@@ -104,7 +104,7 @@ async fn retries_stop_when_their_budget_is_used_up() {
     ];
     let registry = FakeRegistry::new_style().await;
     registry.list(&peers.each_ref().map(|peer| peer.address));
-    let retry = RetryOptions { attempts: 3, ratio: 0.0, burst: 4 };
+    let retry = RetryOptions { ratio: 0.0, burst: 4, ..RetryOptions::default() };
     let client =
         Client::through_registry(&registry.url(), ClientOptions { retry, ..options() }).unwrap();
     for _ in 0..20 {
@@ -192,7 +192,7 @@ async fn many_concurrent_calls_to_a_dead_instance_all_fail_over() {
 
 /// No retry has a budget.
 fn without_budget() -> ClientOptions {
-    let retry = RetryOptions { attempts: 3, ratio: 0.0, burst: 0 };
+    let retry = RetryOptions { ratio: 0.0, burst: 0, ..RetryOptions::default() };
     // The list is refreshed when a call needs it only.
     let refresh_interval = Duration::from_secs(3600);
     ClientOptions { retry, refresh_interval, balance: Balance::RoundRobin, ..options() }

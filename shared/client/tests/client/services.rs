@@ -234,7 +234,8 @@ async fn an_instance_that_lacks_the_method_costs_no_attempt() {
     let registry = registry_of(entries).await;
     for _ in 0..10 {
         let options = ClientOptions { balance: Balance::RoundRobin, ..options() };
-        let retry = rpc_client::RetryOptions { attempts: 1, ratio: 0.0, burst: 0 };
+        let retry =
+            rpc_client::RetryOptions { attempts: 1, ratio: 0.0, burst: 0, ..Default::default() };
         let options = ClientOptions { retry, ..options };
         let client = Client::through_registry(&registry.url(), options).unwrap();
         let response = client.request(Request::new("get", ()).unwrap()).await.unwrap();

@@ -1,0 +1,224 @@
+//! Hedging: a second attempt at a read-only call while the first is pending, on another instance.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::attempts::Attempts;
+use super::inner::Source;
+use crate::deadline::Failed;
+use crate::pool::{Peer, Progress};
+use crate::request::{CallReply, Outgoing};
+use crate::{AttemptEnd, AttemptReason, Hedge};
+
+/// Latencies kept of one method.
+const SAMPLES: usize = 128;
+/// Of fewer the 95th percentile says little.
+const ENOUGH: usize = 20;
+/// Methods whose latencies are kept; calls of further ones are not hedged by their percentile.
+const MAX_METHODS: usize = 256;
+
+/// The latest latencies of each method; kept only where a percentile decides.
+#[derive(Debug, Default)]
+pub(super) struct Latencies(Mutex<HashMap<String, Recent>>);
+
+/// The latest latencies of one method; a new one takes the place of the oldest.
+#[derive(Debug, Default)]
+struct Recent {
+    samples: Vec<Duration>,
+    next: usize,
+}
+
+impl Latencies {
+    pub(super) fn note(&self, method: &str, latency: Duration) {
+        let mut methods = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !methods.contains_key(method) && methods.len() < MAX_METHODS {
+            methods.insert(method.to_owned(), Recent::default());
+        }
+        if let Some(recent) = methods.get_mut(method) {
+            recent.note(latency);
+        }
+    }
+
+    fn p95(&self, method: &str) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(method)?.p95()
+    }
+}
+
+impl Recent {
+    fn note(&mut self, latency: Duration) {
+        match self.samples.get_mut(self.next) {
+            Some(oldest) => *oldest = latency,
+            None => self.samples.push(latency),
+        }
+        self.next = (self.next + 1) % SAMPLES;
+    }
+
+    fn p95(&self) -> Option<Duration> {
+        if self.samples.len() < ENOUGH {
+            return None;
+        }
+        let mut samples = self.samples.clone();
+        let index = samples.len() * 95 / 100;
+        Some(*samples.select_nth_unstable(index).1)
+    }
+}
+
+/// The result of one attempt, with what is known of its progress.
+type Ended = (Result<CallReply, Failed>, Progress);
+
+impl Attempts<'_> {
+    /// After which time a second attempt is made, if one may be: the method only reads.
+    pub(super) fn hedge_after(&self, peer: &Arc<Peer>) -> Option<Duration> {
+        let hedge = self.inner.context.options.retry.hedge;
+        if hedge == Hedge::Off || self.only.is_some() {
+            return None;
+        }
+        let Source::Registry(discovery) = &self.inner.source else { return None };
+        let method = &self.outgoing.method;
+        let only_reads = discovery.is_known_read_only(peer, method);
+        match hedge {
+            Hedge::After(delay) => Some(delay),
+            Hedge::P95 => self.inner.latencies.p95(method),
+            Hedge::Off => None,
+        }
+        .filter(|_| only_reads)
+    }
+
+    /// Makes the call at `first`, and after `delay` at another one as well. The first result counts, and the
+    /// other attempt is cancelled. Returns the peer that gave it, which is then the last one tried; `None` if
+    /// `first` is silent and there is nobody else.
+    pub(super) async fn call_hedged(
+        &mut self,
+        first: &Arc<Peer>,
+        delay: Duration,
+        deadline: Instant,
+    ) -> (Arc<Peer>, Option<Result<CallReply, Failed>>) {
+        let outgoing = Arc::clone(&self.outgoing);
+        let mut call = pin!(attempt(first, &outgoing, deadline, self.progress));
+        if let Ok(ended) = timeout(delay, &mut call).await {
+            return (Arc::clone(first), Some(self.take(ended)));
+        }
+        let Some(second) = self.hedge_peer() else {
+            let ended = tokio::select! {
+                biased;
+                ended = call => Some(ended),
+                () = self.peer_suspected(first) => None,
+            };
+            return (Arc::clone(first), ended.map(|ended| self.take(ended)));
+        };
+        tracing::debug!(peer = %first.name(), second = %second.name(), ?delay, "no reply yet; hedging");
+        let first_position = self.begin_hedge(&second);
+        let again = Arc::new(outgoing.again());
+        let mut other = pin!(attempt(&second, &again, deadline, self.progress));
+        let (winner, ended) = tokio::select! {
+            biased;
+            ended = &mut call => (first, ended),
+            ended = &mut other => (&second, ended),
+        };
+        let loser = if Arc::ptr_eq(winner, first) { &second } else { first };
+        let (mut winner, mut loser, mut ended) = (winner, loser, ended);
+        if let (Err(Failed::Error(error)), _) = &ended {
+            self.note_failure(winner, error);
+            self.note_end_of(winner, first, first_position, AttemptEnd::Failed(error.clone()));
+            (winner, loser) = (loser, winner);
+            ended = if Arc::ptr_eq(winner, first) { call.await } else { other.await };
+        } else {
+            self.note_end_of(loser, first, first_position, AttemptEnd::Cancelled);
+        }
+        if Arc::ptr_eq(winner, first) {
+            self.position = first_position;
+            let last = self.tried.len().saturating_sub(1);
+            self.tried.swap(last, last.saturating_sub(1));
+        }
+        tracing::trace!(winner = %winner.name(), loser = %loser.name(), "hedged");
+        (Arc::clone(winner), Some(self.take(ended)))
+    }
+
+    fn take(&mut self, (result, progress): Ended) -> Result<CallReply, Failed> {
+        self.progress = progress;
+        result
+    }
+
+    /// Another instance for a second attempt, if the retry budget allows one.
+    fn hedge_peer(&self) -> Option<Arc<Peer>> {
+        let Source::Registry(discovery) = &self.inner.source else { return None };
+        let peer = discovery.pick_other(self.wanted())?;
+        self.inner.budget.withdraw().then_some(peer)
+    }
+
+    /// The second attempt begins; returns the position in the log of the first.
+    fn begin_hedge(&mut self, second: &Arc<Peer>) -> usize {
+        let first_position = self.position;
+        if let Some(log) = &self.log {
+            self.position = log.begin(second.name(), AttemptReason::Hedge, self.began.elapsed());
+        }
+        self.made.all += 1;
+        self.tried.push(Arc::clone(second));
+        self.inner.context.retries.add_one();
+        first_position
+    }
+
+    /// One of the two attempts ended.
+    fn note_end_of(
+        &self,
+        peer: &Arc<Peer>,
+        first: &Arc<Peer>,
+        first_position: usize,
+        end: AttemptEnd,
+    ) {
+        if let Some(log) = &self.log {
+            let is_first = Arc::ptr_eq(peer, first);
+            log.end(if is_first { first_position } else { self.position }, end, self.began);
+        }
+    }
+}
+
+/// Makes the call once. Dropping the future cancels it.
+async fn attempt(
+    peer: &Arc<Peer>,
+    outgoing: &Arc<Outgoing>,
+    deadline: Instant,
+    mut progress: Progress,
+) -> Ended {
+    let _in_flight = peer.load.enter();
+    let result = peer.call(outgoing, deadline, &mut progress).await;
+    (result, progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn the_percentile_is_of_the_latest_calls_and_needs_some() {
+        let latencies = Latencies::default();
+        for n in 0..19 {
+            latencies.note("m", n * MS);
+        }
+        assert_eq!(latencies.p95("m"), None);
+        for n in 0..1000 {
+            latencies.note("m", n % 100 * MS);
+        }
+        let p95 = latencies.p95("m").unwrap();
+        assert!((90 * MS..100 * MS).contains(&p95), "{p95:?}");
+        for _ in 0..SAMPLES {
+            latencies.note("m", MS);
+        }
+        assert_eq!(latencies.p95("m"), Some(MS));
+    }
+
+    #[test]
+    fn the_latencies_of_a_limited_number_of_methods_are_kept() {
+        let latencies = Latencies::default();
+        for method in 0..2 * MAX_METHODS {
+            latencies.note(&method.to_string(), MS);
+        }
+        assert_eq!(latencies.0.lock().unwrap().len(), MAX_METHODS);
+    }
+}

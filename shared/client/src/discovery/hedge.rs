@@ -1,0 +1,31 @@
+//! What hedging asks of discovery, without waiting.
+
+use std::sync::Arc;
+
+use rpc_wire::paths::is_reserved;
+use rpc_wire::signature::Effect;
+
+use super::Discovery;
+use crate::pool::Peer;
+use crate::wanted::Wanted;
+
+impl Discovery {
+    /// Whether the method only reads, as far as is known now. What is not known is asked for, for later calls.
+    pub(crate) fn is_known_read_only(&self, peer: &Arc<Peer>, method: &str) -> bool {
+        if is_reserved(method) {
+            return true;
+        }
+        let Some(identity) = self.shared.identity_of(peer) else { return false };
+        let effect = self.shared.contracts().effect(method, &identity);
+        if effect.is_none() {
+            self.shared.learn();
+        }
+        effect == Some(Effect::ReadOnly)
+    }
+
+    /// Another instance that is known to offer the method, besides those that were tried.
+    pub(crate) fn pick_other(&self, wanted: Wanted<'_>) -> Option<Arc<Peer>> {
+        let picked = self.pick_now(&self.shared.list.load(), wanted)?;
+        (!picked.is_guess).then_some(picked.peer)
+    }
+}
