@@ -39,6 +39,7 @@ mod registry_store;
 mod replaced;
 mod rude_clients;
 mod services;
+mod stopped_servers;
 mod streams;
 mod suspects;
 mod transcripts;

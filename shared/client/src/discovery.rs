@@ -9,6 +9,7 @@ mod health;
 mod learn;
 mod list;
 mod listed;
+mod look;
 mod member;
 mod outlier;
 mod pace;
@@ -116,18 +117,6 @@ impl Discovery {
                     self.shared.disk_wanted.notify_one();
                 }
             }
-        }
-    }
-
-    /// Waits for a refresh that begins now or later.
-    pub(crate) async fn look(&self) {
-        let since = Instant::now();
-        let mut refreshed = self.shared.refreshed.subscribe();
-        self.shared.refresh_wanted.notify_one();
-        tokio::select! {
-            () = self.shared.context.end.cancelled() => {}
-            // Never an error: the sender lives as long as `self`.
-            _ = refreshed.wait_for(|began| began.is_some_and(|began| began >= since)) => {}
         }
     }
 
