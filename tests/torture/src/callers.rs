@@ -83,8 +83,8 @@ pub struct Called {
     pub calls: u64,
     /// Those that have ended, in the order of their ends.
     pub outcomes: Vec<Outcome>,
-    /// Errors, the first few of each kind.
-    pub errors: Vec<(Why, String)>,
+    /// Errors, the first few of each kind, with whether the call may be repeated.
+    pub errors: Vec<((Why, bool), String)>,
     /// Retries.
     pub retries: u64,
     /// The longest time by which a call was made later than it was due: the machine is too slow.
@@ -93,9 +93,10 @@ pub struct Called {
 
 impl Called {
     /// Keeps the text of an error, unless there are enough of its kind.
-    fn keep(&mut self, why: Why, text: impl FnOnce() -> String) {
-        if self.errors.iter().filter(|(kept, _)| *kept == why).count() < KEPT {
-            self.errors.push((why, text()));
+    fn keep(&mut self, why: Why, method: Method, text: impl FnOnce() -> String) {
+        let kind = (why, method.may_repeat());
+        if self.errors.iter().filter(|(kept, _)| *kept == kind).count() < KEPT {
+            self.errors.push((kind, text()));
         }
     }
 }
@@ -228,7 +229,7 @@ impl Issuing {
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             told.outcomes.push(Outcome { id, method, due, took, port, fate });
             if let (Err(error), Fate::Failed { why, .. }) = (reply, fate) {
-                told.keep(why, || {
+                told.keep(why, method, || {
                     let seconds = (due + took) as f64 / 1e6;
                     let mut text = format!("{seconds:.3} s, {} {id}: {error}", method.name());
                     for attempt in log.attempts() {
