@@ -25,9 +25,9 @@
 //! - [`proxy`]: a way to a daemon that can be slow, broken or closed at run time.
 //! - [`ledger`]: which calls were executed; [`ledger_server`]: the server that notes it.
 //! - [`cluster`]: a registry and such servers, started, ended and started again.
-//! - [`callers`]: calls in an open loop; [`outcome`]: what a caller was told.
+//! - [`callers`]: calls in an open or closed loop; [`outcome`]: what a caller was told.
 //! - [`judge`]: compares what callers were told with what was executed.
-//! - [`trial`]: what a trial comes to. Trials: [`restarts`], [`replace`].
+//! - [`trial`]: what a trial comes to. Trials: [`restarts`], [`replace`], [`sick`].
 
 #![cfg_attr(
     test,
@@ -51,5 +51,6 @@ pub mod replace;
 pub mod report;
 pub mod restarts;
 pub mod runs;
+pub mod sick;
 pub mod store;
 pub mod trial;

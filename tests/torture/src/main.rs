@@ -13,6 +13,7 @@ use rpc_torture::replace::replace;
 use rpc_torture::report::Report;
 use rpc_torture::restarts::restarts;
 use rpc_torture::runs::{self, Run};
+use rpc_torture::sick::sick;
 use rpc_torture::trial::Trial;
 use rpc_torture::{history, ledger_server, lives, store};
 
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
         Torture::Replace(trying) => {
             trial(&trying, |programs, seed| replace(programs, &trying.options, seed))
         }
+        Torture::Sick(trying) => {
+            trial(&trying, |programs, seed| sick(programs, &trying.options, seed, line))
+        }
         Torture::ServeLedger(options) => block_on(ledger_server::serve(options)),
         Torture::Child { command } => process::child(&command),
     };
@@ -52,6 +56,11 @@ fn quiet_panics() {
 
 fn block_on<T>(what: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(what)
+}
+
+#[expect(clippy::print_stdout, reason = "the report is the product")]
+fn line(text: &str) {
+    println!("{text}");
 }
 
 #[expect(clippy::print_stdout, reason = "the report is the product")]

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::ledger_server::LedgerServerOptions;
 use crate::replace::ReplaceOptions;
 use crate::restarts::RestartsOptions;
+use crate::sick::SickOptions;
 
 /// Shows what holds when things fail, with seeds to have it again.
 #[derive(Debug, Parser)]
@@ -30,6 +31,8 @@ pub enum Torture {
     Restarts(#[command(flatten)] Trying<RestartsOptions>),
     /// Servers whose places others take while they are called
     Replace(#[command(flatten)] Trying<ReplaceOptions>),
+    /// Servers of which one falls sick while they are called
+    Sick(#[command(flatten)] Trying<SickOptions>),
     /// Serves methods that note each execution
     #[command(hide = true)]
     ServeLedger(LedgerServerOptions),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
+use std::fmt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -11,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
@@ -108,6 +109,16 @@ impl Process {
     /// Its process id.
     pub fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Errors
+    /// It does not read any more.
+    pub async fn say(&mut self, line: impl fmt::Display) -> anyhow::Result<()> {
+        let stdin = self.stdin.as_mut().with_context(|| format!("{} has no input", self.name))?;
+        let written = stdin.write_all(format!("{line}\n").as_bytes()).await;
+        written.with_context(|| format!("telling {}", self.name))
     }
 
     /// Ends its standard input.
