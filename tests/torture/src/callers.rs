@@ -236,8 +236,8 @@ async fn closed(
     stop: CancellationToken,
 ) -> Issued {
     let mut calling = JoinSet::new();
-    for client in clients.iter().cycle().take(callers).cloned() {
-        let (mut caller, stop) = (caller.split(), stop.clone());
+    for client in clients.iter().cycle().take(callers) {
+        let (mut caller, client, stop) = (caller.split(), client.clone(), stop.clone());
         calling.spawn(async move {
             let mut calls = 0;
             while !stop.is_cancelled() {
