@@ -14,6 +14,7 @@
 //! - [`proxy`]: a way to a daemon that can be cut.
 //! - [`reserved_port`]: a port where nothing listens yet, reserved for a later listener.
 //! - [`raw`]: a connection on which a test sends every byte itself.
+//! - [`sockets`]: the sockets of another process, reached as a debugger would.
 //! - [`slow`]: whether slow tests run.
 //! - [`queries`]: common queries of tests.
 //! - [`transcripts`]: recorded bytes of the older client and server.
@@ -47,6 +48,8 @@ pub mod recordings;
 pub mod replayed;
 pub mod reserved_port;
 pub mod slow;
+#[cfg(target_os = "linux")]
+pub mod sockets;
 pub mod terminal;
 pub mod transcripts;
 pub mod understood;

@@ -1,10 +1,15 @@
-//! A way to a daemon that can be cut and restored, as a network between two machines can.
+//! A way to a daemon that can be slow, cut and restored, as a network between two machines can.
 
+use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 /// Passes on connections, unless it is cut. Dropping it closes them.
 pub struct Proxy {
@@ -19,19 +24,32 @@ impl Proxy {
     /// # Panics
     /// It cannot listen.
     pub async fn start(daemon: SocketAddr) -> Self {
+        Self::with_delay(daemon, Duration::ZERO).await
+    }
+
+    /// The same, over which every byte, and the end of each direction, takes this long.
+    ///
+    /// # Panics
+    /// It cannot listen.
+    pub async fn with_delay(daemon: SocketAddr, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let is_cut = watch::Sender::new(false);
         let seen = is_cut.subscribe();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(pass_on(stream, daemon, seen.clone()));
+                tokio::spawn(pass_on(stream, daemon, delay, seen.clone()));
             }
         });
         Self { address, is_cut, accepting }
     }
 
-    /// Where it listens, as the URL of a registry.
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same as the URL of a registry.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -54,15 +72,59 @@ impl Drop for Proxy {
     }
 }
 
-async fn pass_on(mut from: TcpStream, daemon: SocketAddr, mut is_cut: watch::Receiver<bool>) {
-    let copied = async {
-        if let Ok(mut to) = TcpStream::connect(daemon).await {
-            let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
-        }
-    };
+async fn pass_on(
+    from: TcpStream,
+    daemon: SocketAddr,
+    delay: Duration,
+    mut is_cut: watch::Receiver<bool>,
+) {
     tokio::select! {
         biased;
         _ = is_cut.wait_for(|is_cut| *is_cut) => {}
-        () = copied => {}
+        _ = copied(from, daemon, delay) => {}
     }
+}
+
+/// Passes both directions on until both have ended, or one is lost.
+async fn copied(mut from: TcpStream, daemon: SocketAddr, delay: Duration) -> io::Result<()> {
+    let mut to = TcpStream::connect(daemon).await?;
+    if delay.is_zero() {
+        tokio::io::copy_bidirectional(&mut from, &mut to).await?;
+        return Ok(());
+    }
+    from.set_nodelay(true)?;
+    to.set_nodelay(true)?;
+    let ((from_reads, from_writes), (to_reads, to_writes)) = (from.into_split(), to.into_split());
+    tokio::try_join!(delayed(from_reads, to_writes, delay), delayed(to_reads, from_writes, delay))?;
+    Ok(())
+}
+
+/// Passes one direction on: each read, and then the end, after this time.
+async fn delayed(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    delay: Duration,
+) -> io::Result<()> {
+    // What is on the way is never more than the callers of a test have in flight.
+    let (sender, mut line) = mpsc::unbounded_channel();
+    let read = async move {
+        loop {
+            let mut bytes = vec![0; 64 << 10];
+            let count = from.read(&mut bytes).await?;
+            bytes.truncate(count);
+            // An error means that the other half was lost, which is reported there.
+            let _ = sender.send((Instant::now() + delay, bytes));
+            if count == 0 {
+                return Ok(());
+            }
+        }
+    };
+    let write = async {
+        while let Some((at, bytes)) = line.recv().await {
+            sleep_until(at).await;
+            to.write_all(&bytes).await?;
+        }
+        to.shutdown().await
+    };
+    tokio::try_join!(read, write).map(|((), ())| ())
 }

@@ -3,13 +3,18 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use portable_pty::CommandBuilder;
+use rpc_tests::binaries::binary;
 use rpc_tests::daemon::{Daemon, path, without_colours};
 use rpc_tests::eventually::{SOON, eventually};
 use rpc_tests::queries::{has_in_flight, lists};
 use rpc_tests::raw::{Raw, classic, extended};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
+use rpc_tests::terminal::Tty;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::task::spawn_blocking;
 
 /// Heartbeats so frequent that one after the unregister would be noticed.
 const FAST_HEARTBEATS: (&str, &str) = ("SERVER_HEARTBEAT_INTERVAL", "50ms");
@@ -29,8 +34,45 @@ async fn sigint_with_the_registry_up_unregisters_replies_and_exits_0() {
 }
 
 #[tokio::test]
-async fn sighup_with_the_registry_up_unregisters_replies_and_exits_0() {
-    shuts_down_gracefully(Some(Manner::Polite), End::By(Signal::HUP)).await;
+async fn sigquit_with_the_registry_up_unregisters_replies_and_exits_0() {
+    shuts_down_gracefully(Some(Manner::Polite), End::By(Signal::QUIT)).await;
+}
+
+#[tokio::test]
+async fn a_closed_terminal_shuts_a_server_down_with_its_farewell() {
+    let registry = RecordingRegistry::start().await;
+    let url = registry.url();
+    let terminal = blocking(move || {
+        let mut command = CommandBuilder::new(binary("rpcd"));
+        command.args(["serve", "-p", "0", "-l", "127.0.0.1", "--registry", &url]);
+        Tty::run(command, (120, 35))
+    });
+    let mut terminal = terminal.await;
+    registry.has_received("register", 1).await;
+    let code = blocking(move || {
+        terminal.signal(Signal::HUP);
+        terminal.ends()
+    });
+    assert_eq!(code.await, 0);
+    registry.has_received("unregister", 1).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_hangup_is_no_end_without_a_terminal_or_where_it_is_ignored() {
+    for (program, says) in [("setsid", "nothing to reload"), ("nohup", "listening")] {
+        let mut command = Command::new(program);
+        command.arg(binary("rpcd")).args(["serve", "-p", "0", "-l", "127.0.0.1", "--no-registry"]);
+        let mut server = Daemon::start(program, command);
+        let address = server.announced_address().await;
+        server.signal(Signal::HUP);
+        let find = |line: &str| line.contains(says).then_some(());
+        server.line(says, find).await;
+        let mut client = Raw::connect(address).await;
+        assert_eq!(client.ask(classic("add", &json!([1, 2]))).await, json!({"res": 13}));
+        server.signal(Signal::TERM);
+        assert_eq!(server.exit_code().await, 0, "{}", server.transcript());
+    }
 }
 
 #[tokio::test]
@@ -196,7 +238,8 @@ async fn shuts_down_gracefully(manner: Option<Manner>, end: End) {
     let registry = RecordingRegistry::start().await;
     let url = registry.url();
     let registry = manner.map(|_| registry);
-    let settings = [FAST_HEARTBEATS, LONG_DRAIN];
+    // Older clients call it.
+    let settings = [FAST_HEARTBEATS, LONG_DRAIN, ("SERVER_SHUTDOWN_NOTICE", "300ms")];
     let (mut server, address) = Daemon::server_with(&settings, &["--registry", &url]).await;
     if let (Some(registry), Some(manner)) = (&registry, manner) {
         registry.has_received("register", 3).await;
@@ -255,6 +298,11 @@ async fn shuts_down_gracefully(manner: Option<Manner>, end: End) {
     }
 }
 
+/// What the terminal does blocks.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    spawn_blocking(work).await.unwrap()
+}
+
 fn no_backtrace(daemon: &Daemon) {
     let said = daemon.transcript();
     assert!(!said.contains("panicked") && !said.contains("stack backtrace"), "{said}");
@@ -268,22 +316,14 @@ async fn nobody_listens(address: SocketAddr) {
 }
 
 /// Shuts down the listening socket of another process, so that its `accept` fails for good, and the
-/// server can only stop. The socket is reached like a debugger would.
+/// server can only stop.
 #[cfg(target_os = "linux")]
 fn break_listener(pid: u32) {
     use rustix::net::{Shutdown, shutdown, sockopt::socket_acceptconn};
-    use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-    let process = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    let process = pidfd_open(process, PidfdFlags::empty()).unwrap();
-    let mut broken = 0;
-    for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
-        let number = entry.unwrap().file_name().to_str().unwrap().parse().unwrap();
-        let Ok(copy) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else { continue };
-        if socket_acceptconn(&copy).unwrap_or(false) {
-            shutdown(&copy, Shutdown::Both).unwrap();
-            broken += 1;
-        }
-    }
-    assert_eq!(broken, 1, "listening sockets of process {pid}");
+    let listeners = rpc_tests::sockets::files_of(pid).into_iter();
+    let broken = listeners
+        .filter(|file| socket_acceptconn(file).unwrap_or(false))
+        .map(|listener| shutdown(&listener, Shutdown::Both).unwrap());
+    assert_eq!(broken.count(), 1, "listening sockets of process {pid}");
 }

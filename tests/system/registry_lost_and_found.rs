@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rpc_client::{Client, ClientOptions};
+use rpc_client::{Client, ClientOptions, ListProblem};
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{eventually, eventually_within};
+use rpc_tests::python::{has_python, old_registry};
 use rpc_tests::queries::{find_all, http, lists};
 use rpc_tests::raw::{Raw, classic};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
@@ -73,6 +74,58 @@ async fn a_client_keeps_its_list_while_a_registry_that_started_with_nothing_says
     assert_eq!(client.instances().len(), 1, "nobody said that it is gone");
     eventually("it is gone", async || client.instances().is_empty()).await;
     client.close().await;
+}
+
+/// A registry that forgets everybody and does not say that it has just started: an older one, and one of ours
+/// as it was before it did.
+enum Forgetful {
+    Python,
+    Ours,
+}
+
+impl Forgetful {
+    async fn start(&self, port: u16) -> (Daemon, SocketAddr) {
+        match self {
+            Self::Python => old_registry(&["--port", &port.to_string()]).await,
+            Self::Ours => {
+                let settings = [("REGISTRY_SERVER_WARMING", "0s")];
+                Daemon::registry_with(&settings, port, &["--store", "none"]).await
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_comes_back_with_nothing_and_does_not_say_so_loses_no_call() {
+    if !has_python() {
+        return;
+    }
+    for kind in [Forgetful::Python, Forgetful::Ours] {
+        let port = ReservedPort::new();
+        let (mut registry, at) = kind.start(port.number()).await;
+        let url = port.url();
+        let beats = [("SERVER_HEARTBEAT_INTERVAL", "1s")];
+        let (_one, first) = Daemon::server_with(&beats, &["--registry", &url]).await;
+        let (_two, second) = Daemon::server_with(&beats, &["--registry", &url]).await;
+        lists(at, &[first, second]).await;
+        let refresh_interval = Duration::from_millis(20);
+        let options = ClientOptions { refresh_interval, ..Default::default() };
+        let client = Client::through_registry(&url, options).unwrap();
+        assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
+
+        registry.signal(Signal::KILL);
+        registry.exits_within(rpc_tests::eventually::SOON).await;
+        let (_registry, _) = kind.start(port.number()).await;
+        let mut lists_nobody = false;
+        eventually("the list is live again", async || {
+            assert_eq!(client.call("add", (1, 2)).await.unwrap(), 13);
+            let status = client.list_status().unwrap();
+            lists_nobody |= status.problem == Some(ListProblem::ListsNobody);
+            lists_nobody && status.is_live()
+        })
+        .await;
+        client.close().await;
+    }
 }
 
 #[tokio::test]

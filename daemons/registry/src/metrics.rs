@@ -69,6 +69,7 @@ pub(crate) struct Sizes {
     pub(crate) tally: Tally,
     pub(crate) overrides: usize,
     pub(crate) store_is_failing: bool,
+    pub(crate) log_lines_dropped: u64,
 }
 
 impl Metrics {
@@ -158,6 +159,8 @@ impl Metrics {
         let help = "Time of a commit of the store, of all that is to be saved then";
         page.histogram("rpc_registry_store_commit_duration_seconds", help)
             .sample(&[], &self.store_commits.buckets());
+        page.counter("rpc_registry_log_lines_dropped_total", "Log lines lost")
+            .value(sizes.log_lines_dropped);
         let help = "How late the checks of deadlines were, in sum: the process was paused";
         page.counter("rpc_registry_paused_seconds_total", help).value(self.paused.get());
     }
@@ -187,6 +190,7 @@ mod tests {
             tally,
             overrides: 8,
             store_is_failing: true,
+            log_lines_dropped: 9,
         };
         let text = metrics.render(Format::Text, sizes);
         for line in [
@@ -198,6 +202,7 @@ mod tests {
             "rpc_registry_pinned_bytes 5",
             "rpc_registry_suspects 6",
             "rpc_registry_held 7",
+            "rpc_registry_log_lines_dropped_total 9",
             "rpc_registry_overrides 8",
             "rpc_registry_store_failing 1",
             "rpc_registry_probes_total{outcome=\"alive\"} 1",

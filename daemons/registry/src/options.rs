@@ -91,6 +91,9 @@ pub struct RegistryOptions {
     pub body_timeout: Duration,
     /// A peer that reads nothing of a reply for this long is disconnected: 30 s.
     pub write_timeout: Duration,
+    /// A peer whose system acknowledges nothing for this long has vanished, and its connection is closed:
+    /// 50 s. It is asked after two fifths of the time in silence (TCP keepalive).
+    pub tcp_user_timeout: Duration,
     /// Longest long-poll (`wait=`); a longer one is cut to it: 60 s.
     pub max_wait: Duration,
 
@@ -187,6 +190,7 @@ impl Default for RegistryOptions {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
+            tcp_user_timeout: Duration::from_secs(50),
             max_wait: Duration::from_secs(60),
             max_pinned_bytes: 256 << 20,
             rejoin_window: Duration::from_secs(60),

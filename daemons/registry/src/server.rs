@@ -54,7 +54,8 @@ impl Registry {
     ) -> Result<Self, RegistryError> {
         options.check()?;
         let failed = |source| RegistryError::Bind { address, source };
-        let listener = rpc_host::net::listen(address, options.backlog).map_err(failed)?;
+        let listener = rpc_host::net::listen(address, options.backlog, options.tcp_user_timeout)
+            .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let opened = open(&options).await?;
         Ok(Self { listener, address, options, opened })

@@ -149,21 +149,25 @@ pub(crate) struct Announcer {
 }
 
 impl Announcer {
-    /// Stops the heartbeats, then unregisters; within `limit`, even if the registry does not reply.
-    pub(crate) async fn stop(self, limit: Duration) {
+    /// Stops the heartbeats, then unregisters; within `limit`, even if the registry does not reply. Whether
+    /// the registry has acknowledged it.
+    pub(crate) async fn stop(self, limit: Duration) -> bool {
         let deadline = tokio::time::Instant::now() + limit;
         self.stop.cancel();
         let Ok(Ok(Some(registration))) = timeout_at(deadline, self.task).await else {
-            return;
+            return false;
         };
         let Registration { registry, instance, confirmed } = registration;
         let sent = timeout_at(deadline, registry.unregister(&instance)).await;
         if !confirmed {
             tracing::debug!(instance = %instance.key(), "unregistered, in case it was registered");
-            return;
+            return matches!(sent, Ok(Ok(_)));
         }
         let outcome = match sent {
-            Ok(Ok(_)) => return tracing::info!(instance = %instance.key(), "unregistered"),
+            Ok(Ok(_)) => {
+                tracing::info!(instance = %instance.key(), "unregistered");
+                return true;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_late) => "no reply in time".to_owned(),
         };
@@ -171,6 +175,7 @@ impl Announcer {
             error = outcome,
             "cannot unregister; the registry will expire this instance"
         );
+        false
     }
 }
 

@@ -18,7 +18,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 #[cfg(feature = "http")]
 use crate::http;
-use crate::limits::FIRST_REQUEST_GRACE;
 use crate::places::connections::Slot;
 use crate::session::Session;
 use crate::sniff::{Protocol, sniff};
@@ -146,7 +145,6 @@ pub(crate) async fn refuse(mut stream: TcpStream, why: &str) -> io::Result<()> {
         _ => {}
     }
     stream.write_all(&out).await?;
-    stream.shutdown().await?;
     linger(&mut stream).await;
     Ok(())
 }
@@ -220,7 +218,8 @@ async fn first_bytes(
                 if !state.draining.is_cancelled() {
                     return Ok(None);
                 }
-                let until = until.min(Instant::now() + FIRST_REQUEST_GRACE);
+                // From the accept backlog: its request is on its way.
+                let until = until.min(Instant::now() + state.limits.close_timeout);
                 timeout_at(until, stream.read_buf(first)).await
             }
         };
@@ -238,6 +237,8 @@ async fn first_bytes(
 }
 
 async fn linger(stream: &mut TcpStream) {
+    // The peer, which may wait for it, learns that nothing follows.
+    let _ = stream.shutdown().await;
     let discarded = async {
         // On the heap: whatever lives across an await is part of every connection's task.
         let mut rest = vec![0; 16 * 1024];

@@ -59,7 +59,8 @@
 //!
 //! - [`server`]: puts a server together, and shuts it down gracefully.
 //! - `acceptor`: accepts connections within limits.
-//! - `drain`: who asked the server to take no new calls for now.
+//! - `drain`: who asked the server to take no new calls for now; `older_clients`: who must get notice of
+//!   its end.
 //! - `places`: how many connections and calls there may be, and of one peer.
 //! - `control`: a thread of its own for heartbeats, and for health while the workers lag.
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
@@ -105,6 +106,7 @@ pub mod layer;
 mod limits;
 pub mod method;
 mod metrics;
+mod older_clients;
 mod permit;
 mod places;
 mod reserved;

@@ -4,10 +4,6 @@ use std::time::Duration;
 
 use rpc_host::shares::Share;
 
-/// How long a connection that has sent nothing is still read while the server drains: a connection
-/// from the accept backlog has a request on its way, which is refused with a reply.
-pub(crate) const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
-
 /// The struct, its defaults, and a setter for each field, from one list.
 macro_rules! limits {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)*) => {
@@ -99,8 +95,19 @@ limits! {
     max_deadline: Duration = Duration::from_secs(600);
     /// The deadline of a unary call that has none. Default 10 s. Over it: -32000.
     default_deadline: Duration = Duration::from_secs(10);
-    /// Time for calls in flight at shutdown. Default 8 s.
+    /// Time for all of the shutdown once the server has unregistered: `shutdown_notice`, calls in
+    /// flight, `close_timeout`. Default 8 s. Over it, calls in flight get -32006: they may have run.
     drain_timeout: Duration = Duration::from_secs(8);
+    /// How long the server goes on serving after it has unregistered, if older clients called it
+    /// within `older_client_window`: they look into the registry every 3 s. Default 3.5 s; at most
+    /// `drain_timeout` less `close_timeout`.
+    shutdown_notice: Duration = Duration::from_millis(3500);
+    /// See `shutdown_notice`. Default 10 s.
+    older_client_window: Duration = Duration::from_secs(10);
+    /// Time for clients to close their connections once the server has said that it drains; what
+    /// they send meanwhile is refused (-32003). Default 1 s. Over it, connections without a call in
+    /// flight are closed.
+    close_timeout: Duration = Duration::from_secs(1);
     /// How long calls of older clients are still taken once the server takes no new calls
     /// ([`ServerHandle::drain`](crate::ServerHandle::drain), `rpcd drain`): they go nowhere else before
     /// their lists are refreshed. Default 5 s.
@@ -109,6 +116,10 @@ limits! {
     unregister_timeout: Duration = Duration::from_secs(1);
     /// An HTTP client that reads nothing for this long is disconnected. Default 30 s.
     write_timeout: Duration = Duration::from_secs(30);
+    /// A client whose system acknowledges nothing for this long has vanished: its connection is closed,
+    /// its calls are cancelled. It is asked after two fifths of the time in silence (TCP keepalive).
+    /// Default 50 s.
+    tcp_user_timeout: Duration = Duration::from_secs(50);
     /// Connections waiting to be accepted. Default 1,024.
     backlog: u32 = 1024;
 }

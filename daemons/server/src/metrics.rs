@@ -60,7 +60,7 @@ pub(crate) enum Outcome {
 }
 
 /// What the label `error_type` says of a failed call. Few, whatever codes methods choose.
-const ERROR_TYPES: [&str; 12] = [
+const ERROR_TYPES: [&str; 13] = [
     "not_json",
     "malformed",
     "method_not_found",
@@ -72,6 +72,7 @@ const ERROR_TYPES: [&str; 12] = [
     "draining",
     "unauthorised",
     "too_large",
+    "abandoned",
     OTHER,
 ];
 
@@ -93,7 +94,8 @@ impl From<Code> for Outcome {
             Code::Draining => 8,
             Code::Unauthorised => 9,
             Code::TooLarge => 10,
-            Code::Other(_) => 11,
+            Code::Abandoned => 11,
+            Code::Other(_) => 12,
         })
     }
 }

@@ -11,7 +11,7 @@ use rpc_host::net::{self, Listener};
 use rpc_host::web::WebPolicy;
 use rpc_wire::instance::is_service_name;
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -257,10 +257,10 @@ impl ServerBuilder {
         let address = address.into();
         #[cfg(feature = "announce")]
         let announce = self.announce.clone();
-        let backlog = self.limits.backlog;
+        let (backlog, tcp_user_timeout) = (self.limits.backlog, self.limits.tcp_user_timeout);
         let state = self.shared()?;
         let bind = |source| ServerError::Bind { address, source };
-        let listener = net::listen(address, backlog).map_err(bind)?;
+        let listener = net::listen(address, backlog, tcp_user_timeout).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         let handle = ServerHandle { drain: state.drain.clone(), ..ServerHandle::default() };
         Ok(Server {
@@ -332,8 +332,10 @@ impl Server {
         self.handle.clone()
     }
 
-    /// Serves until `shutdown` is ready or a [`ServerHandle`] stops it. Then it unregisters, stops
-    /// accepting, replies to the calls in flight, and closes.
+    /// Serves until `shutdown` is ready or a [`ServerHandle`] stops it. Then it unregisters, goes on
+    /// serving until older clients know it ([`Limits::shutdown_notice`]), stops accepting, replies to
+    /// the calls in flight, refuses further ones until its clients close ([`Limits::close_timeout`]),
+    /// and closes.
     ///
     /// # Errors
     /// The listening socket failed, or [`ServerHandle::fail`] was called. Calls in flight still got
@@ -382,12 +384,25 @@ impl Server {
             tracing::info!(%address, connections = state.metrics.connections.get(), "draining");
         }
         #[cfg(feature = "announce")]
-        if let Some(announcer) = announcer {
+        let is_unregistered = match announcer {
             // Calls are accepted until clients can know that this instance has unregistered.
-            tokio::select! {
-                _ = control.spawn(announcer.stop(limits.unregister_timeout)) => {}
-                _ = acceptor.accept(), if outcome.is_ok() => {}
-            }
+            Some(announcer) => tokio::select! {
+                stopped = control.spawn(announcer.stop(limits.unregister_timeout)) => {
+                    stopped.unwrap_or(false)
+                }
+                _ = acceptor.accept(), if outcome.is_ok() => false,
+            },
+            None => false,
+        };
+        let deadline = Instant::now() + limits.drain_timeout;
+        // Who does not know it from the registry learns it from a listener that is closed.
+        #[cfg(feature = "announce")]
+        if outcome.is_ok()
+            && is_unregistered
+            && let Some(notice) = state.older_clients.notice(&limits, Instant::now().into())
+        {
+            tracing::info!(?notice, "older clients called of late; serving on until they know");
+            let _ = timeout(notice, acceptor.accept()).await;
         }
         state.draining.cancel();
         if let Some(early) = early {
@@ -395,9 +410,9 @@ impl Server {
             let _ = early.await;
         }
         let connections = acceptor.close();
-        if timeout(limits.drain_timeout, connections.wait()).await.is_err() {
+        if timeout_at(deadline, connections.wait()).await.is_err() {
             let left = state.places.taken();
-            tracing::warn!(calls = left, "drain timeout reached; aborting the calls in flight");
+            tracing::warn!(calls = left, "drain timeout reached; abandoning the calls in flight");
             state.aborted.cancel();
             // Tasks that are still running stop with the runtime.
             let _ = timeout(ABORT_GRACE, connections.wait()).await;

@@ -23,12 +23,11 @@ use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameLimits, Framer};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::tcp::WriteHalf;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::buffers::{Account, FREE_BYTES};
-use crate::limits::FIRST_REQUEST_GRACE;
 use crate::places::connections::Slot;
 use crate::state::ServerState;
 use arrival::Arrival;
@@ -117,14 +116,12 @@ enum InputState {
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     /// It does.
-    Serving {
-        /// A message was received.
-        has_received: bool,
-    },
-    /// It drains: messages that have arrived are refused, calls in flight get their replies.
+    Serving,
+    /// It drains: calls are refused, those in flight get their replies.
     Draining {
-        since: Instant,
-        /// A message was received: no first request is waited for.
+        /// When the connection is closed, unless a call is in flight then.
+        until: Instant,
+        /// A message was received since: there may be others on their way.
         has_received: bool,
     },
 }
@@ -161,7 +158,7 @@ impl Session {
             framer: Framer::new(limits),
             written: 0,
             input_state: InputState::Open,
-            phase: Phase::Serving { has_received: false },
+            phase: Phase::Serving,
             read_size: ReadSize::Small,
             behind: false,
             stretch: 1,
@@ -237,13 +234,13 @@ impl Session {
                         tracing::debug!(peer = %self.peer, "closing the connection to make room for others");
                         break;
                     }
-                    self.begin_drain(&mut reader, &writer)?;
+                    self.begin_drain();
                     timer.as_mut().reset(self.next_check().into());
                 }
                 () = state.aborted.cancelled(), if self.is_draining() => {
                     self.dispatcher.abandon_all();
                     self.write_some(&writer)?;
-                    break;
+                    return Ok(true);
                 }
                 () = &mut timer => {
                     self.check_time(Instant::now());
@@ -253,7 +250,17 @@ impl Session {
             }
         }
         tracing::debug!(peer = %self.peer, "connection closed");
-        Ok(self.input_state == InputState::Refused { is_sending: true })
+        Ok(self.may_be_sending())
+    }
+
+    /// Whether messages may be on their way that closing at once would answer with a reset, by which the
+    /// peer loses what was written last.
+    fn may_be_sending(&self) -> bool {
+        match (self.input_state, self.phase) {
+            (InputState::Refused { is_sending }, _) => is_sending,
+            (InputState::Open, Phase::Draining { has_received, .. }) => has_received,
+            _ => false,
+        }
     }
 
     /// `count` bytes were read.
@@ -346,24 +353,13 @@ impl Session {
         self.dispatcher.cancel_extended();
     }
 
-    fn begin_drain(&mut self, reader: &mut ReadHalf<'_>, writer: &impl Writer) -> io::Result<()> {
-        self.phase = self.phase.drained_from(Instant::now());
+    /// From now on calls are refused. They are read until the peer closes, which it does when it is told:
+    /// what it sent before it heard of it must not meet a closed socket, or nobody would know whether it
+    /// was executed.
+    fn begin_drain(&mut self) {
+        let until = Instant::now() + self.state.limits.close_timeout;
+        self.phase = Phase::Draining { until, has_received: false };
         self.dispatcher.begin_drain();
-        // Messages that have arrived get a reply, even if it is a refusal.
-        while self.wants_input() {
-            if self.behind {
-                self.take_frames(writer, Instant::now());
-                continue;
-            }
-            self.make_room();
-            match reader.try_read_buf(&mut self.input) {
-                Ok(0) => self.peer_ended(),
-                Ok(_) => self.take_frames(writer, Instant::now()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// Counts what this connection keeps.
@@ -402,7 +398,7 @@ impl Session {
         let leaving = match self.input_state {
             InputState::Gone => return true,
             InputState::Ended | InputState::Refused { .. } => true,
-            InputState::Open => self.phase.expects_no_request() && !self.framer.is_inside(),
+            InputState::Open => self.phase.is_over() && !self.framer.is_inside(),
         };
         finished && leaving
     }
@@ -457,23 +453,14 @@ impl Session {
 impl Phase {
     /// A message was received.
     fn receive(&mut self) {
-        let (Self::Serving { has_received } | Self::Draining { has_received, .. }) = self;
-        *has_received = true;
-    }
-
-    fn drained_from(self, since: Instant) -> Self {
-        let (Self::Serving { has_received } | Self::Draining { has_received, .. }) = self;
-        Self::Draining { since, has_received }
-    }
-
-    /// Whether the server drains and no longer waits for a first request.
-    fn expects_no_request(self) -> bool {
-        match self {
-            Self::Serving { .. } => false,
-            Self::Draining { since, has_received } => {
-                has_received || since.elapsed() >= FIRST_REQUEST_GRACE
-            }
+        if let Self::Draining { has_received, .. } = self {
+            *has_received = true;
         }
+    }
+
+    /// Whether the peer has had its time to close.
+    fn is_over(self) -> bool {
+        matches!(self, Self::Draining { until, .. } if Instant::now() >= until)
     }
 }
 

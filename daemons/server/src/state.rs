@@ -27,6 +27,7 @@ use crate::method::Methods;
 #[cfg(feature = "http")]
 use crate::metrics::Facts;
 use crate::metrics::Metrics;
+use crate::older_clients::OlderClients;
 use crate::places::calls::CallPlaces;
 
 /// Who the server is: for the registry, discovery and health.
@@ -101,6 +102,7 @@ pub(crate) struct ServerState {
     pub(crate) contract: String,
     /// Whether it takes no new calls for now.
     pub(crate) drain: Arc<Drain>,
+    pub(crate) older_clients: OlderClients,
     /// The server is shutting down: calls in flight get their replies, new ones are refused.
     pub(crate) draining: CancellationToken,
     /// The drain took too long: everything stops now.
@@ -135,6 +137,7 @@ impl ServerState {
             #[cfg(feature = "http")]
             host_logged: AtomicBool::new(false),
             drain: Arc::default(),
+            older_clients: OlderClients::new(Instant::now()),
             draining: CancellationToken::new(),
             aborted: CancellationToken::new(),
         }

@@ -18,6 +18,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+#[cfg(feature = "registry")]
+use crate::ListStatus;
 use crate::catalog::Offered;
 use crate::context::Context;
 #[cfg(feature = "registry")]
@@ -351,6 +353,36 @@ impl Client {
                 in_flight: peer.load.in_flight(),
                 latency: peer.load.latency(),
             }],
+        }
+    }
+
+    /// Where the list is from that calls go by, how old it is, and why it is not what the registry lists now;
+    /// `None` for a client of one server.
+    ///
+    /// ```no_run
+    /// # async fn example(client: rpc_client::Client) {
+    /// if let Some(status) = client.list_status()
+    ///     && !status.is_live()
+    /// {
+    ///     eprintln!("calling {status}");
+    /// }
+    /// # }
+    /// ```
+    #[cfg(feature = "registry")]
+    pub fn list_status(&self) -> Option<ListStatus> {
+        match &self.inner.source {
+            Source::Registry(discovery) => Some(discovery.list_status()),
+            Source::Direct(_) => None,
+        }
+    }
+
+    /// Waits until the registry has replied, or failed to, once more, after which
+    /// [`list_status`](Self::list_status) may say something else; for ever for a client of one server.
+    #[cfg(feature = "registry")]
+    pub async fn list_refreshed(&self) {
+        match &self.inner.source {
+            Source::Registry(discovery) => discovery.refreshed().await,
+            Source::Direct(_) => std::future::pending().await,
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod catalog;
 mod contracts;
+mod doubt;
 mod learn;
 mod list;
 mod listed;
@@ -19,12 +20,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::pool::Peer;
 use crate::registry::RegistryClient;
-use crate::{CallError, KnownInstance, Phase};
+use crate::{CallError, KnownInstance, ListStatus, Phase};
 
+use list::Origin;
 use member::Member;
 use shared::Shared;
 
@@ -48,7 +51,7 @@ impl Discovery {
             contracts: Mutex::default(),
             learned: watch::Sender::new(0),
             learn_wanted: Notify::new(),
-            refreshes: watch::Sender::new(0),
+            refreshed: watch::Sender::new(None),
             refresh_wanted: Notify::new(),
             newly_ejected: Notify::new(),
         });
@@ -61,28 +64,26 @@ impl Discovery {
     /// What a call waits for that has no instance yet.
     pub(crate) fn waiting_for(&self) -> (String, Phase) {
         let url = &self.shared.url;
-        match self.shared.list.load().fetched_at {
-            None => (url.clone(), Phase::Discovery),
-            Some(_) => (format!("the instances of {url}"), Phase::Methods),
+        match self.shared.list.load().origin {
+            Origin::Nowhere => (url.clone(), Phase::Discovery),
+            Origin::Registry(_) => (format!("the instances of {url}"), Phase::Methods),
         }
     }
 
     /// Waits for a refresh, unless one was just made.
     async fn refresh_now(&self) -> Result<(), CallError> {
-        let mut refreshes = self.shared.refreshes.subscribe();
-        let seen = *refreshes.borrow_and_update();
-        let list = self.shared.list.load();
-        if seen > 0 && list.attempted_at.is_some_and(|at| at.elapsed() < MIN_REFRESH_GAP) {
+        let mut refreshed = self.shared.refreshed.subscribe();
+        let last = *refreshed.borrow_and_update();
+        if last.is_some_and(|at| at.elapsed() < MIN_REFRESH_GAP) {
             return Ok(());
         }
-        drop(list);
-        if seen > 0 {
+        if last.is_some() {
             self.shared.refresh_wanted.notify_one();
         }
         tokio::select! {
             () = self.shared.context.end.cancelled() => Err(CallError::Closed),
             // Never an error: the sender lives as long as `self`.
-            _ = refreshes.wait_for(|done| *done > seen) => Ok(()),
+            _ = refreshed.wait_for(|at| *at != last) => Ok(()),
         }
     }
 
@@ -102,12 +103,23 @@ impl Discovery {
         Some(Arc::clone(&member.peer))
     }
 
+    pub(crate) fn list_status(&self) -> ListStatus {
+        self.shared.list.load().status(Instant::now())
+    }
+
+    /// Waits for the next refresh, successful or not.
+    pub(crate) async fn refreshed(&self) {
+        // Never an error: the sender lives as long as `self`.
+        let _ = self.shared.refreshed.subscribe().changed().await;
+    }
+
     pub(crate) fn instances(&self) -> Vec<KnownInstance> {
         let list = self.shared.list.load();
+        let now = Instant::now();
         let known = |member: &Arc<Member>| KnownInstance {
             instance: member.instance.to_instance(),
-            listed: list.fetched_at.map(|at| at.elapsed()),
-            stale: list.error.is_some(),
+            listed: list.origin.age(now),
+            stale: list.problem.is_some(),
             ejected: member.is_ejected(),
             in_flight: member.peer.load.in_flight(),
             latency: member.peer.load.latency(),

@@ -16,6 +16,7 @@
 //! - [`Client`]: calls, streams, discovery.
 //! - [`ClientOptions`]: every limit and time, with its default.
 //! - [`Target`]: one address, or whatever a registry lists.
+//! - [`ListStatus`]: where the list is from that calls go by, and why it is not the registry's.
 //! - [`Request`] and [`Response`]: a call with all its options, and its result with timing and peer.
 //! - [`WireLog`]: the messages of a call as they were on the wire. [`AttemptLog`]: which instances it was sent
 //!   to, why, and how each attempt ended.
@@ -74,6 +75,8 @@ mod kind;
 mod layer_error;
 #[cfg(feature = "tower")]
 mod layers;
+#[cfg(feature = "registry")]
+mod list_status;
 mod method_list;
 mod methods;
 mod options;
@@ -97,6 +100,8 @@ pub use item::StreamItem;
 pub use kind::ErrorKind;
 #[cfg(feature = "tower")]
 pub use layer_error::LayerError;
+#[cfg(feature = "registry")]
+pub use list_status::{ListProblem, ListSource, ListStatus};
 pub use options::{Balance, ClientOptions, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 #[cfg(feature = "macros")]

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use rpc_wire::fault::Code;
 use rpc_wire::instance::host_port;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -261,18 +262,31 @@ impl Peer {
 
     /// Whether the server takes calls, probed on a connection of its own.
     pub(crate) async fn is_up(&self, within: Duration) -> bool {
+        self.says_up(within).await == Some(true)
+    }
+
+    /// The same; `None` if it does not say: it cannot be reached, or takes no more connections.
+    pub(crate) async fn says_up(&self, within: Duration) -> Option<bool> {
         let attempt = async {
-            let socket = self.connect().await.ok()?;
+            let socket = self.connect().await?;
             let inbox = Inbox::new(self.context.options.max_reply_bytes);
-            probe(&self.name, socket, inbox).await.ok().inspect(|probed| self.note_contract(probed))
+            probe(&self.name, socket, inbox).await.inspect(|probed| self.note_contract(probed))
         };
-        let probed = tokio::time::timeout(within, attempt).await;
-        matches!(probed, Ok(Some(Probed { accepts_calls: true, .. })))
+        match tokio::time::timeout(within, attempt).await.ok()? {
+            Ok(Probed { accepts_calls, .. }) => Some(accepts_calls),
+            Err(CallError::Refused { fault, .. }) if fault.code == Code::Draining => Some(false),
+            Err(_) => None,
+        }
     }
 
     /// Whether there is a connection that takes calls.
     pub(crate) fn is_connected(&self) -> bool {
         self.usable().is_some()
+    }
+
+    /// Whether there is an open connection. One to an older peer is only opened for a call.
+    pub(crate) fn is_connected_extended(&self) -> bool {
+        self.usable().is_some_and(|link| link.dialect() == Dialect::Extended)
     }
 
     /// The contract that the latest probe found, and when; once.

@@ -10,7 +10,8 @@
 //! - [`write_timeout`]: a stream whose peer must read.
 //! - [`person`]: who runs the program, for those who read what it did.
 //! - [`task`]: where a daemon's main loop runs.
-//! - [`shutdown`]: SIGINT, SIGTERM and SIGHUP: the first shuts down gracefully, the second exits at once.
+//! - [`shutdown`]: SIGINT, SIGTERM, SIGQUIT and a closed terminal: the first shuts down gracefully, the second exits at
+//!   once.
 //!
 //! It reads no settings: options are passed in as values.
 //!

@@ -18,33 +18,30 @@ pub use open_files::{Room, raise_open_files_limit};
 /// accepted. The address can be bound while connections of a previous process linger. `[::]`
 /// accepts IPv4 clients as well.
 ///
+/// A peer that vanishes without closing its connection is found out after `tcp_user_timeout`: it is
+/// asked for a sign of life after two fifths of that time in silence and after every fifth from then on, and
+/// is given up when it has acknowledged nothing that it was asked or sent for the whole of it (on Linux
+/// also when it reads nothing for that long while something waits for it). The system counts whole seconds.
+///
 /// # Errors
 /// The address is not of this machine, is in use, or is not permitted.
 ///
 /// # Panics
 /// Outside a tokio runtime with I/O enabled.
-pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<Listener> {
+pub fn listen(
+    address: SocketAddr,
+    backlog: u32,
+    tcp_user_timeout: Duration,
+) -> io::Result<Listener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     if address.ip().is_unspecified() && address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, false)?;
     }
     // On Linux accepted connections inherit them.
-    set_options(&socket)?;
+    set_options(&socket, tcp_user_timeout)?;
     socket.bind(address)?;
-    socket.listen(backlog).map(Listener::new)
-}
-
-/// Sets the options of an accepted connection, unless it has inherited them from [`listen`]'s socket:
-/// no delay, since messages are written whole; and what finds out within a minute that a peer has
-/// vanished. Such a peer is asked for a sign of life after 20 s of silence and every 10 s from then
-/// on, and is given up after 50 s in which it acknowledged nothing that it was asked or sent (on
-/// Linux also one that reads nothing for that long while something waits for it).
-fn set_up(stream: &TcpStream) {
-    if cfg!(not(target_os = "linux")) {
-        // A connection that refuses options reports its error when it is read.
-        let _ = set_options(stream);
-    }
+    Ok(Listener::new(socket.listen(backlog)?, tcp_user_timeout))
 }
 
 /// How many bytes of the stream have arrived and are not read yet; 0 if the system does not say.
@@ -62,25 +59,29 @@ pub fn read_arrived(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> 
     Ok(rustix::io::read(stream, buffer)?)
 }
 
-/// Silence after which a peer is asked whether it is there, and the time between two such questions.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// Questions without an answer after which a peer has vanished.
+/// Half the longest keepalive time that Linux accepts.
+const LONGEST_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(16_383);
+/// Questions without an answer after which a peer has vanished, where only they are counted.
 const KEEPALIVE_COUNT: u32 = 3;
-/// The same for bytes that were sent to it, in milliseconds. Without it they would be sent again for
-/// a quarter of an hour.
-#[cfg(target_os = "linux")]
-const USER_TIMEOUT_MS: u32 = 50_000;
 
-fn set_options(socket: impl AsFd) -> io::Result<()> {
+/// No delay, since messages are written whole; and what [`listen`] says of peers that vanish.
+fn set_options(socket: impl AsFd, tcp_user_timeout: Duration) -> io::Result<()> {
+    let fifth = (tcp_user_timeout / 5).clamp(Duration::from_secs(1), LONGEST_KEEPALIVE_INTERVAL);
     sockopt::set_tcp_nodelay(&socket, true)?;
     sockopt::set_socket_keepalive(&socket, true)?;
-    sockopt::set_tcp_keepidle(&socket, KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(&socket, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepidle(&socket, fifth * 2)?;
+    sockopt::set_tcp_keepintvl(&socket, fifth)?;
     sockopt::set_tcp_keepcnt(&socket, KEEPALIVE_COUNT)?;
+    // Without it bytes that were sent would be sent again for a quarter of an hour.
     #[cfg(target_os = "linux")]
-    sockopt::set_tcp_user_timeout(&socket, USER_TIMEOUT_MS)?;
+    sockopt::set_tcp_user_timeout(&socket, millis(tcp_user_timeout))?;
     Ok(())
+}
+
+/// What Linux takes at most is 24 days.
+#[cfg(target_os = "linux")]
+fn millis(time: Duration) -> u32 {
+    i32::try_from(time.as_millis()).map_or(i32::MAX.unsigned_abs(), i32::unsigned_abs).max(1)
 }
 
 /// The address to listen at: `host` is an IP literal (IPv6 also in brackets) or a name, whose first
@@ -101,11 +102,13 @@ pub fn resolve_listen(host: &str, port: u16) -> io::Result<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const GONE_AFTER: Duration = Duration::from_secs(50);
     use std::io::Write;
 
     #[tokio::test]
     async fn what_has_arrived_is_read_before_the_runtime_notices() {
-        let mut listener = listen(resolve_listen("127.0.0.1", 0).unwrap(), 16).unwrap();
+        let mut listener = listen(resolve_listen("127.0.0.1", 0).unwrap(), 16, GONE_AFTER).unwrap();
         let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let Accepted::Connection(stream, _) = listener.accept().await.unwrap() else { panic!() };
         let mut buffer = [0; 16];
@@ -121,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_unspecified_ipv6_address_takes_ipv4_clients_too() {
-        let listener = listen(resolve_listen("::", 0).unwrap(), 16).unwrap();
+        let listener = listen(resolve_listen("::", 0).unwrap(), 16, GONE_AFTER).unwrap();
         let port = listener.local_addr().unwrap().port();
         TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         TcpStream::connect(("::1", port)).await.unwrap();
@@ -129,8 +132,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_address_is_an_error() {
-        let first = listen(resolve_listen("127.0.0.1", 0).unwrap(), 16).unwrap();
-        let second = listen(first.local_addr().unwrap(), 16);
+        let first = listen(resolve_listen("127.0.0.1", 0).unwrap(), 16, GONE_AFTER).unwrap();
+        let second = listen(first.local_addr().unwrap(), 16, GONE_AFTER);
         assert_eq!(second.unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 
@@ -145,10 +148,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_accepted_connection_has_no_delay_and_finds_out_within_a_minute_that_its_peer_vanished()
-     {
-        for host in ["127.0.0.1", "::"] {
-            let mut listener = listen(resolve_listen(host, 0).unwrap(), 16).unwrap();
+    async fn an_accepted_connection_has_no_delay_and_finds_out_in_time_that_its_peer_vanished() {
+        for (host, seconds, idle, interval) in
+            [("127.0.0.1", 50, 20, 10), ("::", 5, 2, 1), ("127.0.0.1", 1 << 40, 32_766, 16_383)]
+        {
+            let gone_after = Duration::from_secs(seconds);
+            let mut listener = listen(resolve_listen(host, 0).unwrap(), 16, gone_after).unwrap();
             let port = listener.local_addr().unwrap().port();
             let _client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
             let Accepted::Connection(stream, _) = listener.accept().await.unwrap() else {
@@ -156,12 +161,11 @@ mod tests {
             };
             assert!(stream.nodelay().unwrap());
             assert!(sockopt::socket_keepalive(&stream).unwrap());
-            let asked =
-                sockopt::tcp_keepintvl(&stream).unwrap() * sockopt::tcp_keepcnt(&stream).unwrap();
-            let found_out = sockopt::tcp_keepidle(&stream).unwrap() + asked;
-            assert_eq!(found_out, Duration::from_secs(50));
+            let times = [sockopt::tcp_keepidle(&stream), sockopt::tcp_keepintvl(&stream)];
+            assert_eq!(times.map(|time| time.unwrap().as_secs()), [idle, interval]);
+            assert_eq!(sockopt::tcp_keepcnt(&stream).unwrap(), 3);
             #[cfg(target_os = "linux")]
-            assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 50_000);
+            assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), millis(gone_after));
         }
     }
 }

@@ -1,5 +1,7 @@
-//! SIGINT, SIGTERM and SIGHUP: the first shuts the process down gracefully, the second exits at once.
+//! SIGINT, SIGTERM, SIGQUIT and a closed terminal: the first shuts the process down gracefully, the second
+//! exits at once.
 
+use std::fs::File;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -8,14 +10,18 @@ use tokio_util::sync::CancellationToken;
 /// The exit code after a second signal, the same that a shell reports for an interrupt.
 pub const EXIT_AT_ONCE: u8 = 130;
 
-/// A token that the first SIGINT, SIGTERM or SIGHUP (the terminal was closed) cancels. The second
-/// exits the process at once with [`EXIT_AT_ONCE`].
+/// A token that the first SIGINT, SIGTERM or SIGQUIT cancels, and a SIGHUP if the process has a controlling
+/// terminal now: then that was closed. The second exits the process at once with [`EXIT_AT_ONCE`].
+///
+/// Without a terminal (a service manager's process) nothing can hang up: SIGHUP asks for a reload, and
+/// changes nothing. Settings are read once, and [logging](crate::logging) opens a file that was moved again
+/// by itself. A SIGHUP that is ignored, as `nohup` does it, stays ignored; on systems without `/proc` it is
+/// not.
 ///
 /// A write beyond the limit of a file's size (`ulimit -f`) fails from this call on, as on a full disk,
 /// instead of killing the process with SIGXFSZ.
 ///
-/// The signals' default action (to kill the process) is disabled from this call on. A SIGHUP that is
-/// ignored, as `nohup` does it, stays ignored; on systems without `/proc` it is not.
+/// The signals' default action (to kill the process) is disabled from this call on.
 ///
 /// # Errors
 /// The handlers cannot be installed.
@@ -25,15 +31,11 @@ pub const EXIT_AT_ONCE: u8 = 130;
 pub fn on_signals() -> io::Result<CancellationToken> {
     // Nobody waits for it; the handler stays.
     let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let hangup = match ignores_hangup(&status) {
-        true => None,
-        false => Some(signal(SignalKind::hangup())?),
-    };
     let mut signals = Signals {
         interrupt: signal(SignalKind::interrupt())?,
         terminate: signal(SignalKind::terminate())?,
-        hangup,
+        quit: signal(SignalKind::quit())?,
+        hangup: Hangup::install()?,
     };
     let token = CancellationToken::new();
     let asked = token.clone();
@@ -47,34 +49,66 @@ pub fn on_signals() -> io::Result<CancellationToken> {
     Ok(token)
 }
 
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    quit: Signal,
+    hangup: Hangup,
+}
+
+impl Signals {
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.quit.recv() => "SIGQUIT",
+            () = self.hangup.closes_terminal() => "SIGHUP",
+        }
+    }
+}
+
+/// What SIGHUP means to this process.
+enum Hangup {
+    /// Its terminal was closed.
+    ClosesTerminal(Signal),
+    /// It is asked to reload, as processes without a terminal are.
+    Reloads(Signal),
+    Ignored,
+}
+
+impl Hangup {
+    fn install() -> io::Result<Self> {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        if ignores_hangup(&status) {
+            return Ok(Self::Ignored);
+        }
+        let hangup = signal(SignalKind::hangup())?;
+        // It opens only for who has a controlling terminal.
+        let has_terminal = File::open("/dev/tty").is_ok();
+        Ok(if has_terminal { Self::ClosesTerminal(hangup) } else { Self::Reloads(hangup) })
+    }
+
+    /// Waits until the terminal is closed. Dropping the future loses nothing.
+    async fn closes_terminal(&mut self) {
+        match self {
+            Self::ClosesTerminal(hangup) => drop(hangup.recv().await),
+            Self::Reloads(hangup) => loop {
+                hangup.recv().await;
+                tracing::info!(
+                    signal = "SIGHUP",
+                    "nothing to reload: settings are read at the start, and a log file that was moved is opened again by itself"
+                );
+            },
+            Self::Ignored => std::future::pending().await,
+        }
+    }
+}
+
 /// Whether `/proc/self/status` says that SIGHUP (signal 1, the lowest bit) is ignored.
 fn ignores_hangup(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .is_some_and(|mask| mask & 1 == 1)
-}
-
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    /// `None` if it is ignored.
-    hangup: Option<Signal>,
-}
-
-impl Signals {
-    async fn next(&mut self) -> &'static str {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = hangup => "SIGHUP",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@ const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn it_accepts_on_the_file_it_kept_and_otherwise_waits_for_one_without_spinning() {
-    let mut listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 16).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut listener = listen(any, 16, Duration::from_secs(50)).unwrap();
     let address = listener.local_addr().unwrap();
     let mut peers = Vec::new();
     for _ in 0..6 {

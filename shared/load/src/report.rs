@@ -33,7 +33,7 @@ pub struct Report {
     pub error_ratio: f64,
     /// Calls done per second of [`elapsed`](Self::elapsed).
     pub rate: f64,
-    /// Attempts beyond the first, made on another instance.
+    /// Attempts beyond the first, made on another instance, also of calls that failed.
     pub retries: u64,
     /// Calls in flight when it was stopped; their outcome is not known.
     pub abandoned: u64,

@@ -87,6 +87,7 @@ pub const KEYS: &[Key] = keys! {
         header_timeout: duration, registry_server.options.header_timeout, "Timeout for a request's headers.";
         body_timeout: duration, registry_server.options.body_timeout, "Timeout for a request's body.";
         write_timeout: duration, registry_server.options.write_timeout, "A peer that reads nothing for this long is disconnected.";
+        tcp_user_timeout: duration, registry_server.options.tcp_user_timeout, "A peer whose system acknowledges nothing for this long is gone; it is asked when it is silent.";
         max_wait: pause, registry_server.options.max_wait, "Longest long poll (wait=).";
         max_pinned_bytes: bytes, registry_server.options.max_pinned_bytes, "Lists and snapshots that are not read yet; beyond it the slowest readers are disconnected.";
         rejoin_window: pause, registry_server.options.rejoin_window, "How long it is remembered that an instance unregistered, so that a late heartbeat does not list it again; 0s: not at all.";
@@ -118,7 +119,10 @@ pub const KEYS: &[Key] = keys! {
         announce: switch, server.announce, "Whether to register (--no-registry turns it off).";
         advertise: advertised, server.advertise, "HOST or HOST:PORT to register; empty: the address that routes to the registry.";
         heartbeat_interval: duration, server.heartbeat_interval, "Interval between heartbeats.";
-        drain_timeout: pause, server.limits.drain_timeout, "Time for calls in flight at shutdown.";
+        drain_timeout: pause, server.limits.drain_timeout, "Time for all of the shutdown after unregistering: shutdown_notice, calls in flight, close_timeout.";
+        shutdown_notice: pause, server.limits.shutdown_notice, "How long it goes on serving after unregistering, if older clients called it of late: they look into the registry every 3 s.";
+        older_client_window: pause, server.limits.older_client_window, "How long ago that may have been.";
+        close_timeout: pause, server.limits.close_timeout, "Time for clients to close once they are told of the shutdown; what they still send is refused.";
         drain_notice: pause, server.limits.drain_notice, "How long calls of older clients are still taken once an operator drains it.";
         unregister_timeout: pause, server.limits.unregister_timeout, "Timeout for unregistering at shutdown.";
         max_deadline: duration, server.limits.max_deadline, "Longest deadline of a call; a longer one is cut to it.";
@@ -141,6 +145,7 @@ pub const KEYS: &[Key] = keys! {
         backlog: backlog, server.limits.backlog, "Connections waiting to be accepted.";
         idle_timeout: duration, server.limits.idle_timeout, "An idle connection is closed after this time.";
         write_timeout: duration, server.limits.write_timeout, "An HTTP client that reads nothing for this long is disconnected.";
+        tcp_user_timeout: duration, server.limits.tcp_user_timeout, "A client whose system acknowledges nothing for this long is gone; it is asked when it is silent.";
         allowed_hosts: names, server.allowed_hosts, "Further host names by which HTTP requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";
         allowed_origins: origins, server.allowed_origins, "Web origins that may send HTTP requests: http://HOST:PORT, …; none by default.";
     }

@@ -34,12 +34,14 @@ pub enum Code {
     Unauthorised,
     /// -32005: the request or the reply is over a limit.
     TooLarge,
+    /// -32006: the server ended before the call did; it may have been executed.
+    Abandoned,
     /// A code a method chose itself, or one of a later version.
     Other(i64),
 }
 
 /// Code, number, and the classic prefix of the message.
-const TABLE: [(Code, i64, &str); 11] = [
+const TABLE: [(Code, i64, &str); 12] = [
     (Code::NotJson, -32700, CALL_FAILED),
     (Code::Malformed, -32600, CALL_FAILED),
     (Code::MethodNotFound, -32601, NO_SERVICE),
@@ -51,6 +53,7 @@ const TABLE: [(Code, i64, &str); 11] = [
     (Code::Draining, -32003, CALL_FAILED),
     (Code::Unauthorised, -32004, CALL_FAILED),
     (Code::TooLarge, -32005, CALL_FAILED),
+    (Code::Abandoned, -32006, CALL_FAILED),
 ];
 
 const NO_SERVICE: &str = "No service found for: ";
@@ -95,6 +98,7 @@ impl Code {
             Self::Draining => "draining",
             Self::Unauthorised => "unauthorised",
             Self::TooLarge => "too large",
+            Self::Abandoned => "abandoned",
             Self::Other(_) => return None,
         })
     }
@@ -126,6 +130,11 @@ impl Fault {
     /// No such method.
     pub fn method_not_found(method: impl Into<String>) -> Self {
         Self::new(Code::MethodNotFound, method)
+    }
+
+    /// A call whose server does not wait for its end: nobody knows whether it is executed to its end.
+    pub fn abandoned(why: &str) -> Self {
+        Self::new(Code::Abandoned, format!("{why}; it may have been executed"))
     }
 
     /// The arguments do not fit.

@@ -21,6 +21,8 @@ use crate::trial::Trial;
 const SERVERS: usize = 3;
 /// The timeout of a call.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Older clients look at the list this often: until then, they call the two servers they know of.
+const OLDER_LIST: Duration = Duration::from_secs(3);
 /// How long after a server's end its callers may not know of it, in microseconds, beside the round trip.
 const NOT_KNOWN: u64 = 50_000;
 
@@ -57,7 +59,7 @@ impl RestartsOptions {
 /// Who calls.
 enum Anyone {
     Ours(Callers),
-    Older(OlderCallers),
+    Older(Box<OlderCallers>),
 }
 
 impl Anyone {
@@ -95,7 +97,8 @@ pub async fn restarts(
     let callers = match options.old_clients {
         true => {
             let registry = cluster.registry().to_string();
-            Anyone::Older(OlderCallers::start(&programs, &registry, options.rate()).await?)
+            let callers = OlderCallers::start(&programs, &registry, options.rate()).await?;
+            Anyone::Older(Box::new(callers))
         }
         false => {
             let registry = format!("http://{}", cluster.registry());
@@ -118,7 +121,9 @@ pub async fn restarts(
         let server = &mut servers[(first + restart) % SERVERS];
         endings.push(one(&cluster, server, signal).await?);
         // So that restarts meet calls, heartbeats and looks at the list in any order.
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..100))).await;
+        let pause = Duration::from_millis(random.random_range(0..100));
+        let of_list = if options.old_clients { OLDER_LIST } else { Duration::ZERO };
+        tokio::time::sleep(of_list + pause).await;
     }
     let took = began.elapsed().as_secs_f64();
     let called = callers.end().await?;

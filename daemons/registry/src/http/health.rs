@@ -2,6 +2,7 @@
 
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
+use rpc_host::logging::LogRing;
 use rpc_metrics::Format;
 use rpc_wire::report::{Brake, FailingStore, Readiness};
 use serde_json::json;
@@ -55,6 +56,7 @@ pub(super) fn metrics(context: &Context, headers: &HeaderMap) -> Reply {
         tally: service.tally(),
         overrides: service.overrides_len(),
         store_is_failing: service.saving().failing().is_some(),
+        log_lines_dropped: service.options.log_ring.as_ref().map_or(0, LogRing::dropped),
     };
     let text = service.metrics.render(format, sizes);
     let content_type = HeaderValue::from_static(format.content_type());

@@ -13,8 +13,9 @@ Examples:
   rpcd serve -p 8089 -l 127.0.0.1 --no-registry
   rpcd serve -p 8089 --registry http://10.0.0.5:9999 --advertise 10.0.0.7
 
-SIGINT, SIGTERM or SIGHUP: unregister, finish calls in flight (8 s at most), exit 0. A second signal: \
-exit 130 at once.";
+SIGINT, SIGTERM, SIGQUIT or a closed terminal: unregister, finish calls in flight (8 s at most), exit 0. \
+A second signal: exit 130 at once. Without a terminal SIGHUP changes nothing: settings are read at the \
+start, and a log file that was moved is opened again by itself.";
 
 pub(super) const REGISTRY: &str = "\
 Examples:
@@ -26,8 +27,8 @@ Examples:
 Registrations, overrides and what unregistered lately are kept in a database, in registry-PORT below \
 $STATE_DIRECTORY, $XDG_STATE_HOME/rpcd or ~/.local/state/rpcd; with port 0 only in a --data-dir.
 
-SIGINT, SIGTERM or SIGHUP: close event streams, exit 0 within 2 s. A second signal: exit 130 at \
-once.";
+SIGINT, SIGTERM, SIGQUIT or a closed terminal: close event streams, exit 0 within 2 s. A second signal: \
+exit 130 at once. Without a terminal SIGHUP changes nothing.";
 
 /// Run a server with the built-in methods.
 #[derive(Debug, Clone, Args)]

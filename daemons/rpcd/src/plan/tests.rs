@@ -158,11 +158,15 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_IDLE_TIMEOUT", "6s"),
             ("RPCD_SERVER_DEFAULT_DEADLINE", "7s"),
             ("RPCD_SERVER_DRAIN_TIMEOUT", "0s"),
+            ("RPCD_SERVER_SHUTDOWN_NOTICE", "17s"),
+            ("RPCD_SERVER_OLDER_CLIENT_WINDOW", "18s"),
+            ("RPCD_SERVER_CLOSE_TIMEOUT", "19s"),
             ("RPCD_SERVER_DRAIN_NOTICE", "16s"),
             ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
             ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
             ("RPCD_SERVER_WRITE_TIMEOUT", "15s"),
+            ("RPCD_SERVER_TCP_USER_TIMEOUT", "17s"),
             ("RPCD_SERVER_ALLOWED_HOSTS", "a.example, b.example"),
             ("RPCD_SERVER_ALLOWED_ORIGINS", "http://a, http://b"),
         ],
@@ -190,9 +194,13 @@ fn every_limit_of_the_file_reaches_the_server() {
             .idle_timeout(seconds(6))
             .default_deadline(seconds(7))
             .drain_timeout(seconds(0))
+            .shutdown_notice(seconds(17))
+            .older_client_window(seconds(18))
+            .close_timeout(seconds(19))
             .drain_notice(seconds(16))
             .unregister_timeout(seconds(8))
             .write_timeout(seconds(15))
+            .tcp_user_timeout(seconds(17))
             .backlog(9)
     );
     let announce = plan.announce.unwrap();
@@ -249,6 +257,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_MAX_HISTORY", "13"),
         ("RPCD_REGISTRY_SERVER_BODY_TIMEOUT", "14s"),
         ("RPCD_REGISTRY_SERVER_WRITE_TIMEOUT", "15s"),
+        ("RPCD_REGISTRY_SERVER_TCP_USER_TIMEOUT", "30s"),
         ("RPCD_REGISTRY_SERVER_MAX_WAIT", "16s"),
         ("RPCD_REGISTRY_SERVER_MAX_TABLE_BYTES", "22"),
         ("RPCD_REGISTRY_SERVER_MAX_PINNED_BYTES", "23"),
@@ -298,6 +307,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         max_history: 13,
         body_timeout: Duration::from_secs(14),
         write_timeout: Duration::from_secs(15),
+        tcp_user_timeout: Duration::from_secs(30),
         max_wait: Duration::from_secs(16),
         max_pinned_bytes: 23,
         rejoin_window: Duration::ZERO,

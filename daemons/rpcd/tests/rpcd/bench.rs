@@ -3,6 +3,8 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rpc_tests::fakes::{Do, extended, failure};
+use rpc_tests::recording_registry::RecordingRegistry;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -125,6 +127,30 @@ fn a_run_continues_when_the_server_dies_and_reports_it() {
     assert!(report["errors"].as_array().unwrap().iter().any(|e| e["kind"] == "unreachable"));
     // Callers that reach no server are slowed down, to a hundred calls a second.
     assert!(number(&report, "/unreached") <= 400.0, "{report}");
+}
+
+#[test]
+fn the_retries_of_calls_that_failed_are_counted() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (registry, refusing) = runtime.block_on(async {
+        let registry = RecordingRegistry::start().await;
+        let refuses = |request: &Value| Do::Write(failure(request, -32002));
+        let refusing = [extended(refuses).await, extended(refuses).await];
+        registry.list(&refusing.each_ref().map(|peer| peer.address));
+        (registry, refusing)
+    });
+    let line = format!(
+        "m --registry {} --connections 1 --concurrency 4 --count 50 --warmup 0",
+        registry.url()
+    );
+    let (run, report) = measured(&line);
+    assert_eq!((run.code, count(&report["failed"])), (1, 50), "{run:?}");
+    let calls = refusing.iter().flat_map(|peer| peer.seen.calls());
+    let received = calls.filter(|call| call["method_name"] == "m").count() as u64;
+    // Before the 50, one asks whether there is such a method and one opens the connection; both are
+    // tried on both.
+    let made = received - 50 - 4;
+    assert!(made >= 10 && count(&report["retries"]) == made, "{made} made: {report}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
 use crate::method::{Given, RunNow};
 use crate::metrics::{Outcome, Shard};
+use crate::older_clients::Noted;
 use crate::places::calls::PlacesOfPeer;
 use crate::reserved::Reserved;
 use crate::state::ServerState;
@@ -48,6 +49,9 @@ pub(crate) struct Dispatcher {
     /// The peer understands control messages.
     is_extended: bool,
     draining: bool,
+    /// The peer was told so.
+    is_told: bool,
+    older_clients: Noted,
     /// Written once every previous call has its reply.
     final_error: Option<Fault>,
     /// When the current messages arrived.
@@ -96,6 +100,8 @@ impl Dispatcher {
             place: None,
             is_extended: false,
             draining: false,
+            is_told: false,
+            older_clients: Noted::default(),
             final_error: None,
             arrived: now,
             turn_began: now,
@@ -274,14 +280,20 @@ impl Dispatcher {
     pub(crate) fn begin_drain(&mut self) {
         self.draining = true;
         self.calls.cancel_streams();
-        if self.is_extended {
+        self.tell_draining();
+    }
+
+    /// Tells it once to a peer that is known to understand it.
+    pub(super) fn tell_draining(&mut self) {
+        if self.is_extended && !self.is_told {
+            self.is_told = true;
             reply::draining(&mut self.output);
         }
     }
 
-    /// The drain timeout passed: every call in flight fails.
+    /// The drain timeout passed: of every call in flight it is unknown whether it has run.
     pub(crate) fn abandon_all(&mut self) {
-        let fault = Fault::method_failed("the server shut down before the call finished");
+        let fault = Fault::abandoned("the server ended before the call did");
         for id in self.calls.abandon() {
             reply::fault(&mut self.output, id.as_deref().map(Json::from), &fault);
         }

@@ -6,7 +6,6 @@ use bytes::BytesMut;
 use rpc_wire::fault::{Code, Fault};
 
 use super::{InputState, Phase, Session};
-use crate::limits::FIRST_REQUEST_GRACE;
 use crate::places::connections::Slot;
 
 /// A connection that is quiet for this long frees its large buffers; not earlier, since one large
@@ -116,9 +115,10 @@ impl Session {
         if self.account.is_over() {
             next = next.min(Instant::now() + MEMORY_INTERVAL);
         }
-        if let Phase::Draining { since, .. } = self.phase {
-            next = next
-                .min((since + FIRST_REQUEST_GRACE).max(Instant::now() + FIRST_REQUEST_GRACE / 10));
+        if let Phase::Draining { until, .. } = self.phase
+            && until > Instant::now()
+        {
+            next = next.min(until);
         }
         next
     }

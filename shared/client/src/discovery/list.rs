@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use rpc_wire::instance::InstanceKey;
 use tokio::time::Instant;
@@ -11,7 +12,7 @@ use super::listed::Listed;
 use super::member::Member;
 use super::view::View;
 use crate::context::Context;
-use crate::registry::RegistryClientError;
+use crate::{ListProblem, ListSource, ListStatus};
 
 /// Services whose instances are kept together; with more, they are collected again when needed.
 const MAX_SERVICES: usize = 256;
@@ -23,14 +24,37 @@ pub(super) struct List {
     pub(super) all: Arc<View>,
     /// Those of one service, for calls that name it; collected when the first one does.
     services: Arc<RwLock<HashMap<String, Arc<View>>>>,
-    /// When the registry last sent or confirmed the list.
-    pub(super) fetched_at: Option<Instant>,
-    /// When it was last asked.
-    pub(super) attempted_at: Option<Instant>,
-    /// Why the last refresh failed; then this list is stale.
-    pub(super) error: Option<RegistryClientError>,
-    /// Entries that were skipped because they are invalid.
+    /// Where they are from.
+    pub(super) origin: Origin,
+    /// Why the registry did not send or confirm this list when it was last asked.
+    pub(super) problem: Option<ListProblem>,
+    /// Entries of the registry's last list that were skipped because they are invalid.
     pub(super) invalid: usize,
+}
+
+/// Where a list is from.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Origin {
+    #[default]
+    Nowhere,
+    /// The registry sent or confirmed it then.
+    Registry(Instant),
+}
+
+impl Origin {
+    pub(super) fn age(self, now: Instant) -> Option<Duration> {
+        match self {
+            Self::Nowhere => None,
+            Self::Registry(at) => Some(now.saturating_duration_since(at)),
+        }
+    }
+
+    fn source(self) -> ListSource {
+        match self {
+            Self::Nowhere => ListSource::None,
+            Self::Registry(_) => ListSource::Registry,
+        }
+    }
 }
 
 impl List {
@@ -65,9 +89,8 @@ impl List {
         Self {
             all,
             services: Arc::default(),
-            fetched_at: Some(now),
-            attempted_at: Some(now),
-            error: None,
+            origin: Origin::Registry(now),
+            problem: None,
             invalid,
         }
     }
@@ -85,12 +108,22 @@ impl List {
 
     /// The same list, confirmed by the registry.
     pub(super) fn confirmed(&self, now: Instant) -> Self {
-        Self { fetched_at: Some(now), attempted_at: Some(now), error: None, ..self.clone() }
+        Self { origin: Origin::Registry(now), problem: None, ..self.clone() }
     }
 
-    /// The same list, because the refresh failed.
-    pub(super) fn stale(&self, error: RegistryClientError, now: Instant) -> Self {
-        Self { attempted_at: Some(now), error: Some(error), ..self.clone() }
+    /// The same list, although the registry does not confirm it.
+    pub(super) fn kept(&self, problem: ListProblem, invalid: usize) -> Self {
+        Self { problem: Some(problem), invalid, ..self.clone() }
+    }
+
+    pub(super) fn status(&self, now: Instant) -> ListStatus {
+        ListStatus {
+            source: self.origin.source(),
+            age: self.origin.age(now),
+            problem: self.problem.clone(),
+            instances: self.all.members.len(),
+            skipped: self.invalid,
+        }
     }
 
     /// The same list with whom to call determined again.

@@ -16,7 +16,7 @@ use crate::balance::Choice;
 use crate::catalog::SUGGESTED;
 use crate::pool::Peer;
 use crate::wanted::{Picked, Wanted};
-use crate::{CallError, NoSuchMethod};
+use crate::{CallError, ListProblem, NoSuchMethod};
 
 impl Discovery {
     /// An instance for a call. Waits for the first list, for one refresh if there is none, and for what the
@@ -234,7 +234,7 @@ impl Discovery {
 
     fn nobody(&self, list: &List, wanted: Wanted<'_>) -> CallError {
         // With a list that may be outdated, "nobody" is not known.
-        if let Some(error) = &list.error {
+        if let Some(ListProblem::Registry(error)) = &list.problem {
             return CallError::Registry(error.clone());
         }
         let view = self.view(list, wanted.service);
@@ -253,9 +253,9 @@ impl Discovery {
     }
 
     pub(super) fn no_instance(&self, list: &List, service: Option<&str>) -> CallError {
-        match &list.error {
-            Some(error) => CallError::Registry(error.clone()),
-            None => CallError::NoInstance {
+        match &list.problem {
+            Some(ListProblem::Registry(error)) => CallError::Registry(error.clone()),
+            _ => CallError::NoInstance {
                 registry: self.shared.url.clone(),
                 service: service.map(str::to_owned).or_else(|| self.only_service()),
                 invalid: list.invalid,

@@ -26,8 +26,8 @@ pub(super) struct Shared {
     /// Changes of what is known of contracts.
     pub(super) learned: watch::Sender<u64>,
     pub(super) learn_wanted: Notify,
-    /// Refreshes done, whether they succeeded or failed.
-    pub(super) refreshes: watch::Sender<u64>,
+    /// When the last refresh was done, whether it succeeded or failed.
+    pub(super) refreshed: watch::Sender<Option<Instant>>,
     pub(super) refresh_wanted: Notify,
     pub(super) newly_ejected: Notify,
 }

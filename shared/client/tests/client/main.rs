@@ -20,6 +20,7 @@ mod ending;
 mod fake_registry;
 mod full;
 mod inline_calls;
+mod kept_lists;
 mod layers;
 mod offering;
 mod registry;

@@ -3,14 +3,14 @@
 
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ring::Lost;
 
-/// A file that cannot be written is reported at most this often.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+/// A file that cannot be written is reported at most this often, and so is that it can be again.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The file of the current day: `PREFIX.2026-11-22.log`. It and its directory are made for their owner
 /// alone; one that exists stays as it is.
@@ -26,7 +26,34 @@ pub(super) struct DailyFile {
     day: String,
     /// `None` after it could not be opened.
     file: Option<Opened>,
-    warned: Option<Instant>,
+    trouble: Trouble,
+}
+
+/// What is to be said of lines that cannot be written.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Lines lost and not yet told of.
+    lost: u64,
+    told: Option<Instant>,
+    /// That it can be written again is still to be told.
+    lasts: bool,
+}
+
+impl Trouble {
+    /// A line was lost. Whether to tell of it.
+    fn begins(&mut self, now: Instant) -> bool {
+        self.lost += 1;
+        let tells = self.told.is_none_or(|told| now - told >= REPORT_INTERVAL);
+        if tells {
+            (self.told, self.lasts) = (Some(now), true);
+        }
+        tells
+    }
+
+    /// A line was written. How many were lost before, if that is to be told now.
+    fn ends(&mut self) -> Option<u64> {
+        std::mem::take(&mut self.lasts).then(|| std::mem::take(&mut self.lost))
+    }
 }
 
 /// An opened file.
@@ -59,10 +86,6 @@ struct Lines<W> {
 }
 
 impl<W: Write> Lines<W> {
-    fn new(to: W) -> Self {
-        Self { to, is_cut_off: false }
-    }
-
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_cut_off {
             self.to.write_all(b"\n")?;
@@ -86,7 +109,8 @@ impl DailyFile {
         lost: Lost,
     ) -> io::Result<Self> {
         let day = today();
-        let mut daily = Self { dir, prefix, max_files, lost, day, file: None, warned: None };
+        let trouble = Trouble::default();
+        let mut daily = Self { dir, prefix, max_files, lost, day, file: None, trouble };
         daily.file = Some(daily.open_file()?);
         Ok(daily)
     }
@@ -106,11 +130,13 @@ impl DailyFile {
 
     fn open_file(&self) -> io::Result<Opened> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        let path = self.path(&self.day);
         let mut options = File::options();
-        let file = options.append(true).create(true).mode(0o600).open(self.path(&self.day))?;
+        let file = options.append(true).create(true).mode(0o600).open(&path)?;
         self.delete_oldest();
-        let identity = identity(&file.metadata()?);
-        Ok(Opened { lines: Lines::new(file), identity })
+        let metadata = file.metadata()?;
+        let is_cut_off = ends_within_a_line(&path, metadata.len());
+        Ok(Opened { lines: Lines { to: file, is_cut_off }, identity: identity(&metadata) })
     }
 
     fn path(&self, day: &str) -> PathBuf {
@@ -140,22 +166,42 @@ impl DailyFile {
         (day.len() == 10 && day.bytes().enumerate().all(fits)).then(|| day.to_owned())
     }
 
-    fn warn(&mut self, error: &io::Error) {
-        if self.warned.is_some_and(|at| at.elapsed() < WARNING_INTERVAL) {
-            return;
-        }
-        self.warned = Some(Instant::now());
+    fn say_lost(&self, error: &io::Error) {
         let file = self.path(&self.day).display().to_string();
-        tracing::warn!(file, %error, "cannot write the log file; lines are lost and counted");
+        let lost = self.trouble.lost;
+        tracing::error!(file, lost, %error, "cannot write the log file; lines are lost and counted: make room, or see who may write it");
     }
+
+    fn say_written(&self, lost: u64) {
+        let file = self.path(&self.day).display().to_string();
+        tracing::warn!(file, lost, "the log file is written again");
+    }
+}
+
+/// Whether the last line of a file of that length was cut off: an earlier process met a full disk, or was
+/// killed. One that cannot be read counts as whole.
+fn ends_within_a_line(path: &Path, length: u64) -> bool {
+    let Some(last) = length.checked_sub(1) else { return false };
+    let mut byte = [0];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut byte, last));
+    read.is_ok() && byte != *b"\n"
 }
 
 /// Each write is one line. It never fails: the queue's thread would drop the error.
 impl Write for DailyFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if let Err(error) = self.try_write(line) {
-            self.lost.one();
-            self.warn(&error);
+        match self.try_write(line) {
+            Ok(()) => {
+                if let Some(lost) = self.trouble.ends() {
+                    self.say_written(lost);
+                }
+            }
+            Err(error) => {
+                self.lost.one();
+                if self.trouble.begins(Instant::now()) {
+                    self.say_lost(&error);
+                }
+            }
         }
         Ok(line.len())
     }
@@ -201,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_line_after_one_that_a_full_disk_cut_off_begins_on_its_own() {
-        let mut lines = Lines::new(Disk { room: 9, ..Disk::default() });
+        let mut lines = Lines { to: Disk { room: 9, ..Disk::default() }, is_cut_off: false };
         assert!(lines.write(b"first\n").is_ok());
         for _ in 0..2 {
             assert!(lines.write(b"second\n").is_err());
@@ -211,5 +257,20 @@ mod tests {
             assert!(lines.write(line).is_ok());
         }
         assert_eq!(String::from_utf8(lines.to.written).unwrap(), "first\nsec\nthird\nlast\n");
+    }
+
+    #[test]
+    fn lost_lines_are_told_of_at_once_then_at_intervals_and_so_is_their_end() {
+        let (mut trouble, start) = (Trouble::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(trouble.ends(), None);
+        let told = [0, 0, 1, 9, 10, 11].map(|seconds| trouble.begins(at(seconds)));
+        assert_eq!(told, [true, false, false, false, true, false]);
+        assert_eq!([trouble.ends(), trouble.ends()], [Some(6), None]);
+        // A disk that is full by turns is told of once in an interval.
+        assert!(!trouble.begins(at(12)));
+        assert_eq!(trouble.ends(), None);
+        assert!(trouble.begins(at(20)));
+        assert_eq!(trouble.ends(), Some(2));
     }
 }

@@ -174,6 +174,18 @@ fn lines_that_a_full_disk_loses_are_counted() {
 }
 
 #[test]
+fn a_file_that_ends_within_a_line_gets_the_next_one_on_a_line_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join(format!("rpcd.{}.log", files::today()));
+    for (before, lines) in [("half a line", 2), ("a line\n", 2), ("", 1)] {
+        std::fs::write(&file, before).unwrap();
+        drop(logged(&saving(dir.path()), |_| tracing::info!("whole")));
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.lines().count() == lines && text.starts_with(before), "{text:?}");
+    }
+}
+
+#[test]
 fn log_files_are_readable_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();

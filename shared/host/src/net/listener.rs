@@ -25,6 +25,7 @@ pub struct Listener {
     /// A file kept open for nothing: closed, it makes room for a connection that is refused.
     /// Otherwise peers would wait, connected, for as long as files are lacking.
     spare: Option<File>,
+    tcp_user_timeout: Duration,
     failures: u64,
     logged: Option<Instant>,
 }
@@ -40,8 +41,8 @@ pub enum Accepted {
 }
 
 impl Listener {
-    pub(super) fn new(socket: TcpListener) -> Self {
-        Self { socket, spare: None, failures: 0, logged: None }
+    pub(super) fn new(socket: TcpListener, tcp_user_timeout: Duration) -> Self {
+        Self { socket, spare: None, tcp_user_timeout, failures: 0, logged: None }
     }
 
     /// The address it listens on.
@@ -70,7 +71,10 @@ impl Listener {
         loop {
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
-                    super::set_up(&stream);
+                    if cfg!(not(target_os = "linux")) {
+                        // A connection that refuses options reports its error when it is read.
+                        let _ = super::set_options(&stream, self.tcp_user_timeout);
+                    }
                     return Ok(match self.has_spare() {
                         true => Accepted::Connection(stream, peer),
                         false => Accepted::Surplus(stream, peer),

@@ -1,5 +1,7 @@
 //! What makes the calls of a run: a connection, or a fake in tests.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rpc_client::{CallError, Client, ClientError, ClientOptions, Request, Target};
@@ -9,6 +11,9 @@ use super::run::Run;
 /// Makes calls, any number concurrently.
 pub(super) trait Caller: Clone + Send + Sync + 'static {
     fn call(&self) -> impl Future<Output = Outcome> + Send;
+
+    /// Whether a further call may reach another instance than the last one did.
+    fn has_choice(&self) -> bool;
 }
 
 /// How a call ended.
@@ -16,8 +21,9 @@ pub(super) trait Caller: Clone + Send + Sync + 'static {
 pub(super) struct Outcome {
     /// The instance that replied or should have; `None` if the error names it, or there is none.
     pub(super) peer: Option<String>,
-    /// Attempts beyond the first.
-    pub(super) retries: u32,
+    /// Attempts beyond the first that this caller made since its last outcome. With several calls in
+    /// flight some may be another one's; all of them together are every one.
+    pub(super) retries: u64,
     pub(super) error: Option<CallError>,
 }
 
@@ -28,6 +34,9 @@ pub(super) struct ClientCaller {
     request: Request,
     /// The only instance it can reach.
     only: Option<String>,
+    /// Retries that its outcomes have reported. A call that fails does not say how many it took, but the
+    /// client counts them.
+    reported: Arc<AtomicU64>,
 }
 
 /// The clients of thread `index`, on the current runtime.
@@ -58,7 +67,8 @@ pub(super) fn clients(
     };
     let client = || {
         let client = Client::new(target.clone(), options.clone())?;
-        Ok(ClientCaller { client, request: request.clone(), only: only.clone() })
+        let reported = Arc::default();
+        Ok(ClientCaller { client, request: request.clone(), only: only.clone(), reported })
     };
     (0..run.share(plan.connections, index)).map(|_| client()).collect()
 }
@@ -71,13 +81,17 @@ pub(super) async fn close(clients: Vec<ClientCaller>) {
 
 impl Caller for ClientCaller {
     async fn call(&self) -> Outcome {
-        match self.client.request(self.request.clone()).await {
-            Ok(response) => Outcome {
-                peer: Some(response.peer),
-                retries: response.attempts.saturating_sub(1),
-                error: None,
-            },
-            Err(error) => Outcome { peer: self.only.clone(), retries: 0, error: Some(error) },
+        let result = self.client.request(self.request.clone()).await;
+        let made = self.client.stats().retries;
+        // All calls of a client run on one thread.
+        let retries = made - self.reported.swap(made, Ordering::Relaxed);
+        match result {
+            Ok(response) => Outcome { peer: Some(response.peer), retries, error: None },
+            Err(error) => Outcome { peer: self.only.clone(), retries, error: Some(error) },
         }
+    }
+
+    fn has_choice(&self) -> bool {
+        self.only.is_none() && self.client.instances().len() > 1
     }
 }

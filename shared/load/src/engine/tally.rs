@@ -87,7 +87,7 @@ impl Tally {
             failed: u64::from(error.is_some()),
             unreached: u64::from(kind == Some(ErrorKind::Unreachable)),
             in_time: u64::from(call.in_time),
-            retries: u64::from(retries),
+            retries,
             last_done: call.done,
             furthest_behind: call.behind,
             late: u64::from(call.behind > LATE),

@@ -20,11 +20,13 @@ struct Server {
     started: Instant,
     /// The outcome of a call made this long after the start.
     reply: fn(Duration) -> (Duration, Option<CallError>),
+    /// Whether it stands for several instances.
+    has_choice: bool,
 }
 
 impl Server {
     fn new(reply: fn(Duration) -> (Duration, Option<CallError>)) -> Self {
-        Self { started: Instant::now(), reply }
+        Self { started: Instant::now(), reply, has_choice: false }
     }
 }
 
@@ -33,6 +35,10 @@ impl Caller for Server {
         let (takes, error) = (self.reply)(self.started.elapsed());
         sleep(takes).await;
         Outcome { peer: Some("server:1".to_owned()), retries: 0, error }
+    }
+
+    fn has_choice(&self) -> bool {
+        self.has_choice
     }
 }
 
@@ -199,6 +205,21 @@ async fn an_unreachable_target_fails_the_run_at_its_first_call() {
     let last = start(plan, Server::new(unreachable)).last().await;
     assert!(matches!(last.phase, Phase::Failed(LoadError::Unreachable(_))), "{:?}", last.phase);
     assert_eq!(last.report.calls, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_calls_that_meet_a_bad_instance_are_made_again_if_there_is_another() {
+    let resets_once = |at: Duration| {
+        let (peer, reason) = ("p".to_owned(), "reset".to_owned());
+        let lost = CallError::ConnectionLost { peer, reason, executed: true };
+        (MS, (at < MS).then_some(lost))
+    };
+    let plan = || plan(Mode::ClosedLoop { concurrency: 1 }, Length::Calls(10));
+    let last = start(plan(), Server::new(resets_once)).last().await;
+    assert!(matches!(last.phase, Phase::Failed(LoadError::Unreachable(_))), "{:?}", last.phase);
+    let of_several = Server { has_choice: true, ..Server::new(resets_once) };
+    let report = start(plan(), of_several).report().await;
+    assert_eq!((report.calls, report.failed), (10, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -81,8 +81,13 @@ async fn pass_on(
     who: From,
 ) -> Result<(), Broken> {
     let (sent, received) = mpsc::channel(ON_THE_WAY);
-    let (_, written) = tokio::join!(read(from, sent, way.clone()), write(to, received, way, who));
-    written
+    let (read, write) = (read(from, sent, way.clone()), write(to, received, way, who));
+    // What breaks the connection is found by the writer, in the order of what was sent.
+    let read = async {
+        read.await;
+        Ok(())
+    };
+    tokio::try_join!(read, write).map(|_| ())
 }
 
 /// Sends what it reads on its way, with the time of its arrival, until the end.

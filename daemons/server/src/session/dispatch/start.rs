@@ -57,6 +57,8 @@ impl Dispatcher {
         received: Instant,
     ) -> Result<(), Fault> {
         if self.draining {
+            // This may be the first that shows which messages the peer understands.
+            self.tell_draining();
             return Err(draining());
         }
         if call.meta.deadline_ms == Some(0) {
@@ -71,8 +73,11 @@ impl Dispatcher {
             return Err(draining());
         }
         // Like the older server, which finds no method without both argument keys.
-        if call.id.is_none() && !call.has_arguments {
-            return Err(no_such_method(&call.method));
+        if call.id.is_none() {
+            if !call.has_arguments {
+                return Err(no_such_method(&call.method));
+            }
+            state.older_clients.note(&mut self.older_clients, received);
         }
         let (position, method) = state
             .methods

@@ -1,0 +1,33 @@
+//! Whether anybody of the list answers: a registry that lists nobody is believed only if nobody does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use rand::seq::IteratorRandom;
+
+use super::list::List;
+use super::member::Member;
+
+/// For how long a probe waits before the registry is believed.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whether an instance takes calls: a probe says so, or it does not say and there is a connection on which it
+/// gets calls, as a full server accepts no other. At most `max_probes` of them, chosen at random, are probed.
+pub(super) async fn anyone_answers(list: &List, max_probes: usize) -> bool {
+    let members = list.all.members.iter().map(Arc::clone);
+    let asked = members.sample(&mut rand::rng(), max_probes.max(1));
+    let mut answers: FuturesUnordered<_> = asked.iter().map(|member| answers(member)).collect();
+    while let Some(answers) = answers.next().await {
+        if answers {
+            return true;
+        }
+    }
+    false
+}
+
+async fn answers(member: &Member) -> bool {
+    let says_up = member.peer.says_up(TIMEOUT).await;
+    says_up.unwrap_or_else(|| member.peer.is_connected_extended() && !member.is_ejected())
+}
