@@ -278,11 +278,11 @@ impl Caller {
         let method = self.load.methods.choose(&mut self.random).copied().unwrap_or(Method::Run);
         let request = request(method, id, self.random.random_range(self.load.takes.clone()));
         let (told, clock) = (Arc::clone(&self.told), Arc::clone(&self.clock));
-        let log = self.load.notes_attempts.then(AttemptLog::new);
+        let (log, notes_attempts) = (AttemptLog::new(), self.load.notes_attempts);
         async move {
             let made = clock.now();
             let reply = match request {
-                Ok(request) => client.request(Request { attempts: log.clone(), ..request }).await,
+                Ok(request) => client.request(request.attempts(log.clone())).await,
                 Err(error) => Err(CallError::BadArguments(error.to_string())),
             };
             let (fate, peer) = match &reply {
@@ -293,15 +293,21 @@ impl Caller {
             let (due, took) = (clock.at(due), micros(due.elapsed()));
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             told.outcomes.push(Outcome { id, method, due, took, port, fate });
-            for attempt in log.iter().flat_map(AttemptLog::attempts) {
-                let (port, at) = (port_of(&attempt.instance), made + micros(attempt.began));
-                told.attempts.push(Attempt { port, at });
+            if notes_attempts {
+                told.attempts.extend(log.attempts().iter().map(|attempt| Attempt {
+                    port: port_of(&attempt.instance),
+                    at: made + micros(attempt.began),
+                }));
             }
             if let Err(error) = reply
                 && told.errors.len() < KEPT
             {
                 let seconds = (due + took) as f64 / 1e6;
-                told.errors.push(format!("{seconds:.3} s, {} {id}: {error}", method.name()));
+                let mut text = format!("{seconds:.3} s, {} {id}: {error}", method.name());
+                for attempt in log.attempts() {
+                    text += &format!("\n    {attempt}");
+                }
+                told.errors.push(text);
             }
         }
     }

@@ -9,6 +9,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, Parser};
 use rpc_torture::plan::{Options, PlantedOptions, Torture, Trying, Typed};
 use rpc_torture::process::{self, Programs};
+use rpc_torture::registry::registry;
 use rpc_torture::replace::replace;
 use rpc_torture::report::Report;
 use rpc_torture::restarts::restarts;
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
         }
         Torture::Sick(trying) => {
             trial(&trying, |programs, seed| sick(programs, &trying.options, seed, line))
+        }
+        Torture::Registry(trying) => {
+            trial(&trying, |programs, seed| registry(programs, &trying.options, seed, line))
         }
         Torture::ServeLedger(options) => block_on(ledger_server::serve(options)),
         Torture::Child { command } => process::child(&command),

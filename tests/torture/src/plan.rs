@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::ledger_server::LedgerServerOptions;
+use crate::registry::RegistryOptions;
 use crate::replace::ReplaceOptions;
 use crate::restarts::RestartsOptions;
 use crate::sick::SickOptions;
@@ -33,6 +34,8 @@ pub enum Torture {
     Replace(#[command(flatten)] Trying<ReplaceOptions>),
     /// Servers of which one falls sick while they are called
     Sick(#[command(flatten)] Trying<SickOptions>),
+    /// A registry that is killed, cut off or lies while its servers are called
+    Registry(#[command(flatten)] Trying<RegistryOptions>),
     /// Serves methods that note each execution
     #[command(hide = true)]
     ServeLedger(LedgerServerOptions),

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Lines of its output that are kept, for the report of a failure.
 const KEPT: usize = 100;
@@ -55,6 +56,7 @@ pub struct Process {
     /// Not the child's: waiting for it would close it.
     stdin: Option<ChildStdin>,
     output: Output,
+    reading: Vec<JoinHandle<()>>,
     // Removed with the process.
     home: TempDir,
 }
@@ -95,10 +97,12 @@ impl Process {
             .with_context(|| format!("starting {name}"))?;
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
         let output = Output::default();
-        output.read(child.stdout.take());
-        output.read(child.stderr.take());
+        let reading = [output.read(child.stdout.take()), output.read(child.stderr.take())]
+            .into_iter()
+            .flatten();
+        let reading = reading.collect();
         let (stdin, pid) = (child.stdin.take(), pid.context("a child without an id")?);
-        Ok(Self { name, child, pid, stdin, output, home })
+        Ok(Self { name, child, pid, stdin, output, reading, home })
     }
 
     /// Its working directory.
@@ -194,6 +198,15 @@ impl Process {
         Ok(())
     }
 
+    /// Its last lines, after it has ended: all that it wrote is read first.
+    pub async fn last_words(&mut self) -> String {
+        for read in self.reading.drain(..) {
+            // It ends with the pipe.
+            let _ = read.await;
+        }
+        Vec::from(self.output.lines()).join("\n")
+    }
+
     /// Its last lines.
     pub fn transcript(&self) -> String {
         let lines: Vec<_> = self.output.lines().into();
@@ -223,10 +236,13 @@ struct Output {
 
 impl Output {
     /// Reads to the end, so that the process never waits for a reader.
-    fn read(&self, pipe: Option<impl AsyncRead + Send + Unpin + 'static>) {
-        let Some(pipe) = pipe else { return };
+    fn read(
+        &self,
+        pipe: Option<impl AsyncRead + Send + Unpin + 'static>,
+    ) -> Option<JoinHandle<()>> {
+        let pipe = pipe?;
         let output = self.clone();
-        tokio::spawn(async move {
+        Some(tokio::spawn(async move {
             let mut pipe = BufReader::new(pipe);
             let mut line = Vec::new();
             while pipe.read_until(b'\n', &mut line).await.unwrap_or(0) > 0 {
@@ -234,7 +250,7 @@ impl Output {
                 line.clear();
                 output.push(text);
             }
-        });
+        }))
     }
 
     fn push(&self, line: String) {

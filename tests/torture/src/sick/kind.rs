@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rpc_client::{Client, ClientOptions, Request};
 use rpc_faults::ServerFault;
-use rustix::process::{Resource, Rlimit, Signal, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::cluster::Server;
@@ -87,9 +87,9 @@ impl Kind {
             Cause::WithoutDescriptors => {
                 disconnect(server).await?;
                 let pid = server.process().pid();
-                let open = std::fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero()));
-                let open = open.context("counting open files")?.count() as u64;
-                let none_left = Rlimit { current: Some(open), maximum: None };
+                // It has the limit of this process, which may not be raised again.
+                let none_left =
+                    Rlimit { current: Some(unused(pid)), ..getrlimit(Resource::Nofile) };
                 sickness.files = Some(prlimit(Some(pid), Resource::Nofile, none_left)?);
                 proxy(server)?.becomes(None);
             }
@@ -164,6 +164,15 @@ async fn disconnect(server: &Server) -> anyhow::Result<()> {
     proxy.becomes(Some(Fault::Refused));
     tokio::time::sleep(TAKEN / 2).await;
     Ok(())
+}
+
+/// The lowest number of a descriptor that is not open. With that as its limit a process gets no further one.
+fn unused(pid: Pid) -> u64 {
+    let is_open = |number: &u64| {
+        let link = format!("/proc/{}/fd/{number}", pid.as_raw_nonzero());
+        std::fs::symlink_metadata(link).is_ok()
+    };
+    (0..).find(|number| !is_open(number)).unwrap_or(0)
 }
 
 /// Keeps a place by a call that does not end: places of connections without one go to others.
