@@ -32,7 +32,7 @@ fn page() -> PathBuf {
 }
 
 /// The options of each section of the page.
-fn options() -> [(&'static str, String); 7] {
+fn options() -> [(&'static str, String); 8] {
     fn shown(options: impl Debug) -> String {
         format!("{options:#?}")
     }
@@ -42,6 +42,7 @@ fn options() -> [(&'static str, String); 7] {
         ("Registry", shown(settings.registry_server.options)),
         ("Client", shown(&settings.client)),
         ("Retries", shown(settings.client.retry)),
+        ("Ejection", shown(settings.client.ejection)),
         ("Registry client", shown(rpc_client::registry::RegistryClientOptions::default())),
         ("Log", shown(settings.log)),
         ("Console", shown(settings.console)),

@@ -31,8 +31,8 @@ use crate::pool::Peer;
 use crate::registry::RegistryClient;
 use crate::retry::RetryBudget;
 use crate::{
-    CallError, CallStream, Catalog, ClientError, ClientOptions, KnownInstance, Phase, Request,
-    Response, Target,
+    CallError, CallStream, Catalog, ClientError, ClientOptions, InstanceHealth, KnownInstance,
+    Phase, Request, Response, Target,
 };
 
 #[cfg(feature = "tower")]
@@ -349,7 +349,7 @@ impl Client {
                 instance: Instance::new(peer.host(), peer.port()),
                 listed: None,
                 stale: false,
-                ejected: false,
+                health: InstanceHealth::default(),
                 in_flight: peer.load.in_flight(),
                 latency: peer.load.latency(),
             }],

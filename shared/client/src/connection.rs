@@ -39,7 +39,7 @@ use cancel_on_drop::CancelOnDrop;
 use command::Command;
 use driver::Driver;
 use inbound::Inbound;
-pub(crate) use inbox::{Frame, Inbox};
+pub(crate) use inbox::{Frame, Heard, Inbox};
 use inline_call::{Halves, InlineStart};
 use outbound::Outbound;
 use pending::{QueuedCall, ReplyTo};

@@ -4,17 +4,20 @@
 mod catalog;
 mod contracts;
 mod doubt;
+mod health;
 mod learn;
 mod list;
 mod listed;
 mod member;
+mod outlier;
+mod ping;
 mod probe;
 mod refresh;
 mod routing;
 mod shared;
 mod view;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,7 +37,7 @@ use shared::Shared;
 /// A call without instances does not refresh a list that is younger than this.
 const MIN_REFRESH_GAP: Duration = Duration::from_millis(500);
 
-/// The callers' view of the list, which three tasks maintain.
+/// The callers' view of the list, which four tasks maintain.
 #[derive(Debug)]
 pub(crate) struct Discovery {
     shared: Arc<Shared>,
@@ -53,10 +56,13 @@ impl Discovery {
             learn_wanted: Notify::new(),
             refreshed: watch::Sender::new(None),
             refresh_wanted: Notify::new(),
-            newly_ejected: Notify::new(),
+            health_changed: Notify::new(),
+            is_watched: AtomicBool::new(true),
+            calls_begin: Notify::new(),
         });
         context.spawn(refresh::Refresh::new(Arc::clone(&shared), registry).run());
         context.spawn(probe::run(Arc::clone(&shared)));
+        context.spawn(ping::run(Arc::clone(&shared)));
         context.spawn(learn::run(Arc::clone(&shared)));
         Self { shared, turn: AtomicUsize::new(0) }
     }
@@ -87,9 +93,9 @@ impl Discovery {
         }
     }
 
-    /// Ejects `peer` if the failure of a call says that it takes none.
-    pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
-        self.shared.note_failure(peer, error);
+    /// Notes that a call failed, which may eject `peer`.
+    pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) {
+        self.shared.note_failure(peer, error, is_named);
     }
 
     /// The known instance at that address.
@@ -115,12 +121,12 @@ impl Discovery {
 
     pub(crate) fn instances(&self) -> Vec<KnownInstance> {
         let list = self.shared.list.load();
-        let now = Instant::now();
+        let (now, options) = (Instant::now(), &self.shared.context.options.ejection);
         let known = |member: &Arc<Member>| KnownInstance {
             instance: member.instance.to_instance(),
             listed: list.origin.age(now),
             stale: list.problem.is_some(),
-            ejected: member.is_ejected(),
+            health: member.health().describe(now, options),
             in_flight: member.peer.load.in_flight(),
             latency: member.peer.load.latency(),
         };

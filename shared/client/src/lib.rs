@@ -14,7 +14,9 @@
 //! In reading order:
 //!
 //! - [`Client`]: calls, streams, discovery.
-//! - [`ClientOptions`]: every limit and time, with its default.
+//! - [`ClientOptions`]: every limit and time, with its default; [`EjectionOptions`]: which instances get no
+//!   calls for a while.
+//! - [`KnownInstance`]: an instance, with its [`InstanceHealth`].
 //! - [`Target`]: one address, or whatever a registry lists.
 //! - [`ListStatus`]: where the list is from that calls go by, and why it is not the registry's.
 //! - [`Request`] and [`Response`]: a call with all its options, and its result with timing and peer.
@@ -59,6 +61,7 @@ mod attempt_log;
 pub mod backoff;
 #[cfg(feature = "registry")]
 mod balance;
+mod blame;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod catalog;
@@ -69,6 +72,7 @@ mod deadline;
 #[cfg_attr(not(feature = "registry"), path = "no_discovery.rs")]
 mod discovery;
 mod error;
+mod instance_health;
 mod item;
 mod kind;
 #[cfg(feature = "tower")]
@@ -96,13 +100,14 @@ pub use catalog::{Catalog, CatalogMethod, Replicas, UnknownInstance, Variant};
 pub use client::{Client, ClientStats};
 pub use error::{CallError, ClientError, NoSuchMethod, Phase, Rounded};
 pub use futures_util::Stream;
+pub use instance_health::{InstanceHealth, InstanceState};
 pub use item::StreamItem;
 pub use kind::ErrorKind;
 #[cfg(feature = "tower")]
 pub use layer_error::LayerError;
 #[cfg(feature = "registry")]
 pub use list_status::{ListProblem, ListSource, ListStatus};
-pub use options::{Balance, ClientOptions, RetryOptions};
+pub use options::{Balance, ClientOptions, EjectionOptions, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 #[cfg(feature = "macros")]
 pub use rpc_macros::rpc_service;

@@ -21,7 +21,7 @@ impl Discovery {
         match *self {}
     }
 
-    pub(crate) fn note_failure(&self, _: &Arc<Peer>, _: &CallError) {
+    pub(crate) fn note_failure(&self, _: &Arc<Peer>, _: &CallError, _: bool) {
         match *self {}
     }
 

@@ -79,6 +79,8 @@ pub struct ClientOptions {
     pub max_method_list_bytes: usize,
     /// Which failed calls are retried, and how often.
     pub retry: RetryOptions,
+    /// Which instances get no calls for a while, and how they come back.
+    pub ejection: EjectionOptions,
 }
 
 #[cfg(feature = "registry")]
@@ -120,6 +122,7 @@ impl Default for ClientOptions {
             max_methods: 10_000,
             max_method_list_bytes: 4 << 20,
             retry: RetryOptions::default(),
+            ejection: EjectionOptions::default(),
         }
     }
 }
@@ -170,5 +173,69 @@ pub struct RetryOptions {
 impl Default for RetryOptions {
     fn default() -> Self {
         Self { attempts: 3, ratio: 0.2, burst: 10 }
+    }
+}
+
+/// When an instance of a registry gets no calls for a while, and how it comes back.
+///
+/// One that refuses connections or is draining is ejected at once. Else it is compared with the other instances
+/// of its service, so that calls that fail everywhere eject nobody: time-outs, lost connections, refusals,
+/// invalid replies and errors of methods count as failures; errors that say that the call was wrong (invalid
+/// arguments, unknown method) do not. An instance is never ejected if it is the only one for a call.
+///
+/// After [`min_ejection`](Self::min_ejection) it is probed. If it takes calls, it gets a share that grows for
+/// [`slow_start_window`](Self::slow_start_window); if not, or if it fails again, it is ejected for twice as long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EjectionOptions {
+    /// So many failures in a row eject, where other instances fail less; 5.
+    pub max_consecutive_failures: u32,
+    /// This share of failures among its latest calls ejects, where other instances fail less; 0.5.
+    pub max_failure_ratio: f64,
+    /// An instance is judged by its failure ratio and by its latency only after so many calls; 10.
+    pub min_calls: u32,
+    /// How long calls are remembered for these; 10 s, at most a minute.
+    pub failure_window: Duration,
+    /// An instance whose fastest call takes so many times as long as that of the others is ejected; 10. 0:
+    /// none is.
+    pub max_latency_factor: f64,
+    /// A latency below this ejects nobody; 10 ms.
+    pub min_latency: Duration,
+    /// Most instances that are ejected by such judgements, as a share of those that a call may go to; 0.5.
+    /// Instances that refuse connections or are draining do not count.
+    pub max_ejected_ratio: f64,
+    /// How long an instance is ejected at first; 1 s. It doubles with each further time, until the instance was
+    /// well for `failure_window`.
+    pub min_ejection: Duration,
+    /// How long an instance is ejected at most; 4 s, so that one that is well again is back within 5 s.
+    pub max_ejection: Duration,
+    /// Timeout of the probe of an ejected instance; 1 s.
+    pub probe_timeout: Duration,
+    /// How long the share of an instance that is back grows; 3 s.
+    pub slow_start_window: Duration,
+    /// An instance with calls in flight that has sent nothing for this time is pinged, on a connection of its
+    /// own; 250 ms. Older servers get a connection without a byte. 0: none is pinged.
+    pub ping_interval: Duration,
+    /// An instance that does not answer a ping for this time is suspect; 250 ms. It gets no new calls, and those
+    /// of its calls that may run twice are retried on another instance.
+    pub ping_timeout: Duration,
+}
+
+impl Default for EjectionOptions {
+    fn default() -> Self {
+        Self {
+            max_consecutive_failures: 5,
+            max_failure_ratio: 0.5,
+            min_calls: 10,
+            failure_window: Duration::from_secs(10),
+            max_latency_factor: 10.0,
+            min_latency: Duration::from_millis(10),
+            max_ejected_ratio: 0.5,
+            min_ejection: Duration::from_secs(1),
+            max_ejection: Duration::from_secs(4),
+            probe_timeout: Duration::from_secs(1),
+            slow_start_window: Duration::from_secs(3),
+            ping_interval: Duration::from_millis(250),
+            ping_timeout: Duration::from_millis(250),
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod classic;
 mod connect;
 mod load;
+mod tally;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,18 +13,19 @@ use arc_swap::ArcSwapOption;
 use rpc_wire::fault::Code;
 use rpc_wire::instance::host_port;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::connection::{Connection, Inbox};
+use crate::connection::{Connection, Heard, Inbox};
 use crate::context::Context;
 use crate::deadline::{Failed, until};
 use crate::request::{CallReply, Outgoing};
-use crate::{CallError, Dialect, Phase, Rounded};
+use crate::{CallError, ClientOptions, Dialect, Phase, Rounded};
 
 use classic::ClassicPool;
 use connect::{Probed, connect, probe, unreachable};
 pub(crate) use load::Load;
+pub(crate) use tally::Sample;
 
 /// One address: the dialect of its server, and the connections kept to it. A server of the extended
 /// dialect gets one connection for all calls and one more per stream; an older one up to 16, each with
@@ -42,6 +44,11 @@ pub(crate) struct Peer {
     state: Mutex<State>,
     /// The contract that the latest probe found, and when.
     probed_contract: Mutex<Option<(Instant, String)>>,
+    /// The registry lists it as a newer server.
+    is_listed_extended: bool,
+    heard: Arc<Heard>,
+    /// It became suspect, or was ejected because it is silent.
+    suspicion: Notify,
     pub(crate) load: Load,
 }
 
@@ -108,7 +115,10 @@ impl Peer {
             link_in_use: ArcSwapOption::empty(),
             state: Mutex::new(State::Settled),
             probed_contract: Mutex::default(),
-            load: Load::new(Instant::now()),
+            is_listed_extended: listed_extended,
+            heard: Arc::default(),
+            suspicion: Notify::new(),
+            load: Load::new(Instant::now(), context.options.ejection.failure_window),
         }
     }
 
@@ -167,8 +177,7 @@ impl Peer {
         let socket = self.context.end.run_until_cancelled(self.connect()).await;
         let socket = socket.ok_or(CallError::Closed)??;
         progress.connected = true;
-        let inbox = Inbox::new(self.context.options.max_reply_bytes);
-        Ok(self.start(socket, inbox, is_probed))
+        Ok(self.start(socket, self.inbox(), is_probed))
     }
 
     /// The link in use, or a new one.
@@ -236,7 +245,7 @@ impl Peer {
         let within = self.context.options.connect_timeout;
         let attempt = async {
             let socket = self.connect().await?;
-            let inbox = Inbox::new(self.context.options.max_reply_bytes);
+            let inbox = self.inbox();
             if self.listed_extended.swap(false, Ordering::Relaxed) {
                 return Ok(Link::Extended(self.start(socket, inbox, false)));
             }
@@ -279,6 +288,44 @@ impl Peer {
         }
     }
 
+    /// Whether the server shows a sign of life on a new connection: any reply will do. One that may be an older
+    /// server gets no bytes, which it could take for a call.
+    pub(crate) async fn ping(&self, within: Duration) -> bool {
+        let is_newer = match &*self.link_in_use.load() {
+            Some(link) => link.dialect() == Dialect::Extended,
+            None => self.is_listed_extended,
+        };
+        let attempt = async {
+            let Ok(socket) = self.connect().await else { return false };
+            if is_newer {
+                let inbox = Inbox::new(self.context.options.max_reply_bytes);
+                // A server that refuses or closes the connection has noticed it.
+                let _ = probe(&self.name, socket, inbox).await;
+            }
+            true
+        };
+        tokio::time::timeout(within, attempt).await.unwrap_or(false)
+    }
+
+    /// Counts the bytes received on all connections for calls and streams: a sign of life.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard.bytes()
+    }
+
+    /// Has the calls that wait for it look elsewhere.
+    pub(crate) fn note_suspicion(&self) {
+        self.suspicion.notify_waiters();
+    }
+
+    /// Waits until it is suspected of answering no more.
+    pub(crate) async fn suspected(&self) {
+        self.suspicion.notified().await;
+    }
+
+    pub(crate) fn options(&self) -> &ClientOptions {
+        &self.context.options
+    }
+
     /// Whether there is a connection that takes calls.
     pub(crate) fn is_connected(&self) -> bool {
         self.usable().is_some()
@@ -297,6 +344,10 @@ impl Peer {
     fn note_contract(&self, probed: &Probed) {
         let contract = probed.contract.clone().map(|contract| (Instant::now(), contract));
         *self.probed_contract.lock().unwrap_or_else(PoisonError::into_inner) = contract;
+    }
+
+    fn inbox(&self) -> Inbox {
+        Inbox::heard_by(self.context.options.max_reply_bytes, Some(Arc::clone(&self.heard)))
     }
 
     fn no_connection(&self, within: Duration) -> CallError {

@@ -8,7 +8,7 @@ use rpc_wire::instance::Instance;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::{AttemptLog, WireLog};
+use crate::{AttemptLog, InstanceHealth, WireLog};
 
 /// One call, with all its options, set as fields or one after the other:
 ///
@@ -164,8 +164,8 @@ pub struct KnownInstance {
     pub listed: Option<Duration>,
     /// The last refresh failed: the list is the last one that was received.
     pub stale: bool,
-    /// It refused a connection or is draining, and gets no calls until a probe finds it up.
-    pub ejected: bool,
+    /// Whether it gets calls, and why not.
+    pub health: InstanceHealth,
     /// Calls of this client in flight.
     pub in_flight: usize,
     /// Its usual latency, a moving average of this client's calls; `None` before the first.

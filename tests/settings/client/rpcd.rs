@@ -62,7 +62,9 @@ pub(crate) async fn failover_after() {
     let (set, default) = (&[timeout, ("CLIENT_FAILOVER_AFTER", "100ms")], &[timeout]);
     let (set, default) = join!(rpcd(set, &line), rpcd(default, &line));
     assert_eq!((set.code, default.code), (DONE, TIMEOUT), "{set:?} {default:?}");
-    assert_eq!((silent.seen.accepted(), set.stdout.as_str()), (2, "1\n1"));
+    // By both calls, and by pings.
+    assert!(silent.seen.accepted() >= 2, "{}", silent.seen.accepted());
+    assert_eq!(set.stdout, "1\n1");
 }
 
 #[tokio::test]
@@ -259,10 +261,10 @@ pub(crate) async fn max_probes() {
         let _rpcd = Daemon::rpcd_with(&settings, line.split(' '));
         probed.gap_of_the_first_two().await
     };
-    // A probe without a reply times out after two seconds.
+    // A probe without a reply times out after a second.
     let (set, default) = join!(one_at_a_time(&[("CLIENT_MAX_PROBES", "1")]), one_at_a_time(&[]));
-    assert!(set >= Duration::from_millis(1900), "{set:?}");
-    assert!(default < Duration::from_millis(1900), "{default:?}");
+    assert!(set >= Duration::from_millis(900), "{set:?}");
+    assert!(default < Duration::from_millis(900), "{default:?}");
 }
 
 /// How often two or more overloaded servers are called by the calls of `line`.

@@ -23,7 +23,6 @@ impl Trial {
     pub fn of(called: &Called, verdict: &Verdict) -> Self {
         let (report, broken) = (verdict.to_string(), verdict.broken());
         let mut trial = Self { report, broken, errors: called.errors.clone() };
-        trial.count(called.retries, "retries");
         trial.count(called.late.as_millis(), "ms: the most by which a call was made too late");
         trial
     }

@@ -422,6 +422,7 @@ fn every_limit_of_the_file_reaches_the_client() {
         max_method_list_bytes: 4 << 20,
         max_probes: 15,
         retry: rpc_client::RetryOptions { attempts: 16, ratio: 0.17, burst: 0 },
+        ejection: rpc_client::EjectionOptions::default(),
     };
     assert_eq!(format!("{:?}", call.options), format!("{expected:?}"));
 }

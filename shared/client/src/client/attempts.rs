@@ -1,5 +1,6 @@
 //! One call, from the choice of an instance to its result: attempts under one deadline.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,10 +117,10 @@ impl<'a> Attempts<'a> {
             Ok(reply) => Ok(reply),
             Err(Failed::Error(error)) => Err(error),
             Err(Failed::Expired) => {
-                if let Some(peer) = self.tried.last().filter(|_| !self.is_picking) {
-                    peer.load.record(within, Instant::now());
-                }
                 let error = self.timed_out(within);
+                if let Some(peer) = self.tried.last().filter(|_| !self.is_picking) {
+                    self.note_failure(peer, &error);
+                }
                 self.note_end(|| AttemptEnd::Failed(error.clone()));
                 Err(error)
             }
@@ -136,36 +137,71 @@ impl<'a> Attempts<'a> {
         self.inner.budget.deposit();
         loop {
             let peer = until(deadline, self.pick()).await?;
-            // Only with a registry does a call wait before it has a peer.
-            let started = match &self.inner.source {
-                Source::Direct(_) => self.began,
-                Source::Registry(_) => Instant::now(),
-            };
             let in_flight = peer.load.enter();
-            let result = peer.call(&self.outgoing, deadline, &mut self.progress).await;
+            let mut progress = self.progress;
+            let result = tokio::select! {
+                biased;
+                result = peer.call(&self.outgoing, deadline, &mut progress) => Some(result),
+                () = self.peer_suspected(&peer), if progress.failover_after.is_some() => None,
+            };
+            self.progress = progress;
             drop(in_flight);
+            let Some(result) = result else {
+                self.give_up_on(&peer);
+                continue;
+            };
             match result {
                 Ok(reply) => {
                     // A wait before it was sent says nothing about the server.
                     let latency = reply.done.saturating_duration_since(reply.sent_at);
-                    peer.load.record(latency, reply.done);
+                    peer.load.succeeded(latency, reply.done);
                     self.note_end(|| AttemptEnd::Replied);
                     return Ok(reply);
                 }
                 Err(Failed::Expired) => return Err(Failed::Expired),
                 Err(Failed::Error(error)) => {
-                    let now = Instant::now();
-                    if error.is_not_executed() {
-                        peer.load.record_refusal(now);
-                    } else {
-                        peer.load.record(now - started, now);
-                    }
                     if self.is_idempotent(&peer, &error, deadline).await {
                         self.idempotent = true;
                     }
                     self.check_retry(&peer, error)?;
                 }
             }
+        }
+    }
+
+    /// Waits until the peer is suspected of answering no more, if the call may be repeated and another instance
+    /// may be called. That takes no retry budget: it adds no load to a peer that works.
+    async fn peer_suspected(&self, peer: &Arc<Peer>) {
+        let Source::Registry(discovery) = &self.inner.source else { return pending().await };
+        loop {
+            peer.suspected().await;
+            let may_run_twice = self.idempotent
+                || !self.outgoing.is_sent()
+                || Box::pin(discovery.is_idempotent(peer, &self.outgoing.method)).await;
+            if may_run_twice && discovery.has_other(self.wanted()) {
+                return;
+            }
+        }
+    }
+
+    /// Leaves a silent peer for another one.
+    fn give_up_on(&self, peer: &Peer) {
+        tracing::debug!(peer = %peer.name(), "no sign of life; retrying on another instance");
+        peer.load.failed(Instant::now());
+        self.inner.context.retries.add_one();
+        self.note_end(|| {
+            AttemptEnd::Failed(CallError::ConnectionLost {
+                peer: peer.name().to_owned(),
+                reason: "it showed no sign of life".to_owned(),
+                executed: self.outgoing.is_sent(),
+            })
+        });
+    }
+
+    /// Notes that the peer failed.
+    fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
+        if let Source::Registry(discovery) = &self.inner.source {
+            discovery.note_failure(peer, error, self.only.is_some());
         }
     }
 
@@ -284,7 +320,7 @@ impl<'a> Attempts<'a> {
             self.is_unoffered = true;
             return Ok(());
         }
-        discovery.note_failure(peer, &error);
+        self.note_failure(peer, &error);
         let retries = may_retry(&error, self.idempotent)
             && self.may_try_another()
             && (never_reached_server(&error) || self.inner.budget.withdraw());

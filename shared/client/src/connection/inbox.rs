@@ -1,6 +1,8 @@
 //! Bytes from a peer, cut into messages.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf, BytesMut};
 use rpc_wire::call::{Reply, ReplyError};
@@ -27,6 +29,17 @@ pub(crate) struct Inbox {
     is_fresh: bool,
     /// A message that is to be returned again.
     put_back: Option<Frame>,
+    heard: Option<Arc<Heard>>,
+}
+
+/// The bytes received from one peer, as a sign of life.
+#[derive(Debug, Default)]
+pub(crate) struct Heard(AtomicU64);
+
+impl Heard {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// One whole message.
@@ -52,6 +65,11 @@ impl Frame {
 
 impl Inbox {
     pub(crate) fn new(max_bytes: usize) -> Self {
+        Self::heard_by(max_bytes, None)
+    }
+
+    /// The same, whose bytes are counted.
+    pub(crate) fn heard_by(max_bytes: usize, heard: Option<Arc<Heard>>) -> Self {
         let limits = FrameLimits { max_bytes, max_depth: FrameLimits::DEEPEST };
         let now = Instant::now();
         Self {
@@ -61,6 +79,7 @@ impl Inbox {
             latest: now,
             is_fresh: true,
             put_back: None,
+            heard,
         }
     }
 
@@ -80,6 +99,9 @@ impl Inbox {
         }
         let count = reader.read_buf(&mut self.buffer).await?;
         self.latest = Instant::now();
+        if let Some(heard) = &self.heard {
+            heard.0.fetch_add(count as u64, Ordering::Relaxed);
+        }
         if !self.framer.is_inside() {
             self.began = self.latest;
         }
@@ -126,6 +148,11 @@ impl Inbox {
     /// The time of the last read, or of the creation.
     pub(super) fn latest(&self) -> Instant {
         self.latest
+    }
+
+    /// Where its bytes are counted.
+    pub(crate) fn counter(&self) -> Option<Arc<Heard>> {
+        self.heard.clone()
     }
 
     /// Whether everything was released.

@@ -29,5 +29,5 @@ pub(super) async fn anyone_answers(list: &List, max_probes: usize) -> bool {
 
 async fn answers(member: &Member) -> bool {
     let says_up = member.peer.says_up(TIMEOUT).await;
-    says_up.unwrap_or_else(|| member.peer.is_connected_extended() && !member.is_ejected())
+    says_up.unwrap_or_else(|| member.peer.is_connected_extended() && member.gets_calls())
 }

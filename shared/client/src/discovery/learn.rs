@@ -67,7 +67,7 @@ fn start_due(shared: &Shared, room: usize) -> (Vec<(Contract, Arc<Member>)>, Opt
         }
         let members = &list.all.members;
         let instances: Vec<(&Identity, bool)> =
-            members.iter().map(|member| (&*member.identity, !member.is_ejected())).collect();
+            members.iter().map(|member| (&*member.identity, member.gets_calls())).collect();
         let limits = (room, pause(shared));
         let Due { ask, gave_up, hedge_at } =
             contracts.due(&instances, limits, Instant::now(), &mut rand::rng());
@@ -102,7 +102,7 @@ fn note(shared: &Shared, replies: Vec<Reply>) {
     for Reply { member, result, .. } in &replies {
         if let Err(error) = result {
             tracing::debug!(instance = %member.peer.name(), %error, "its methods are unknown");
-            shared.note_failure(&member.peer, error);
+            shared.note_failure(&member.peer, error, true);
         }
     }
     shared.update(|list, contracts| {

@@ -1,7 +1,6 @@
-//! The task that probes ejected instances and restores those that are up.
+//! The task that probes ejected instances, restores those that are up, and ends their slow starts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -10,41 +9,45 @@ use tokio::time::Instant;
 use super::member::Member;
 use super::shared::Shared;
 
-/// Timeout of one probe.
-const TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Runs until the client ends; sleeps while no instance is ejected.
+/// Runs until the client ends; sleeps while every instance is up.
 pub(super) async fn run(shared: Arc<Shared>) {
     let limit = shared.context.options.max_probes.max(1);
     let mut probes = FuturesUnordered::new();
     loop {
-        let next = start_due(&shared, limit - probes.len(), |member| probes.push(probe(member)));
+        let room = limit - probes.len();
+        let next = start_due(&shared, room, |member| probes.push(probe(&shared, member)));
         tokio::select! {
             () = sleep_until(next) => {}
-            () = shared.newly_ejected.notified() => {}
+            () = shared.health_changed.notified() => {}
             Some((member, is_up)) = probes.next() => note(&shared, &member, is_up),
         }
     }
 }
 
-/// Starts at most `room` of the probes that are due. When the next one is due, if all of those were
-/// started.
+/// Starts at most `room` of the probes that are due, and ends slow starts. When the next one is due, if all of
+/// those were started.
 fn start_due(
     shared: &Shared,
     mut room: usize,
     mut start: impl FnMut(Arc<Member>),
 ) -> Option<Instant> {
-    let now = Instant::now();
+    let (now, options) = (Instant::now(), shared.options());
     let mut next: Option<Instant> = None;
+    let mut any_is_up = false;
     for member in shared.list.load().all.members.iter() {
-        let Some(at) = member.probe_at() else { continue };
+        let mut health = member.health();
+        let Some(at) = health.due(options) else { continue };
         if at > now {
             next = Some(next.map_or(at, |earliest| earliest.min(at)));
-        } else if room > 0 {
+        } else if health.end_slow_start(now, options) {
+            any_is_up = true;
+        } else if room > 0 && health.begin_probe(now) {
             room -= 1;
-            member.begin_probe();
             start(Arc::clone(member));
         }
+    }
+    if any_is_up {
+        shared.update_usable();
     }
     next
 }
@@ -57,17 +60,18 @@ pub(super) async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-async fn probe(member: Arc<Member>) -> (Arc<Member>, bool) {
-    let is_up = member.peer.is_up(TIMEOUT).await;
+async fn probe(shared: &Shared, member: Arc<Member>) -> (Arc<Member>, bool) {
+    let is_up = member.peer.is_up(shared.options().probe_timeout).await;
     (member, is_up)
 }
 
 fn note(shared: &Shared, member: &Member, is_up: bool) {
     if is_up {
         tracing::info!(instance = %member.peer.name(), "instance restored");
+        member.peer.load.forget();
     }
     shared.update(|list, contracts| {
-        member.probed(is_up, Instant::now());
+        member.health().probed(is_up, Instant::now(), shared.options(), &mut rand::rng());
         if is_up {
             contracts.restored(&member.identity);
             contracts.is_wanted |= member.take_probed(contracts);

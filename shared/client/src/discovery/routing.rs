@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use rand::RngExt;
 use rpc_wire::instance::is_service_name;
 use rpc_wire::most_similar;
 use rpc_wire::paths::is_reserved;
 use tokio::time::Instant;
 
 use super::contracts::{Contracts, Offering};
+use super::health::share;
 use super::list::List;
 use super::view::{Candidates, Route, View};
 use super::{Discovery, learn};
@@ -129,7 +131,11 @@ impl Discovery {
             // After a failure, rather one that is known to be up.
             return self.choose(left.connected().as_ref().unwrap_or(&left), &[]);
         }
-        let Candidates { members, weights, is_guess } = candidates;
+        if !self.shared.is_watched.load(Ordering::Relaxed) {
+            self.shared.is_watched.store(true, Ordering::Relaxed);
+            self.shared.calls_begin.notify_one();
+        }
+        let Candidates { members, weights, is_guess, steady, .. } = candidates;
         let now = Instant::now();
         let choice = Choice {
             count: members.len(),
@@ -137,7 +143,14 @@ impl Discovery {
             turn: self.turn.fetch_add(1, Ordering::Relaxed),
             cost: |index: usize| members.get(index).map_or(u64::MAX, |m| m.peer.load.cost(now)),
         };
-        let index = choice.choose(self.shared.context.options.balance, &mut rand::rng())?;
+        let mut rng = rand::rng();
+        let index = choice.choose(self.shared.context.options.balance, &mut rng)?;
+        if let Some(steady) = steady
+            && let Some(at) = candidates.slow_start(index)
+            && !rng.random_bool(share(at, now, self.shared.options()))
+        {
+            return self.choose(steady, &[]).map(|picked| Picked { has_other: true, ..picked });
+        }
         let peer = Arc::clone(&members.get(index)?.peer);
         Some(Picked { peer, has_other: members.len() > 1, is_guess: *is_guess })
     }

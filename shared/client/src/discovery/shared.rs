@@ -1,18 +1,24 @@
 //! What the callers and the tasks that maintain the list share.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use rpc_wire::fault::Code;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::contracts::{Contracts, Identity};
+use super::health::Cause;
 use super::list::List;
 use super::member::Member;
-use crate::CallError;
+use super::outlier::{Failing, fastest, outcomes, too_slow};
+use crate::blame::Blame;
 use crate::context::Context;
-use crate::pool::Peer;
+use crate::pool::{Peer, Sample};
+use crate::{CallError, EjectionOptions};
+
+/// An instance is compared with at most so many others.
+const MAX_COMPARED: usize = 64;
 
 /// What the callers and the two tasks share.
 #[derive(Debug)]
@@ -29,7 +35,12 @@ pub(super) struct Shared {
     /// When the last refresh was done, whether it succeeded or failed.
     pub(super) refreshed: watch::Sender<Option<Instant>>,
     pub(super) refresh_wanted: Notify,
-    pub(super) newly_ejected: Notify,
+    /// An instance was ejected, or is to be probed earlier.
+    pub(super) health_changed: Notify,
+    /// Silent peers are looked for; not while no calls are made.
+    pub(super) is_watched: AtomicBool,
+    /// Calls are made again.
+    pub(super) calls_begin: Notify,
 }
 
 impl Shared {
@@ -41,30 +52,67 @@ impl Shared {
         }
     }
 
-    pub(super) fn eject(&self, peer: &Arc<Peer>, error: &CallError) {
-        self.update(|list, contracts| {
-            let found = member_of(list, peer)?;
-            if !found.eject(Instant::now()) {
-                return None;
-            }
-            tracing::info!(instance = %peer.name(), %error, "instance ejected");
-            self.newly_ejected.notify_one();
-            Some(list.with_usable(contracts))
-        });
+    /// Replaces the list because an instance gets calls from now on, or none.
+    pub(super) fn update_usable(&self) {
+        self.update(|list, contracts| Some(list.with_usable(contracts)));
     }
 
-    /// Ejects `peer` if the failure of a call says that it takes none.
-    pub(super) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
-        let is_down = match error {
-            CallError::Unreachable { .. } => true,
-            // A full server refuses new connections and serves those it has.
-            CallError::Refused { .. } => !peer.is_connected(),
-            CallError::Remote { fault, .. } => fault.code == Code::Draining,
-            _ => false,
-        };
-        if is_down {
-            self.eject(peer, error);
+    pub(super) fn eject(&self, member: &Member, cause: Cause, reason: &str) {
+        let options = self.options();
+        let why = (cause, reason);
+        if !member.health().eject(why, Instant::now(), options, &mut rand::rng()) {
+            return;
         }
+        tracing::info!(instance = %member.peer.name(), reason, "instance ejected");
+        self.update_usable();
+        self.health_changed.notify_one();
+    }
+
+    /// Notes that a call of `peer` failed, and ejects it if that says that it takes none, or if it fails where
+    /// others do not. A call that named it is not compared: no other instance got such calls.
+    pub(super) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) {
+        let now = Instant::now();
+        let blame = Blame::of(error, peer.is_connected());
+        match blame {
+            Blame::Instance | Blame::Method if is_named => return,
+            Blame::Nobody => return,
+            Blame::Caller => return peer.load.answered(now),
+            Blame::Gone | Blame::Instance | Blame::Method => peer.load.failed(now),
+        }
+        let list = self.list.load();
+        let Some(member) = member_of(&list, peer) else { return };
+        if blame == Blame::Gone {
+            return self.eject(member, Cause::Gone, &error.to_string());
+        }
+        let in_slow_start = member.health().is_in_slow_start();
+        let Some(failing) = Failing::of(&peer.load, in_slow_start, now, self.options()) else {
+            return;
+        };
+        let others = others_of(&list, member).map(|other| outcomes(&other.peer.load, now));
+        let others = others.fold(Sample::default(), Sample::plus);
+        if has_others(&list, member) && failing.stands_out(others, blame == Blame::Instance) {
+            let reason = format!("{}; the last error: {error}", failing.describe(others));
+            self.eject(member, Cause::Outlier, &reason);
+        }
+    }
+
+    /// Ejects the instance if it is far slower than others.
+    pub(super) fn judge_latency(&self, list: &List, member: &Arc<Member>, now: Instant) {
+        let options = self.options();
+        let Some(own) = fastest(&member.peer.load, now, options) else { return };
+        if own < options.min_latency || !member.gets_calls() {
+            return;
+        }
+        let others = others_of(list, member).filter(|other| other.gets_calls());
+        let mut others: Vec<_> =
+            others.filter_map(|other| fastest(&other.peer.load, now, options)).collect();
+        if let Some(reason) = too_slow(own, &mut others, options) {
+            self.eject(member, Cause::Outlier, &reason);
+        }
+    }
+
+    pub(super) fn options(&self) -> &EjectionOptions {
+        &self.context.options.ejection
     }
 
     /// Asks for the contracts of the list from now on, even if there is only one.
@@ -85,4 +133,17 @@ impl Shared {
 
 fn member_of<'a>(list: &'a List, peer: &Arc<Peer>) -> Option<&'a Arc<Member>> {
     list.all.members.iter().find(|member| Arc::ptr_eq(&member.peer, peer))
+}
+
+/// The other instances of its service, some of them if there are very many.
+fn others_of<'a>(list: &'a List, member: &'a Arc<Member>) -> impl Iterator<Item = &'a Arc<Member>> {
+    let is_other = move |other: &&Arc<Member>| {
+        !Arc::ptr_eq(other, member) && other.instance.service() == member.instance.service()
+    };
+    list.all.members.iter().filter(is_other).take(MAX_COMPARED)
+}
+
+/// Whether there is another instance of its service.
+pub(super) fn has_others(list: &List, member: &Arc<Member>) -> bool {
+    others_of(list, member).next().is_some()
 }

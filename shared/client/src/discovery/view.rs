@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rpc_wire::paths::RESERVED_PREFIX;
+use tokio::time::Instant;
 
 use super::contracts::{Contracts, Identity, Offering};
+use super::health::{Standing, get_calls};
 use super::member::Member;
 use crate::balance::running_totals;
 use crate::pool::Peer;
@@ -30,10 +32,14 @@ pub(super) struct View {
 /// Instances to choose from.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
-    /// Those that are not ejected, or all of them if all are.
+    /// Those that get calls, see [`get_calls`].
     pub(super) members: Vec<Arc<Member>>,
     /// Running totals of their weights.
     pub(super) weights: Vec<u64>,
+    /// Which of them are in their slow start, and since when.
+    slow_starts: Vec<(usize, Instant)>,
+    /// The others, if there are some of both.
+    pub(super) steady: Option<Box<Candidates>>,
     /// Whether they offer the method is unknown: none is known to, and these could not be asked.
     pub(super) is_guess: bool,
 }
@@ -116,19 +122,45 @@ impl View {
 }
 
 impl Candidates {
-    fn of(mut members: Vec<Arc<Member>>) -> Self {
-        if members.iter().any(|member| !member.is_ejected()) {
-            members.retain(|member| !member.is_ejected());
+    fn of(members: Vec<Arc<Member>>) -> Self {
+        let Some(first) = members.first() else { return Self::default() };
+        let ratio = first.peer.options().ejection.max_ejected_ratio;
+        let standings: Vec<_> = members.iter().map(|member| member.health().standing()).collect();
+        let mut chosen = Vec::with_capacity(members.len());
+        let mut slow_starts = Vec::new();
+        let verdicts = get_calls(&standings, ratio).into_iter().zip(&standings);
+        for (member, (gets_calls, standing)) in members.into_iter().zip(verdicts) {
+            if let (true, Standing::Serves(Some(at))) = (gets_calls, standing) {
+                slow_starts.push((chosen.len(), *at));
+            }
+            if gets_calls {
+                chosen.push(member);
+            }
         }
-        let weights = weights(&members);
-        Self { members, weights, is_guess: false }
+        let both = !slow_starts.is_empty() && slow_starts.len() < chosen.len();
+        let steady = both.then(|| {
+            let is_steady = |index: usize| slow_starts.iter().all(|(slow, _)| *slow != index);
+            let steady = chosen.iter().enumerate().filter(|(index, _)| is_steady(*index));
+            Box::new(Self::plain(steady.map(|(_, member)| Arc::clone(member)).collect(), false))
+        });
+        Self { slow_starts, steady, ..Self::plain(chosen, false) }
+    }
+
+    /// All of these, whatever their health.
+    fn plain(members: Vec<Arc<Member>>, is_guess: bool) -> Self {
+        Self { weights: weights(&members), members, is_guess, ..Self::default() }
+    }
+
+    /// Since when the candidate with that index is in its slow start, if it is.
+    pub(super) fn slow_start(&self, index: usize) -> Option<Instant> {
+        self.slow_starts.iter().find(|(slow, _)| *slow == index).map(|(_, at)| *at)
     }
 
     /// The same without `tried`.
     pub(super) fn without(&self, tried: &[Arc<Peer>]) -> Self {
         let is_left = |member: &&Arc<Member>| !contains(tried, &member.peer);
         let members: Vec<_> = self.members.iter().filter(is_left).cloned().collect();
-        Self { weights: weights(&members), members, is_guess: self.is_guess }
+        Self::plain(members, self.is_guess)
     }
 
     /// Those of them that have a connection; `None` if that is none or all.
@@ -136,7 +168,7 @@ impl Candidates {
         let is_connected = |member: &&Arc<Member>| member.peer.is_connected();
         let members: Vec<_> = self.members.iter().filter(is_connected).cloned().collect();
         let differ = !members.is_empty() && members.len() < self.members.len();
-        differ.then(|| Self { weights: weights(&members), members, is_guess: self.is_guess })
+        differ.then(|| Self::plain(members, self.is_guess))
     }
 
     /// Whether there is one besides `tried`.

@@ -40,6 +40,7 @@ impl ClassicPool {
             peer,
             address,
             learned: Instant::now(),
+            heard: inbox.counter(),
             state: Mutex::default(),
         });
         if inbox.is_clean() {

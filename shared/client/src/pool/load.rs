@@ -1,18 +1,27 @@
-//! A server's calls in flight from this client, and its usual latency.
+//! A server's calls in flight from this client, its usual latency, and how often it failed lately.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Calls in flight and a moving average of their latency, which decays without new samples.
+use super::tally::{Sample, Tally};
+
+/// Calls in flight, a moving average of their latency, which decays without new samples, and the outcomes of
+/// the latest calls.
 #[derive(Debug)]
 pub(crate) struct Load {
     in_flight: AtomicUsize,
     /// Microseconds; 0 before the first call.
     latency: AtomicU64,
-    /// The last call was not executed.
-    refused: AtomicBool,
+    /// Microseconds that its failures add to the cost of a call: a moving average with [`FAILURE`] for each.
+    penalty: AtomicU64,
+    /// Failures since the last success.
+    failures_in_a_row: AtomicU32,
+    /// Made with the first call: of long lists most instances are never called.
+    tally: OnceLock<Box<Tally>>,
+    window: Duration,
     /// Microseconds from `epoch` to the last call.
     sampled: AtomicU64,
     epoch: Instant,
@@ -20,18 +29,24 @@ pub(crate) struct Load {
 
 /// A new sample has the weight 1/8.
 const SMOOTHING: u64 = 8;
-/// Half-life of a latency without new samples: a server that was slow once gets calls again.
-const HALVING: Duration = Duration::from_secs(5);
-/// A server that did not execute the last call counts as at least this slow; otherwise failing fast
-/// would attract calls.
-const REFUSED: Duration = Duration::from_secs(1);
+/// Half-life of a latency without new samples: a server that was a hundred times slower than others gets a call
+/// again within 5 s.
+const LATENCY_HALVING: Duration = Duration::from_millis(700);
+/// What a failed call costs, however fast it failed; otherwise failing fast would attract calls.
+const FAILURE: Duration = Duration::from_secs(1);
+/// Half-life of that without new failures: a server of any speed gets a call again within 5 s.
+const FAILURE_HALVING: Duration = Duration::from_millis(250);
 
 impl Load {
-    pub(crate) fn new(epoch: Instant) -> Self {
+    /// One that remembers the outcomes of the last `window`.
+    pub(crate) fn new(epoch: Instant, window: Duration) -> Self {
         Self {
             in_flight: AtomicUsize::new(0),
             latency: AtomicU64::new(0),
-            refused: AtomicBool::new(false),
+            penalty: AtomicU64::new(0),
+            failures_in_a_row: AtomicU32::new(0),
+            tally: OnceLock::new(),
+            window,
             sampled: AtomicU64::new(0),
             epoch,
         }
@@ -54,36 +69,96 @@ impl Load {
         }
     }
 
-    /// Adds the latency of a finished call. Of samples that race one may be lost: it is an average.
-    pub(crate) fn record(&self, latency: Duration, now: Instant) {
-        let sample = micros(latency);
-        let before = self.latency.load(Ordering::Relaxed);
-        let after = match before {
-            0 => sample,
-            _ => before - before / SMOOTHING + sample / SMOOTHING,
+    /// Adds a call that succeeded. Of samples that race one may be lost: it is an average.
+    pub(crate) fn succeeded(&self, latency: Duration, now: Instant) {
+        let (latency, now) = (micros(latency), self.micros_to(now));
+        self.tally().succeeded(latency, now);
+        self.failures_in_a_row.store(0, Ordering::Relaxed);
+        let idle = self.idle(now);
+        let after = match self.latency.load(Ordering::Relaxed) {
+            0 => latency,
+            before => mixed(decayed(before, idle, LATENCY_HALVING), latency).max(1),
         };
-        self.latency.store(after.max(1), Ordering::Relaxed);
-        self.refused.store(false, Ordering::Relaxed);
-        self.sampled.store(micros(now - self.epoch), Ordering::Relaxed);
+        self.latency.store(after, Ordering::Relaxed);
+        let penalty = self.penalty.load(Ordering::Relaxed);
+        if penalty > 0 {
+            let penalty = decayed(penalty, idle, FAILURE_HALVING);
+            self.penalty.store(mixed(penalty, 0), Ordering::Relaxed);
+        }
+        self.sampled.store(now, Ordering::Relaxed);
     }
 
-    /// Notes that it did not execute a call.
-    pub(crate) fn record_refusal(&self, now: Instant) {
-        self.refused.store(true, Ordering::Relaxed);
-        self.sampled.store(micros(now - self.epoch), Ordering::Relaxed);
+    /// Adds a call that was wrong, as the server said: a sign of health that says nothing of its latency.
+    pub(crate) fn answered(&self, now: Instant) {
+        self.tally().answered(self.micros_to(now));
+        self.failures_in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    /// Adds a call that failed.
+    pub(crate) fn failed(&self, now: Instant) {
+        let now = self.micros_to(now);
+        self.tally().failed(now);
+        self.failures_in_a_row.fetch_add(1, Ordering::Relaxed);
+        let idle = self.idle(now);
+        let before = decayed(self.penalty.load(Ordering::Relaxed), idle, FAILURE_HALVING);
+        self.penalty.store(mixed(before, micros(FAILURE)), Ordering::Relaxed);
+        let latency = decayed(self.latency.load(Ordering::Relaxed), idle, LATENCY_HALVING);
+        self.latency.store(latency, Ordering::Relaxed);
+        self.sampled.store(now, Ordering::Relaxed);
+    }
+
+    /// Forgets what was, for a server that takes calls again.
+    pub(crate) fn forget(&self) {
+        self.tally().clear();
+        self.failures_in_a_row.store(0, Ordering::Relaxed);
+        self.latency.store(0, Ordering::Relaxed);
+        self.penalty.store(0, Ordering::Relaxed);
+    }
+
+    /// Failures since the last success.
+    pub(crate) fn failures_in_a_row(&self) -> u32 {
+        self.failures_in_a_row.load(Ordering::Relaxed)
+    }
+
+    /// The outcomes of the latest calls in parts of a second or so, newest first, with the fastest call of each
+    /// part in microseconds.
+    pub(crate) fn latest(&self, now: Instant) -> impl Iterator<Item = (Sample, Option<u64>)> {
+        let now = self.micros_to(now);
+        self.tally.get().into_iter().flat_map(move |tally| tally.latest(now))
     }
 
     /// Roughly how long a further call would wait: calls in flight times latency. A server that was never
     /// called comes first.
     pub(crate) fn cost(&self, now: Instant) -> u64 {
         let calls = self.in_flight() as u64 + 1;
-        let silent = micros(now - self.epoch).saturating_sub(self.sampled.load(Ordering::Relaxed));
-        let halvings = (silent / micros(HALVING)).min(63);
-        let latency = self.latency.load(Ordering::Relaxed);
-        let refused = self.refused.load(Ordering::Relaxed);
-        let latency = if refused { latency.max(micros(REFUSED)) } else { latency };
-        calls.saturating_mul((latency >> halvings).max(1))
+        let idle = self.idle(self.micros_to(now));
+        let latency = decayed(self.latency.load(Ordering::Relaxed), idle, LATENCY_HALVING);
+        let penalty = decayed(self.penalty.load(Ordering::Relaxed), idle, FAILURE_HALVING);
+        calls.saturating_mul(latency.saturating_add(penalty).max(1))
     }
+
+    fn tally(&self) -> &Tally {
+        self.tally.get_or_init(|| Box::new(Tally::new(self.window)))
+    }
+
+    /// Microseconds since the last sample.
+    fn idle(&self, now: u64) -> u64 {
+        now.saturating_sub(self.sampled.load(Ordering::Relaxed))
+    }
+
+    fn micros_to(&self, now: Instant) -> u64 {
+        micros(now.saturating_duration_since(self.epoch))
+    }
+}
+
+/// What is left of `value` after so many microseconds.
+fn decayed(value: u64, idle: u64, half_life: Duration) -> u64 {
+    value >> (idle / micros(half_life)).min(63)
+}
+
+/// The moving average after a new sample.
+fn mixed(before: u64, sample: u64) -> u64 {
+    before - before / SMOOTHING + sample / SMOOTHING
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -108,24 +183,28 @@ mod tests {
         Duration::from_micros(micros)
     }
 
+    fn load(epoch: Instant) -> Load {
+        Load::new(epoch, Duration::from_secs(10))
+    }
+
     #[test]
     fn the_average_starts_with_the_first_sample_and_follows_slowly() {
         let now = Instant::now();
-        let load = Load::new(now);
+        let load = load(now);
         assert_eq!(load.latency(), None);
-        load.record(us(800), now);
+        load.succeeded(us(800), now);
         assert_eq!(load.latency(), Some(us(800)));
-        load.record(us(1600), now);
+        load.succeeded(us(1600), now);
         assert_eq!(load.latency(), Some(us(900)));
     }
 
     #[test]
     fn more_calls_or_slower_ones_cost_more() {
         let now = Instant::now();
-        let [busy, slow, free] = [(); 3].map(|()| Load::new(now));
-        busy.record(us(100), now);
-        free.record(us(100), now);
-        slow.record(us(250), now);
+        let [busy, slow, free] = [(); 3].map(|()| load(now));
+        busy.succeeded(us(100), now);
+        free.succeeded(us(100), now);
+        slow.succeeded(us(250), now);
         let calls = [busy.enter(), busy.enter()];
         assert!(free.cost(now) < slow.cost(now) && slow.cost(now) < busy.cost(now));
         drop(calls);
@@ -133,14 +212,34 @@ mod tests {
     }
 
     #[test]
-    fn fast_refusals_do_not_attract_calls_and_are_forgotten_in_time() {
+    fn fast_failures_do_not_attract_calls_and_are_forgotten_in_time() {
         let now = Instant::now();
-        let [refusing, working] = [(); 2].map(|()| Load::new(now));
-        refusing.record_refusal(now);
-        working.record(us(5000), now);
-        assert!(refusing.cost(now) > working.cost(now));
-        let later = now + HALVING * 20;
-        working.record(us(5000), later);
-        assert!(refusing.cost(later) < working.cost(later));
+        let [failing, working] = [(); 2].map(|()| load(now));
+        failing.failed(now);
+        working.succeeded(us(5000), now);
+        assert!(failing.cost(now) > working.cost(now));
+        for _ in 0..100 {
+            failing.failed(now);
+            failing.succeeded(us(100), now);
+        }
+        assert!(failing.cost(now) > 50 * working.cost(now), "one that fails half of the time");
+        let later = now + Duration::from_secs(4);
+        working.succeeded(us(100), later);
+        assert!(failing.cost(later) < working.cost(later), "{}", failing.cost(later));
+    }
+
+    #[test]
+    fn what_a_server_was_before_a_pause_does_not_outweigh_what_it_is_now() {
+        let now = Instant::now();
+        let (stopped, other) = (load(now), load(now));
+        for _ in 0..50 {
+            stopped.succeeded(us(1_000_000), now);
+            stopped.failed(now);
+        }
+        let later = now + Duration::from_secs(60);
+        for load in [&stopped, &other] {
+            load.succeeded(us(100), later);
+        }
+        assert!(stopped.cost(later) < 3 * other.cost(later), "{}", stopped.cost(later));
     }
 }

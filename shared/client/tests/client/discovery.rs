@@ -213,13 +213,17 @@ async fn an_instance_that_refuses_is_ejected_at_once_and_probed_back() {
     for _ in 0..50 {
         assert_eq!(replying_peer(&client).await, living.name());
     }
-    assert_eq!(client.instances().iter().filter(|known| known.ejected).count(), 1);
+    assert_eq!(
+        client.instances().iter().filter(|known| !known.health.state.gets_calls()).count(),
+        1
+    );
     assert_eq!(client.stats().retries, 1, "only the first call was retried on another instance");
 
     let back =
         fakes::extended_on(&dead.address().to_string(), |request| Do::Write(result(request, "3")))
             .await;
-    eventually("it is restored", || client.instances().iter().all(|k| !k.ejected)).await;
+    eventually("it is restored", || client.instances().iter().all(|k| k.health.state.gets_calls()))
+        .await;
     let mut reached = HashSet::new();
     for _ in 0..50 {
         reached.insert(replying_peer(&client).await);

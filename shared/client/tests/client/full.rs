@@ -90,7 +90,8 @@ async fn calls_that_a_full_server_refuses_go_to_another_without_a_budget() {
         }
         assert_eq!(other.seen.calls().len(), 200, "{parameters}");
         assert!(full.seen.accepted() > 0, "{parameters}: it was tried");
-        let ejected: Vec<_> = client.instances().into_iter().filter(|it| it.ejected).collect();
+        let ejected: Vec<_> =
+            client.instances().into_iter().filter(|it| !it.health.state.gets_calls()).collect();
         assert_eq!(ejected.len(), 1, "it gets no more calls until a probe finds room");
     }
 }
@@ -121,7 +122,10 @@ async fn a_server_that_has_room_again_is_called_again() {
     assert!(matches!(error, CallError::Refused { .. }), "{error}");
     has_room.store(true, Ordering::SeqCst);
     assert_eq!(client.call("m", ()).await, Ok(json!(1)));
-    eventually("it is restored", || client.instances().iter().all(|it| !it.ejected)).await;
+    eventually("it is restored", || {
+        client.instances().iter().all(|it| it.health.state.gets_calls())
+    })
+    .await;
 }
 
 #[tokio::test]

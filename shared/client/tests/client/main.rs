@@ -16,6 +16,7 @@ mod calls;
 mod classic;
 mod deadlines;
 mod discovery;
+mod ejection;
 mod ending;
 mod fake_registry;
 mod full;

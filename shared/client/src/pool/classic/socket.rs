@@ -45,7 +45,8 @@ impl<O> ClassicSocket<O> {
         let (host, port) = &pool.address;
         let socket = connect(host, *port, pool.context.options.tcp_user_timeout).await;
         let socket = socket.map_err(|error| unreachable(&pool.peer, &error))?;
-        let inbox = Inbox::new(pool.context.options.max_reply_bytes);
+        let max_bytes = pool.context.options.max_reply_bytes;
+        let inbox = Inbox::heard_by(max_bytes, pool.heard.clone());
         Ok(Self { socket, inbox, opening: Some((opening, Instant::now() + ACCEPTED)) })
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::CallError;
+use crate::connection::Heard;
 use crate::context::Context;
 use crate::request::{CallReply, Outgoing};
 
@@ -22,6 +23,8 @@ pub(in super::super) struct ClassicPool {
     pub(super) address: (String, u16),
     /// When the dialect was learned.
     pub(super) learned: Instant,
+    /// Where the bytes of every socket are counted.
+    pub(super) heard: Option<Arc<Heard>>,
     pub(super) state: Mutex<State>,
 }
 

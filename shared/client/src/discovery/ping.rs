@@ -1,0 +1,101 @@
+//! The task that looks at busy instances: it pings those that are silent, and compares latencies.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use super::health::Look;
+use super::member::Member;
+use super::shared::{Shared, has_others};
+
+/// The longest time between two looks.
+const LONGEST: Duration = Duration::from_millis(250);
+const SHORTEST: Duration = Duration::from_millis(5);
+/// After so many looks at which nobody was busy it sleeps until calls are made.
+const IDLE_LOOKS: u32 = 8;
+
+/// Runs until the client ends; sleeps while no calls are made.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let limit = shared.context.options.max_probes.max(1);
+    let pause = (shared.options().ping_interval / 2).clamp(SHORTEST, LONGEST);
+    let mut pings = FuturesUnordered::new();
+    let mut idle_looks = 0;
+    let mut next = Instant::now();
+    loop {
+        if Instant::now() >= next {
+            let room = limit - pings.len();
+            let any = look(&shared, room, |member| pings.push(ping(&shared, member)));
+            idle_looks = if any || !pings.is_empty() { 0 } else { idle_looks + 1 };
+            next = Instant::now() + pause;
+        }
+        if idle_looks >= IDLE_LOOKS {
+            shared.is_watched.store(false, Ordering::Relaxed);
+            shared.calls_begin.notified().await;
+            (idle_looks, next) = (0, Instant::now());
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => {}
+            Some((member, answered)) = pings.next() => note(&shared, &member, answered),
+        }
+    }
+}
+
+/// Starts at most `room` pings. Whether any instance needs another look soon.
+fn look(shared: &Shared, mut room: usize, mut start: impl FnMut(Arc<Member>)) -> bool {
+    let (now, options) = (Instant::now(), shared.options());
+    let list = shared.list.load();
+    let mut any = false;
+    let mut any_revived = false;
+    for member in list.all.members.iter() {
+        let is_busy = member.peer.load.in_flight() > 0;
+        let heard = member.peer.heard();
+        let looked = {
+            let mut health = member.health();
+            any |= is_busy || health.is_suspect();
+            let may_ping = room > 0 && !options.ping_interval.is_zero();
+            health.look((heard, is_busy), may_ping, now, options)
+        };
+        match looked {
+            // It is called whether it answers or not.
+            Look::Ping if !has_others(&list, member) => member.health().is_alone(now),
+            Look::Ping => {
+                room -= 1;
+                start(Arc::clone(member));
+            }
+            Look::Revived => any_revived = true,
+            Look::Nothing if is_busy => shared.judge_latency(&list, member, now),
+            Look::Nothing => {}
+        }
+    }
+    if any_revived {
+        shared.update_usable();
+        shared.health_changed.notify_one();
+    }
+    any
+}
+
+async fn ping(shared: &Shared, member: Arc<Member>) -> (Arc<Member>, bool) {
+    let answered = member.peer.ping(shared.options().ping_timeout).await;
+    (member, answered)
+}
+
+fn note(shared: &Shared, member: &Member, answered: bool) {
+    let (now, options) = (Instant::now(), shared.options());
+    let heard = member.peer.heard();
+    let changed = member.health().pinged(answered, heard, now, options, &mut rand::rng());
+    if !changed {
+        return;
+    }
+    let health = member.health().describe(now, options);
+    let (state, reason) = (health.state, health.reason.unwrap_or_default());
+    tracing::info!(instance = %member.peer.name(), %state, reason, "instance looked after");
+    shared.update_usable();
+    shared.health_changed.notify_one();
+    if !state.gets_calls() {
+        member.peer.note_suspicion();
+    }
+}
