@@ -171,6 +171,11 @@ impl Callers {
         Ok(Self { stop, issuing, calls, clients, told, timeout })
     }
 
+    /// The clients, one for each policy.
+    pub fn clients(&self) -> &[Client] {
+        &self.clients
+    }
+
     /// Calls that have ended since the start, and those of them that failed.
     pub fn so_far(&self) -> (usize, usize) {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);

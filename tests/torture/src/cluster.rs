@@ -143,6 +143,11 @@ impl Cluster {
         self.directory.path()
     }
 
+    /// The registry's process.
+    pub fn registry_process(&self) -> &Process {
+        &self.registry
+    }
+
     /// Ends the registry.
     ///
     /// # Errors

@@ -29,7 +29,7 @@
 //! - [`callers`]: calls in an open or closed loop; [`outcome`]: what a caller was told.
 //! - [`judge`]: compares what callers were told with what was executed.
 //! - [`trial`]: what a trial comes to. Trials: [`restarts`], [`replace`], [`sick`],
-//!   [`registry`].
+//!   [`registry`], and all at random: [`soak`].
 
 #![cfg_attr(
     test,
@@ -56,5 +56,6 @@ pub mod report;
 pub mod restarts;
 pub mod runs;
 pub mod sick;
+pub mod soak;
 pub mod store;
 pub mod trial;

@@ -15,6 +15,7 @@ use rpc_torture::report::Report;
 use rpc_torture::restarts::restarts;
 use rpc_torture::runs::{self, Run};
 use rpc_torture::sick::sick;
+use rpc_torture::soak::soak;
 use rpc_torture::trial::Trial;
 use rpc_torture::{history, ledger_server, lives, store};
 
@@ -40,6 +41,9 @@ fn main() -> ExitCode {
         }
         Torture::Registry(trying) => {
             trial(&trying, |programs, seed| registry(programs, &trying.options, seed, line))
+        }
+        Torture::Soak(trying) => {
+            trial(&trying, |programs, seed| soak(programs, &trying.options, seed, line))
         }
         Torture::ServeLedger(options) => block_on(ledger_server::serve(options)),
         Torture::Child { command } => process::child(&command),

@@ -10,6 +10,7 @@ use crate::registry::RegistryOptions;
 use crate::replace::ReplaceOptions;
 use crate::restarts::RestartsOptions;
 use crate::sick::SickOptions;
+use crate::soak::SoakOptions;
 
 /// Shows what holds when things fail, with seeds to have it again.
 #[derive(Debug, Parser)]
@@ -36,6 +37,8 @@ pub enum Torture {
     Sick(#[command(flatten)] Trying<SickOptions>),
     /// A registry that is killed, cut off or lies while its servers are called
     Registry(#[command(flatten)] Trying<RegistryOptions>),
+    /// All these faults at random
+    Soak(#[command(flatten)] Trying<SoakOptions>),
     /// Serves methods that note each execution
     #[command(hide = true)]
     ServeLedger(LedgerServerOptions),

@@ -222,7 +222,10 @@ impl Process {
 pub fn child(command: &[impl AsRef<OsStr>]) -> anyhow::Result<()> {
     let (program, arguments) = command.split_first().context("there is no program")?;
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    let error = std::process::Command::new(program).args(arguments).exec();
+    // A write beyond the limit of a file's size is to fail, as on a full disk, and not to end the process.
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#]).arg(program);
+    let error = shell.args(arguments).exec();
     Err(error).with_context(|| format!("starting {}", program.as_ref().display()))
 }
 

@@ -1,6 +1,5 @@
 //! A registry that is killed, cut off or lies, while servers that are well are called: nobody may notice.
 
-use std::ffi::OsStr;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -237,26 +236,26 @@ impl Room {
     /// One client that starts while the registry is away.
     async fn one_client(mut self, trouble: Trouble) -> anyhow::Result<Trial> {
         let lists = self.disk.path().join("lists");
+        // Where nobody listens while it is away.
+        let url = format!("http://{}", self.cluster.registry());
+        let call = || call_once(&self.programs, &url, &lists);
         let mut trial = Trial::default();
         if trouble == Trouble::AwayWithList {
-            let first = self.call(&lists).await?;
+            let first = call().await?;
             ensure!(first.code == Some(0), "rpcd call failed while all was well: {}", first.text);
         }
         self.cluster.end_registry(Signal::KILL).await?;
-        let call = self.call(&lists);
         let done = match trouble {
             Trouble::AwayAtFirst => {
-                let call = self.call(&lists);
-                let mut cluster = self.cluster;
                 let back = async {
                     sleep(PATIENCE / 3).await;
-                    cluster.start_registry().await
+                    self.cluster.start_registry().await
                 };
-                let (done, back) = tokio::join!(call, back);
+                let (done, back) = tokio::join!(call(), back);
                 back?;
                 done?
             }
-            _ => call.await?,
+            _ => call().await?,
         };
         let took = done.took;
         trial.report = format!("exit code {:?} after {took:.1?}", done.code);
@@ -286,27 +285,31 @@ impl Room {
         trial.errors.push(done.text);
         Ok(trial)
     }
+}
 
-    /// `rpcd call`, with a folder for lists.
-    fn call(&self, lists: &Path) -> impl Future<Output = anyhow::Result<Done>> + use<> {
-        let timeout = format!("{}ms", PATIENCE.as_millis());
-        let words = ["call", "look", "1", "--timeout", &timeout, "--registry", &self.url()];
-        let words = words.map(String::from);
-        let (programs, lists) = (self.programs.clone(), lists.as_os_str().to_owned());
-        async move {
-            let began = Instant::now();
-            let variables = [("XDG_CACHE_HOME", OsStr::new(&lists))];
-            let mut process = Process::start(&programs, &programs.rpcd, &words, &variables)?;
-            let code = process.ends(SOON).await?.code();
-            let took = began.elapsed();
-            Ok(Done { code, took, text: process.last_words().await })
-        }
-    }
+/// `rpcd call`, with a folder for lists.
+///
+/// # Errors
+/// It does not start, or does not end.
+pub async fn call_once(programs: &Programs, url: &str, lists: &Path) -> anyhow::Result<Done> {
+    let timeout = format!("{}ms", PATIENCE.as_millis());
+    // Of a method that counts nothing.
+    let words = ["call", "rpc.health", "--timeout", &timeout, "--registry", url];
+    let began = Instant::now();
+    let variables = [("XDG_CACHE_HOME", lists.as_os_str())];
+    let mut process = Process::start(programs, &programs.rpcd, &words, &variables)?;
+    let code = process.ends(SOON).await?.code();
+    let took = began.elapsed();
+    Ok(Done { code, took, text: process.last_words().await })
 }
 
 /// How a program ended.
-struct Done {
-    code: Option<i32>,
-    took: Duration,
-    text: String,
+#[derive(Debug)]
+pub struct Done {
+    /// Its exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// From its start to its end.
+    pub took: Duration,
+    /// What it wrote.
+    pub text: String,
 }

@@ -14,14 +14,14 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rpc_client::Balance;
 
-use crate::callers::{Callers, Clock, Load, Pace};
+use crate::callers::{Called, Callers, Clock, Load, Pace};
 use crate::cluster::{Cluster, ClusterPlan, Server};
 use crate::judge::judge;
 use crate::outcome::Method;
 use crate::process::Programs;
 use crate::trial::Trial;
 
-pub use kind::{Kind, Sickness};
+pub use kind::{Kind, MAX_CONNECTIONS, Sickness};
 pub use row::{ClosedRow, OpenRow, Times};
 
 /// Servers.
@@ -40,6 +40,8 @@ const TAKES: u64 = 20;
 const WELL: Duration = Duration::from_secs(3);
 /// How long it is well again at last: a second more than it may take to be back.
 const WELL_AGAIN: Duration = Duration::from_secs(6);
+/// Errors of each client that are told.
+const MAX_ERRORS: usize = 3;
 /// How long one is sick, at least.
 const SICK: Duration = Duration::from_secs(4);
 
@@ -129,8 +131,7 @@ struct Ward {
 impl Ward {
     async fn start(programs: &Programs, kind: Kind, seed: u64) -> anyhow::Result<Self> {
         let clock = Arc::new(Clock::new());
-        let server_arguments =
-            vec!["--max-connections".to_owned(), kind::MAX_CONNECTIONS.to_string()];
+        let server_arguments = vec!["--max-connections".to_owned(), MAX_CONNECTIONS.to_string()];
         let plan = ClusterPlan { proxied: true, server_arguments, ..ClusterPlan::default() };
         let mut cluster = Cluster::start(programs.clone(), plan, Arc::clone(&clock)).await?;
         let mut servers = Vec::new();
@@ -179,10 +180,11 @@ impl Ward {
         let mut all = Vec::new();
         for callers in callers {
             let called = callers.end().await?;
-            rows.push(OpenRow::of(&called, &times, self.port(), SERVERS));
-            trial
-                .errors
-                .extend(called.errors.iter().take(3).map(|it| format!("{}: {it}", self.kind)));
+            let row = OpenRow::of(&called, &times, self.port(), SERVERS);
+            if !row.broken().is_empty() {
+                self.tell_errors(&called, trial);
+            }
+            rows.push(row);
             all.extend(called.outcomes);
         }
         let executions = self.cluster.ledgers().executions()?;
@@ -200,8 +202,13 @@ impl Ward {
         let callers = self.callers(policy, Pace::Closed(CALLERS))?;
         let times = self.course(time).await?;
         let called = callers.end().await?;
-        trial.errors.extend(called.errors.iter().take(3).map(|it| format!("{}: {it}", self.kind)));
+        self.tell_errors(&called, trial);
         Ok(ClosedRow::of(&called, &times, self.port()))
+    }
+
+    fn tell_errors(&self, called: &Called, trial: &mut Trial) {
+        let errors = called.errors.iter().take(MAX_ERRORS);
+        trial.errors.extend(errors.map(|error| format!("{}: {error}", self.kind)));
     }
 
     /// It is well, falls sick, and recovers.

@@ -14,7 +14,7 @@ use crate::cluster::Server;
 use crate::proxy::Fault;
 
 /// Most connections of a server, so few that a trial can take them all.
-pub(super) const MAX_CONNECTIONS: usize = 32;
+pub const MAX_CONNECTIONS: usize = 32;
 /// Enough to take those, the places a server has beyond them for its own machine, and any that comes free.
 const FILLERS: usize = 2 * MAX_CONNECTIONS;
 /// How long who found no place waits before it tries again.

@@ -1,3 +1,5 @@
+//! Rows of calls that are known.
+
 use super::*;
 use crate::callers::Attempt;
 use crate::outcome::{Method, Why};
