@@ -38,6 +38,7 @@ mod registry_lost_and_found;
 mod registry_store;
 mod rude_clients;
 mod services;
+mod stopped_servers;
 mod streams;
 mod suspects;
 mod transcripts;

@@ -1,5 +1,6 @@
 //! Sends a call, and reports its outcome and what it sent and received.
 
+mod attempts;
 mod failure;
 
 use std::convert::Infallible;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
-use rpc_client::{CallError, Client, Code, Dialect, Request, Response, WireLog};
+use rpc_client::{AttemptLog, CallError, Client, Code, Dialect, Request, Response, WireLog};
 use rpc_wire::instance::InstanceKey;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -15,10 +16,11 @@ use tokio::sync::mpsc;
 use super::discovery::Discovery;
 use super::own_methods;
 use super::secrets::Secrets;
+pub(super) use attempts::Attempts;
 use failure::failure;
 use rpc_console_core::message::Msg;
 use rpc_console_core::model::calls::{
-    CallId, CallRequest, Failure, MAX_MESSAGE_BYTES, Outcome, Phases, WireMessage,
+    Attempt, CallId, CallRequest, Failure, MAX_MESSAGE_BYTES, Outcome, Phases, WireMessage,
 };
 use rpc_console_core::model::json::Document;
 
@@ -40,6 +42,7 @@ fn whole_ms(left: Duration) -> Duration {
 pub(super) async fn call(
     mut request: CallRequest,
     mut clients: Vec<(InstanceKey, Client)>,
+    attempts: Attempts,
     discovery: Discovery,
     inbox: mpsc::Sender<Msg>,
 ) {
@@ -56,22 +59,24 @@ pub(super) async fn call(
     // From here on the request is as it is sent; nothing of it is shown.
     request.args = args;
     let mut last = None;
-    let mut attempts = 0;
+    let mut reason = if clients.len() > 1 { "chosen at random" } else { "the only one to call" };
     for (key, client) in clients {
-        attempts += 1;
         let left = whole_ms(request.timeout.saturating_sub(start.elapsed()));
         let mut recording = Recording::new(id, &key, &secrets, &inbox);
-        let reply = once(&request, &secrets, &client, left, &mut recording).await;
+        let log = attempts.log(Some(reason), &secrets);
+        let reply = once(&request, &secrets, &client, left, (&mut recording, log)).await;
         recording.finish().await;
         match reply {
             Ok(Reply::Value(response)) => {
                 let took = start.elapsed();
+                let attempts = attempts.list();
                 let outcome = replied(id, *response, &secrets, took, attempts, &inbox).await;
                 let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
                 return;
             }
             Ok(Reply::StreamEnded) => {
-                let outcome = stream_ended(&key, start.elapsed(), recording.received);
+                let outcome =
+                    stream_ended(&key, start.elapsed(), recording.received, attempts.list());
                 let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
                 return;
             }
@@ -81,6 +86,11 @@ pub(super) async fn call(
                 let is_unknown = matches!(&error, CallError::Remote { fault, .. }
                     if fault.code == Code::MethodNotFound);
                 let retry = error.is_not_executed() || is_unknown;
+                reason = if is_unknown {
+                    "another instance, for the method"
+                } else {
+                    "retry on another instance"
+                };
                 if is_unknown && !request.method.starts_with(RESERVED) {
                     let correct =
                         own_methods::correct(key.clone(), discovery.clone(), inbox.clone());
@@ -107,15 +117,16 @@ pub(super) async fn call(
         reply_bytes,
         timing: None,
         elapsed: start.elapsed(),
-        attempts,
+        attempts: attempts.list(),
         classic: false,
     };
     let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
 }
 
 /// The outcome of a call that a person cancelled.
-pub(super) fn cancelled() -> Outcome {
-    without_reply(Failure::new("cancelled", "cancelled; the server may already have executed it"))
+pub(super) fn cancelled(attempts: &Attempts) -> Outcome {
+    let why = "cancelled; the server may already have executed it";
+    Outcome { attempts: attempts.list(), ..without_reply(Failure::new("cancelled", why)) }
 }
 
 /// The outcome of a call with a reference that has no value.
@@ -130,7 +141,7 @@ fn without_reply(failure: Failure) -> Outcome {
         reply_bytes: 0,
         timing: None,
         elapsed: Duration::ZERO,
-        attempts: 1,
+        attempts: Vec::new(),
         classic: false,
     }
 }
@@ -145,12 +156,12 @@ async fn once(
     secrets: &Secrets,
     client: &Client,
     left: Duration,
-    recording: &mut Recording,
+    (recording, log): (&mut Recording, AttemptLog),
 ) -> Result<Reply, CallError> {
     let inbox = recording.inbox.clone();
     let bad = |error: rpc_client::ArgsError| CallError::BadArguments(error.to_string());
     let mut call = Request::new(&request.method, request.args.clone()).map_err(bad)?;
-    call.wire = Some(recording.wire.clone());
+    (call.wire, call.attempts) = (Some(recording.wire.clone()), Some(log));
     if !request.stream {
         call.timeout = Some(left);
         let response = tokio::select! {
@@ -194,7 +205,7 @@ async fn replied(
     response: Response,
     secrets: &Secrets,
     elapsed: Duration,
-    attempts: u32,
+    attempts: Vec<Attempt>,
     inbox: &mpsc::Sender<Msg>,
 ) -> Outcome {
     let hidden = secrets.hide_in_json(response.value.get());
@@ -218,19 +229,24 @@ async fn replied(
             transfer: timing.transfer,
         }),
         elapsed,
-        attempts: attempts - 1 + response.attempts,
+        attempts,
         classic: response.dialect == Dialect::Classic,
     }
 }
 
-fn stream_ended(key: &InstanceKey, elapsed: Duration, reply_bytes: usize) -> Outcome {
+fn stream_ended(
+    key: &InstanceKey,
+    elapsed: Duration,
+    reply_bytes: usize,
+    attempts: Vec<Attempt>,
+) -> Outcome {
     Outcome {
         result: Ok(Arc::new(Document::of_text("null"))),
         peer: Some(key.to_string()),
         reply_bytes,
         timing: None,
         elapsed,
-        attempts: 1,
+        attempts,
         classic: false,
     }
 }
@@ -312,11 +328,65 @@ fn messages(wire: &WireLog, peer: &str, secrets: &Secrets) -> Vec<WireMessage> {
 
 #[cfg(test)]
 mod tests {
+    use rpc_client::ClientOptions;
+    use rpc_console_core::model::calls::AttemptEnd;
+    use rpc_console_core::model::service::Service;
+    use rpc_tests::reserved_port::ReservedPort;
+    use rpc_wire::call::Args;
+    use rpc_wire::instance::Instance;
+
     use super::*;
+    use crate::runtime::direct::client_of;
 
     #[test]
     fn the_time_left_is_shown_without_nanoseconds() {
         assert_eq!(whole_ms(Duration::from_nanos(9_999_999_534)), Duration::from_secs(10));
         assert_eq!(whole_ms(Duration::from_nanos(1_499_400)), Duration::from_millis(1));
+    }
+
+    /// The outcome of a call of `add` at instances that refuse the connection.
+    async fn refused(instances: usize) -> Outcome {
+        let ports = (0..instances).map(|_| ReservedPort::new()).collect::<Vec<_>>();
+        let key = |port: &ReservedPort| Instance::new("127.0.0.1", port.number()).key();
+        let candidates: Vec<_> = ports.iter().map(key).collect();
+        let options = ClientOptions::default();
+        let client = |key: &InstanceKey| (key.clone(), client_of(key, &options).unwrap());
+        let clients = candidates.iter().map(client).collect();
+        let request = CallRequest {
+            id: 1,
+            service: Service::default(),
+            method: "add".to_owned(),
+            args: Args::none(),
+            written: Args::none(),
+            candidates,
+            timeout: Duration::from_secs(5),
+            stream: false,
+        };
+        let (inbox, mut messages) = mpsc::channel(64);
+        call(request, clients, Attempts::new(), Discovery::new(&options), inbox).await;
+        loop {
+            if let Msg::CallEnded(_, outcome) = messages.recv().await.unwrap() {
+                return *outcome;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_fails_says_where_it_went_and_why() {
+        for (instances, reasons) in [
+            (1, &["the only one to call"][..]),
+            (3, &["chosen at random", "retry on another instance", "retry on another instance"]),
+        ] {
+            let outcome = refused(instances).await;
+            let said = outcome.attempts.iter().map(|attempt| attempt.reason.as_str());
+            assert_eq!(said.collect::<Vec<_>>(), reasons);
+            for (before, attempt) in
+                [None].into_iter().chain(outcome.attempts.iter().map(Some)).zip(&outcome.attempts)
+            {
+                assert!(before.is_none_or(|before| before.began < attempt.began), "{attempt:?}");
+                let AttemptEnd::Failed(why) = &attempt.end else { panic!("{attempt:?}") };
+                assert!(why.contains(&attempt.instance) && attempt.took.is_some(), "{attempt:?}");
+            }
+        }
     }
 }

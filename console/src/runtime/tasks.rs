@@ -11,6 +11,7 @@ use rpc_wire::target::Target;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
+use super::calls::Attempts;
 use super::contracts::Contracts;
 use super::direct::client_of;
 use super::discovery::Discovery;
@@ -45,7 +46,7 @@ pub(super) struct Tasks {
     /// Whether there is no registry, which tells the dialect of an instance.
     is_direct: bool,
     options: ClientOptions,
-    calls: HashMap<CallId, AbortHandle>,
+    calls: HashMap<CallId, (AbortHandle, Attempts)>,
     load: Option<load::Running>,
     copying: Option<AbortHandle>,
     /// Stops the latest filtering of a large result.
@@ -123,22 +124,24 @@ impl Tasks {
             .filter_map(|key| Some((key.clone(), self.client(key)?)))
             .collect();
         let id = request.id;
-        self.calls.retain(|_, task| !task.is_finished());
+        self.calls.retain(|_, (task, _)| !task.is_finished());
+        let attempts = Attempts::new();
         let task = tokio::spawn(calls::call(
             request,
             clients,
+            attempts.clone(),
             self.discovery.clone(),
             self.replies.clone(),
         ));
-        self.calls.insert(id, task.abort_handle());
+        self.calls.insert(id, (task.abort_handle(), attempts));
     }
 
     /// Cancels a call in flight. Dropping the call is what tells the server.
     pub(super) fn cancel(&mut self, id: CallId) {
-        if let Some(task) = self.calls.remove(&id) {
+        if let Some((task, attempts)) = self.calls.remove(&id) {
             task.abort();
             let replies = self.replies.clone();
-            let cancelled = Msg::CallEnded(id, Box::new(calls::cancelled()));
+            let cancelled = Msg::CallEnded(id, Box::new(calls::cancelled(&attempts)));
             tokio::spawn(async move { replies.send(cancelled).await });
         }
     }
@@ -319,7 +322,8 @@ impl Drop for Tasks {
         self.stop_select();
         let monitored = self.monitored.values().map(|(_, task)| task);
         let sampling = self.sampling.as_ref().map(|(_, task)| task);
-        let tasks = self.feeds.iter().chain(monitored).chain(self.calls.values());
+        let calls = self.calls.values().map(|(task, _)| task);
+        let tasks = self.feeds.iter().chain(monitored).chain(calls);
         for task in tasks.chain(&self.copying).chain(sampling) {
             task.abort();
         }

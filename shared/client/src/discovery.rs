@@ -8,6 +8,7 @@ mod health;
 mod learn;
 mod list;
 mod listed;
+mod look;
 mod member;
 mod outlier;
 mod ping;

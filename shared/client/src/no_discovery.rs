@@ -21,6 +21,10 @@ impl Discovery {
         match *self {}
     }
 
+    pub(crate) async fn look_again(&self, _: Wanted<'_>) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn note_failure(&self, _: &Arc<Peer>, _: &CallError, _: bool) {
         match *self {}
     }

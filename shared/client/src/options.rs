@@ -156,15 +156,18 @@ impl Balance {
 /// When a call is retried: always on another instance and before the same deadline.
 ///
 /// A call that was certainly not executed (connection refused, not a byte written, server draining or
-/// overloaded) may always be retried; one that may have been executed, only if its request is
-/// [`idempotent`](crate::Request::idempotent).
+/// overloaded) may always be retried; one that may have been executed (connection lost, abandoned by a server that
+/// ended), only if its request is [`idempotent`](crate::Request::idempotent) or its method says so.
+///
+/// An attempt that no server had to work for (no connection, not a byte written, draining) is not counted by any of
+/// these: such a call goes from instance to instance while there are others and time is left. When all are tried,
+/// it waits for the next look into the registry, and goes on if that finds one that takes calls.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryOptions {
-    /// Attempts of one call, the first included; 3.
+    /// Attempts of one call that a server had to work for, the first included; 3.
     pub attempts: u32,
     /// The retry budget: retries per call in the long run, over all calls of the client; 0.2. It keeps
-    /// retries from multiplying the load when everything fails. Retries of calls that found no connection
-    /// are not counted: they put no load on any server.
+    /// retries from multiplying the load when everything fails.
     pub ratio: f64,
     /// Retries that may be made at once before the ratio applies; 10.
     pub burst: u32,

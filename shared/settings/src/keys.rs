@@ -168,9 +168,9 @@ pub const KEYS: &[Key] = keys! {
         dialect_ttl: duration, client.dialect_ttl, "How long a server counts as an older one before it is probed again.";
         idle_timeout: duration, client.idle_timeout, "Any other idle connection is closed after this time.";
         max_probes: count, client.max_probes, "Instances probed at a time after refusing a connection.";
-        retry_attempts: attempts, client.retry.attempts, "Attempts per call, the first included, each on another instance.";
-        retry_ratio: ratio, client.retry.ratio, "Retries per call in the long run, 0 to 1; unreachable instances do not count: nothing was sent.";
-        retry_burst: burst, client.retry.burst, "Retries allowed at once before that ratio applies; unreachable instances do not count.";
+        retry_attempts: attempts, client.retry.attempts, "Attempts per call, the first included, each on another instance. Instances that are unreachable or draining do not count, here and below: no server worked.";
+        retry_ratio: ratio, client.retry.ratio, "Retries per call in the long run, 0 to 1.";
+        retry_burst: burst, client.retry.burst, "Retries allowed at once before that ratio applies.";
     }
     "log" {
         level: level, log.level, "Minimum level: off, error, warn, info, debug or trace; per target: info,rpc_server=debug.";

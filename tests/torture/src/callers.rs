@@ -17,12 +17,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::outcome::{Fate, Method, Outcome};
+use crate::outcome::{Fate, Method, Outcome, Why};
 
 pub use older::{OLDER_PROGRAMS, OlderCallers, script};
 
-/// Texts of errors that are kept, for the report of a failure.
-const KEPT: usize = 10;
+/// Texts of errors of a kind that are kept, for the report of a failure.
+const KEPT: usize = 3;
 /// How much later than its timeout a call may end.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -102,12 +102,21 @@ pub struct Called {
     pub outcomes: Vec<Outcome>,
     /// The attempts of these, where they are noted.
     pub attempts: Vec<Attempt>,
-    /// Errors, the first few.
-    pub errors: Vec<String>,
+    /// Errors, the first few of each kind.
+    pub errors: Vec<(Why, String)>,
     /// Retries.
     pub retries: u64,
     /// The longest time by which a call was made later than it was due: the machine is too slow.
     pub late: Duration,
+}
+
+impl Called {
+    /// Keeps the text of an error, unless there are enough of its kind.
+    fn keep(&mut self, why: Why, text: impl FnOnce() -> String) {
+        if self.errors.iter().filter(|(kept, _)| *kept == why).count() < KEPT {
+            self.errors.push((why, text()));
+        }
+    }
 }
 
 /// A call was sent to an instance.
@@ -304,15 +313,15 @@ impl Caller {
                     at: made + micros(attempt.began),
                 }));
             }
-            if let Err(error) = reply
-                && told.errors.len() < KEPT
-            {
-                let seconds = (due + took) as f64 / 1e6;
-                let mut text = format!("{seconds:.3} s, {} {id}: {error}", method.name());
-                for attempt in log.attempts() {
-                    text += &format!("\n    {attempt}");
-                }
-                told.errors.push(text);
+            if let (Err(error), Fate::Failed { why, .. }) = (reply, fate) {
+                told.keep(why, || {
+                    let seconds = (due + took) as f64 / 1e6;
+                    let mut text = format!("{seconds:.3} s, {} {id}: {error}", method.name());
+                    for attempt in log.attempts() {
+                        text += &format!("\n    {attempt}");
+                    }
+                    text
+                });
             }
         }
     }

@@ -221,8 +221,7 @@ impl Room {
         }
         let executions = self.cluster.ledgers().executions()?;
         let verdict = judge(called.calls, &called.outcomes, Some(&executions));
-        let mut trial =
-            Trial { broken: verdict.broken(), errors: called.errors, ..Trial::default() };
+        let mut trial = Trial::of(&called, &verdict);
         trial.report = format!("{:>6} failed of {:>6}", verdict.failures(), verdict.calls);
         if matches!(trouble, Trouble::Lie(..)) {
             let lies = self.liar.lies();

@@ -208,7 +208,7 @@ impl Ward {
 
     fn tell_errors(&self, called: &Called, trial: &mut Trial) {
         let errors = called.errors.iter().take(MAX_ERRORS);
-        trial.errors.extend(errors.map(|error| format!("{}: {error}", self.kind)));
+        trial.errors.extend(errors.map(|(_, error)| format!("{}: {error}", self.kind)));
     }
 
     /// It is well, falls sick, and recovers.

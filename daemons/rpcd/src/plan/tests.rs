@@ -72,6 +72,7 @@ fn the_defaults_of_a_load_test_are_consistent() {
         let load = bench(flags);
         assert_eq!((load.mode, load.connections), (mode, connections), "{flags}");
     }
+    assert!(bench("--idempotent").idempotent && !bench("").idempotent);
     let seconds = Duration::from_secs;
     for (flags, length, warm_up) in [
         ("", Length::Time(seconds(10)), seconds(1)),
