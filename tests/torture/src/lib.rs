@@ -30,6 +30,7 @@
 //! - [`judge`]: compares what callers were told with what was executed.
 //! - [`trial`]: what a trial comes to. Trials: [`restarts`], [`replace`], [`sick`],
 //!   [`registry`], and all at random: [`soak`].
+//! - [`mutants`]: programs with planted defects, which trials must find.
 
 #![cfg_attr(
     test,
@@ -45,6 +46,7 @@ pub mod ledger;
 pub mod ledger_server;
 pub mod liar;
 pub mod lives;
+pub mod mutants;
 pub mod outcome;
 pub mod plan;
 pub mod process;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Parser};
+use rpc_torture::mutants::mutants;
 use rpc_torture::plan::{Options, PlantedOptions, Torture, Trying, Typed};
 use rpc_torture::process::{self, Programs};
 use rpc_torture::registry::registry;
@@ -44,6 +45,9 @@ fn main() -> ExitCode {
         }
         Torture::Soak(trying) => {
             trial(&trying, |programs, seed| soak(programs, &trying.options, seed, line))
+        }
+        Torture::Mutants(trying) => {
+            trial(&trying, |programs, seed| mutants(programs, &trying.options, seed, line))
         }
         Torture::ServeLedger(options) => block_on(ledger_server::serve(options)),
         Torture::Child { command } => process::child(&command),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::ledger_server::LedgerServerOptions;
+use crate::mutants::MutantsOptions;
 use crate::registry::RegistryOptions;
 use crate::replace::ReplaceOptions;
 use crate::restarts::RestartsOptions;
@@ -39,6 +40,8 @@ pub enum Torture {
     Registry(#[command(flatten)] Trying<RegistryOptions>),
     /// All these faults at random
     Soak(#[command(flatten)] Trying<SoakOptions>),
+    /// Programs with planted defects, each of which must be found
+    Mutants(#[command(flatten)] Trying<MutantsOptions>),
     /// Serves methods that note each execution
     #[command(hide = true)]
     ServeLedger(LedgerServerOptions),

@@ -9,6 +9,8 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
+use rpc_wire::instance::Instance;
 use rustix::process::Signal;
 use tokio::time::sleep;
 
@@ -36,6 +38,10 @@ const LYING: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How much longer a process may take than its work.
 const START: Duration = Duration::from_secs(4);
+/// Registrations after each of which the registry is killed.
+const ACKNOWLEDGED: u16 = 5;
+/// How long a killed server may stay listed.
+const UNLISTED: Duration = Duration::from_secs(1);
 /// The exit code for what cannot be reached.
 const UNREACHABLE: i32 = 3;
 
@@ -64,6 +70,12 @@ pub enum Trouble {
     Lie(&'static str, &'static str),
     /// Its servers' heartbeats end like this.
     Beats(Fault),
+    /// It is killed as soon as it has acknowledged a registration, which it must not forget.
+    Acknowledged,
+    /// What an earlier life of a server says arrives late.
+    LateFarewell,
+    /// A server is killed, and must not stay listed.
+    KilledServer,
     /// It is away when a client starts that has a list on disk.
     AwayWithList,
     /// It is away when a client starts that has none, and comes back in time.
@@ -74,7 +86,7 @@ pub enum Trouble {
 
 impl Trouble {
     /// All of them, with their names.
-    pub const ALL: [(&'static str, Self); 16] = [
+    pub const ALL: [(&'static str, Self); 19] = [
         ("killed-20ms", Self::Killed { milliseconds: 20, stored: false }),
         ("killed-2s", Self::Killed { milliseconds: 2_000, stored: false }),
         ("killed-30s", Self::Killed { milliseconds: 30_000, stored: false }),
@@ -88,6 +100,9 @@ impl Trouble {
         ("failing", Self::Lie("500 Internal Server Error", "")),
         ("beats-cut", Self::Beats(Fault::Cut)),
         ("beats-silent", Self::Beats(Fault::Silent)),
+        ("acknowledged", Self::Acknowledged),
+        ("late-farewell", Self::LateFarewell),
+        ("killed-server", Self::KilledServer),
         ("away-with-list", Self::AwayWithList),
         ("away-at-first", Self::AwayAtFirst),
         ("away", Self::Away),
@@ -135,6 +150,9 @@ pub async fn registry(
             Trouble::AwayWithList | Trouble::AwayAtFirst | Trouble::Away => {
                 room.one_client(*trouble).await
             }
+            Trouble::Acknowledged => room.acknowledged().await,
+            Trouble::LateFarewell => room.late_farewell().await,
+            Trouble::KilledServer => room.killed_server().await,
             _ => room.called(*trouble, options.longest, random.random()).await,
         };
         let one = one.with_context(|| (*name).to_owned())?;
@@ -161,7 +179,8 @@ struct Room {
 impl Room {
     async fn start(programs: &Programs, trouble: Trouble) -> anyhow::Result<Self> {
         let disk = tempfile::tempdir().context("creating a directory")?;
-        let remembers = matches!(trouble, Trouble::Killed { stored: true, .. });
+        let remembers =
+            matches!(trouble, Trouble::Killed { stored: true, .. } | Trouble::Acknowledged);
         let folder = disk.path().join("registry").display().to_string();
         let arguments = if remembers { ["--data-dir", &folder] } else { ["--store", "none"] };
         let registry_arguments = arguments.map(String::from).into();
@@ -212,7 +231,7 @@ impl Room {
                 sleep(LYING.min(longest)).await;
                 self.liar.says(None);
             }
-            Trouble::AwayWithList | Trouble::AwayAtFirst | Trouble::Away => {}
+            _ => {}
         }
         sleep(WELL_AGAIN).await;
         let called = callers.end().await?;
@@ -229,6 +248,57 @@ impl Room {
             trial.never(u64::from(lies == 0), "false answers were given: it was not tested");
         }
         trial.never(verdict.failures(), "calls failed");
+        Ok(trial)
+    }
+
+    fn looks(&self) -> anyhow::Result<RegistryClient> {
+        let url = format!("http://{}", self.cluster.registry());
+        Ok(RegistryClient::new(&url, RegistryClientOptions::default())?)
+    }
+
+    async fn acknowledged(mut self) -> anyhow::Result<Trial> {
+        let looks = self.looks()?;
+        let mut forgotten = 0;
+        for number in 1..=ACKNOWLEDGED {
+            let mut instance = Instance::new("127.0.0.1", number);
+            instance.protocol = "acknowledged".to_owned();
+            looks.register(&instance).await?;
+            self.cluster.end_registry(Signal::KILL).await?;
+            self.cluster.start_registry().await?;
+            let listed = looks.find_all("acknowledged").await?;
+            forgotten += u64::from(!listed.iter().any(|it| it.port == number));
+        }
+        let report = format!("{forgotten:>6} forgotten of {ACKNOWLEDGED} registrations");
+        let mut trial = Trial { report, ..Trial::default() };
+        trial.never(forgotten, "acknowledged registrations were forgotten");
+        Ok(trial)
+    }
+
+    async fn late_farewell(mut self) -> anyhow::Result<Trial> {
+        let looks = self.looks()?;
+        let server = self.servers.first_mut().context("no server")?;
+        let late = late_farewell(&self.cluster, server, &looks).await?;
+        let report = format!("{late:?}");
+        let mut trial = Trial { report, ..Trial::default() };
+        trial.never(u64::from(late != Late::Refused), "farewell of an earlier life was obeyed");
+        Ok(trial)
+    }
+
+    async fn killed_server(mut self) -> anyhow::Result<Trial> {
+        let looks = self.looks()?;
+        let server = self.servers.first_mut().context("no server")?;
+        let port = server.address().port();
+        self.cluster.end(server, Signal::KILL).await?;
+        let ended = Instant::now();
+        while looks.find_all("json").await?.iter().any(|it| it.port == port)
+            && ended.elapsed() < SOON
+        {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let took = ended.elapsed();
+        let report = format!("unlisted {took:.1?} after its end");
+        let mut trial = Trial { report, ..Trial::default() };
+        trial.never(u64::from(took > UNLISTED), "killed server stayed listed for more than 1 s");
         Ok(trial)
     }
 
@@ -284,6 +354,42 @@ impl Room {
         trial.errors.push(done.text);
         Ok(trial)
     }
+}
+
+/// What became of the farewell and the heartbeat of an earlier life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// They changed nothing, and the heartbeat was refused.
+    Refused,
+    /// They removed or replaced the later life.
+    Obeyed,
+}
+
+/// A server is killed and started again; then what its earlier life said arrives once more.
+///
+/// # Errors
+/// The server does not start again, or is not listed.
+pub async fn late_farewell(
+    cluster: &Cluster,
+    server: &mut Server,
+    looks: &RegistryClient,
+) -> anyhow::Result<Late> {
+    let port = server.address().port();
+    let listed = async || -> anyhow::Result<Option<Instance>> {
+        Ok(looks.find_all("json").await?.into_iter().find(|it| it.port == port))
+    };
+    let life = cluster.lists(server, None).await?;
+    let before = listed().await?.context("it is not listed")?;
+    cluster.end(server, Signal::KILL).await?;
+    cluster.start_again(server).await?;
+    cluster.lists(server, life).await?;
+    // It may be told that there is nothing to remove.
+    let _ = looks.unregister(&before).await;
+    let is_left = listed().await?.is_some();
+    let beat = looks.register(&before).await;
+    let is_later = listed().await?.is_some_and(|now| now.incarnation() > before.incarnation());
+    let is_refused = matches!(beat, Err(RegistryClientError::Superseded { .. }));
+    Ok(if is_left && is_later && is_refused { Late::Refused } else { Late::Obeyed })
 }
 
 /// `rpcd call`, with a folder for lists.

@@ -226,7 +226,8 @@ impl Ward {
         sickness.end(patient).await?;
         let again = self.clock.now();
         tokio::time::sleep(WELL_AGAIN).await;
-        Ok(Times { well, from, sick, to, again, end: self.clock.now() })
+        let timeout = TIMEOUT.as_micros() as u64;
+        Ok(Times { well, from, sick, to, again, end: self.clock.now(), timeout })
     }
 
     fn port(&self) -> u16 {

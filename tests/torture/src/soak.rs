@@ -13,7 +13,7 @@ use clap::Args;
 use rand::rngs::SmallRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
-use rpc_client::registry::{RegistryClient, RegistryClientError, RegistryClientOptions};
+use rpc_client::registry::{RegistryClient, RegistryClientOptions};
 use rpc_wire::instance::Instance;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
 use tokio::time::{Instant, sleep};
@@ -25,7 +25,7 @@ use crate::liar::Liar;
 use crate::outcome::Fate;
 use crate::process::Programs;
 use crate::proxy::Fault;
-use crate::registry::call_once;
+use crate::registry::{Late, call_once, late_farewell};
 use crate::sick::{Kind, MAX_CONNECTIONS};
 use crate::trial::Trial;
 
@@ -285,7 +285,7 @@ impl Soak {
             Event::Silence => {
                 self.ghosts.are_silent(true);
                 // TTL, check and probe.
-                sleep(Duration::from_secs(4)).await;
+                sleep(Duration::from_secs(6)).await;
                 self.ghosts.are_silent(false);
             }
             Event::DiskFull => {
@@ -296,29 +296,14 @@ impl Soak {
                 sleep(while_it_lasts).await;
                 prlimit(pid, Resource::Fsize, usual)?;
             }
-            Event::LateFarewell => self.late_farewell(chosen, reached).await?,
+            Event::LateFarewell => {
+                let server = &mut self.servers[chosen];
+                let late = late_farewell(&self.cluster, server, &self.looks).await?;
+                ensure!(late == Late::Refused, "a farewell of an earlier life was obeyed");
+                reached.note(Reaches::Fence, true);
+            }
         }
         sleep(Duration::from_millis(self.random.random_range(500..1500))).await;
-        Ok(())
-    }
-
-    /// A server is killed and started again; then what its earlier life said arrives once more.
-    async fn late_farewell(&mut self, chosen: usize, reached: &Reached) -> anyhow::Result<()> {
-        let server = &mut self.servers[chosen];
-        let earlier = self.cluster.lists(server, None).await?;
-        let port = server.address().port();
-        let listed = self.looks.find_all("json").await?;
-        let before = listed.into_iter().find(|it| it.port == port).context("it is not listed")?;
-        self.cluster.end(server, Signal::KILL).await?;
-        self.cluster.start_again(server).await?;
-        self.cluster.lists(server, earlier).await?;
-        self.looks.unregister(&before).await.ok();
-        let beat = self.looks.register(&before).await;
-        reached.note(Reaches::Fence, matches!(beat, Err(RegistryClientError::Superseded { .. })));
-        let listed = self.looks.find_all("json").await?;
-        let now = listed.into_iter().find(|it| it.port == port);
-        let now = now.context("a late farewell of an earlier life removed a server")?;
-        ensure!(now.incarnation() > before.incarnation(), "an earlier life of a server is listed");
         Ok(())
     }
 
@@ -368,6 +353,8 @@ impl Ghosts {
             let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
             let mut instance = Instance::new("127.0.0.1", listener.local_addr()?.port());
             instance.protocol = "ghost".to_owned();
+            // So that a probe asks them for an answer.
+            instance.parameters.insert("wire".to_owned(), rpc_wire::WIRE_VERSION.into());
             instances.push(instance);
             listeners.push(listener);
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
+use rpc_wire::mutants::mutant;
 use rpc_wire::paths::PROTO_JSON;
 use tokio::time::Instant;
 
@@ -79,7 +80,7 @@ impl Refresh {
             }
         };
         // It may have just started, and older ones do not say so.
-        let is_doubted = instances.is_empty() && !is_warming;
+        let is_doubted = instances.is_empty() && !is_warming && !mutant("empty-list-believed");
         let list = self.shared.list.load_full();
         if is_doubted && anyone_answers(&list, self.shared.context.options.max_probes).await {
             return Outcome::Kept(ListProblem::ListsNobody);

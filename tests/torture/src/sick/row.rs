@@ -15,6 +15,8 @@ const SETTLED: u64 = 3_000_000;
 const THROUGHPUT: f64 = 0.6;
 /// How long after its recovery it gets calls again, in microseconds.
 const BACK: u64 = 5_000_000;
+/// How much longer than its timeout a call may take, in microseconds: the machine may be busy.
+const GRACE: u64 = 500_000;
 /// The share of the calls that it gets afterwards, at least: a third is fair.
 const IN_ROTATION: f64 = 0.1;
 
@@ -33,6 +35,8 @@ pub struct Times {
     pub again: u64,
     /// The last call is made.
     pub end: u64,
+    /// The timeout of a call.
+    pub timeout: u64,
 }
 
 /// What was called in an open loop, and what came of it.
@@ -50,6 +54,8 @@ pub struct OpenRow {
     pub into_the_hole: f64,
     /// When, after its recovery, it first replied, in seconds.
     pub back: Option<f64>,
+    /// Calls that took longer than their timeout.
+    pub overdue: usize,
     /// The share of the calls that it gets 5 s after its recovery.
     pub share: f64,
 }
@@ -70,6 +76,7 @@ pub struct ClosedRow {
 impl OpenRow {
     /// From the calls of one client, of which one instance of `instances` was sick, the one at `port`.
     pub fn of(called: &Called, times: &Times, port: u16, instances: usize) -> Self {
+        let timeout = times.timeout;
         let outcomes = &called.outcomes;
         let failed = |read_only: bool| {
             let failed = outcomes.iter().filter(|it| it.fate != Fate::Ok);
@@ -91,6 +98,7 @@ impl OpenRow {
             read_only_failed: failed(true),
             others_failed: failed(false),
             others_allowed: allowed(rate * seconds(suspected - times.from) / instances as f64),
+            overdue: outcomes.iter().filter(|it| it.took > timeout + GRACE).count(),
             into_the_hole: share(sent.count(), after.count()),
             back: back(outcomes, times, port),
             share: share(at_last().filter(|it| it.port == port).count(), at_last().count()),
@@ -109,6 +117,9 @@ impl OpenRow {
         if self.others_failed > self.others_allowed {
             let (failed, allowed) = (self.others_failed, self.others_allowed);
             broken.push(format!("{failed} other calls failed, more than {allowed}"));
+        }
+        if self.overdue > 0 {
+            broken.push(format!("{} calls took longer than their timeout", self.overdue));
         }
         if self.into_the_hole > INTO_THE_HOLE {
             broken.push(format!("{:.1} % of the calls went there", self.into_the_hole * 100.0));

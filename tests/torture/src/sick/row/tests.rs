@@ -12,6 +12,7 @@ const TIMES: Times = Times {
     to: 10_000 * MS,
     again: 10_000 * MS,
     end: 16_000 * MS,
+    timeout: 1_000 * MS,
 };
 const SICK: u16 = 7;
 
@@ -63,6 +64,9 @@ fn each_broken_promise_of_an_open_loop_is_found() {
     let late = (0..8).map(|n| Attempt { port: SICK, at: 2_500 * MS + n });
     hole.attempts.extend(late);
     assert_eq!(broken(&hole), ["1.1 % of the calls went there"]);
+    let mut late = called();
+    late.outcomes[700].took = 1_600 * MS;
+    assert_eq!(broken(&late), ["1 calls took longer than their timeout"]);
     let mut away = called();
     for outcome in away.outcomes.iter_mut().filter(|it| it.due > TIMES.to) {
         outcome.port = 8;
