@@ -42,7 +42,7 @@ const FINDERS: [Finder; 8] = [
         finds: &["never-retries"],
     },
     Finder {
-        command: &["sick", "--kind", "half-open", "--seconds", "15", "--closed-seconds", "0"],
+        command: &["sick", "--kind", "half-open", "--seconds", "30", "--closed-seconds", "0"],
         finds: &["ejects-nobody", "ejection-never-ends", "deadline-ignored"],
     },
 ];
