@@ -4,6 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc_wire::mutants::mutant;
 use rpc_wire::paths::is_reserved;
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -127,7 +128,8 @@ impl<'a> Attempts<'a> {
     /// Calls until there is a result, an error that must not be retried, or no time left.
     pub(super) async fn call(&mut self) -> Result<CallReply, CallError> {
         let within = self.timeout.unwrap_or(self.inner.context.options.timeout);
-        let deadline = after(self.began, within);
+        let kept = if mutant("deadline-ignored") { within * 10 } else { within };
+        let deadline = after(self.began, kept);
         let result = match self.until_done(deadline).await {
             Ok(reply) => Ok(reply),
             Err(Failed::Error(error)) => Err(error),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
+use rpc_wire::mutants::mutant;
 use rpc_wire::paths::PROTO_JSON;
 use tokio::time::Instant;
 
@@ -147,6 +148,7 @@ impl Refresh {
         };
         self.failures = 0;
         if instances.is_empty()
+            && !mutant("empty-list-believed")
             && let Some(problem) = self.doubt(is_warming).await
         {
             return Outcome::Kept(problem);
