@@ -394,6 +394,8 @@ fn every_limit_of_the_file_reaches_the_client() {
         ("RPCD_CLIENT_RETRY_ATTEMPTS", "16"),
         ("RPCD_CLIENT_RETRY_RATIO", "0.17"),
         ("RPCD_CLIENT_RETRY_BURST", "0"),
+        ("RPCD_CLIENT_MAX_EJECTED_RATIO", "0.21"),
+        ("RPCD_CLIENT_PING_INTERVAL", "22s"),
     ];
     let plan = plan_with("call m", &environment).unwrap();
     let Task::Call(call) = plan.task else { panic!("call") };
@@ -422,7 +424,11 @@ fn every_limit_of_the_file_reaches_the_client() {
         max_method_list_bytes: 4 << 20,
         max_probes: 15,
         retry: rpc_client::RetryOptions { attempts: 16, ratio: 0.17, burst: 0 },
-        ejection: rpc_client::EjectionOptions::default(),
+        ejection: rpc_client::EjectionOptions {
+            max_ejected_ratio: 0.21,
+            ping_interval: seconds(22),
+            ..Default::default()
+        },
     };
     assert_eq!(format!("{:?}", call.options), format!("{expected:?}"));
 }
