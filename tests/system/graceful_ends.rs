@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use rpc_client::{Balance, CallError, Client, ClientOptions};
 use rpc_server::{Method, Server, ServerError, ServerHandle};
-use rpc_tests::daemon::Daemon;
+use rpc_tests::daemon::{Daemon, run_rpcd};
 use rpc_tests::eventually::{SOON, soon};
+use rpc_tests::fakes::{self, Do};
 use rpc_tests::proxy::Proxy;
-use rpc_tests::queries::has_in_flight;
+use rpc_tests::python::{has_python, old_client};
+use rpc_tests::queries::{has_in_flight, lists};
 use rpc_tests::raw::{Raw, classic, extended};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rustix::process::Signal;
@@ -170,6 +172,39 @@ async fn without_the_registrys_word_the_listener_closes_at_once() {
     assert!(server.exits_within(SOON).await.success());
 }
 
+#[tokio::test]
+async fn an_older_client_loses_no_call_when_one_of_two_servers_ends() {
+    if !has_python() {
+        return;
+    }
+    let (_registry, registry) = Daemon::registry(&[]).await;
+    let of_registry = ["--registry", &format!("http://{registry}")];
+    let (_stays, first) = Daemon::server(&of_registry).await;
+    let (mut ends, second) = Daemon::server(&of_registry).await;
+    lists(registry, &[first, second]).await;
+    // It looks into the registry every 3 s, and gives up at the first call that fails.
+    let mut client = old_client(&["--registry", &registry.to_string(), "repeat"]);
+    let mut stdin = client.take_stdin();
+    let mut calls = 0;
+    let mut call = async || {
+        calls += 1;
+        stdin.write_all(b"[\"square\", [3], {}]\n").await.unwrap();
+        assert_eq!(client.stdout().at_least(calls).await[calls - 1], "9");
+    };
+    for _ in 0..20 {
+        call().await;
+    }
+    ends.signal(Signal::TERM);
+    while ends.is_running() {
+        call().await;
+        sleep(Duration::from_millis(5)).await;
+    }
+    for _ in 0..20 {
+        call().await;
+    }
+    assert!(calls > 200, "{calls}");
+}
+
 /// Half of a round trip of 10 ms.
 const DELAY: Duration = Duration::from_millis(5);
 const CALLS_PER_SECOND: u32 = 1000;
@@ -230,4 +265,23 @@ async fn no_call_is_lost_or_run_twice_at_a_round_trip_of_ten_milliseconds() {
     assert!(lost.is_empty(), "{} of {} lost: {:?}", lost.len(), results.len(), lost[0]);
     assert_eq!(executed.load(SeqCst), results.len() + 1);
     assert!(client.stats().retries > 0, "no call crossed with the word of a server that ends");
+}
+
+#[tokio::test]
+async fn a_load_test_of_calls_that_may_run_twice_loses_none_to_an_instance_that_loses_them() {
+    let loses = fakes::extended(|request| match request["method_name"].as_str() {
+        Some("m") => Do::Close,
+        _ => Do::Write(fakes::failure(request, -32601)),
+    })
+    .await;
+    let serves = fakes::extended(|request| Do::Write(fakes::result(request, "1"))).await;
+    let registry = RecordingRegistry::start().await;
+    registry.list(&[loses.address, serves.address]);
+    let bench = ["bench", "m", "--count", "8", "--yes", "--json", "--balance", "round_robin"];
+    for (further, loses_calls) in [(&[][..], true), (&["--idempotent"][..], false)] {
+        let target = ["--registry", &registry.url(), "--max-error-ratio", "1"];
+        let (_, stdout, stderr) = run_rpcd([&bench[..], &target, further].concat()).await;
+        let report: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stderr}"));
+        assert_eq!(report["failed"] != json!(0), loses_calls, "{report}");
+    }
 }

@@ -169,7 +169,10 @@ mod tests {
             stream: false,
         };
         let discovery = Discovery::new(&ClientOptions::default());
-        super::super::calls::call(request, vec![(key.clone(), client)], discovery, inbox).await;
+        let attempts = super::super::calls::Attempts::new();
+        let senders =
+            super::super::calls::Senders { own: None, single: vec![(key.clone(), client)] };
+        super::super::calls::call(request, senders, attempts, discovery, inbox).await;
         let corrected = loop {
             let msg = messages.recv().await.unwrap();
             if let Msg::Instance(of, InstanceUpdate::Methods(Ok(methods))) = msg {

@@ -11,12 +11,13 @@ use rpc_wire::target::Target;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
+use super::calls::Attempts;
 use super::contracts::Contracts;
 use super::direct::client_of;
 use super::discovery::Discovery;
 use super::inbox::Senders;
 use super::requests::RequestsFile;
-use super::{calls, clipboard, feed, files, history, load, monitor, traffic};
+use super::{calls, clipboard, feed, files, history, load, monitor, own_client, traffic};
 use rpc_console_core::message::{DemoCommand, Msg};
 use rpc_console_core::model::calls::{CallId, CallRequest, PastCall};
 use rpc_console_core::model::content::Content;
@@ -36,6 +37,8 @@ pub(super) struct Tasks {
     monitored: HashMap<InstanceKey, (Client, AbortHandle)>,
     contracts: Contracts,
     discovery: Discovery,
+    /// For calls to any of several instances.
+    own_client: Option<Client>,
     /// Asks instances for their statistics.
     sampling: Option<(watch::Sender<traffic::Clients>, AbortHandle)>,
     sampled: Vec<InstanceKey>,
@@ -45,7 +48,7 @@ pub(super) struct Tasks {
     /// Whether there is no registry, which tells the dialect of an instance.
     is_direct: bool,
     options: ClientOptions,
-    calls: HashMap<CallId, AbortHandle>,
+    calls: HashMap<CallId, (AbortHandle, Attempts)>,
     load: Option<load::Running>,
     copying: Option<AbortHandle>,
     /// Stops the latest filtering of a large result.
@@ -73,6 +76,7 @@ impl Tasks {
             changes,
             feeds: Vec::new(),
             monitored: HashMap::new(),
+            own_client: None,
             sampling: None,
             sampled: Vec::new(),
             waiting: BTreeMap::new(),
@@ -99,6 +103,11 @@ impl Tasks {
                 return self.feeds.push(tokio::spawn(opened).abort_handle());
             }
         };
+        self.own_client = own_client::open(url, &self.options);
+        if let Some(client) = self.own_client.clone() {
+            let reports = tokio::spawn(own_client::report(client, self.live.clone()));
+            self.feeds.push(reports.abort_handle());
+        }
         let changes =
             tokio::spawn(feed::changes(url.to_owned(), self.options.clone(), self.changes.clone()));
         let logs =
@@ -117,28 +126,29 @@ impl Tasks {
 
     /// Sends a call.
     pub(super) fn call(&mut self, request: CallRequest) {
-        let clients = request
-            .candidates
-            .iter()
-            .filter_map(|key| Some((key.clone(), self.client(key)?)))
-            .collect();
+        let single = request.candidates.iter();
+        let single = single.filter_map(|key| Some((key.clone(), self.client(key)?))).collect();
+        let is_for_any = request.candidates.len() > 1;
+        let own = self.own_client.clone().filter(|_| is_for_any);
         let id = request.id;
-        self.calls.retain(|_, task| !task.is_finished());
+        self.calls.retain(|_, (task, _)| !task.is_finished());
+        let attempts = Attempts::new();
         let task = tokio::spawn(calls::call(
             request,
-            clients,
+            calls::Senders { own, single },
+            attempts.clone(),
             self.discovery.clone(),
             self.replies.clone(),
         ));
-        self.calls.insert(id, task.abort_handle());
+        self.calls.insert(id, (task.abort_handle(), attempts));
     }
 
     /// Cancels a call in flight. Dropping the call is what tells the server.
     pub(super) fn cancel(&mut self, id: CallId) {
-        if let Some(task) = self.calls.remove(&id) {
+        if let Some((task, attempts)) = self.calls.remove(&id) {
             task.abort();
             let replies = self.replies.clone();
-            let cancelled = Msg::CallEnded(id, Box::new(calls::cancelled()));
+            let cancelled = Msg::CallEnded(id, Box::new(calls::cancelled(&attempts)));
             tokio::spawn(async move { replies.send(cancelled).await });
         }
     }
@@ -319,7 +329,8 @@ impl Drop for Tasks {
         self.stop_select();
         let monitored = self.monitored.values().map(|(_, task)| task);
         let sampling = self.sampling.as_ref().map(|(_, task)| task);
-        let tasks = self.feeds.iter().chain(monitored).chain(self.calls.values());
+        let calls = self.calls.values().map(|(task, _)| task);
+        let tasks = self.feeds.iter().chain(monitored).chain(calls);
         for task in tasks.chain(&self.copying).chain(sampling) {
             task.abort();
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ListCache;
 #[cfg(feature = "registry")]
 use crate::registry::RegistryClientOptions;
 
@@ -38,8 +39,11 @@ pub struct ClientOptions {
     /// How an instance is chosen; [`Balance::Random`].
     pub balance: Balance,
     /// Interval between refreshes of the registry's list, with a jitter of a tenth; 3 s. At least 10 ms and
-    /// at most a day.
+    /// at most a day. A registry that can replies within it as soon as its list changes.
     pub refresh_interval: Duration,
+    /// Where the registry's last list is kept, by which a new client calls while the registry cannot be reached;
+    /// [`ListCache::Off`].
+    pub list_cache: ListCache,
     /// Call only instances of this service (`parameters.service`); `None`, the default, is any.
     pub service: Option<String>,
     /// Timeout of one refresh of the registry's list; 5 s.
@@ -105,6 +109,7 @@ impl Default for ClientOptions {
             tcp_user_timeout: Duration::from_secs(20),
             balance: Balance::Random,
             refresh_interval: Duration::from_secs(3),
+            list_cache: ListCache::Off,
             service: None,
             registry_timeout: Duration::from_secs(5),
             max_reply_bytes: 64 << 20,
@@ -156,15 +161,18 @@ impl Balance {
 /// When a call is retried: always on another instance and before the same deadline.
 ///
 /// A call that was certainly not executed (connection refused, not a byte written, server draining or
-/// overloaded) may always be retried; one that may have been executed, only if its request is
-/// [`idempotent`](crate::Request::idempotent).
+/// overloaded) may always be retried; one that may have been executed (connection lost, abandoned by a server that
+/// ended), only if its request is [`idempotent`](crate::Request::idempotent) or its method says so.
+///
+/// An attempt that no server had to work for (no connection, not a byte written, draining) is not counted by any of
+/// these: such a call goes from instance to instance while there are others and time is left. When all are tried,
+/// it waits for the next look into the registry, and goes on if that finds one that takes calls.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryOptions {
-    /// Attempts of one call, the first included; 3.
+    /// Attempts of one call that a server had to work for, the first included; 3.
     pub attempts: u32,
     /// The retry budget: retries per call in the long run, over all calls of the client; 0.2. It keeps
-    /// retries from multiplying the load when everything fails. Retries of calls that found no connection
-    /// are not counted: they put no load on any server.
+    /// retries from multiplying the load when everything fails.
     pub ratio: f64,
     /// Retries that may be made at once before the ratio applies; 10.
     pub burst: u32,

@@ -156,6 +156,14 @@ impl Peer {
                 Err(Failed::Error(CallError::ConnectionLost { executed: false, .. })) if again => {
                     again = false;
                 }
+                // Nor here, where nobody else can be called: a successor may be listening already.
+                Err(Failed::Error(CallError::Refused { fault, .. }))
+                    if again
+                        && fault.code == Code::Draining
+                        && progress.failover_after.is_none() =>
+                {
+                    again = false;
+                }
                 result => return result,
             }
         }

@@ -2,18 +2,35 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rpc_wire::fault::Code;
+
 use crate::{CallError, RetryOptions};
 
-/// Whether a call may be retried on another instance: it was not executed, or its connection was lost and
-/// it is idempotent.
+/// Whether a call may be retried on another instance: it was not executed, or nobody knows whether it was
+/// and it is idempotent.
 pub(crate) fn may_retry(error: &CallError, idempotent: bool) -> bool {
-    error.is_not_executed() || idempotent && matches!(error, CallError::ConnectionLost { .. })
+    error.is_not_executed() || idempotent && is_unknown(error)
 }
 
-/// Whether the failed attempt put no load on any server: there was no connection; then its retry needs no budget. However many
-/// calls wait for a connection, only one attempt is made.
+/// Whether nobody knows if the call was executed.
+fn is_unknown(error: &CallError) -> bool {
+    match error {
+        CallError::ConnectionLost { executed, .. } => *executed,
+        CallError::Remote { fault, .. } => fault.code == Code::Abandoned,
+        _ => false,
+    }
+}
+
+/// Whether the failed attempt put no load on a server that takes calls: there was no connection, it ended before
+/// the call was sent, or the server is ending. Then its retry needs no budget and counts as no attempt, however
+/// many instances there are.
 pub(crate) fn never_reached_server(error: &CallError) -> bool {
-    matches!(error, CallError::Unreachable { .. } | CallError::Refused { .. })
+    match error {
+        CallError::Unreachable { .. } | CallError::Refused { .. } => true,
+        CallError::ConnectionLost { executed, .. } => !executed,
+        CallError::Remote { fault, .. } => fault.code == Code::Draining,
+        _ => false,
+    }
 }
 
 /// A token bucket: every call deposits a part of a token, every retry withdraws a whole one. It keeps
@@ -56,7 +73,7 @@ impl RetryBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Code, Fault};
+    use crate::Fault;
     use proptest::prelude::*;
 
     fn lost(executed: bool) -> CallError {
@@ -76,8 +93,19 @@ mod tests {
 
     #[test]
     fn a_call_that_may_have_been_executed_is_retried_only_if_idempotent() {
-        assert!(!may_retry(&lost(true), false));
-        assert!(may_retry(&lost(true), true));
+        for error in [lost(true), remote(Code::Abandoned)] {
+            assert!(!may_retry(&error, false) && may_retry(&error, true), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_an_attempt_at_a_server_that_takes_calls_counts() {
+        for error in [lost(false), remote(Code::Draining)] {
+            assert!(never_reached_server(&error), "{error}");
+        }
+        for error in [lost(true), remote(Code::Overloaded), remote(Code::Abandoned)] {
+            assert!(!never_reached_server(&error), "{error}");
+        }
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct Plan {
     pub warm_up: Duration,
     /// Timeout of each call; `None`: the timeout of the client's options.
     pub timeout: Option<Duration>,
+    /// Whether executing a call twice does no harm: then it is retried even if it may have been executed.
+    /// Methods that say so are retried like this anyway.
+    pub idempotent: bool,
     /// Snapshots of the progress per second, 1 to 60; 4.
     pub snapshots_per_second: u32,
 }
@@ -102,6 +105,7 @@ impl Plan {
             length: Length::Time(Duration::from_secs(10)),
             warm_up: Duration::from_secs(1),
             timeout: None,
+            idempotent: false,
             snapshots_per_second: 4,
         })
     }

@@ -5,8 +5,8 @@ use rpc_wire::nearest;
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
     advertised, answer, any_folder, any_service, attempts, backlog, burst, bytes, choice, count,
-    depth, duration, folder, host, level, names, networks, origins, pause, port, ratio, service,
-    share, switch,
+    depth, duration, folder, host, level, list_cache, names, networks, origins, pause, port, ratio,
+    service, share, switch,
 };
 
 /// A key of `config.ini`.
@@ -156,7 +156,8 @@ pub const KEYS: &[Key] = keys! {
         tcp_user_timeout: duration, client.tcp_user_timeout, "A server whose system acknowledges nothing for this long is gone.";
         balance: choice, client.balance, "random, round_robin, weighted_random or least_in_flight.";
         service: any_service, client.service, "Call only instances of this service; empty: of any that offers the method. rpc-console shows all.";
-        refresh_interval: duration, client.refresh_interval, "Interval between registry refreshes.";
+        refresh_interval: duration, client.refresh_interval, "Interval between registry refreshes; a registry that can says at once what changes meanwhile.";
+        list_cache: list_cache, client.list_cache, "Folder for the last list of each registry, by which calls go while it cannot be reached; auto: rpcd in $XDG_CACHE_HOME or ~/.cache; empty: none.";
         registry_timeout: duration, client.registry_timeout, "Timeout of one refresh.";
         max_reply_bytes: bytes, client.max_reply_bytes, "Size of a reply.";
         max_list_bytes: bytes, client.max_list_bytes, "Size of the registry's list of instances.";
@@ -168,9 +169,9 @@ pub const KEYS: &[Key] = keys! {
         dialect_ttl: duration, client.dialect_ttl, "How long a server counts as an older one before it is probed again.";
         idle_timeout: duration, client.idle_timeout, "Any other idle connection is closed after this time.";
         max_probes: count, client.max_probes, "Instances probed at a time after refusing a connection.";
-        retry_attempts: attempts, client.retry.attempts, "Attempts per call, the first included, each on another instance.";
-        retry_ratio: ratio, client.retry.ratio, "Retries per call in the long run, 0 to 1; unreachable instances do not count: nothing was sent.";
-        retry_burst: burst, client.retry.burst, "Retries allowed at once before that ratio applies; unreachable instances do not count.";
+        retry_attempts: attempts, client.retry.attempts, "Attempts per call, the first included, each on another instance. Instances that are unreachable or draining do not count, here and below: no server worked.";
+        retry_ratio: ratio, client.retry.ratio, "Retries per call in the long run, 0 to 1.";
+        retry_burst: burst, client.retry.burst, "Retries allowed at once before that ratio applies.";
         max_ejected_ratio: ratio, client.ejection.max_ejected_ratio, "Share of the instances for a call that may be set aside at a time because they fail or are slow where others are not; 0: none is.";
         ping_interval: pause, client.ejection.ping_interval, "An instance with calls in flight that sends nothing for this long is pinged, and gets no new calls if it does not answer; 0s: none is.";
     }

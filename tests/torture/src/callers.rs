@@ -10,16 +10,16 @@ use anyhow::{Context, ensure};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use rpc_client::{ArgsError, Balance, CallError, Client, ClientOptions, Request};
+use rpc_client::{ArgsError, AttemptLog, Balance, CallError, Client, ClientOptions, Request};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::outcome::{Fate, Method, Outcome};
+use crate::outcome::{Fate, Method, Outcome, Why};
 
 pub use older::{OLDER_PROGRAMS, OlderCallers, script};
 
-/// Texts of errors that are kept, for the report of a failure.
-const KEPT: usize = 10;
+/// Texts of errors of a kind that are kept, for the report of a failure.
+const KEPT: usize = 3;
 /// How much later than its timeout a call may end.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -83,12 +83,21 @@ pub struct Called {
     pub calls: u64,
     /// Those that have ended, in the order of their ends.
     pub outcomes: Vec<Outcome>,
-    /// Errors, the first few.
-    pub errors: Vec<String>,
+    /// Errors, the first few of each kind.
+    pub errors: Vec<(Why, String)>,
     /// Retries.
     pub retries: u64,
     /// The longest time by which a call was made later than it was due: the machine is too slow.
     pub late: Duration,
+}
+
+impl Called {
+    /// Keeps the text of an error, unless there are enough of its kind.
+    fn keep(&mut self, why: Why, text: impl FnOnce() -> String) {
+        if self.errors.iter().filter(|(kept, _)| *kept == why).count() < KEPT {
+            self.errors.push((why, text()));
+        }
+    }
 }
 
 /// Callers at work. Dropping them ends them.
@@ -201,7 +210,9 @@ impl Issuing {
     fn make(&mut self, client: Client, due: Instant) {
         let id = self.clock.next_id.fetch_add(1, Ordering::Relaxed);
         let method = self.load.methods.choose(&mut self.random).copied().unwrap_or(Method::Run);
-        let request = request(method, id, self.random.random_range(1..20));
+        let log = AttemptLog::new();
+        let request = request(method, id, self.random.random_range(1..20))
+            .map(|request| request.attempts(log.clone()));
         let (told, clock) = (Arc::clone(&self.told), Arc::clone(&self.clock));
         self.calls.spawn(async move {
             let reply = match request {
@@ -216,11 +227,15 @@ impl Issuing {
             let (due, took) = (clock.at(due), micros(due.elapsed()));
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             told.outcomes.push(Outcome { id, method, due, took, port, fate });
-            if let Err(error) = reply
-                && told.errors.len() < KEPT
-            {
-                let seconds = (due + took) as f64 / 1e6;
-                told.errors.push(format!("{seconds:.3} s, {} {id}: {error}", method.name()));
+            if let (Err(error), Fate::Failed { why, .. }) = (reply, fate) {
+                told.keep(why, || {
+                    let seconds = (due + took) as f64 / 1e6;
+                    let mut text = format!("{seconds:.3} s, {} {id}: {error}", method.name());
+                    for attempt in log.attempts() {
+                        text += &format!("\n    {attempt}");
+                    }
+                    text
+                });
             }
         });
     }

@@ -87,6 +87,7 @@ pub async fn replace(
     let mut trial = Trial::of(&called, &verdict);
     trial.count(options.count as usize * at_once, "servers replaced");
     trial.count(format!("{took:.1}"), "seconds");
+    trial.sometimes(called.retries, "retries");
     trial.never(verdict.failures(), "calls failed");
     Ok(trial)
 }

@@ -151,6 +151,9 @@ async fn one(cluster: &Cluster, server: &mut Server, signal: Signal) -> anyhow::
 fn promises(trial: &mut Trial, options: &RestartsOptions, called: &Called, endings: &[Ending]) {
     let failed = || called.outcomes.iter().filter(|outcome| outcome.fate != Fate::Ok);
     let failures = failed().count() as u64;
+    if !options.old_clients {
+        trial.sometimes(called.retries, "retries");
+    }
     if options.old_clients && !options.kill {
         let share = failures as f64 / called.calls.max(1) as f64;
         trial.count(format!("{:.2} %", share * 100.0), "of the calls failed");
@@ -165,8 +168,11 @@ fn promises(trial: &mut Trial, options: &RestartsOptions, called: &Called, endin
     if options.kill || options.old_servers {
         trial
             .never(elsewhere as u64, "calls failed that were not in flight on a server that ended");
-        let repeatable = failed().filter(|outcome| outcome.method.may_repeat()).count();
-        trial.never(repeatable as u64, "calls failed that could have been repeated");
+        for method in Method::ALL.into_iter().filter(|method| method.may_repeat()) {
+            let failed = failed().filter(|outcome| outcome.method == method).count();
+            let what = format!("calls of {} failed, which may be repeated", method.name());
+            trial.never(failed as u64, &what);
+        }
     } else {
         trial.never(failures, "calls failed");
     }

@@ -21,9 +21,9 @@ pub struct Trial {
 impl Trial {
     /// The calls of a trial, as they were judged.
     pub fn of(called: &Called, verdict: &Verdict) -> Self {
+        let errors = called.errors.iter().map(|(_, text)| text.clone()).collect();
         let (report, broken) = (verdict.to_string(), verdict.broken());
-        let mut trial = Self { report, broken, errors: called.errors.clone() };
-        trial.count(called.retries, "retries");
+        let mut trial = Self { report, broken, errors };
         trial.count(called.late.as_millis(), "ms: the most by which a call was made too late");
         trial
     }

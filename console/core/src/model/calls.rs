@@ -1,5 +1,6 @@
 //! The calls sent from this console: the history, and the response on screen.
 
+mod attempt;
 mod filtered;
 mod items;
 mod latency;
@@ -9,6 +10,7 @@ mod request;
 mod summary;
 mod wire;
 
+pub use attempt::{Attempt, AttemptEnd};
 pub use filtered::Filtered;
 pub use items::{Items, MAX_ITEM_BYTES, MAX_ITEMS};
 pub use latency::Quantiles;
@@ -98,6 +100,8 @@ pub struct Call {
     pub diff: Option<Diff>,
     /// The first visible row of the differences.
     pub diff_top: usize,
+    /// The first visible row of the times and attempts.
+    pub timing_top: usize,
 }
 
 impl Call {
@@ -234,6 +238,7 @@ impl Calls {
             parsing_bytes: None,
             diff: None,
             diff_top: 0,
+            timing_top: 0,
         });
         self.trim();
     }

@@ -158,6 +158,21 @@ fn a_long_error_scrolls() {
 }
 
 #[test]
+fn times_and_attempts_scroll() {
+    let (mut model, now) = fixture::replied();
+    press(&mut model, F3, now);
+    for _ in 0..2 {
+        press(&mut model, Key::char('}'), now);
+    }
+    model.set_heights(vec![PaneRows { pane: Pane::Response, visible: 4, all: Some(14) }]);
+    let top = |model: &Model| model.calls.shown_call().unwrap().timing_top;
+    down(&mut model, 2, now);
+    assert_eq!(top(&model), 2);
+    press(&mut model, Key::char('G'), now);
+    assert_eq!(top(&model), 10);
+}
+
+#[test]
 fn beside_the_body_nothing_of_it_is_offered_or_changed() {
     use crate::action::Action::*;
     let (mut model, now) = result(ITEMS);

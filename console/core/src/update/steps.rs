@@ -107,6 +107,9 @@ fn step_response(model: &mut Model, step: Step, height: usize) {
         call.diff_top = step.from(call.diff_top, rows);
         return;
     }
+    if call.tab == Tab::Timing {
+        return scroll(&mut call.timing_top, last, step);
+    }
     if call.tab == Tab::Body && call.has_failed() {
         return scroll(&mut call.failure_top, last, step);
     }

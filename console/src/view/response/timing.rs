@@ -1,4 +1,4 @@
-//! The Timing tab.
+//! The Timing tab: the time of each phase, and every attempt.
 
 use std::time::Duration;
 
@@ -6,21 +6,24 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::view::Theme;
-use crate::view::screen::Screen;
-use rpc_console_core::model::calls::{Call, Outcome};
+use crate::view::screen::{Screen, fitted};
+use rpc_console_core::model::Pane;
+use rpc_console_core::model::calls::{Attempt, AttemptEnd, Call, Outcome};
 use rpc_console_core::text;
 
-pub(super) fn timing(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
+/// `frame` is the one of the pane, `area` what is inside for the times.
+pub(super) fn timing(screen: &mut Screen<'_, '_>, call: &Call, (frame, area): (Rect, Rect)) {
     let theme = screen.theme;
     let Some(outcome) = &call.outcome else {
         return screen.line(area, 0, Line::from(Span::styled(" no data yet", theme.dim())));
     };
-    let mut lines = phases(theme, outcome, usize::from(area.width).saturating_sub(24));
+    let width = usize::from(area.width);
+    let mut lines = phases(theme, outcome, width.saturating_sub(24));
     lines.push(Line::default());
     let more = [
-        ("attempts", outcome.attempts.to_string()),
         ("instance", outcome.peer.clone().unwrap_or_else(|| "none".to_owned())),
         ("started", text::hour_minute_second(call.wall_ms)),
+        ("attempts", outcome.attempts.len().to_string()),
     ];
     for (name, value) in more {
         lines.push(Line::from(vec![
@@ -28,9 +31,36 @@ pub(super) fn timing(screen: &mut Screen<'_, '_>, call: &Call, area: Rect) {
             Span::raw(text::printable(&value).into_owned()),
         ]));
     }
-    for (row, line) in (0..area.height).zip(lines) {
-        screen.line(area, row, line);
+    for (at, attempt) in outcome.attempts.iter().enumerate() {
+        lines.extend(attempt_lines(theme, at + 1, attempt, width));
     }
+    screen.scrolled(Pane::Response, (frame, area), lines, call.timing_top);
+}
+
+/// ` 2 127.0.0.1:8089  retry on another instance`, and below it how it ended.
+fn attempt_lines(
+    theme: Theme,
+    number: usize,
+    attempt: &Attempt,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let instance = text::printable(&attempt.instance).into_owned();
+    let head = Line::from(vec![
+        Span::styled(format!(" {number} "), theme.dim()),
+        Span::styled(format!("{instance}  "), theme.strong()),
+        Span::raw(attempt.reason.clone()),
+    ]);
+    let began = format!("at {}, ", text::latency(attempt.began));
+    let after = attempt.took.map(|took| format!(" after {}", text::latency(took)));
+    let after = after.unwrap_or_default();
+    let (end, style) = match &attempt.end {
+        AttemptEnd::Pending => (format!("… {began}no reply"), theme.warning()),
+        AttemptEnd::Replied => (format!("✓ {began}replied{after}"), theme.good()),
+        AttemptEnd::Failed(why) => (format!("✗ {began}failed{after}: {why}"), theme.bad()),
+    };
+    let end = text::wrap_words(&text::printable(&end), width.saturating_sub(4).max(1));
+    let end = end.into_iter().map(|line| Line::from(Span::styled(format!("   {line}"), style)));
+    [fitted(head, width)].into_iter().chain(end).collect()
 }
 
 /// The phases of the call and their total as bars of at most `room` cells.

@@ -56,6 +56,10 @@ pub struct Bench {
     /// random, round_robin, weighted_random or least_in_flight [default: random]
     #[arg(long, value_name = "POLICY", value_parser = parse::balance)]
     pub balance: Option<Balance>,
+    /// Executing it twice does no harm: retry it on another instance even if it may have been executed.
+    /// Methods that say that they are read-only or idempotent are retried like this without it
+    #[arg(long)]
+    pub idempotent: bool,
     /// Allowed failure ratio, 0 to 1
     #[arg(long, value_name = "RATIO", default_value_t = 0.0, value_parser = values::ratio)]
     pub max_error_ratio: f64,

@@ -45,7 +45,7 @@ pub struct Call {
     /// Call a streaming method even if the server does not describe it as one
     #[arg(long, conflicts_with_all = ["repeat", "concurrency"])]
     pub stream: bool,
-    /// Print to standard error who replied, the attempts, and what the time was spent on
+    /// Print to standard error where the call went and why, who replied, and what the time was spent on
     #[arg(short, long)]
     pub verbose: bool,
     /// The target.

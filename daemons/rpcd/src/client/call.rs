@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use rpc_client::{CallError, Client, Code, Request, Response, Rounded};
+use rpc_client::{Attempt, AttemptLog, CallError, Client, Code, Request, Response, Rounded};
 use rpc_load::show::precise;
 
 use super::discovery::{Discovery, Spent};
-use super::{explain, mistaken, no_instance, reserved};
+use super::{explain, list_source, mistaken, no_instance, reserved};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::CallPlan;
@@ -23,7 +23,8 @@ pub async fn call(plan: CallPlan) -> Result<(), Failure> {
     let client = Client::new(plan.target.clone(), plan.options.clone())?;
     let options = &plan.options;
     let discovery = Discovery::new(&client, options, plan.timeout.unwrap_or(options.timeout));
-    let done = Calls { client: &client, plan: &plan, discovery }.make().await;
+    let calls = Calls { client: &client, plan: &plan, discovery };
+    let done = list_source::said_during(&client, calls.make()).await;
     super::close(client).await;
     done
 }
@@ -75,13 +76,15 @@ impl Calls<'_> {
         if self.discovery.was_made() {
             request.timeout = Some(self.discovery.left());
         }
+        let log = self.log_of(&mut request);
         let error = match self.client.request(request.clone()).await {
-            Ok(response) => return self.print(&response),
+            Ok(response) => return self.print(&response, &log),
             Err(CallError::Timeout { peer, phase, .. }) => {
                 CallError::Timeout { peer, phase, after: self.discovery.timeout() }
             }
             Err(error) => error,
         };
+        say(&log.attempts());
         // A server refuses to call a stream method as another one: nothing was executed.
         if matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::BadArguments)
             && self.discovery.method(&self.plan.method).await?.is_some_and(|method| method.stream)
@@ -98,18 +101,23 @@ impl Calls<'_> {
 
     async fn repeat(&self, request: &Request) -> Result<(), Failure> {
         let plan = self.plan;
-        let calls = stream::iter(0..plan.repeat).map(|_| self.client.request(request.clone()));
+        let calls = stream::iter(0..plan.repeat).map(|_| {
+            let mut request = request.clone();
+            let log = self.log_of(&mut request);
+            async { (self.client.request(request).await, log) }
+        });
         let mut replies = std::pin::pin!(calls.buffered(plan.concurrency));
         let mut first = None;
         let mut failed: u64 = 0;
-        while let Some(reply) = replies.next().await {
+        while let Some((reply, log)) = replies.next().await {
             let failure = match reply {
                 Ok(response) => {
-                    self.print(&response)?;
+                    self.print(&response, &log)?;
                     continue;
                 }
                 Err(error) => Failure::from(error),
             };
+            say(&log.attempts());
             failed += 1;
             // A usage error would fail every call.
             if failure.exit == Exit::Usage {
@@ -136,7 +144,10 @@ impl Calls<'_> {
         if self.discovery.was_made() && request.timeout.is_some() {
             request.timeout = Some(self.discovery.left());
         }
-        let mut items = match self.client.stream_request(request).await {
+        let log = self.log_of(&mut request);
+        let streams = self.client.stream_request(request).await;
+        say(&log.attempts());
+        let mut items = match streams {
             Ok(items) => items,
             Err(error) => {
                 let none = no_instance::of_error(&error, &self.plan.options).await;
@@ -172,6 +183,13 @@ impl Calls<'_> {
         Ok(())
     }
 
+    /// The log of the request's attempts; it stays empty if they are not to be told.
+    fn log_of(&self, request: &mut Request) -> AttemptLog {
+        let log = AttemptLog::new();
+        request.attempts = self.plan.verbose.then(|| log.clone());
+        log
+    }
+
     /// The time of a stream that was given one is all of it.
     fn timed(&self, error: CallError) -> CallError {
         match (error, self.plan.timeout) {
@@ -182,15 +200,16 @@ impl Calls<'_> {
         }
     }
 
-    fn print(&self, response: &Response) -> Result<(), Failure> {
+    fn print(&self, response: &Response, log: &AttemptLog) -> Result<(), Failure> {
         if self.plan.verbose {
-            output::say(&self.story(response));
+            output::say(&self.story(response, &log.attempts()));
         }
         output::value(response.value.get(), self.plan.json)
     }
 
-    /// `127.0.0.1:8089 replied, extended dialect, 1 attempt: connect 301 µs, server …, total 1.20 ms`.
-    fn story(&self, response: &Response) -> String {
+    /// `127.0.0.1:8089 replied, extended dialect, chosen at random: connect 301 µs, …, total 1.20 ms`. Of
+    /// several attempts each has a line before it.
+    fn story(&self, response: &Response, attempts: &[Attempt]) -> String {
         let spent = &response.timing;
         // Many calls have one discovery.
         let before = if self.plan.repeat == 1 { self.discovery.spent() } else { Spent::default() };
@@ -208,9 +227,12 @@ impl Calls<'_> {
             .filter(|(name, spent)| !spent.is_zero() || !matches!(*name, "discovery" | "queue"))
             .map(|(name, spent)| format!("{name} {}", precise(*spent)))
             .collect();
-        let attempts = match response.attempts {
-            1 => "1 attempt".to_owned(),
-            more => format!("{more} attempts"),
+        let attempts = match attempts {
+            [only] => only.reason.to_string(),
+            several => {
+                say(several);
+                format!("{} attempts", several.len())
+            }
         };
         format!(
             "{} replied, {} dialect, {attempts}: {}",
@@ -219,6 +241,11 @@ impl Calls<'_> {
             shown.join(", ")
         )
     }
+}
+
+/// Says where a call went, and why.
+fn say(attempts: &[Attempt]) {
+    attempts.iter().for_each(|attempt| output::say(&attempt.to_string()));
 }
 
 /// Not "no reply": items did arrive.

@@ -55,6 +55,7 @@ impl BenchPlan {
             },
             connections,
             threads: typed.threads.map(number),
+            idempotent: typed.idempotent,
             length: match (typed.count, typed.duration) {
                 (Some(count), _) => Length::Calls(count),
                 (None, time) => Length::Time(time.map_or(Duration::from_secs(10), |time| time.0)),

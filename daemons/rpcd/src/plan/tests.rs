@@ -72,6 +72,7 @@ fn the_defaults_of_a_load_test_are_consistent() {
         let load = bench(flags);
         assert_eq!((load.mode, load.connections), (mode, connections), "{flags}");
     }
+    assert!(bench("--idempotent").idempotent && !bench("").idempotent);
     let seconds = Duration::from_secs;
     for (flags, length, warm_up) in [
         ("", Length::Time(seconds(10)), seconds(1)),
@@ -391,6 +392,7 @@ fn every_limit_of_the_file_reaches_the_client() {
         ("RPCD_CLIENT_IDLE_TIMEOUT", "12s"),
         ("RPCD_CLIENT_MAX_IN_FLIGHT", "13"),
         ("RPCD_CLIENT_MAX_PROBES", "15"),
+        ("RPCD_CLIENT_LIST_CACHE", "/lists"),
         ("RPCD_CLIENT_RETRY_ATTEMPTS", "16"),
         ("RPCD_CLIENT_RETRY_RATIO", "0.17"),
         ("RPCD_CLIENT_RETRY_BURST", "0"),
@@ -417,6 +419,7 @@ fn every_limit_of_the_file_reaches_the_client() {
         dialect_ttl: seconds(11),
         idle_timeout: seconds(12),
         max_in_flight: 13,
+        list_cache: rpc_client::ListCache::Folder("/lists".into()),
         service: None,
         max_unlisted_peers: 256,
         max_discoveries: 32,

@@ -1,6 +1,8 @@
 //! Errors as JSON, what was probably meant, and what a call was spent on.
 
 use rpc_tests::fakes::{self, Do};
+use rpc_tests::recording_registry::RecordingRegistry;
+use rpc_tests::reserved_port::ReservedPort;
 use serde_json::{Value, json};
 
 use crate::process::{DEAD_PORT, Daemon, Run, rpcd, step};
@@ -133,18 +135,37 @@ fn an_unknown_method_is_met_with_what_was_probably_meant() {
 }
 
 #[test]
-fn verbose_says_who_replied_and_what_the_time_was_spent_on() {
+fn verbose_says_who_replied_why_it_was_called_and_what_the_time_was_spent_on() {
     let site = Site::start();
     let other = site.another();
     let run = site.run("call add 1 2 --repeat 4 --balance round_robin -v");
     assert_eq!((run.code, run.stdout.as_str()), (0, "13\n13\n13\n13\n"));
     for server in [&site.server, &other] {
-        let said = format!("rpcd: {server} replied, extended dialect, 1 attempt: ");
+        let said = format!("rpcd: {server} replied, extended dialect, next in turn: ");
         let lines = run.stderr.lines().filter(|line| line.starts_with(&said)).count();
         assert_eq!(lines, 2, "{}", run.stderr);
     }
     for part in [" connect ", " server ", " transfer ", " total "] {
         assert!(run.stderr.lines().all(|line| line.contains(part)), "{part}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn verbose_says_where_a_call_went_that_failed() {
+    let threads = runtime();
+    let (registry, ports) = threads.block_on(async {
+        let registry = RecordingRegistry::start().await;
+        let ports = [ReservedPort::new(), ReservedPort::new()];
+        registry.list(&ports.each_ref().map(ReservedPort::address));
+        (registry, ports)
+    });
+    let run = rpcd(&format!("call add 1 2 -v --idempotent --registry {}", registry.url()));
+    assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{}", run.stderr);
+    for port in &ports {
+        let address = port.address().to_string();
+        let is_its = |line: &&str| line.starts_with(&format!("rpcd: {address}: "));
+        let line = run.stderr.lines().find(is_its).unwrap_or_else(|| panic!("{}", run.stderr));
+        assert!(line.contains("; failed: ") && line.contains(" after "), "{line}");
     }
 }
 

@@ -28,10 +28,26 @@ const MAX_RESERVED: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Tried {
     peers: SmallVec<[Arc<Peer>; 1]>,
-    /// How many of them do not have the method.
-    unoffered: usize,
+    made: Made,
     /// The position in the log of the last attempt.
     position: usize,
+}
+
+/// Attempts made.
+#[derive(Debug, Default, Clone, Copy)]
+struct Made {
+    all: usize,
+    /// At instances that do not have the method.
+    unoffered: usize,
+    /// That no server had to work for, see [`never_reached_server`].
+    unreached: usize,
+}
+
+impl Made {
+    /// Those that the limit of attempts counts.
+    fn counted(self) -> usize {
+        self.all - self.unoffered - self.unreached
+    }
 }
 
 impl Tried {
@@ -65,10 +81,9 @@ pub(super) struct Attempts<'a> {
     only: Option<Arc<Peer>>,
     began: Instant,
     timeout: Option<Duration>,
-    /// The peers called so far; the last one is being called.
+    /// The peers called since the last look into the registry; the last one is being called.
     tried: SmallVec<[Arc<Peer>; 1]>,
-    /// How many of them do not have the method; they count as no attempts.
-    unoffered: usize,
+    made: Made,
     /// The last peer could not be asked whether it has the method.
     is_guess: bool,
     /// It is waiting for an instance to call.
@@ -99,7 +114,7 @@ impl<'a> Attempts<'a> {
             began: Instant::now(),
             timeout: request.timeout,
             tried: SmallVec::new(),
-            unoffered: 0,
+            made: Made::default(),
             is_guess: false,
             is_picking: false,
             progress: Progress::default(),
@@ -163,7 +178,9 @@ impl<'a> Attempts<'a> {
                     if self.is_idempotent(&peer, &error, deadline).await {
                         self.idempotent = true;
                     }
-                    self.check_retry(&peer, error)?;
+                    if let Err(error) = self.check_retry(&peer, error) {
+                        self.look_again(error, deadline).await?;
+                    }
                 }
             }
         }
@@ -207,13 +224,13 @@ impl<'a> Attempts<'a> {
 
     /// The same call, after these were tried.
     pub(super) fn after(mut self, tried: Tried) -> Self {
-        (self.tried, self.unoffered) = (tried.peers, tried.unoffered);
+        (self.tried, self.made) = (tried.peers, tried.made);
         self.position = tried.position;
         self
     }
 
     fn into_tried(self) -> Tried {
-        Tried { peers: self.tried, unoffered: self.unoffered, position: self.position }
+        Tried { peers: self.tried, made: self.made, position: self.position }
     }
 
     /// Begins a stream; the client's timeout limits only the time until it is sent.
@@ -228,7 +245,8 @@ impl<'a> Attempts<'a> {
         }
         let within = self.inner.context.options.timeout;
         let within = self.timeout.map_or(within, |timeout| timeout.min(within));
-        match tokio::time::timeout(within, self.until_streaming()).await {
+        let deadline = after(Instant::now(), within);
+        match tokio::time::timeout_at(deadline, self.until_streaming(deadline)).await {
             Ok(result) => Ok((result?, self.into_tried())),
             Err(_) => {
                 let error = self.timed_out(within);
@@ -238,7 +256,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    async fn until_streaming(&mut self) -> Result<CallStream, CallError> {
+    async fn until_streaming(&mut self, deadline: Instant) -> Result<CallStream, CallError> {
         let end = self.timeout.map(|timeout| (timeout, after(self.began, timeout)));
         loop {
             let peer = self.pick().await?;
@@ -252,7 +270,11 @@ impl<'a> Attempts<'a> {
                     self.note_end(|| AttemptEnd::Replied);
                     return Ok(stream);
                 }
-                Err(error) => self.check_retry(&peer, error)?,
+                Err(error) => {
+                    if let Err(error) = self.check_retry(&peer, error) {
+                        self.look_again(error, deadline).await?;
+                    }
+                }
             }
         }
     }
@@ -268,7 +290,7 @@ impl<'a> Attempts<'a> {
                 self.is_picking = false;
                 self.is_guess = picked.is_guess;
                 // This attempt included.
-                let is_last = self.attempts() + 1 >= self.attempt_limit();
+                let is_last = self.made.counted() + 1 >= self.attempt_limit();
                 if picked.is_guess || picked.has_other && !is_last {
                     failover_after = Some(self.inner.context.options.failover_after);
                 }
@@ -276,6 +298,7 @@ impl<'a> Attempts<'a> {
             }
         };
         self.note_begin(&peer);
+        self.made.all += 1;
         self.tried.push(Arc::clone(&peer));
         self.progress.connected = false;
         self.progress.failover_after = failover_after;
@@ -288,7 +311,7 @@ impl<'a> Attempts<'a> {
             method: &self.outgoing.method,
             service: self.service.as_deref(),
             tried: &self.tried,
-            is_unoffered: self.unoffered > 0,
+            is_unoffered: self.made.unoffered > 0,
             guess_at: after(self.began, within.min(self.timeout.unwrap_or(within)) / 2),
         }
     }
@@ -312,18 +335,20 @@ impl<'a> Attempts<'a> {
         let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
         if self.only.is_none()
             && error.is_unoffered(&self.outgoing.method)
-            && may_ask_another(discovery, self.wanted(), self.unoffered)
+            && may_ask_another(discovery, self.wanted(), self.made.unoffered)
         {
             // Nothing was executed: this is a wrong choice, not a failure of the instance.
             discovery.note_unoffered(peer, &self.outgoing.method);
-            self.unoffered += 1;
+            self.made.unoffered += 1;
             self.is_unoffered = true;
             return Ok(());
         }
         self.note_failure(peer, &error);
+        let is_free = never_reached_server(&error);
+        self.made.unreached += usize::from(is_free);
         let retries = may_retry(&error, self.idempotent)
             && self.may_try_another()
-            && (never_reached_server(&error) || self.inner.budget.withdraw());
+            && (is_free || self.inner.budget.withdraw());
         if !retries {
             return Err(if self.is_guess {
                 discovery.not_found(self.wanted(), error)
@@ -336,12 +361,31 @@ impl<'a> Attempts<'a> {
         Ok(())
     }
 
+    /// Before a call fails that no server had to work for: `Ok` if a look into the registry finds an instance that
+    /// takes calls, perhaps one that was started in place of another, else the error.
+    async fn look_again(&mut self, error: CallError, deadline: Instant) -> Result<(), CallError> {
+        let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
+        let is_over = self.only.is_some() || self.made.counted() >= self.attempt_limit();
+        if is_over || !never_reached_server(&error) {
+            return Err(error);
+        }
+        // In a box: it is rare, and every call would have to carry its state.
+        let look = Box::pin(discovery.look_again(self.wanted()));
+        if !tokio::time::timeout_at(deadline, look).await.unwrap_or(false) {
+            return Err(error);
+        }
+        self.tried.clear();
+        tracing::debug!(%error, "retrying after a look into the registry");
+        self.inner.context.retries.add_one();
+        Ok(())
+    }
+
     /// Whether another attempt is left, and an instance for it.
     fn may_try_another(&self) -> bool {
         match &self.inner.source {
             Source::Registry(discovery) => {
                 self.only.is_none()
-                    && self.attempts() < self.attempt_limit()
+                    && self.made.counted() < self.attempt_limit()
                     && discovery.has_other(self.wanted())
             }
             Source::Direct(_) => false,
@@ -355,9 +399,7 @@ impl<'a> Attempts<'a> {
             _ if self.only.is_some() => AttemptReason::Named,
             _ if self.is_guess => AttemptReason::Guess,
             _ if self.is_unoffered => AttemptReason::NotOffered,
-            _ if self.tried.is_empty() => {
-                AttemptReason::Balanced(self.inner.context.options.balance)
-            }
+            _ if self.made.all == 0 => AttemptReason::Balanced(self.inner.context.options.balance),
             _ => AttemptReason::Retry,
         };
         self.position = log.begin(peer.name(), reason, self.began.elapsed());
@@ -369,20 +411,18 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    fn attempts(&self) -> usize {
-        self.tried.len() - self.unoffered
-    }
-
     fn attempt_limit(&self) -> usize {
         self.inner.context.options.retry.attempts as usize
     }
 
     fn timed_out(&self, after: Duration) -> CallError {
-        let (peer, phase) = match (self.tried.last(), &self.inner.source) {
-            (_, Source::Registry(discovery)) if self.is_picking => discovery.waiting_for(),
-            (None, Source::Registry(discovery)) => discovery.waiting_for(),
-            (None, Source::Direct(peer)) => (peer.name().to_owned(), Phase::Connect),
-            (Some(peer), _) => (peer.name().to_owned(), self.progress.phase(&self.outgoing)),
+        let (peer, phase) = match (&self.inner.source, self.tried.last()) {
+            (Source::Registry(discovery), Some(_)) if self.is_picking => {
+                return discovery.timed_out(after);
+            }
+            (Source::Registry(discovery), None) => return discovery.timed_out(after),
+            (Source::Direct(peer), None) => (peer.name().to_owned(), Phase::Connect),
+            (_, Some(peer)) => (peer.name().to_owned(), self.progress.phase(&self.outgoing)),
         };
         CallError::Timeout { peer, after, phase }
     }
@@ -399,7 +439,7 @@ impl<'a> Attempts<'a> {
                 server: reply.first_byte.saturating_duration_since(reply.sent_at),
                 transfer: reply.done.saturating_duration_since(reply.first_byte),
             },
-            attempts: u32::try_from(self.attempts()).unwrap_or(u32::MAX),
+            attempts: u32::try_from(self.made.all - self.made.unoffered).unwrap_or(u32::MAX),
             value: reply.value,
             reply_bytes: reply.reply_bytes,
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_wire::call::Reply;
-use rpc_wire::fault::Fault;
+use rpc_wire::fault::{Code, Fault};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::Instant;
@@ -60,6 +60,8 @@ enum End {
     /// connections that are made for that.
     Older,
 }
+
+const DRAINING: &str = "the server is draining";
 
 const OLDER: &str = "it is an older server, listed as a newer one, and took one of several calls";
 
@@ -247,7 +249,10 @@ impl Driver {
         drop((outbound, reading));
         if draining {
             tracing::debug!(peer, "peer is draining");
-            self.stop_accepting("the server is draining");
+            // Calls that are not sent go elsewhere; when those in flight have their replies, this side
+            // closes, for which the server waits.
+            self.shared.note_refusal(Fault::new(Code::Draining, DRAINING));
+            self.stop_accepting(DRAINING);
         }
         Ok(more)
     }

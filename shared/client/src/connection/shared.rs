@@ -36,7 +36,7 @@ pub(super) struct Shared {
     pub(super) halves: Halves,
     /// It is known that the peer speaks the extended dialect.
     pub(super) is_probed: bool,
-    /// Why the peer refused the connection, if it did.
+    /// Why the peer takes no calls on the connection, if it said so.
     pub(super) refusal: OnceLock<Fault>,
 }
 
@@ -69,9 +69,9 @@ impl Shared {
         self.not_executed("it was closed before the call was sent")
     }
 
-    /// Notes that the peer refused the connection.
+    /// Notes that the peer takes no further calls on the connection.
     pub(super) fn note_refusal(&self, fault: Fault) {
-        // It is refused once: nothing is read afterwards.
+        // Its first word counts.
         let _ = self.refusal.set(fault);
     }
 

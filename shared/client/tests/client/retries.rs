@@ -189,3 +189,85 @@ async fn many_concurrent_calls_to_a_dead_instance_all_fail_over() {
     let results = futures_util::future::join_all(calls).await;
     assert!(results.iter().all(|result| *result == Ok(1)), "{results:?}");
 }
+
+/// No retry has a budget.
+fn without_budget() -> ClientOptions {
+    let retry = RetryOptions { attempts: 3, ratio: 0.0, burst: 0 };
+    // The list is refreshed when a call needs it only.
+    let refresh_interval = Duration::from_secs(3600);
+    ClientOptions { retry, refresh_interval, balance: Balance::RoundRobin, ..options() }
+}
+
+#[tokio::test]
+async fn refusals_of_servers_that_end_take_no_budget_and_count_as_no_attempts() {
+    let mut peers = Vec::new();
+    for _ in 0..5 {
+        peers.push(extended(|request| Do::Write(failure(request, -32003))).await);
+    }
+    peers.push(extended(|request| Do::Write(result(request, "1"))).await);
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.iter().map(|peer| peer.address).collect::<Vec<_>>());
+    let client = Client::through_registry(&registry.url(), without_budget()).unwrap();
+    let response = client.request(Request::new("m", ()).unwrap()).await.unwrap();
+    assert_eq!(response.peer, peers[5].name());
+    assert!(response.attempts > 3, "{response:?}");
+    assert!(peers.iter().all(|peer| peer.seen.calls().len() <= 1), "not twice on the same");
+}
+
+#[tokio::test]
+async fn calls_not_sent_to_a_server_that_ends_go_to_another() {
+    // The first call is answered after the word; the others wait behind it.
+    let ends =
+        extended(|request| Do::Write(format!("{{\"draining\":true}}\n{}", result(request, "1"))))
+            .await;
+    let stays = extended(|request| Do::Write(result(request, "2"))).await;
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[ends.address, stays.address]);
+    let options = ClientOptions { max_in_flight: 1, ..without_budget() };
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    let calls = (0..20).map(|_| client.call_as::<u32>("m", ()));
+    let results = futures_util::future::join_all(calls).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(ends.seen.calls().len(), 1, "no call after its word");
+    assert_eq!(stays.seen.calls().len(), 19);
+    crate::eventually("the client closes its side", || ends.seen.open() == 0).await;
+}
+
+#[tokio::test]
+async fn an_abandoned_call_is_repeated_only_if_it_is_idempotent() {
+    for (idempotent, executions) in [(false, 1), (true, 2)] {
+        let (_peers, registry, calls) = pair(|request| Do::Write(failure(request, -32006))).await;
+        assert_eq!(call(&registry, idempotent).await.is_ok(), idempotent);
+        assert_eq!(calls.load(Ordering::SeqCst), executions);
+    }
+}
+
+#[tokio::test]
+async fn when_all_refuse_a_call_waits_for_the_next_look_into_the_registry() {
+    let mut old = Vec::new();
+    for _ in 0..2 {
+        old.push(extended(|request| match request["method_name"].as_str() {
+            Some("m") => Do::Write(failure(request, -32003)),
+            _ => Do::Write(result(request, "0")),
+        }));
+    }
+    let old = futures_util::future::join_all(old).await;
+    let new = extended(|request| Do::Write(result(request, "1"))).await;
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[old[0].address, old[1].address]);
+    let client = Client::through_registry(&registry.url(), without_budget()).unwrap();
+    client.call("first", ()).await.unwrap();
+    registry.list(&[new.address]);
+    let response = client.request(Request::new("m", ()).unwrap()).await.unwrap();
+    assert_eq!((response.peer, response.attempts), (new.name(), 3));
+}
+
+#[tokio::test]
+async fn a_call_fails_when_the_next_look_finds_nobody_else() {
+    let dead = ReservedPort::new();
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[dead.address()]);
+    let client = Client::through_registry(&registry.url(), without_budget()).unwrap();
+    let error = client.call("m", ()).await.unwrap_err();
+    assert!(matches!(error, CallError::Unreachable { .. }), "{error}");
+}

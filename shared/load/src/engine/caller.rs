@@ -54,7 +54,7 @@ pub(super) fn clients(
         method: plan.method.clone(),
         args: plan.args.clone(),
         timeout: plan.timeout,
-        idempotent: false,
+        idempotent: plan.idempotent,
         service: None,
         on: plan.on.clone(),
         wire: None,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::{Called, KEPT};
+use super::Called;
 use crate::outcome::{Fate, Method, Outcome, Why};
 use crate::process::{Process, Programs, SOON};
 
@@ -57,8 +57,8 @@ impl OlderCallers {
         let mut called = Called::default();
         for line in text.lines() {
             let outcome = outcome(line).with_context(|| format!("not an outcome: {line}"))?;
-            if outcome.fate != Fate::Ok && called.errors.len() < KEPT {
-                called.errors.push(line.to_owned());
+            if let Fate::Failed { why, .. } = outcome.fate {
+                called.keep(why, || line.to_owned());
             }
             called.calls += 1;
             called.outcomes.push(outcome);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Attempt;
 use crate::model::json::Document;
 
 /// The outcome of a call.
@@ -18,8 +19,8 @@ pub struct Outcome {
     pub timing: Option<Phases>,
     /// Total time.
     pub elapsed: Duration,
-    /// Number of attempts.
-    pub attempts: u32,
+    /// The attempts, in the order in which they began; none if it was not sent.
+    pub attempts: Vec<Attempt>,
     /// Whether the instance uses the classic dialect.
     pub classic: bool,
 }

@@ -92,6 +92,7 @@ impl PastCall {
             folding: Folding::default(),
             diff: None,
             diff_top: 0,
+            timing_top: 0,
             received_bytes: None,
             parsing_bytes: None,
         }

@@ -23,7 +23,7 @@ fn outcome(body: &str) -> Outcome {
         reply_bytes: body.len(),
         timing: None,
         elapsed: Duration::from_millis(1),
-        attempts: 1,
+        attempts: Vec::new(),
         classic: false,
     }
 }

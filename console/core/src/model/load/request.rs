@@ -51,6 +51,7 @@ impl LoadRequest {
             length: self.length,
             warm_up: self.warm_up,
             timeout: Some(self.timeout),
+            idempotent: false,
             snapshots_per_second: 4,
         }
     }
