@@ -18,6 +18,8 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 const TOGETHER: Duration = Duration::from_millis(150);
 /// The error of an overloaded server: the call was not executed.
 const OVERLOADED: i64 = -32002;
+/// The error of a method that failed.
+const FAILED_METHOD: i64 = -32603;
 
 /// A server that accepts connections and sends nothing.
 async fn silent() -> Peer {

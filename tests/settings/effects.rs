@@ -25,12 +25,13 @@ const EFFECTS: &[Effect] = effects! {
         timeout connect_timeout failover_after tcp_user_timeout balance refresh_interval
         list_cache registry_timeout max_reply_bytes max_list_bytes max_in_flight max_classic_connections
         max_classic_queue classic_idle_timeout dialect_ttl idle_timeout max_probes retry_attempts
-        retry_ratio retry_burst retry_hedge service;
+        retry_ratio retry_burst retry_hedge service max_ejected_ratio
+         ping_interval;
     "client" in "rpc-console", screen:
         timeout connect_timeout failover_after tcp_user_timeout balance refresh_interval
         list_cache registry_timeout max_reply_bytes max_list_bytes max_event_line_bytes max_in_flight
         max_classic_connections max_classic_queue classic_idle_timeout dialect_ttl idle_timeout
-        max_probes retry_attempts retry_ratio retry_burst retry_hedge;
+        max_probes retry_attempts retry_ratio retry_burst retry_hedge max_ejected_ratio ping_interval;
     "log" in "rpcd serve", serve:
         level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
         max_line_bytes;

@@ -296,23 +296,25 @@ impl Peer {
         }
     }
 
-    /// Whether the server shows a sign of life on a new connection: any reply will do. One that may be an older
-    /// server gets no bytes, which it could take for a call.
+    /// Whether the server shows a sign of life on a new connection: any reply will do. An older server gets no
+    /// bytes, which it could take for a call. One whose dialect is still being asked for is not asked again.
     pub(crate) async fn ping(&self, within: Duration) -> bool {
-        let is_newer = match &*self.link_in_use.load() {
-            Some(link) => link.dialect() == Dialect::Extended,
-            None => self.is_listed_extended,
-        };
+        let dialect = self.link_in_use.load().as_ref().map(|link| link.dialect());
         let attempt = async {
-            let Ok(socket) = self.connect().await else { return false };
-            if is_newer {
-                let inbox = Inbox::new(self.context.options.max_reply_bytes);
-                // A server that refuses or closes the connection has noticed it.
-                let _ = probe(&self.name, socket, inbox).await;
+            match dialect {
+                None if !self.is_listed_extended => std::future::pending().await,
+                None | Some(Dialect::Extended) => {
+                    let Ok(socket) = self.connect().await else { return false };
+                    let inbox = Inbox::new(self.context.options.max_reply_bytes);
+                    // A server that refuses or closes the connection has noticed it.
+                    let _ = probe(&self.name, socket, inbox).await;
+                    true
+                }
+                Some(Dialect::Classic) => self.connect().await.is_ok(),
             }
-            true
         };
-        tokio::time::timeout(within, attempt).await.unwrap_or(false)
+        let answered = tokio::time::timeout(within, attempt).await;
+        answered.unwrap_or_else(|_| dialect.is_none() && self.link_in_use.load().is_some())
     }
 
     /// Counts the bytes received on all connections for calls and streams: a sign of life.

@@ -173,6 +173,8 @@ pub const KEYS: &[Key] = keys! {
         retry_ratio: ratio, client.retry.ratio, "Retries per call in the long run, 0 to 1.";
         retry_burst: burst, client.retry.burst, "Retries allowed at once before that ratio applies.";
         retry_hedge: hedge, client.retry.hedge, "When a second attempt at a read-only call is made on another instance while the first is pending: off, a time such as 50ms, or p95 of the method's calls.";
+        max_ejected_ratio: ratio, client.ejection.max_ejected_ratio, "Share of the instances for a call that may be set aside at a time because they fail or are slow where others are not; 0: none is.";
+        ping_interval: pause, client.ejection.ping_interval, "An instance with calls in flight that sends nothing for this long is pinged, and gets no new calls if it does not answer; 0s: none is.";
     }
     "log" {
         level: level, log.level, "Minimum level: off, error, warn, info, debug or trace; per target: info,rpc_server=debug.";

@@ -13,9 +13,13 @@ use rpc_tests::terminal::Tty;
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
-use super::{AT_ONCE, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent};
+use super::{
+    AT_ONCE, FAILED_METHOD, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent,
+};
 use crate::programs::{Settings, call, console, shows, watching};
-use crate::ticks::{classic, extended, instance, is_tick, probes, reading_instance, reply_to};
+use crate::ticks::{
+    classic, extended, instance, instance_on, is_tick, probes, reading_instance, reply_to,
+};
 
 /// The kind of a load test.
 enum Loop {
@@ -299,4 +303,35 @@ pub(crate) async fn retry_hedge() {
 #[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn retry_burst() {
     assert_eq!(attempts(&[("CLIENT_RETRY_BURST", "0")]).await, 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn max_ejected_ratio() {
+    let bad = instance(|tick| Do::Write(failure(tick, FAILED_METHOD))).await;
+    let good = instance(|tick| Do::Write(result(tick, "1"))).await;
+    let settings = [("CLIENT_MAX_EJECTED_RATIO", "0"), ("CLIENT_BALANCE", "round_robin")];
+    let (mut tty, _registry) = watching(&[&bad, &good], &settings).await;
+    loaded(&mut tty, &Loop::Closed(1), 60);
+    // By default a few.
+    let ticks = bad.seen.messages().iter().filter(|message| is_tick(message)).count();
+    assert!(ticks >= 25, "{ticks}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn ping_interval() {
+    let good = instance(|tick| Do::Write(result(tick, "1"))).await;
+    let hold = Duration::from_millis(1200);
+    // It comes after the other in sorted lists.
+    let slow =
+        instance_on("127.0.0.2:0", move |tick| Do::WriteAfter(hold, result(tick, "1"))).await;
+    let settings = [
+        ("CLIENT_PING_INTERVAL", "0s"),
+        ("CLIENT_BALANCE", "round_robin"),
+        // The console's own requests to the slow one are not counted.
+        ("CONSOLE_MAX_PROBED", "1"),
+    ];
+    let (mut tty, _registry) = watching(&[&good, &slow], &settings).await;
+    loaded(&mut tty, &Loop::Closed(1), 3);
+    // Its dialect is asked for in any case.
+    assert_eq!(probes(&slow), 1);
 }

@@ -10,7 +10,9 @@ use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use serde_json::{Value, json};
 use tokio::join;
 
-use super::{AT_ONCE, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent};
+use super::{
+    AT_ONCE, FAILED_METHOD, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent,
+};
 use crate::programs::{at, listing, rpcd};
 use crate::ticks::{classic, extended, instance, is_tick, probes, reading_instance};
 
@@ -59,12 +61,13 @@ pub(crate) async fn failover_after() {
     let line = format!("call tick --repeat 2 --balance round_robin --registry {}", registry.url());
     // Shorter than the default of this key.
     let timeout = ("CLIENT_TIMEOUT", "1800ms");
-    let (set, default) = (&[timeout, ("CLIENT_FAILOVER_AFTER", "100ms")], &[timeout]);
+    // Else it is suspect after half a second.
+    let no_pings = ("CLIENT_PING_INTERVAL", "0s");
+    let default = &[timeout, no_pings];
+    let set = &[timeout, no_pings, ("CLIENT_FAILOVER_AFTER", "100ms")];
     let (set, default) = join!(rpcd(set, &line), rpcd(default, &line));
     assert_eq!((set.code, default.code), (DONE, TIMEOUT), "{set:?} {default:?}");
-    // By both calls, and by pings.
-    assert!(silent.seen.accepted() >= 2, "{}", silent.seen.accepted());
-    assert_eq!(set.stdout, "1\n1");
+    assert_eq!((silent.seen.accepted(), set.stdout.as_str()), (2, "1\n1"));
 }
 
 #[tokio::test]
@@ -334,4 +337,43 @@ pub(crate) async fn retry_burst() {
     let of = async |settings: &[(&str, &str)]| attempts(settings, "call tick --repeat 8", 2).await;
     let none = &[("CLIENT_RETRY_BURST", "0")];
     assert_eq!(join!(of(none), of(&[])), (8, 16));
+}
+
+#[tokio::test]
+pub(crate) async fn max_ejected_ratio() {
+    let calls_of_a_failing_one = async |settings: &[(&str, &str)]| {
+        let bad = instance(|tick| Do::Write(failure(tick, FAILED_METHOD))).await;
+        let good = instance(|tick| Do::Write(result(tick, "1"))).await;
+        let registry = listing(&[&bad, &good]).await;
+        let line = format!(
+            "bench tick --count 60 --concurrency 1 --balance round_robin --registry {}",
+            registry.url()
+        );
+        rpcd(settings, &line).await;
+        bad.seen.messages().iter().filter(|message| is_tick(message)).count()
+    };
+    let none = &[("CLIENT_MAX_EJECTED_RATIO", "0")];
+    let of = calls_of_a_failing_one;
+    let (set, default) = join!(of(none), of(&[]));
+    assert!(set >= 25 && default <= 15, "{set} {default}");
+}
+
+#[tokio::test]
+pub(crate) async fn ping_interval() {
+    let health_asked = async |settings: &[(&str, &str)]| {
+        let slow = Duration::from_millis(1200);
+        let slow = instance(move |tick| Do::WriteAfter(slow, result(tick, "1"))).await;
+        let good = instance(|tick| Do::Write(result(tick, "1"))).await;
+        let registry = listing(&[&slow, &good]).await;
+        // Both are called.
+        let line =
+            format!("call tick --repeat 2 --balance round_robin --registry {}", registry.url());
+        let done = rpcd(settings, &line).await;
+        assert_eq!(done.stdout, "1\n1", "{done:?}");
+        probes(&slow)
+    };
+    let (set, default) = join!(health_asked(&[("CLIENT_PING_INTERVAL", "0s")]), health_asked(&[]));
+    // The dialect is asked for in any case.
+    assert_eq!(set, 1);
+    assert!(default > 1, "{default}");
 }

@@ -397,6 +397,8 @@ fn every_limit_of_the_file_reaches_the_client() {
         ("RPCD_CLIENT_RETRY_RATIO", "0.17"),
         ("RPCD_CLIENT_RETRY_BURST", "0"),
         ("RPCD_CLIENT_RETRY_HEDGE", "p95"),
+        ("RPCD_CLIENT_MAX_EJECTED_RATIO", "0.21"),
+        ("RPCD_CLIENT_PING_INTERVAL", "22s"),
     ];
     let plan = plan_with("call m", &environment).unwrap();
     let Task::Call(call) = plan.task else { panic!("call") };
@@ -431,7 +433,11 @@ fn every_limit_of_the_file_reaches_the_client() {
             burst: 0,
             hedge: rpc_client::Hedge::P95,
         },
-        ejection: rpc_client::EjectionOptions::default(),
+        ejection: rpc_client::EjectionOptions {
+            max_ejected_ratio: 0.21,
+            ping_interval: seconds(22),
+            ..Default::default()
+        },
     };
     assert_eq!(format!("{:?}", call.options), format!("{expected:?}"));
 }

@@ -10,6 +10,7 @@ use rpc_client::{
 };
 use rpc_tests::fakes::{self, Do, Peer, adder, extended, failure, result, sum};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
 use crate::fake_registry::{FakeRegistry, entry};
@@ -361,6 +362,24 @@ async fn a_silent_older_server_gets_connections_without_a_byte_and_stays_up() {
     assert!(older.seen.accepted() > 1, "it was pinged");
     let health = |message: &Value| message["method_name"] == "rpc.health";
     assert_eq!(older.seen.messages().into_iter().filter(health).count(), 1, "to learn the dialect");
+}
+
+#[tokio::test]
+async fn one_that_accepts_and_does_not_say_which_dialect_it_speaks_costs_no_call() {
+    let silent = fakes::scripted(|_, mut socket, _| async move {
+        while matches!(socket.read(&mut [0; 1024]).await, Ok(1..)) {}
+    })
+    .await;
+    let good = adder().await;
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[silent.address, good.address]);
+    let options = ClientOptions { balance: Balance::RoundRobin, ejection: fast(), ..options() };
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    for _ in 0..20 {
+        // Well below the time after which a call fails over.
+        let request = Request::new("add", (1, 2)).unwrap().timeout(1000 * MS);
+        assert_eq!(client.request(request).await.unwrap().peer, good.name());
+    }
 }
 
 #[tokio::test]
