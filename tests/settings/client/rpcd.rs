@@ -142,9 +142,24 @@ pub(crate) async fn registry_timeout() {
     let timeout = ("CLIENT_TIMEOUT", "1s");
     let (set, default) = (&[timeout, ("CLIENT_REGISTRY_TIMEOUT", "100ms")], &[timeout]);
     let (set, default) = join!(rpcd(set, &line), rpcd(default, &line));
-    assert_eq!((set.code, default.code), (TIMEOUT, TIMEOUT), "{set:?} {default:?}");
+    assert_eq!((set.code, default.code), (UNREACHABLE, UNREACHABLE), "{set:?} {default:?}");
     assert!(set.stderr.contains("did not reply in time"), "the refresh: {set:?}");
-    assert!(default.stderr.contains("within 1s (waiting for the registry)"), "{default:?}");
+    assert!(!default.stderr.contains("did not reply in time"), "{default:?}");
+}
+
+#[tokio::test]
+pub(crate) async fn list_cache() {
+    let (peer, _) = extended(AT_ONCE).await;
+    let registry = listing(&[&peer]).await;
+    let line = format!("call tick --registry {}", registry.url());
+    let folder = tempfile::tempdir().unwrap();
+    let set = &[("CLIENT_LIST_CACHE", folder.path().to_str().unwrap())][..];
+    let off = &[("CLIENT_LIST_CACHE", ""), ("CLIENT_TIMEOUT", "1s")][..];
+    assert_eq!(rpcd(set, &line).await.code, DONE);
+    registry.behave(Manner::Failing);
+    let (set, off) = join!(rpcd(set, &line), rpcd(off, &line));
+    assert_eq!((set.code, off.code), (DONE, FAILED), "{set:?} {off:?}");
+    assert!(set.stderr.contains("meanwhile calls go by its list of"), "{set:?}");
 }
 
 #[tokio::test]

@@ -416,11 +416,13 @@ impl<'a> Attempts<'a> {
     }
 
     fn timed_out(&self, after: Duration) -> CallError {
-        let (peer, phase) = match (self.tried.last(), &self.inner.source) {
-            (_, Source::Registry(discovery)) if self.is_picking => discovery.waiting_for(),
-            (None, Source::Registry(discovery)) => discovery.waiting_for(),
-            (None, Source::Direct(peer)) => (peer.name().to_owned(), Phase::Connect),
-            (Some(peer), _) => (peer.name().to_owned(), self.progress.phase(&self.outgoing)),
+        let (peer, phase) = match (&self.inner.source, self.tried.last()) {
+            (Source::Registry(discovery), Some(_)) if self.is_picking => {
+                return discovery.timed_out(after);
+            }
+            (Source::Registry(discovery), None) => return discovery.timed_out(after),
+            (Source::Direct(peer), None) => (peer.name().to_owned(), Phase::Connect),
+            (_, Some(peer)) => (peer.name().to_owned(), self.progress.phase(&self.outgoing)),
         };
         CallError::Timeout { peer, after, phase }
     }

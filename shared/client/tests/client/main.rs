@@ -23,6 +23,8 @@ mod full;
 mod inline_calls;
 mod kept_lists;
 mod layers;
+mod list_cache;
+mod looks;
 mod offering;
 mod registry;
 mod retries;
