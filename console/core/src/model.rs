@@ -251,6 +251,7 @@ impl Model {
         fresh.calls.limit = self.calls.limit;
         fresh.load.max_in_flight = self.load.max_in_flight;
         fresh.forms.default_timeout = self.forms.default_timeout;
+        fresh.forms.balance = self.forms.balance;
         *self = fresh;
         self.apply_variables();
     }

@@ -5,7 +5,7 @@ mod failure;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::seq::SliceRandom;
 use rpc_client::{
@@ -62,7 +62,7 @@ pub(super) async fn call(
     inbox: mpsc::Sender<Msg>,
 ) {
     senders.single.shuffle(&mut rand::rng());
-    let start = Instant::now();
+    let start = attempts.began;
     let id = request.id;
     let (args, secrets) = match Secrets::resolve(&request.args) {
         Ok(resolved) => resolved,

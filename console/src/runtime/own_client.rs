@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use rpc_client::{Client, ClientOptions, InstanceState, KnownInstance};
+use rpc_client::{Client, ClientOptions, InstanceState, KnownInstance, ListSource, ListStatus};
 use rpc_console_core::message::Msg;
-use rpc_console_core::model::own_client::{Health, OwnClient};
+use rpc_console_core::model::instances::Aged;
+use rpc_console_core::model::own_client::{Health, OldList, OwnClient};
 use rpc_wire::instance::InstanceKey;
 use tokio::sync::mpsc;
 
@@ -30,8 +31,16 @@ pub(super) async fn report(client: Client, live: mpsc::Sender<Msg>) {
 }
 
 fn look(client: &Client, now: Instant) -> OwnClient {
+    let list = client.list_status().and_then(|status| old_list(&status, now));
     let health = client.instances().into_iter().filter_map(|known| health(known, now));
-    OwnClient { list: None, health: health.collect() }
+    OwnClient { list, health: health.collect() }
+}
+
+/// The list, if it is not what the registry lists now.
+fn old_list(status: &ListStatus, now: Instant) -> Option<OldList> {
+    let age = status.age.filter(|_| !status.is_live())?;
+    let ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    Some(OldList { on_disk: status.source == ListSource::Disk, age: Aged::new(ms, now) })
 }
 
 /// How an instance stands, unless it is simply up.

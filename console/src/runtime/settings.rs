@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use rpc_client::ClientOptions;
+use rpc_client::{Balance, ClientOptions};
 use rpc_host::logging::LogRing;
 use tokio::sync::mpsc;
 
@@ -87,6 +87,10 @@ impl Settings {
         model.instances.max_probed = self.max_probed;
         model.load.max_in_flight = Some(self.client.max_in_flight);
         model.forms.default_timeout = self.client.timeout;
+        let mut policies = Balance::ALL.into_iter();
+        if let Some((name, _)) = policies.find(|(_, policy)| *policy == self.client.balance) {
+            model.forms.balance = name;
+        }
         model.refresh_interval = feed::poll_interval(&self.client);
         if let Some(warning) = first_of(&self.warnings) {
             model.notify_error(warning, now);

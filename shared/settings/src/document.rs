@@ -22,7 +22,7 @@ const SECTIONS: [(&str, &str); 6] = [
     (
         "client",
         "Every program that calls: rpcd call, bench, methods, instances; rpc-console. The console's
-# call form picks an instance by itself: balance, failover_after and retry_ apply to its load tests.",
+# calls to any instance go through a client of its own; one that is chosen is called by its address.",
     ),
     (
         "log",

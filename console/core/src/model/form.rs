@@ -38,6 +38,8 @@ pub struct Forms {
     forms: BTreeMap<MethodId, Form>,
     /// The timeout of a new form.
     pub default_timeout: Duration,
+    /// How an instance is chosen for a call, as settings name it.
+    pub balance: &'static str,
     /// The method whose form is on screen.
     pub current: Option<MethodId>,
     variables: Arc<Variables>,
@@ -48,6 +50,7 @@ impl Default for Forms {
         Self {
             forms: BTreeMap::new(),
             default_timeout: DEFAULT_TIMEOUT,
+            balance: "random",
             current: None,
             variables: Arc::default(),
         }

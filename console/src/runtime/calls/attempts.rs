@@ -12,7 +12,8 @@ use crate::runtime::secrets::Secrets;
 /// What is known of them, also after the call was cancelled. Clones share it.
 #[derive(Clone)]
 pub(in crate::runtime) struct Attempts {
-    began: Instant,
+    /// When the call began.
+    pub(super) began: Instant,
     logs: Arc<Mutex<Vec<Logged>>>,
 }
 

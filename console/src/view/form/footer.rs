@@ -146,7 +146,7 @@ fn target_texts(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> (String,
         [only] => (format!("{} (only one)", address(only)), address(only)),
         several => {
             let short = format!("any of {}", several.len());
-            (format!("{short}, random"), short)
+            (format!("{short}, {}", model.forms.balance), short)
         }
     }
 }
