@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::attempts::Attempts;
-use super::inner::Source;
+use super::Attempts;
+use crate::client::inner::Source;
 use crate::deadline::Failed;
 use crate::pool::{Peer, Progress};
 use crate::request::{CallReply, Outgoing};
@@ -23,7 +23,7 @@ const MAX_METHODS: usize = 256;
 
 /// The latest latencies of each method; kept only where a percentile decides.
 #[derive(Debug, Default)]
-pub(super) struct Latencies(Mutex<HashMap<String, Recent>>);
+pub(in crate::client) struct Latencies(Mutex<HashMap<String, Recent>>);
 
 /// The latest latencies of one method; a new one takes the place of the oldest.
 #[derive(Debug, Default)]
