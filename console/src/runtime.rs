@@ -6,7 +6,7 @@
 //! - `monitor`: probes and log of each instance; `contracts`: the methods of each contract;
 //!   `own_methods`: those of one instance; `discovery`: both ask within the same bounds;
 //!   `direct`: clients of single instances; `traffic`: the statistics of what is on the screen.
-//! - `calls`: sends a call and reports how it ended.
+//! - `calls`: sends a call and reports how it ended; `own_client`: the client that chooses an instance.
 //! - `history`: calls are kept in a file over restarts.
 //! - `requests`: the file of saved requests; `secrets`: what `{{env:NAME}}` stands for.
 //! - `load`: runs load tests on their own threads and reports progress.
@@ -31,6 +31,7 @@ mod history;
 mod inbox;
 mod load;
 mod monitor;
+mod own_client;
 mod own_methods;
 mod requests;
 mod second_signal;

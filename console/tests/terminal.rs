@@ -26,6 +26,8 @@ mod load;
 mod older;
 #[path = "terminal/outside.rs"]
 mod outside;
+#[path = "terminal/own_client.rs"]
+mod own_client;
 #[path = "terminal/reading.rs"]
 mod reading;
 #[path = "terminal/requests.rs"]

@@ -23,12 +23,12 @@ macro_rules! effects {
 const EFFECTS: &[Effect] = effects! {
     "client" in "rpcd", rpcd:
         timeout connect_timeout failover_after tcp_user_timeout balance refresh_interval
-        registry_timeout max_reply_bytes max_list_bytes max_in_flight max_classic_connections
+        list_cache registry_timeout max_reply_bytes max_list_bytes max_in_flight max_classic_connections
         max_classic_queue classic_idle_timeout dialect_ttl idle_timeout max_probes retry_attempts
         retry_ratio retry_burst retry_hedge service;
     "client" in "rpc-console", screen:
         timeout connect_timeout failover_after tcp_user_timeout balance refresh_interval
-        registry_timeout max_reply_bytes max_list_bytes max_event_line_bytes max_in_flight
+        list_cache registry_timeout max_reply_bytes max_list_bytes max_event_line_bytes max_in_flight
         max_classic_connections max_classic_queue classic_idle_timeout dialect_ttl idle_timeout
         max_probes retry_attempts retry_ratio retry_burst retry_hedge;
     "log" in "rpcd serve", serve:

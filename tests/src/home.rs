@@ -35,9 +35,11 @@ impl Home {
     }
 
     /// The variables that point to the user's directories.
-    pub fn variables(&self) -> [(&'static str, PathBuf); 2] {
+    pub fn variables(&self) -> [(&'static str, PathBuf); 3] {
         [
             ("XDG_CONFIG_HOME", self.path().join("user")),
+            // For lists of instances.
+            ("XDG_CACHE_HOME", self.path().join("cache")),
             // For the console's history.
             ("XDG_STATE_HOME", self.path().join("state")),
         ]

@@ -36,6 +36,7 @@ mod overrides;
 mod packages;
 mod registry_lost_and_found;
 mod registry_store;
+mod replaced;
 mod rude_clients;
 mod services;
 mod stopped_servers;

@@ -17,6 +17,7 @@ use crate::model::load::LoadRequest;
 use crate::model::load::RunId;
 use crate::model::logs::{Source, SourceState};
 use crate::model::methods::MethodList;
+use crate::model::own_client::OwnClient;
 use crate::model::saved::{Change, ChangeError, Contents};
 use crate::model::{instances, logs};
 use crate::pane::{Pane, PaneRows};
@@ -53,6 +54,8 @@ pub enum Msg {
     Traffic(Vec<(InstanceKey, Sample)>),
     /// From the task that monitors an instance.
     Instance(InstanceKey, InstanceUpdate),
+    /// What the console's own client goes by from now on.
+    OwnClient(OwnClient),
     /// A call ended.
     CallEnded(CallId, Box<Outcome>),
     /// Bytes received so far of a large reply.

@@ -18,6 +18,7 @@ pub mod logs;
 mod memory;
 pub mod methods;
 mod now;
+pub mod own_client;
 pub mod palette;
 pub mod pattern;
 pub mod reader;
@@ -174,6 +175,8 @@ pub struct Model {
     pub logs: logs::Logs,
     /// Load tests.
     pub load: load::LoadTests,
+    /// What the console's own client goes by.
+    pub own_client: own_client::OwnClient,
     /// The embedded demo, if this is one.
     pub demo: Option<Demo>,
     /// The pause of live data, if it is paused.
@@ -215,6 +218,7 @@ impl Model {
             saved: saved::Saved::default(),
             logs: logs::Logs::default(),
             load: load::LoadTests::default(),
+            own_client: own_client::OwnClient::default(),
             demo: None,
             paused: None,
             toast: None,

@@ -83,6 +83,7 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::LogSource(source, state) => model.logs.set_source(source, state),
         Msg::Contract(digest, methods) => feeds::contract(model, digest, methods),
         Msg::Instance(key, update) => feeds::instance(model, key, update, now),
+        Msg::OwnClient(own) => model.own_client = own,
         Msg::CallEnded(id, outcome) => send::ended(model, id, *outcome, now, effects),
         Msg::History(past) => {
             let shift_ms = model.logs.shift_ms;
@@ -151,6 +152,7 @@ fn is_live_data(msg: &Msg) -> bool {
             | Msg::Contract(..)
             | Msg::Traffic(..)
             | Msg::Instance(..)
+            | Msg::OwnClient(_)
     )
 }
 

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
-use rpc_client::{AttemptLog, CallError, Client, Code, Dialect, Request, Response, WireLog};
-use rpc_wire::instance::InstanceKey;
+use rpc_client::{
+    AttemptEnd, AttemptLog, CallError, Client, Code, Dialect, ErrorKind, Request, Response, WireLog,
+};
+use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::target::parse_address;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
@@ -33,20 +36,32 @@ const RESERVED: &str = "rpc.";
 /// A call that is dropped is cancelled at the server; its cancellation is written within this time.
 const CANCELLATION: Duration = Duration::from_millis(200);
 
+/// How the cancellation of a call begins, which is a message of its own.
+const CANCEL: &str = "{\"cancel\"";
+
 /// The nearest whole number of milliseconds: texts of errors show the time.
 fn whole_ms(left: Duration) -> Duration {
     Duration::from_millis(u64::try_from((left.as_micros() + 500) / 1000).unwrap_or(u64::MAX))
 }
 
-/// Sends a call to a candidate, and to the next one where it was provably not executed.
+/// Who can send a call.
+pub(super) struct Senders {
+    /// The console's own client, which chooses among all instances; `None`: it is for certain ones.
+    pub(super) own: Option<Client>,
+    /// Clients of the single instances.
+    pub(super) single: Vec<(InstanceKey, Client)>,
+}
+
+/// Sends a call by the console's own client. Where there is none, or it has nobody to call: to a candidate,
+/// and to the next one where it was provably not executed.
 pub(super) async fn call(
     mut request: CallRequest,
-    mut clients: Vec<(InstanceKey, Client)>,
+    mut senders: Senders,
     attempts: Attempts,
     discovery: Discovery,
     inbox: mpsc::Sender<Msg>,
 ) {
-    clients.shuffle(&mut rand::rng());
+    senders.single.shuffle(&mut rand::rng());
     let start = Instant::now();
     let id = request.id;
     let (args, secrets) = match Secrets::resolve(&request.args) {
@@ -58,14 +73,23 @@ pub(super) async fn call(
     };
     // From here on the request is as it is sent; nothing of it is shown.
     request.args = args;
+    let is_only = senders.single.len() == 1;
+    let mut reason = if is_only { "the only one to call" } else { "chosen at random" };
+    let single = senders.single.into_iter().map(|(key, client)| (Some(key), client));
     let mut last = None;
-    let mut reason = if clients.len() > 1 { "chosen at random" } else { "the only one to call" };
-    for (key, client) in clients {
+    for (key, client) in senders.own.map(|own| (None, own)).into_iter().chain(single) {
         let left = whole_ms(request.timeout.saturating_sub(start.elapsed()));
-        let mut recording = Recording::new(id, &key, &secrets, &inbox);
-        let log = attempts.log(Some(reason), &secrets);
-        let reply = once(&request, &secrets, &client, left, (&mut recording, log)).await;
+        let log = attempts.log(reason, &secrets);
+        let mut recording = Recording::new(id, &log, &secrets, &inbox);
+        let reply = once(&request, &secrets, &client, left, &mut recording).await;
         recording.finish().await;
+        let called = log.attempts();
+        if !request.method.starts_with(RESERVED) {
+            // They were listed with another version's methods.
+            for key in called.iter().filter(|attempt| is_unknown(attempt)).filter_map(key_of) {
+                tokio::spawn(own_methods::correct(key, discovery.clone(), inbox.clone()));
+            }
+        }
         match reply {
             Ok(Reply::Value(response)) => {
                 let took = start.elapsed();
@@ -75,29 +99,28 @@ pub(super) async fn call(
                 return;
             }
             Ok(Reply::StreamEnded) => {
+                let peer = called.last().map(|attempt| attempt.instance.clone());
                 let outcome =
-                    stream_ended(&key, start.elapsed(), recording.received, attempts.list());
+                    stream_ended(peer, start.elapsed(), recording.received, attempts.list());
                 let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
                 return;
             }
             Err(error) => {
-                // Nothing was executed where the method is unknown: the instance was listed with another
-                // version's methods.
-                let is_unknown = matches!(&error, CallError::Remote { fault, .. }
-                    if fault.code == Code::MethodNotFound);
-                let retry = error.is_not_executed() || is_unknown;
-                reason = if is_unknown {
-                    "another instance, for the method"
-                } else {
-                    "retry on another instance"
+                // Nothing was executed where the method is unknown.
+                let is_unknown = called.last().is_some_and(is_unknown);
+                let retry = match key {
+                    Some(_) => error.is_not_executed() || is_unknown,
+                    None => called.is_empty() && error.kind() != ErrorKind::Timeout,
                 };
-                if is_unknown && !request.method.starts_with(RESERVED) {
-                    let correct =
-                        own_methods::correct(key.clone(), discovery.clone(), inbox.clone());
-                    tokio::spawn(correct);
+                if key.is_some() {
+                    reason = if is_unknown {
+                        "another instance, for the method"
+                    } else {
+                        "retry on another instance"
+                    };
                 }
                 last = Some((
-                    key,
+                    error.peer().map(str::to_owned).or(key.map(|key| key.to_string())),
                     failure(&error, recording.last.as_deref(), &secrets),
                     recording.received,
                 ));
@@ -107,10 +130,8 @@ pub(super) async fn call(
             }
         }
     }
-    let (peer, failure, reply_bytes) = match last {
-        Some((key, failure, reply_bytes)) => (Some(key.to_string()), failure, reply_bytes),
-        None => (None, Failure::new("unreachable", "no instance to call"), 0),
-    };
+    let nobody = || (None, Failure::new("unreachable", "no instance to call"), 0);
+    let (peer, failure, reply_bytes) = last.unwrap_or_else(nobody);
     let outcome = Outcome {
         result: Err(failure),
         peer,
@@ -121,6 +142,17 @@ pub(super) async fn call(
         classic: false,
     };
     let _ = inbox.send(Msg::CallEnded(id, Box::new(outcome))).await;
+}
+
+/// Whether the instance does not have the method.
+fn is_unknown(attempt: &rpc_client::Attempt) -> bool {
+    matches!(&attempt.end, AttemptEnd::Failed(CallError::Remote { fault, .. })
+        if fault.code == Code::MethodNotFound)
+}
+
+fn key_of(attempt: &rpc_client::Attempt) -> Option<InstanceKey> {
+    let (host, port) = parse_address(&attempt.instance).ok()?;
+    Some(Instance::new(host, port).key())
 }
 
 /// The outcome of a call that a person cancelled.
@@ -156,12 +188,13 @@ async fn once(
     secrets: &Secrets,
     client: &Client,
     left: Duration,
-    (recording, log): (&mut Recording, AttemptLog),
+    recording: &mut Recording,
 ) -> Result<Reply, CallError> {
     let inbox = recording.inbox.clone();
     let bad = |error: rpc_client::ArgsError| CallError::BadArguments(error.to_string());
     let mut call = Request::new(&request.method, request.args.clone()).map_err(bad)?;
-    (call.wire, call.attempts) = (Some(recording.wire.clone()), Some(log));
+    call.service = request.service.name().map(str::to_owned);
+    (call.wire, call.attempts) = (Some(recording.wire.clone()), Some(recording.log.clone()));
     if !request.stream {
         call.timeout = Some(left);
         let response = tokio::select! {
@@ -235,14 +268,14 @@ async fn replied(
 }
 
 fn stream_ended(
-    key: &InstanceKey,
+    peer: Option<String>,
     elapsed: Duration,
     reply_bytes: usize,
     attempts: Vec<Attempt>,
 ) -> Outcome {
     Outcome {
         result: Ok(Arc::new(Document::of_text("null"))),
-        peer: Some(key.to_string()),
+        peer,
         reply_bytes,
         timing: None,
         elapsed,
@@ -251,13 +284,15 @@ fn stream_ended(
     }
 }
 
-/// Reports what one attempt of a call sends and receives.
+/// Reports what a call sends and receives by one client.
 struct Recording {
     id: CallId,
-    peer: String,
     wire: WireLog,
+    log: AttemptLog,
     secrets: Secrets,
     inbox: mpsc::Sender<Msg>,
+    /// Requests sent: one for each attempt that got so far.
+    requests: usize,
     /// Bytes received.
     received: usize,
     /// The last message received.
@@ -266,13 +301,14 @@ struct Recording {
 }
 
 impl Recording {
-    fn new(id: CallId, key: &InstanceKey, secrets: &Secrets, inbox: &mpsc::Sender<Msg>) -> Self {
+    fn new(id: CallId, log: &AttemptLog, secrets: &Secrets, inbox: &mpsc::Sender<Msg>) -> Self {
         Self {
             id,
-            peer: key.to_string(),
             wire: WireLog::new(MAX_MESSAGE_BYTES),
+            log: log.clone(),
             secrets: secrets.clone(),
             inbox: inbox.clone(),
+            requests: 0,
             received: 0,
             last: None,
             finished: false,
@@ -281,7 +317,7 @@ impl Recording {
 
     /// Reports the messages since the last time.
     async fn report(&mut self) {
-        let messages = messages(&self.wire, &self.peer, &self.secrets);
+        let messages = messages(&self.wire, &self.log, &mut self.requests, &self.secrets);
         for message in messages.iter().filter(|message| !message.is_sent) {
             self.received += message.size;
         }
@@ -292,7 +328,7 @@ impl Recording {
         }
     }
 
-    /// Reports the rest: the attempt is over.
+    /// Reports the rest: the call is over.
     async fn finish(&mut self) {
         self.report().await;
         self.finished = true;
@@ -307,21 +343,39 @@ impl Drop for Recording {
             return;
         }
         let (id, wire, inbox) = (self.id, self.wire.clone(), self.inbox.clone());
-        let (peer, secrets) = (std::mem::take(&mut self.peer), self.secrets.clone());
+        let (log, mut requests, secrets) = (self.log.clone(), self.requests, self.secrets.clone());
         runtime.spawn(async move {
             tokio::time::sleep(CANCELLATION).await;
-            let _ = inbox.send(Msg::Wire(id, messages(&wire, &peer, &secrets))).await;
+            let messages = messages(&wire, &log, &mut requests, &secrets);
+            let _ = inbox.send(Msg::Wire(id, messages)).await;
         });
     }
 }
 
-fn messages(wire: &WireLog, peer: &str, secrets: &Secrets) -> Vec<WireMessage> {
+/// The messages since the last time, with the instances that `log` has of them; counts the requests.
+fn messages(
+    wire: &WireLog,
+    log: &AttemptLog,
+    requests: &mut usize,
+    secrets: &Secrets,
+) -> Vec<WireMessage> {
+    let was_sent = |attempt: &rpc_client::Attempt| {
+        !matches!(
+            attempt.end,
+            AttemptEnd::Failed(CallError::Unreachable { .. } | CallError::Refused { .. })
+        )
+    };
+    let sent = log.attempts().into_iter().filter(was_sent).map(|attempt| attempt.instance);
+    let peers: Vec<_> = sent.collect();
     let message = |message: rpc_client::WireMessage| {
         let not_kept = message.size.saturating_sub(message.bytes.len());
         let text = String::from_utf8_lossy(&message.bytes).into_owned();
         let text = secrets.hide_in_message(text);
         let (is_sent, size) = (message.is_sent, message.size);
-        WireMessage { is_sent, peer: peer.to_owned(), text, size, not_kept }
+        *requests += usize::from(is_sent && !text.starts_with(CANCEL));
+        let peer = peers.get(requests.saturating_sub(1)).or(peers.last());
+        let peer = peer.cloned().unwrap_or_default();
+        WireMessage { is_sent, peer, text, size, not_kept }
     };
     wire.take().into_iter().map(message).collect()
 }
@@ -329,11 +383,10 @@ fn messages(wire: &WireLog, peer: &str, secrets: &Secrets) -> Vec<WireMessage> {
 #[cfg(test)]
 mod tests {
     use rpc_client::ClientOptions;
-    use rpc_console_core::model::calls::AttemptEnd;
+    use rpc_console_core::model::calls::AttemptEnd as End;
     use rpc_console_core::model::service::Service;
     use rpc_tests::reserved_port::ReservedPort;
     use rpc_wire::call::Args;
-    use rpc_wire::instance::Instance;
 
     use super::*;
     use crate::runtime::direct::client_of;
@@ -351,7 +404,7 @@ mod tests {
         let candidates: Vec<_> = ports.iter().map(key).collect();
         let options = ClientOptions::default();
         let client = |key: &InstanceKey| (key.clone(), client_of(key, &options).unwrap());
-        let clients = candidates.iter().map(client).collect();
+        let senders = Senders { own: None, single: candidates.iter().map(client).collect() };
         let request = CallRequest {
             id: 1,
             service: Service::default(),
@@ -363,7 +416,7 @@ mod tests {
             stream: false,
         };
         let (inbox, mut messages) = mpsc::channel(64);
-        call(request, clients, Attempts::new(), Discovery::new(&options), inbox).await;
+        call(request, senders, Attempts::new(), Discovery::new(&options), inbox).await;
         loop {
             if let Msg::CallEnded(_, outcome) = messages.recv().await.unwrap() {
                 return *outcome;
@@ -384,7 +437,7 @@ mod tests {
                 [None].into_iter().chain(outcome.attempts.iter().map(Some)).zip(&outcome.attempts)
             {
                 assert!(before.is_none_or(|before| before.began < attempt.began), "{attempt:?}");
-                let AttemptEnd::Failed(why) = &attempt.end else { panic!("{attempt:?}") };
+                let End::Failed(why) = &attempt.end else { panic!("{attempt:?}") };
                 assert!(why.contains(&attempt.instance) && attempt.took.is_some(), "{attempt:?}");
             }
         }

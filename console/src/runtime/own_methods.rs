@@ -170,8 +170,9 @@ mod tests {
         };
         let discovery = Discovery::new(&ClientOptions::default());
         let attempts = super::super::calls::Attempts::new();
-        let clients = vec![(key.clone(), client)];
-        super::super::calls::call(request, clients, attempts, discovery, inbox).await;
+        let senders =
+            super::super::calls::Senders { own: None, single: vec![(key.clone(), client)] };
+        super::super::calls::call(request, senders, attempts, discovery, inbox).await;
         let corrected = loop {
             let msg = messages.recv().await.unwrap();
             if let Msg::Instance(of, InstanceUpdate::Methods(Ok(methods))) = msg {

@@ -17,7 +17,7 @@ use super::direct::client_of;
 use super::discovery::Discovery;
 use super::inbox::Senders;
 use super::requests::RequestsFile;
-use super::{calls, clipboard, feed, files, history, load, monitor, traffic};
+use super::{calls, clipboard, feed, files, history, load, monitor, own_client, traffic};
 use rpc_console_core::message::{DemoCommand, Msg};
 use rpc_console_core::model::calls::{CallId, CallRequest, PastCall};
 use rpc_console_core::model::content::Content;
@@ -37,6 +37,8 @@ pub(super) struct Tasks {
     monitored: HashMap<InstanceKey, (Client, AbortHandle)>,
     contracts: Contracts,
     discovery: Discovery,
+    /// For calls to any of several instances.
+    own_client: Option<Client>,
     /// Asks instances for their statistics.
     sampling: Option<(watch::Sender<traffic::Clients>, AbortHandle)>,
     sampled: Vec<InstanceKey>,
@@ -74,6 +76,7 @@ impl Tasks {
             changes,
             feeds: Vec::new(),
             monitored: HashMap::new(),
+            own_client: None,
             sampling: None,
             sampled: Vec::new(),
             waiting: BTreeMap::new(),
@@ -100,6 +103,11 @@ impl Tasks {
                 return self.feeds.push(tokio::spawn(opened).abort_handle());
             }
         };
+        self.own_client = own_client::open(url, &self.options);
+        if let Some(client) = self.own_client.clone() {
+            let reports = tokio::spawn(own_client::report(client, self.live.clone()));
+            self.feeds.push(reports.abort_handle());
+        }
         let changes =
             tokio::spawn(feed::changes(url.to_owned(), self.options.clone(), self.changes.clone()));
         let logs =
@@ -118,17 +126,16 @@ impl Tasks {
 
     /// Sends a call.
     pub(super) fn call(&mut self, request: CallRequest) {
-        let clients = request
-            .candidates
-            .iter()
-            .filter_map(|key| Some((key.clone(), self.client(key)?)))
-            .collect();
+        let single = request.candidates.iter();
+        let single = single.filter_map(|key| Some((key.clone(), self.client(key)?))).collect();
+        let is_for_any = request.candidates.len() > 1;
+        let own = self.own_client.clone().filter(|_| is_for_any);
         let id = request.id;
         self.calls.retain(|_, (task, _)| !task.is_finished());
         let attempts = Attempts::new();
         let task = tokio::spawn(calls::call(
             request,
-            clients,
+            calls::Senders { own, single },
             attempts.clone(),
             self.discovery.clone(),
             self.replies.clone(),

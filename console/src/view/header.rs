@@ -63,6 +63,11 @@ fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static>
     } else {
         line.push_span(format!("{address} "));
         line.push_span(link);
+        if let Some(list) = &model.own_client.list {
+            let by = if wide { " · calls go by the " } else { " · " };
+            let text = format!("{by}{}", list.text(model.shown_at(screen.now).at));
+            line.push_span(Span::styled(text, theme.warning()));
+        }
     }
     line
 }

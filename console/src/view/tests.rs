@@ -187,6 +187,11 @@ fn the_header_names_the_registrys_store_where_there_is_room() {
 }
 
 #[test]
+fn whom_the_consoles_own_client_does_not_call_and_by_which_list() {
+    golden("ejected", fixture::ejected);
+}
+
+#[test]
 fn a_lost_registry_keeps_the_list() {
     golden("lost", fixture::lost);
 }

@@ -3,6 +3,7 @@
 //!
 //! - `discovery`: what a call may wait for to learn the method's schema.
 //! - `explain`: what was probably meant by a call that failed.
+//! - `list_source`: says when calls do not go by what the registry lists.
 //! - `mistaken`: a registry that is taken for a server.
 //! - `no_instance`: a service that no instance belongs to.
 //! - `offers`: who offers a method, of all instances.
@@ -17,6 +18,7 @@ mod discovery;
 mod explain;
 mod health;
 mod instances;
+mod list_source;
 mod logs;
 mod methods;
 mod mistaken;

@@ -21,6 +21,7 @@ use rpc_host::net;
 use rpc_wire::call::Messages;
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameLimits, Framer};
+use rpc_wire::mutants::mutant;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::WriteHalf;
@@ -357,7 +358,8 @@ impl Session {
     /// what it sent before it heard of it must not meet a closed socket, or nobody would know whether it
     /// was executed.
     fn begin_drain(&mut self) {
-        let until = Instant::now() + self.state.limits.close_timeout;
+        let reads_on = !mutant("drain-without-reading");
+        let until = Instant::now() + self.state.limits.close_timeout * u32::from(reads_on);
         self.phase = Phase::Draining { until, has_received: false };
         self.dispatcher.begin_drain();
     }

@@ -403,8 +403,12 @@ impl Client {
     }
 
     /// Ends every task and socket of this client and of its clones; calls in flight fail with
-    /// [`CallError::Closed`].
+    /// [`CallError::Closed`]. The list of instances is on disk then, as far as it is kept there and that takes no
+    /// longer than 0.2 s.
     pub async fn close(&self) {
+        if let Source::Registry(discovery) = &self.inner.source {
+            discovery.settle().await;
+        }
         self.inner.context.close().await;
     }
 

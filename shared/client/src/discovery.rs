@@ -3,6 +3,7 @@
 
 mod catalog;
 mod contracts;
+mod disk;
 mod doubt;
 mod health;
 mod hedge;
@@ -12,6 +13,7 @@ mod listed;
 mod look;
 mod member;
 mod outlier;
+mod pace;
 mod ping;
 mod probe;
 mod refresh;
@@ -29,20 +31,23 @@ use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::pool::Peer;
-use crate::registry::RegistryClient;
-use crate::{CallError, KnownInstance, ListStatus, Phase};
+use crate::registry::{RegistryClient, RegistryClientError};
+use crate::{CallError, KnownInstance, ListProblem, ListStatus, Phase, Rounded};
 
-use list::Origin;
+use disk::Disk;
+use list::List;
 use member::Member;
 use shared::Shared;
 
-/// A call without instances does not refresh a list that is younger than this.
+/// A call without instances does not refresh a list that is younger than this, and after a burst of such
+/// calls the registry is asked once in this time.
 const MIN_REFRESH_GAP: Duration = Duration::from_millis(500);
 
 /// The callers' view of the list, which four tasks maintain.
 #[derive(Debug)]
 pub(crate) struct Discovery {
     shared: Arc<Shared>,
+    disk: Option<Arc<Disk>>,
     turn: AtomicUsize,
 }
 
@@ -58,40 +63,68 @@ impl Discovery {
             learn_wanted: Notify::new(),
             refreshed: watch::Sender::new(None),
             refresh_wanted: Notify::new(),
+            disk_wanted: Notify::new(),
             health_changed: Notify::new(),
             is_watched: AtomicBool::new(true),
             calls_begin: Notify::new(),
         });
-        context.spawn(refresh::Refresh::new(Arc::clone(&shared), registry).run());
+        let options = &context.options;
+        let folder = options.list_cache.folder();
+        let disk = folder
+            .and_then(|folder| Disk::new(&folder, registry.address(), options.service.clone()));
+        let refresh = refresh::Refresh::new(Arc::clone(&shared), registry, disk.clone());
+        context.spawn(refresh.run());
         context.spawn(probe::run(Arc::clone(&shared)));
         context.spawn(ping::run(Arc::clone(&shared)));
         context.spawn(learn::run(Arc::clone(&shared)));
-        Self { shared, turn: AtomicUsize::new(0) }
+        Self { shared, disk, turn: AtomicUsize::new(0) }
     }
 
-    /// What a call waits for that has no instance yet.
-    pub(crate) fn waiting_for(&self) -> (String, Phase) {
-        let url = &self.shared.url;
-        match self.shared.list.load().origin {
-            Origin::Nowhere => (url.clone(), Phase::Discovery),
-            Origin::Registry(_) => (format!("the instances of {url}"), Phase::Methods),
+    /// The error of a call that found no instance within its time.
+    pub(crate) fn timed_out(&self, after: Duration) -> CallError {
+        let list = self.shared.list.load();
+        let url = self.shared.url.clone();
+        let silent = |url| {
+            let reason = format!("no reply within {}", Rounded(after));
+            CallError::Registry(RegistryClientError::Unreachable { url, reason })
+        };
+        match &list.problem {
+            _ if !list.is_awaited() => {
+                let peer = format!("the instances of {url}");
+                CallError::Timeout { peer, after, phase: Phase::Methods }
+            }
+            None | Some(ListProblem::Registry(RegistryClientError::Timeout { .. })) => silent(url),
+            Some(_) => self.no_instance(&list, None),
         }
     }
 
-    /// Waits for a refresh, unless one was just made.
-    async fn refresh_now(&self) -> Result<(), CallError> {
+    /// Waits for a refresh, unless one was just made. From `late_at` on the list on disk is good enough.
+    async fn refresh_now(&self, late_at: Instant) -> Result<(), CallError> {
         let mut refreshed = self.shared.refreshed.subscribe();
-        let last = *refreshed.borrow_and_update();
-        if last.is_some_and(|at| at.elapsed() < MIN_REFRESH_GAP) {
-            return Ok(());
-        }
-        if last.is_some() {
+        if !self.shared.list.load().is_awaited() {
+            if refreshed.borrow().is_some_and(|began| began.elapsed() < MIN_REFRESH_GAP) {
+                return Ok(());
+            }
             self.shared.refresh_wanted.notify_one();
         }
-        tokio::select! {
-            () = self.shared.context.end.cancelled() => Err(CallError::Closed),
-            // Never an error: the sender lives as long as `self`.
-            _ = refreshed.wait_for(|at| *at != last) => Ok(()),
+        let mut is_late = false;
+        loop {
+            tokio::select! {
+                () = self.shared.context.end.cancelled() => return Err(CallError::Closed),
+                // Never an error: the sender lives as long as `self`.
+                _ = refreshed.changed() => return Ok(()),
+                () = tokio::time::sleep_until(late_at), if !is_late => {
+                    is_late = true;
+                    self.shared.disk_wanted.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Waits until the list is kept on disk, for a short time at most.
+    pub(crate) async fn settle(&self) {
+        if let Some(disk) = &self.disk {
+            disk.settle().await;
         }
     }
 

@@ -14,8 +14,6 @@ use crate::registry::RegistryClientError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// The registry's first list.
-    Discovery,
     /// What the instances offer: none of those that replied has the method.
     Methods,
     /// A connection, or the peer's dialect.
@@ -29,7 +27,6 @@ pub enum Phase {
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Discovery => "waiting for the registry",
             Self::Methods => "asking which of them has the method",
             Self::Connect => "connecting",
             Self::Queue => "waiting for other calls to finish",
@@ -240,7 +237,7 @@ impl CallError {
     /// The server that was called, as `host:port`; `None` if no server was.
     pub fn peer(&self) -> Option<&str> {
         match self {
-            Self::Timeout { phase: Phase::Discovery | Phase::Methods, .. } => None,
+            Self::Timeout { phase: Phase::Methods, .. } => None,
             Self::Remote { peer, .. }
             | Self::Timeout { peer, .. }
             | Self::Unreachable { peer, .. }

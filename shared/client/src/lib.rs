@@ -79,6 +79,7 @@ mod kind;
 mod layer_error;
 #[cfg(feature = "tower")]
 mod layers;
+mod list_cache;
 #[cfg(feature = "registry")]
 mod list_status;
 mod method_list;
@@ -105,6 +106,7 @@ pub use item::StreamItem;
 pub use kind::ErrorKind;
 #[cfg(feature = "tower")]
 pub use layer_error::LayerError;
+pub use list_cache::ListCache;
 #[cfg(feature = "registry")]
 pub use list_status::{ListProblem, ListSource, ListStatus};
 pub use options::{Balance, ClientOptions, EjectionOptions, Hedge, RetryOptions};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::catalog::Catalog;
 use crate::pool::Peer;
 use crate::wanted::{Picked, Wanted};
-use crate::{CallError, KnownInstance, Phase};
+use crate::{CallError, KnownInstance};
 
 /// Never made.
 #[derive(Debug)]
@@ -49,7 +49,15 @@ impl Discovery {
         match *self {}
     }
 
-    pub(crate) fn waiting_for(&self) -> (String, Phase) {
+    pub(crate) fn timed_out(&self, _: Duration) -> CallError {
+        match *self {}
+    }
+
+    pub(crate) async fn look(&self) {
+        match *self {}
+    }
+
+    pub(crate) async fn settle(&self) {
         match *self {}
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ListCache;
 #[cfg(feature = "registry")]
 use crate::registry::RegistryClientOptions;
 
@@ -38,8 +39,11 @@ pub struct ClientOptions {
     /// How an instance is chosen; [`Balance::Random`].
     pub balance: Balance,
     /// Interval between refreshes of the registry's list, with a jitter of a tenth; 3 s. At least 10 ms and
-    /// at most a day.
+    /// at most a day. A registry that can replies within it as soon as its list changes.
     pub refresh_interval: Duration,
+    /// Where the registry's last list is kept, by which a new client calls while the registry cannot be reached;
+    /// [`ListCache::Off`].
+    pub list_cache: ListCache,
     /// Call only instances of this service (`parameters.service`); `None`, the default, is any.
     pub service: Option<String>,
     /// Timeout of one refresh of the registry's list; 5 s.
@@ -105,6 +109,7 @@ impl Default for ClientOptions {
             tcp_user_timeout: Duration::from_secs(20),
             balance: Balance::Random,
             refresh_interval: Duration::from_secs(3),
+            list_cache: ListCache::Off,
             service: None,
             registry_timeout: Duration::from_secs(5),
             max_reply_bytes: 64 << 20,

@@ -121,6 +121,12 @@ impl RegistryClient {
         Self { holds_connection: true, ..self }
     }
 
+    /// Its address, `host:port`.
+    pub(crate) fn address(&self) -> String {
+        let port = self.base.port_or_known_default().unwrap_or_default();
+        format!("{}:{port}", self.base.host_str().unwrap_or_default())
+    }
+
     /// The registry's URL.
     pub fn url(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
@@ -189,19 +195,24 @@ impl RegistryClient {
         service: Option<&str>,
         etag: Option<&str>,
     ) -> Result<List, RegistryClientError> {
-        Ok(self.list(proto, service, etag).await?.list)
+        Ok(self.list(proto, service, etag, Duration::ZERO).await?.list)
     }
 
-    /// The same, read into entries of another type.
+    /// The same, read into entries of another type. While the list has that ETag, the registry replies only
+    /// after `wait`; older ones reply at once.
     pub(crate) async fn list<T: Entry>(
         &self,
         proto: &str,
         service: Option<&str>,
         etag: Option<&str>,
+        wait: Duration,
     ) -> Result<Answer<T>, RegistryClientError> {
         let mut query = vec![(paths::PROTO, proto)];
         query.extend(service.map(|service| (paths::SERVICE, service)));
-        let mut request = self.request(Method::GET, paths::FIND_ALL, &query);
+        let millis = format!("{}ms", wait.as_millis());
+        query.extend((!wait.is_zero()).then_some((paths::WAIT, millis.as_str())));
+        let request = self.request(Method::GET, paths::FIND_ALL, &query);
+        let mut request = request.timeout(self.options.timeout.saturating_add(wait));
         if let Some(etag) = etag {
             request = request.header(header::IF_NONE_MATCH, etag);
         }

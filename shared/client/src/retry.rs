@@ -3,13 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rpc_wire::fault::Code;
+use rpc_wire::mutants::mutant;
 
 use crate::{CallError, RetryOptions};
 
 /// Whether a call may be retried on another instance: it was not executed, or nobody knows whether it was
 /// and it is idempotent.
 pub(crate) fn may_retry(error: &CallError, idempotent: bool) -> bool {
-    error.is_not_executed() || idempotent && is_unknown(error)
+    let harmless = idempotent || mutant("retry-after-execution");
+    (error.is_not_executed() || harmless && is_unknown(error)) && !mutant("never-retries")
 }
 
 /// Whether nobody knows if the call was executed.

@@ -5,8 +5,8 @@ use rpc_wire::nearest;
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
     advertised, answer, any_folder, any_service, attempts, backlog, burst, bytes, choice, count,
-    depth, duration, folder, hedge, host, level, names, networks, origins, pause, port, ratio,
-    service, share, switch,
+    depth, duration, folder, hedge, host, level, list_cache, names, networks, origins, pause, port,
+    ratio, service, share, switch,
 };
 
 /// A key of `config.ini`.
@@ -156,7 +156,8 @@ pub const KEYS: &[Key] = keys! {
         tcp_user_timeout: duration, client.tcp_user_timeout, "A server whose system acknowledges nothing for this long is gone.";
         balance: choice, client.balance, "random, round_robin, weighted_random or least_in_flight.";
         service: any_service, client.service, "Call only instances of this service; empty: of any that offers the method. rpc-console shows all.";
-        refresh_interval: duration, client.refresh_interval, "Interval between registry refreshes.";
+        refresh_interval: duration, client.refresh_interval, "Interval between registry refreshes; a registry that can says at once what changes meanwhile.";
+        list_cache: list_cache, client.list_cache, "Folder for the last list of each registry, by which calls go while it cannot be reached; auto: rpcd in $XDG_CACHE_HOME or ~/.cache; empty: none.";
         registry_timeout: duration, client.registry_timeout, "Timeout of one refresh.";
         max_reply_bytes: bytes, client.max_reply_bytes, "Size of a reply.";
         max_list_bytes: bytes, client.max_list_bytes, "Size of the registry's list of instances.";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rpc_client::ClientOptions;
+use rpc_client::{ClientOptions, ListCache};
 use rpc_host::logging::LogOptions;
 use rpc_registry::RegistryOptions;
 use rpc_server::Limits;
@@ -13,8 +13,8 @@ use super::SettingsError;
 use super::value::{Advertised, Colour, Glyphs, StoreKind, Theme};
 
 /// All settings. [`KEYS`](super::KEYS), and so `config.ini`, describe each and its default; the
-/// defaults are those of the libraries.
-#[derive(Debug, Clone, Default)]
+/// defaults are those of the libraries, except that programs keep lists of instances for their user.
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// `[registry]`: the address of the registry.
     pub registry: RegistryAddress,
@@ -36,6 +36,23 @@ pub struct Settings {
     pub state: Option<PathBuf>,
     /// What was ignored, one line each, for the program to show.
     pub warnings: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            registry: RegistryAddress::default(),
+            registries: BTreeMap::default(),
+            registry_server: RegistryServer::default(),
+            server: Server::default(),
+            client: ClientOptions { list_cache: ListCache::User, ..ClientOptions::default() },
+            log: LogOptions::default(),
+            console: Console::default(),
+            keys: Vec::default(),
+            state: None,
+            warnings: Vec::default(),
+        }
+    }
 }
 
 /// `[registry-server]`: `rpcd registry`.

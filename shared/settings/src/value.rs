@@ -246,6 +246,29 @@ pub(crate) mod any_service {
     }
 }
 
+/// The folder for lists of instances: `auto`, that of the user; empty: none.
+pub(crate) mod list_cache {
+    use rpc_client::ListCache;
+
+    const USER: &str = "auto";
+
+    pub(crate) fn read(text: &str) -> Result<ListCache, String> {
+        Ok(match text {
+            "" => ListCache::Off,
+            USER => ListCache::User,
+            folder => ListCache::Folder(folder.into()),
+        })
+    }
+
+    pub(crate) fn show(value: &ListCache) -> String {
+        match value {
+            ListCache::Off => String::new(),
+            ListCache::User => USER.to_owned(),
+            ListCache::Folder(folder) => folder.display().to_string(),
+        }
+    }
+}
+
 /// [`Advertised`](super::Advertised), or nothing.
 pub(crate) mod advertised {
     use super::Advertised;

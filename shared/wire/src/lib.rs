@@ -26,6 +26,8 @@ pub mod framing;
 mod hidden;
 pub mod instance;
 pub mod json;
+#[doc(hidden)]
+pub mod mutants;
 mod nearest;
 pub mod paths;
 pub mod report;

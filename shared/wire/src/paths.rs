@@ -41,6 +41,9 @@ pub const PROTO_JSON: &str = "json";
 /// Query parameter of [`FIND_ALL`], [`INSTANCES`] and [`WATCH`]: only instances of this service.
 /// Older registries ignore it.
 pub const SERVICE: &str = "service";
+/// Query parameter of [`FIND_ALL`]: how long to wait for a list other than the one that `If-None-Match` names,
+/// `30s` or `500ms`. Older registries ignore it.
+pub const WAIT: &str = "wait";
 /// Query parameter of [`WATCH`]: `beats=1` adds heartbeat ages, at most once a second.
 pub const BEATS: &str = "beats";
 /// Query parameter of [`LOGS`]: the minimum level.

@@ -136,6 +136,17 @@ pub(crate) async fn refresh_interval() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn list_cache() {
+    let ((one, _), (two, _)) = (extended(AT_ONCE).await, extended(AT_ONCE).await);
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("CLIENT_LIST_CACHE", folder.path().to_str().unwrap())];
+    let (mut tty, _registry) = watching(&[&one, &two], &settings).await;
+    loaded(&mut tty, &Loop::Closed(1), 1);
+    let files = || std::fs::read_dir(folder.path()).unwrap().count();
+    eventually("the list is kept", async || files() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn registry_timeout() {
     let registry = RecordingRegistry::start().await;
     registry.behave(Manner::Hanging);

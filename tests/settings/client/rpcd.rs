@@ -136,15 +136,33 @@ pub(crate) async fn refresh_interval() {
 
 #[tokio::test]
 pub(crate) async fn registry_timeout() {
-    let registry = RecordingRegistry::start().await;
-    registry.behave(Manner::Hanging);
+    let requests = async |settings| {
+        let registry = RecordingRegistry::start().await;
+        registry.behave(Manner::Hanging);
+        let line = format!("call tick --timeout 3s --registry {}", registry.url());
+        let done = rpcd(settings, &line).await;
+        assert_eq!(done.code, UNREACHABLE, "{done:?}");
+        registry.count("findAllInstances")
+    };
+    let set = &[("CLIENT_REGISTRY_TIMEOUT", "100ms")];
+    let (set, default) = join!(requests(set), requests(&[]));
+    // At the default one request of the client takes more than all the time there is.
+    assert!(set > default, "{set} and {default}");
+}
+
+#[tokio::test]
+pub(crate) async fn list_cache() {
+    let (peer, _) = extended(AT_ONCE).await;
+    let registry = listing(&[&peer]).await;
     let line = format!("call tick --registry {}", registry.url());
-    let timeout = ("CLIENT_TIMEOUT", "1s");
-    let (set, default) = (&[timeout, ("CLIENT_REGISTRY_TIMEOUT", "100ms")], &[timeout]);
-    let (set, default) = join!(rpcd(set, &line), rpcd(default, &line));
-    assert_eq!((set.code, default.code), (TIMEOUT, TIMEOUT), "{set:?} {default:?}");
-    assert!(set.stderr.contains("did not reply in time"), "the refresh: {set:?}");
-    assert!(default.stderr.contains("within 1s (waiting for the registry)"), "{default:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let set = &[("CLIENT_LIST_CACHE", folder.path().to_str().unwrap())][..];
+    let off = &[("CLIENT_LIST_CACHE", ""), ("CLIENT_TIMEOUT", "1s")][..];
+    assert_eq!(rpcd(set, &line).await.code, DONE);
+    registry.behave(Manner::Failing);
+    let (set, off) = join!(rpcd(set, &line), rpcd(off, &line));
+    assert_eq!((set.code, off.code), (DONE, FAILED), "{set:?} {off:?}");
+    assert!(set.stderr.contains("meanwhile calls go by its list of"), "{set:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
-//! Callers in an open loop: each call is made when it is due, however the others fare.
+//! Callers in an open loop, where each call is made when it is due, however the others fare; or in a closed
+//! one, where each caller makes its next call when its last has ended.
 
 mod older;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +13,7 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rpc_client::{ArgsError, AttemptLog, Balance, CallError, Client, ClientOptions, Request};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -56,14 +59,27 @@ fn micros(duration: Duration) -> u64 {
 pub struct Load {
     /// The URL of the registry.
     pub registry: String,
-    /// Calls per second, of all clients.
-    pub rate: f64,
+    /// When calls are made.
+    pub pace: Pace,
     /// The timeout of a call.
     pub timeout: Duration,
     /// What is called, each of these as often.
     pub methods: Vec<Method>,
+    /// How many milliseconds those take that take some.
+    pub takes: Range<u64>,
     /// A client for each, in turn.
     pub policies: Vec<Balance>,
+    /// Whether attempts are noted.
+    pub notes_attempts: bool,
+}
+
+/// When calls are made.
+#[derive(Debug, Clone, Copy)]
+pub enum Pace {
+    /// So many per second, of all clients.
+    Open(f64),
+    /// One after the other by each of so many callers.
+    Closed(usize),
 }
 
 impl Load {
@@ -72,7 +88,8 @@ impl Load {
         use Method::{Look, Put, Run, RunFor};
         let methods = vec![Run, Run, Run, Run, Run, RunFor, Put, Look];
         let policies = Balance::ALL.map(|(_, policy)| policy).to_vec();
-        Self { registry, rate, timeout, methods, policies }
+        let pace = Pace::Open(rate);
+        Self { registry, pace, timeout, methods, takes: 1..20, policies, notes_attempts: false }
     }
 }
 
@@ -83,8 +100,10 @@ pub struct Called {
     pub calls: u64,
     /// Those that have ended, in the order of their ends.
     pub outcomes: Vec<Outcome>,
-    /// Errors, the first few of each kind.
-    pub errors: Vec<(Why, String)>,
+    /// The attempts of these, where they are noted.
+    pub attempts: Vec<Attempt>,
+    /// Errors, the first few of each kind, with whether the call may be repeated.
+    pub errors: Vec<((Why, bool), String)>,
     /// Retries.
     pub retries: u64,
     /// The longest time by which a call was made later than it was due: the machine is too slow.
@@ -93,11 +112,21 @@ pub struct Called {
 
 impl Called {
     /// Keeps the text of an error, unless there are enough of its kind.
-    fn keep(&mut self, why: Why, text: impl FnOnce() -> String) {
-        if self.errors.iter().filter(|(kept, _)| *kept == why).count() < KEPT {
-            self.errors.push((why, text()));
+    fn keep(&mut self, why: Why, method: Method, text: impl FnOnce() -> String) {
+        let kind = (why, method.may_repeat());
+        if self.errors.iter().filter(|(kept, _)| *kept == kind).count() < KEPT {
+            self.errors.push((kind, text()));
         }
     }
+}
+
+/// A call was sent to an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// The port of the instance.
+    pub port: u16,
+    /// When, in microseconds since the start.
+    pub at: u64,
 }
 
 /// Callers at work. Dropping them ends them.
@@ -133,16 +162,28 @@ impl Callers {
         let (stop, calls) = (CancellationToken::new(), TaskTracker::new());
         let told = Arc::new(Mutex::new(Called::default()));
         let timeout = load.timeout;
-        let issuing = Issuing {
-            load,
+        let caller = Caller {
+            load: Arc::new(load),
             clock,
-            clients: clients.clone(),
-            calls: calls.clone(),
             told: Arc::clone(&told),
             random: SmallRng::seed_from_u64(seed),
         };
-        let issuing = tokio::spawn(issuing.run(stop.clone()));
+        let issuing = match caller.load.pace {
+            Pace::Open(rate) => {
+                let issuing = open(caller, rate, clients.clone(), calls.clone(), stop.clone());
+                tokio::spawn(issuing)
+            }
+            Pace::Closed(callers) => {
+                let issuing = closed(caller, callers, clients.clone(), stop.clone());
+                tokio::spawn(issuing)
+            }
+        };
         Ok(Self { stop, issuing, calls, clients, told, timeout })
+    }
+
+    /// The clients, one for each policy.
+    pub fn clients(&self) -> &[Client] {
+        &self.clients
     }
 
     /// Calls that have ended since the start, and those of them that failed.
@@ -177,58 +218,104 @@ impl Drop for Callers {
     }
 }
 
-struct Issuing {
-    load: Load,
-    clock: Arc<Clock>,
+async fn open(
+    mut caller: Caller,
+    rate: f64,
     clients: Vec<Client>,
     calls: TaskTracker,
+    stop: CancellationToken,
+) -> Issued {
+    let began = Instant::now();
+    let mut issued = Issued::default();
+    for client in clients.iter().cycle() {
+        let due = began + Duration::from_secs_f64(issued.calls as f64 / rate);
+        if due > Instant::now() {
+            tokio::select! {
+                () = tokio::time::sleep_until(due.into()) => {}
+                () = stop.cancelled() => return issued,
+            }
+        } else if stop.is_cancelled() {
+            break;
+        }
+        issued.late = issued.late.max(due.elapsed());
+        issued.calls += 1;
+        calls.spawn(caller.call(client.clone(), due));
+    }
+    issued
+}
+
+async fn closed(
+    mut caller: Caller,
+    callers: usize,
+    clients: Vec<Client>,
+    stop: CancellationToken,
+) -> Issued {
+    let mut calling = JoinSet::new();
+    for client in clients.iter().cycle().take(callers) {
+        let (mut caller, client, stop) = (caller.split(), client.clone(), stop.clone());
+        calling.spawn(async move {
+            let mut calls = 0;
+            while !stop.is_cancelled() {
+                calls += 1;
+                caller.call(client.clone(), Instant::now()).await;
+            }
+            calls
+        });
+    }
+    let mut issued = Issued::default();
+    while let Some(calls) = calling.join_next().await {
+        issued.calls += calls.unwrap_or(0);
+    }
+    issued
+}
+
+struct Caller {
+    load: Arc<Load>,
+    clock: Arc<Clock>,
     told: Arc<Mutex<Called>>,
     random: SmallRng,
 }
 
-impl Issuing {
-    async fn run(mut self, stop: CancellationToken) -> Issued {
-        let began = Instant::now();
-        let mut issued = Issued::default();
-        for client in self.clients.clone().iter().cycle() {
-            let due = began + Duration::from_secs_f64(issued.calls as f64 / self.load.rate);
-            if due > Instant::now() {
-                tokio::select! {
-                    () = tokio::time::sleep_until(due.into()) => {}
-                    () = stop.cancelled() => return issued,
-                }
-            } else if stop.is_cancelled() {
-                break;
-            }
-            issued.late = issued.late.max(due.elapsed());
-            issued.calls += 1;
-            self.make(client.clone(), due);
+impl Caller {
+    /// Another one, whose calls follow from the same seed.
+    fn split(&mut self) -> Self {
+        Self {
+            load: Arc::clone(&self.load),
+            clock: Arc::clone(&self.clock),
+            told: Arc::clone(&self.told),
+            random: SmallRng::seed_from_u64(self.random.random()),
         }
-        issued
     }
 
-    fn make(&mut self, client: Client, due: Instant) {
+    /// Makes a call, and notes what came of it.
+    fn call(&mut self, client: Client, due: Instant) -> impl Future<Output = ()> + use<> {
         let id = self.clock.next_id.fetch_add(1, Ordering::Relaxed);
         let method = self.load.methods.choose(&mut self.random).copied().unwrap_or(Method::Run);
-        let log = AttemptLog::new();
-        let request = request(method, id, self.random.random_range(1..20))
-            .map(|request| request.attempts(log.clone()));
+        let request = request(method, id, self.random.random_range(self.load.takes.clone()));
         let (told, clock) = (Arc::clone(&self.told), Arc::clone(&self.clock));
-        self.calls.spawn(async move {
+        let (log, notes_attempts) = (AttemptLog::new(), self.load.notes_attempts);
+        async move {
+            let made = clock.now();
             let reply = match request {
-                Ok(request) => client.request(request).await,
+                Ok(request) => client.request(request.attempts(log.clone())).await,
                 Err(error) => Err(CallError::BadArguments(error.to_string())),
             };
             let (fate, peer) = match &reply {
                 Ok(response) => (Fate::Ok, Some(response.peer.as_str())),
                 Err(error) => (Fate::from(error), error.peer()),
             };
-            let port = peer.and_then(|peer| peer.rsplit_once(':')?.1.parse().ok()).unwrap_or(0);
+            let port = peer.map_or(0, port_of);
             let (due, took) = (clock.at(due), micros(due.elapsed()));
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             told.outcomes.push(Outcome { id, method, due, took, port, fate });
+            if notes_attempts {
+                told.attempts.extend(log.attempts().iter().map(|attempt| Attempt {
+                    port: port_of(&attempt.instance),
+                    at: made + micros(attempt.began),
+                }));
+            }
             if let (Err(error), Fate::Failed { why, .. }) = (reply, fate) {
-                told.keep(why, || {
+                told.keep(why, method, || {
                     let seconds = (due + took) as f64 / 1e6;
                     let mut text = format!("{seconds:.3} s, {} {id}: {error}", method.name());
                     for attempt in log.attempts() {
@@ -237,13 +324,18 @@ impl Issuing {
                     text
                 });
             }
-        });
+        }
     }
+}
+
+/// 0 if there is none.
+fn port_of(instance: &str) -> u16 {
+    instance.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(0)
 }
 
 fn request(method: Method, id: u64, milliseconds: u64) -> Result<Request, ArgsError> {
     match method {
-        Method::RunFor => Request::new(method.name(), (id, milliseconds)),
+        Method::RunFor | Method::LookFor => Request::new(method.name(), (id, milliseconds)),
         Method::Put => Request::new(method.name(), (id,)).map(Request::idempotent),
         Method::Run | Method::Look => Request::new(method.name(), (id,)),
     }

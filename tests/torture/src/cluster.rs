@@ -31,6 +31,8 @@ pub struct ClusterPlan {
     pub proxied: bool,
     /// Further arguments of `rpcd registry`.
     pub registry_arguments: Vec<String>,
+    /// Further arguments of `rpc-torture serve-ledger`.
+    pub server_arguments: Vec<String>,
 }
 
 /// A running cluster. Dropping it kills its processes.
@@ -84,6 +86,16 @@ impl Server {
     pub fn process(&self) -> &Process {
         &self.process
     }
+
+    /// Its process, to talk to.
+    pub fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Where it listens itself, behind its proxy.
+    pub fn listens_on(&self) -> SocketAddr {
+        self.port.address()
+    }
 }
 
 impl Cluster {
@@ -129,6 +141,11 @@ impl Cluster {
     /// The directory of the ledgers.
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// The registry's process.
+    pub fn registry_process(&self) -> &Process {
+        &self.registry
     }
 
     /// Ends the registry.
@@ -230,7 +247,7 @@ impl Cluster {
             process.line(|line| line.parse::<u16>().ok()).await?;
             return Ok(process);
         }
-        let arguments = [
+        let mut arguments: Vec<OsString> = vec![
             "serve-ledger".into(),
             "--listen".into(),
             listen.to_string().into(),
@@ -241,6 +258,7 @@ impl Cluster {
             "--ledger".into(),
             ledger,
         ];
+        arguments.extend(self.plan.server_arguments.iter().map(OsString::from));
         let program = &self.programs.torture;
         let mut process = Process::start(&self.programs, program, &arguments, &[])?;
         process.line(|line| line.contains("listening").then_some(())).await?;

@@ -23,11 +23,14 @@
 //!
 //! - [`process`]: a program as a child process, killed with its parent, its output kept.
 //! - [`proxy`]: a way to a daemon that can be slow, broken or closed at run time.
+//! - [`liar`]: a way to a registry on which answers can be false.
 //! - [`ledger`]: which calls were executed; [`ledger_server`]: the server that notes it.
 //! - [`cluster`]: a registry and such servers, started, ended and started again.
-//! - [`callers`]: calls in an open loop; [`outcome`]: what a caller was told.
+//! - [`callers`]: calls in an open or closed loop; [`outcome`]: what a caller was told.
 //! - [`judge`]: compares what callers were told with what was executed.
-//! - [`trial`]: what a trial comes to. Trials: [`restarts`], [`replace`].
+//! - [`trial`]: what a trial comes to. Trials: [`restarts`], [`replace`], [`sick`],
+//!   [`registry`], and all at random: [`soak`].
+//! - [`mutants`]: programs with planted defects, which trials must find.
 
 #![cfg_attr(
     test,
@@ -41,15 +44,20 @@ pub mod history;
 pub mod judge;
 pub mod ledger;
 pub mod ledger_server;
+pub mod liar;
 pub mod lives;
+pub mod mutants;
 pub mod outcome;
 pub mod plan;
 pub mod process;
 pub mod proxy;
 pub mod records;
+pub mod registry;
 pub mod replace;
 pub mod report;
 pub mod restarts;
 pub mod runs;
+pub mod sick;
+pub mod soak;
 pub mod store;
 pub mod trial;

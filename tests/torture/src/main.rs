@@ -7,12 +7,16 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Parser};
+use rpc_torture::mutants::mutants;
 use rpc_torture::plan::{Options, PlantedOptions, Torture, Trying, Typed};
 use rpc_torture::process::{self, Programs};
+use rpc_torture::registry::registry;
 use rpc_torture::replace::replace;
 use rpc_torture::report::Report;
 use rpc_torture::restarts::restarts;
 use rpc_torture::runs::{self, Run};
+use rpc_torture::sick::sick;
+use rpc_torture::soak::soak;
 use rpc_torture::trial::Trial;
 use rpc_torture::{history, ledger_server, lives, store};
 
@@ -33,6 +37,18 @@ fn main() -> ExitCode {
         Torture::Replace(trying) => {
             trial(&trying, |programs, seed| replace(programs, &trying.options, seed))
         }
+        Torture::Sick(trying) => {
+            trial(&trying, |programs, seed| sick(programs, &trying.options, seed, line))
+        }
+        Torture::Registry(trying) => {
+            trial(&trying, |programs, seed| registry(programs, &trying.options, seed, line))
+        }
+        Torture::Soak(trying) => {
+            trial(&trying, |programs, seed| soak(programs, &trying.options, seed, line))
+        }
+        Torture::Mutants(trying) => {
+            trial(&trying, |programs, seed| mutants(programs, &trying.options, seed, line))
+        }
         Torture::ServeLedger(options) => block_on(ledger_server::serve(options)),
         Torture::Child { command } => process::child(&command),
     };
@@ -52,6 +68,11 @@ fn quiet_panics() {
 
 fn block_on<T>(what: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(what)
+}
+
+#[expect(clippy::print_stdout, reason = "the report is the product")]
+fn line(text: &str) {
+    println!("{text}");
 }
 
 #[expect(clippy::print_stdout, reason = "the report is the product")]

@@ -15,11 +15,13 @@ pub enum Method {
     Put,
     /// Declared read-only, which callers learn.
     Look,
+    /// Declared read-only; it takes some milliseconds.
+    LookFor,
 }
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Run, Self::RunFor, Self::Put, Self::Look];
+    pub const ALL: [Self; 5] = [Self::Run, Self::RunFor, Self::Put, Self::Look, Self::LookFor];
 
     /// Its name at the server.
     pub fn name(self) -> &'static str {
@@ -28,12 +30,13 @@ impl Method {
             Self::RunFor => "run_for",
             Self::Put => "put",
             Self::Look => "look",
+            Self::LookFor => "look_for",
         }
     }
 
     /// Whether executing it twice does no harm.
     pub fn may_repeat(self) -> bool {
-        matches!(self, Self::Put | Self::Look)
+        matches!(self, Self::Put | Self::Look | Self::LookFor)
     }
 }
 

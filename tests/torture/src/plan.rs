@@ -6,8 +6,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::ledger_server::LedgerServerOptions;
+use crate::mutants::MutantsOptions;
+use crate::registry::RegistryOptions;
 use crate::replace::ReplaceOptions;
 use crate::restarts::RestartsOptions;
+use crate::sick::SickOptions;
+use crate::soak::SoakOptions;
 
 /// Shows what holds when things fail, with seeds to have it again.
 #[derive(Debug, Parser)]
@@ -30,6 +34,14 @@ pub enum Torture {
     Restarts(#[command(flatten)] Trying<RestartsOptions>),
     /// Servers whose places others take while they are called
     Replace(#[command(flatten)] Trying<ReplaceOptions>),
+    /// Servers of which one falls sick while they are called
+    Sick(#[command(flatten)] Trying<SickOptions>),
+    /// A registry that is killed, cut off or lies while its servers are called
+    Registry(#[command(flatten)] Trying<RegistryOptions>),
+    /// All these faults at random
+    Soak(#[command(flatten)] Trying<SoakOptions>),
+    /// Programs with planted defects, each of which must be found
+    Mutants(#[command(flatten)] Trying<MutantsOptions>),
     /// Serves methods that note each execution
     #[command(hide = true)]
     ServeLedger(LedgerServerOptions),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
+use std::fmt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -11,9 +12,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Lines of its output that are kept, for the report of a failure.
 const KEPT: usize = 100;
@@ -54,6 +56,7 @@ pub struct Process {
     /// Not the child's: waiting for it would close it.
     stdin: Option<ChildStdin>,
     output: Output,
+    reading: Vec<JoinHandle<()>>,
     // Removed with the process.
     home: TempDir,
 }
@@ -94,10 +97,12 @@ impl Process {
             .with_context(|| format!("starting {name}"))?;
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
         let output = Output::default();
-        output.read(child.stdout.take());
-        output.read(child.stderr.take());
+        let reading = [output.read(child.stdout.take()), output.read(child.stderr.take())]
+            .into_iter()
+            .flatten();
+        let reading = reading.collect();
         let (stdin, pid) = (child.stdin.take(), pid.context("a child without an id")?);
-        Ok(Self { name, child, pid, stdin, output, home })
+        Ok(Self { name, child, pid, stdin, output, reading, home })
     }
 
     /// Its working directory.
@@ -108,6 +113,16 @@ impl Process {
     /// Its process id.
     pub fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Errors
+    /// It does not read any more.
+    pub async fn say(&mut self, line: impl fmt::Display) -> anyhow::Result<()> {
+        let stdin = self.stdin.as_mut().with_context(|| format!("{} has no input", self.name))?;
+        let written = stdin.write_all(format!("{line}\n").as_bytes()).await;
+        written.with_context(|| format!("telling {}", self.name))
     }
 
     /// Ends its standard input.
@@ -183,6 +198,15 @@ impl Process {
         Ok(())
     }
 
+    /// Its last lines, after it has ended: all that it wrote is read first.
+    pub async fn last_words(&mut self) -> String {
+        for read in self.reading.drain(..) {
+            // It ends with the pipe.
+            let _ = read.await;
+        }
+        Vec::from(self.output.lines()).join("\n")
+    }
+
     /// Its last lines.
     pub fn transcript(&self) -> String {
         let lines: Vec<_> = self.output.lines().into();
@@ -198,7 +222,10 @@ impl Process {
 pub fn child(command: &[impl AsRef<OsStr>]) -> anyhow::Result<()> {
     let (program, arguments) = command.split_first().context("there is no program")?;
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    let error = std::process::Command::new(program).args(arguments).exec();
+    // A write beyond the limit of a file's size is to fail, as on a full disk, and not to end the process.
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#]).arg(program);
+    let error = shell.args(arguments).exec();
     Err(error).with_context(|| format!("starting {}", program.as_ref().display()))
 }
 
@@ -212,10 +239,13 @@ struct Output {
 
 impl Output {
     /// Reads to the end, so that the process never waits for a reader.
-    fn read(&self, pipe: Option<impl AsyncRead + Send + Unpin + 'static>) {
-        let Some(pipe) = pipe else { return };
+    fn read(
+        &self,
+        pipe: Option<impl AsyncRead + Send + Unpin + 'static>,
+    ) -> Option<JoinHandle<()>> {
+        let pipe = pipe?;
         let output = self.clone();
-        tokio::spawn(async move {
+        Some(tokio::spawn(async move {
             let mut pipe = BufReader::new(pipe);
             let mut line = Vec::new();
             while pipe.read_until(b'\n', &mut line).await.unwrap_or(0) > 0 {
@@ -223,7 +253,7 @@ impl Output {
                 line.clear();
                 output.push(text);
             }
-        });
+        }))
     }
 
     fn push(&self, line: String) {

@@ -42,6 +42,8 @@ pub enum Fault {
     Cut,
     /// Each connection is reset at once.
     Reset,
+    /// Each connection is reset when its client has sent something, which the daemon does not get.
+    ResetWhenUsed,
     /// New connections are refused; those that are open go on.
     Refused,
 }

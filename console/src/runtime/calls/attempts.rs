@@ -21,8 +21,8 @@ struct Logged {
     log: AttemptLog,
     /// When it was asked, from the start of the call.
     began: Duration,
-    /// Why, if it did not decide that itself.
-    reason: Option<&'static str>,
+    /// Why, where it has no other instance.
+    reason: &'static str,
     secrets: Secrets,
 }
 
@@ -32,8 +32,8 @@ impl Attempts {
         Self { began: Instant::now(), logs: Arc::default() }
     }
 
-    /// A log for the client that is asked now; `reason` is why this one, if it has no other instance.
-    pub(super) fn log(&self, reason: Option<&'static str>, secrets: &Secrets) -> AttemptLog {
+    /// A log for the client that is asked now; `reason` is why this one, where it has no other instance.
+    pub(super) fn log(&self, reason: &'static str, secrets: &Secrets) -> AttemptLog {
         let (log, began) = (AttemptLog::new(), self.began.elapsed());
         let secrets = secrets.clone();
         self.lock().push(Logged { log: log.clone(), began, reason, secrets });
@@ -53,9 +53,9 @@ impl Attempts {
 impl Logged {
     fn attempts(&self) -> Vec<Attempt> {
         let shown = |attempt: rpc_client::Attempt| Attempt {
-            reason: match (attempt.reason, self.reason) {
-                (AttemptReason::OnlyServer, Some(reason)) => reason.to_owned(),
-                (reason, _) => reason.to_string(),
+            reason: match attempt.reason {
+                AttemptReason::OnlyServer => self.reason.to_owned(),
+                reason => reason.to_string(),
             },
             instance: attempt.instance,
             began: self.began + attempt.began,

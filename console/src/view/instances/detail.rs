@@ -103,6 +103,11 @@ fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> V
         let held = format!("kept for {left}: many fell silent at once");
         lines.push(rows.styled("brake", &held, screen.theme.warning()));
     }
+    if let Some(health) = model.own_client.health.get(&row.key) {
+        let share = if health.gets_calls { "fewer" } else { "none" };
+        let text = format!("{share}, {}", health.text(now));
+        lines.push(rows.styled("your calls", &text, screen.theme.warning()));
+    }
     if let Some(age) = row.age(now) {
         let ttl = row.ttl.as_secs();
         // No heartbeats arrive while the registry is lost.

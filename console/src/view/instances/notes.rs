@@ -35,6 +35,13 @@ pub(super) fn notes(model: &Model, now: Instant, live: bool) -> Vec<String> {
             || !model.methods.missing(&row.key).is_empty()
             || !model.methods.differing(&row.key).is_empty()
     };
+    let mut shunned: Vec<_> = model.own_client.health.iter().collect();
+    shunned.sort_by_key(|(_, health)| health.gets_calls);
+    for (key, health) in shunned.into_iter().take(MAX_NOTES) {
+        let share = if health.gets_calls { "fewer" } else { "none" };
+        let (key, why) = (key.to_string(), health.text(now));
+        notes.push(format!("◐ {} gets {share} of your calls: {why}", text::printable(&key)));
+    }
     let is_less_urgent = |row: &Row| !needs_attention(row.state(now, live));
     let mut rows: Vec<&Row> = model.instances.all().filter(is_notable).collect();
     rows.sort_by(|a, b| (is_less_urgent(a), &a.key).cmp(&(is_less_urgent(b), &b.key)));

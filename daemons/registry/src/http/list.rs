@@ -8,14 +8,12 @@ use http_body_util::{Either, Full};
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response, StatusCode, header};
+use rpc_wire::paths;
 
 use super::query;
 use super::{Context, JSON, Peer, Reply};
 use crate::error::Refusal;
 use crate::service::Pieces;
-
-/// Query parameter: how long to wait for a list other than the one in `If-None-Match`.
-const WAIT: &str = "wait";
 
 /// `[]` if there are no instances, or no `proto`. With `If-None-Match` an unchanged list gets 304;
 /// with `wait` also, only after that time.
@@ -28,8 +26,8 @@ pub(super) async fn find_all(
     let query = head.uri.query().unwrap_or_default();
     let mut scope = query::scope(query)?;
     scope.protocol.get_or_insert_default();
-    let wait = match query::first(query, WAIT) {
-        Some(text) => query::duration(WAIT, &text)?.min(service.options.max_wait),
+    let wait = match query::first(query, paths::WAIT) {
+        Some(text) => query::duration(paths::WAIT, &text)?.min(service.options.max_wait),
         None => Duration::ZERO,
     };
     service.metrics.lists.inc();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rpc_wire::instance::{InstanceKey, OverrideState};
+use rpc_wire::mutants::mutant;
 
 use super::departures::HeldBack;
 use super::digest::Digest;
@@ -118,7 +119,8 @@ impl Table {
         self.note_departures();
         let index = *self.by_key.get(key)?;
         let listed = self.listed_incarnation(key);
-        if incarnation.is_some() && (listed.is_none() || listed > incarnation) {
+        let any_life = incarnation.is_none() || mutant("late-farewell-removes");
+        if !any_life && (listed.is_none() || listed > incarnation) {
             return None;
         }
         self.remove(index, ChangeKind::Unregistered, now)

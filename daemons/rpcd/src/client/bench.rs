@@ -15,7 +15,7 @@ use rpc_load::{Load, LoadError, Progress, Report};
 use tokio::sync::watch;
 
 use super::discovery::Discovery;
-use super::explain;
+use super::{explain, list_source};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::BenchPlan;
@@ -62,7 +62,7 @@ async fn prepared(plan: &BenchPlan) -> Result<Args, Failure> {
     let client = Client::new(plan.target.clone(), plan.options.clone())?;
     let mut discovery =
         Discovery::new(&client, &plan.options, plan.options.timeout).without_a_call();
-    let args = async {
+    let args = list_source::said_during(&client, async {
         if !plan.yes {
             consent::obtain(&mut discovery, method, &plan.target).await?;
         }
@@ -75,7 +75,7 @@ async fn prepared(plan: &BenchPlan) -> Result<Args, Failure> {
             _ => {}
         }
         Ok(args)
-    }
+    })
     .await;
     super::close(client).await;
     args

@@ -7,7 +7,7 @@ use rpc_client::{Attempt, AttemptLog, CallError, Client, Code, Request, Response
 use rpc_load::show::precise;
 
 use super::discovery::{Discovery, Spent};
-use super::{explain, mistaken, no_instance, reserved};
+use super::{explain, list_source, mistaken, no_instance, reserved};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::CallPlan;
@@ -23,7 +23,8 @@ pub async fn call(plan: CallPlan) -> Result<(), Failure> {
     let client = Client::new(plan.target.clone(), plan.options.clone())?;
     let options = &plan.options;
     let discovery = Discovery::new(&client, options, plan.timeout.unwrap_or(options.timeout));
-    let done = Calls { client: &client, plan: &plan, discovery }.make().await;
+    let calls = Calls { client: &client, plan: &plan, discovery };
+    let done = list_source::said_during(&client, calls.make()).await;
     super::close(client).await;
     done
 }

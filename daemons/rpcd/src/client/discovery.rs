@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rpc_client::registry::RegistryClient;
+use rpc_client::registry::{RegistryClient, RegistryClientError};
 use rpc_client::{
-    Args, CallError, Catalog, Client, ClientOptions, Dialect, Request, Response, Target,
+    Args, CallError, Catalog, Client, ClientOptions, Dialect, ListProblem, ListSource, Phase,
+    Request, Response, Rounded, Target,
 };
 use rpc_wire::instance::Instance;
 use rpc_wire::paths::{ALL_YOUR_METHODS, PROTO_JSON, RPC_DISCOVER};
@@ -205,11 +206,26 @@ impl<'a> Discovery<'a> {
         self.budget = self.budget.saturating_sub(started.elapsed());
         let before = self.spent.queue + self.spent.connect;
         self.spent.discovery = started.elapsed().saturating_sub(before);
-        let late = |_| {
-            let (peer, phase) = (self.client.target().to_string(), rpc_client::Phase::Reply);
-            Err(CallError::Timeout { peer, phase, after: within })
-        };
-        found.unwrap_or_else(late).inspect_err(|error| tracing::debug!(%error, "no discovery"))
+        found
+            .unwrap_or_else(|_| Err(self.late(within)))
+            .inspect_err(|error| tracing::debug!(%error, "no discovery"))
+    }
+
+    /// The error of a discovery that did not end within that time.
+    fn late(&self, after: Duration) -> CallError {
+        let target = self.client.target();
+        let status = self.client.list_status().filter(|it| it.source == ListSource::None);
+        match (target, status.map(|it| it.problem)) {
+            (
+                Target::Registry { .. },
+                Some(Some(ListProblem::Registry(error @ RegistryClientError::Unreachable { .. }))),
+            ) => CallError::Registry(error),
+            (Target::Registry { url }, Some(_)) => {
+                let (url, reason) = (url.clone(), format!("no reply within {}", Rounded(after)));
+                CallError::Registry(RegistryClientError::Unreachable { url, reason })
+            }
+            _ => CallError::Timeout { peer: target.to_string(), phase: Phase::Reply, after },
+        }
     }
 
     /// What one of the instances does not have, another one may.

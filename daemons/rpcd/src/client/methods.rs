@@ -9,7 +9,7 @@ mod union;
 use rpc_client::{Catalog, Client, Target};
 use rpc_wire::signature::{Signature, to_openrpc};
 
-use super::{mistaken, no_instance, offers, signature};
+use super::{list_source, mistaken, no_instance, offers, signature};
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::Ask;
@@ -63,7 +63,7 @@ pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
 /// The methods of one server.
 pub(super) async fn listed(ask: &Ask) -> Result<Vec<Signature>, Failure> {
     let client = Client::new(ask.target.clone(), ask.options.clone())?;
-    let listed = client.methods().await;
+    let listed = list_source::said_during(&client, client.methods()).await;
     super::close(client).await;
     match listed {
         Ok(listed) => Ok(listed),
@@ -77,7 +77,7 @@ pub(super) async fn listed(ask: &Ask) -> Result<Vec<Signature>, Failure> {
 /// None of them could be asked, or there is none.
 pub(super) async fn catalog(ask: &Ask) -> Result<Catalog, Failure> {
     let client = Client::new(ask.target.clone(), ask.options.clone())?;
-    let catalog = client.catalog().await;
+    let catalog = list_source::said_during(&client, client.catalog()).await;
     super::close(client).await;
     let catalog = match catalog {
         Ok(catalog) => catalog,

@@ -43,6 +43,8 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    // Lists of other tests, whose ports may be the same.
+    command.env("RPCD_CLIENT_LIST_CACHE", "");
     command
 }
 

@@ -8,6 +8,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc_wire::mutants::mutant;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -81,7 +82,8 @@ impl<'a> Attempts<'a> {
     /// Calls until there is a result, an error that must not be retried, or no time left.
     pub(super) async fn call(&mut self) -> Result<CallReply, CallError> {
         let within = self.timeout.unwrap_or(self.inner.context.options.timeout);
-        let deadline = after(self.began, within);
+        let kept = if mutant("deadline-ignored") { within * 10 } else { within };
+        let deadline = after(self.began, kept);
         let result = match self.until_done(deadline).await {
             Ok(reply) => Ok(reply),
             Err(Failed::Error(error)) => Err(error),
@@ -253,11 +255,13 @@ impl<'a> Attempts<'a> {
     }
 
     fn timed_out(&self, after: Duration) -> CallError {
-        let (peer, phase) = match (self.tried.last(), &self.inner.source) {
-            (_, Source::Registry(discovery)) if self.is_picking => discovery.waiting_for(),
-            (None, Source::Registry(discovery)) => discovery.waiting_for(),
-            (None, Source::Direct(peer)) => (peer.name().to_owned(), Phase::Connect),
-            (Some(peer), _) => (peer.name().to_owned(), self.progress.phase(&self.outgoing)),
+        let (peer, phase) = match (&self.inner.source, self.tried.last()) {
+            (Source::Registry(discovery), Some(_)) if self.is_picking => {
+                return discovery.timed_out(after);
+            }
+            (Source::Registry(discovery), None) => return discovery.timed_out(after),
+            (Source::Direct(peer), None) => (peer.name().to_owned(), Phase::Connect),
+            (_, Some(peer)) => (peer.name().to_owned(), self.progress.phase(&self.outgoing)),
         };
         CallError::Timeout { peer, after, phase }
     }

@@ -22,13 +22,11 @@ impl Discovery {
         confirms: bool,
     ) -> Result<Catalog, CallError> {
         self.check_service(service)?;
-        let deadline = after(Instant::now(), within);
-        let late = |_| {
-            let (peer, phase) = self.waiting_for();
-            CallError::Timeout { peer, after: within, phase }
-        };
-        let view =
-            tokio::time::timeout_at(deadline, self.known_view(service)).await.map_err(late)??;
+        let began = Instant::now();
+        let (deadline, late_at) = (after(began, within), after(began, within / 2));
+        let view = tokio::time::timeout_at(deadline, self.known_view(service, late_at))
+            .await
+            .map_err(|_| self.timed_out(within))??;
         let now = Instant::now();
         let since = now.checked_sub(learn::pause(&self.shared));
         self.ask_again(|contracts| {
@@ -43,15 +41,24 @@ impl Discovery {
     }
 
     /// The instances, after a refresh if there are none.
-    async fn known_view(&self, service: Option<&str>) -> Result<Arc<View>, CallError> {
-        let view = self.view(&self.shared.list.load(), service);
-        if !view.members.is_empty() {
-            return Ok(view);
+    async fn known_view(
+        &self,
+        service: Option<&str>,
+        late_at: Instant,
+    ) -> Result<Arc<View>, CallError> {
+        let mut is_last = false;
+        loop {
+            let list = self.shared.list.load_full();
+            let view = self.view(&list, service);
+            if !view.members.is_empty() {
+                return Ok(view);
+            }
+            if is_last && !list.is_awaited() {
+                return Err(self.no_instance(&list, service));
+            }
+            is_last = true;
+            self.refresh_now(late_at).await?;
         }
-        self.refresh_now().await?;
-        let list = self.shared.list.load_full();
-        let view = self.view(&list, service);
-        if view.members.is_empty() { Err(self.no_instance(&list, service)) } else { Ok(view) }
     }
 
     /// The instances, once no contract of them is being asked for.

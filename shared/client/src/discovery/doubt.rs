@@ -9,16 +9,16 @@ use rand::seq::IteratorRandom;
 
 use super::list::List;
 use super::member::Member;
-
-/// For how long a probe waits before the registry is believed.
-const TIMEOUT: Duration = Duration::from_secs(2);
+use crate::ClientOptions;
 
 /// Whether an instance takes calls: a probe says so, or it does not say and there is a connection on which it
 /// gets calls, as a full server accepts no other. At most `max_probes` of them, chosen at random, are probed.
-pub(super) async fn anyone_answers(list: &List, max_probes: usize) -> bool {
+pub(super) async fn anyone_answers(list: &List, options: &ClientOptions) -> bool {
     let members = list.all.members.iter().map(Arc::clone);
-    let asked = members.sample(&mut rand::rng(), max_probes.max(1));
-    let mut answers: FuturesUnordered<_> = asked.iter().map(|member| answers(member)).collect();
+    let asked = members.sample(&mut rand::rng(), options.max_probes.max(1));
+    let within = options.ejection.probe_timeout;
+    let mut answers: FuturesUnordered<_> =
+        asked.iter().map(|member| answers(member, within)).collect();
     while let Some(answers) = answers.next().await {
         if answers {
             return true;
@@ -27,7 +27,7 @@ pub(super) async fn anyone_answers(list: &List, max_probes: usize) -> bool {
     false
 }
 
-async fn answers(member: &Member) -> bool {
-    let says_up = member.peer.says_up(TIMEOUT).await;
+async fn answers(member: &Member, within: Duration) -> bool {
+    let says_up = member.peer.says_up(within).await;
     says_up.unwrap_or_else(|| member.peer.is_connected_extended() && member.gets_calls())
 }

@@ -15,6 +15,8 @@ use std::time::Duration;
 use rand::{Rng, RngExt};
 use tokio::time::Instant;
 
+use rpc_wire::mutants::mutant;
+
 use crate::deadline::after;
 use crate::error::cut;
 use crate::{EjectionOptions, InstanceHealth, InstanceState};
@@ -111,6 +113,7 @@ impl Health {
         rng: &mut (impl Rng + ?Sized),
     ) -> bool {
         match self.state {
+            _ if mutant("ejects-nobody") => return false,
             State::Ejected { .. } | State::Probing => return false,
             // It was well for long: earlier troubles are forgotten.
             State::Up if now >= after(self.since, options.failure_window) => self.ejections = 0,
@@ -137,6 +140,7 @@ impl Health {
         let doublings = self.ejections.saturating_sub(1).min(16);
         let most = options.max_ejection.max(options.min_ejection);
         let full = options.min_ejection.saturating_mul(1 << doublings).min(most);
+        let full = if mutant("ejection-never-ends") { full * 10_000 } else { full };
         let delay = full.mul_f64(1.0 - JITTER * rng.random_range(0.0..=1.0));
         self.set(State::Ejected { probe_at: after(from, delay).max(now) }, now);
     }

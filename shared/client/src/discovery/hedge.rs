@@ -6,6 +6,7 @@ use rpc_wire::paths::is_reserved;
 use rpc_wire::signature::Effect;
 
 use super::Discovery;
+use super::view::Route;
 use crate::pool::Peer;
 use crate::wanted::Wanted;
 
@@ -25,7 +26,15 @@ impl Discovery {
 
     /// Another instance that is known to offer the method, besides those that were tried.
     pub(crate) fn pick_other(&self, wanted: Wanted<'_>) -> Option<Arc<Peer>> {
-        let picked = self.pick_now(&self.shared.list.load(), wanted)?;
+        let list = self.shared.list.load();
+        let picked = self.pick_now(&list, wanted).or_else(|| {
+            // It was learned while the call was pending.
+            let view = self.view(&list, wanted.service);
+            match view.route(wanted.method, &self.shared.contracts, false) {
+                Route::To(candidates) => self.choose(&candidates, wanted.tried),
+                Route::Unknown | Route::Nowhere => None,
+            }
+        })?;
         (!picked.is_guess).then_some(picked.peer)
     }
 }

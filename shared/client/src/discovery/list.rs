@@ -8,6 +8,7 @@ use rpc_wire::instance::InstanceKey;
 use tokio::time::Instant;
 
 use super::contracts::Contracts;
+use super::disk::Saved;
 use super::listed::Listed;
 use super::member::Member;
 use super::view::View;
@@ -39,6 +40,8 @@ pub(super) enum Origin {
     Nowhere,
     /// The registry sent or confirmed it then.
     Registry(Instant),
+    /// It was read from the disk then, when it was that old.
+    Disk(Instant, Duration),
 }
 
 impl Origin {
@@ -46,6 +49,7 @@ impl Origin {
         match self {
             Self::Nowhere => None,
             Self::Registry(at) => Some(now.saturating_duration_since(at)),
+            Self::Disk(at, age) => Some(age.saturating_add(now.saturating_duration_since(at))),
         }
     }
 
@@ -53,6 +57,7 @@ impl Origin {
         match self {
             Self::Nowhere => ListSource::None,
             Self::Registry(_) => ListSource::Registry,
+            Self::Disk(..) => ListSource::Disk,
         }
     }
 }
@@ -67,6 +72,30 @@ impl List {
         (context, contracts): (&Arc<Context>, &Contracts),
         now: Instant,
     ) -> Self {
+        let all = Arc::new(View::new(self.members_of(instances, context), contracts));
+        let origin = Origin::Registry(now);
+        Self { all, services: Arc::default(), origin, problem: None, invalid }
+    }
+
+    /// What was kept on disk, while the registry lists nothing because of `problem`.
+    pub(super) fn from_disk(
+        saved: Saved,
+        problem: ListProblem,
+        (context, contracts): (&Arc<Context>, &Contracts),
+        now: Instant,
+    ) -> Self {
+        let members = Self::default().members_of(saved.instances, context);
+        Self {
+            all: Arc::new(View::new(members, contracts)),
+            services: Arc::default(),
+            origin: Origin::Disk(now, saved.age),
+            problem: Some(problem),
+            invalid: 0,
+        }
+    }
+
+    /// The members for these instances.
+    fn members_of(&self, instances: Vec<Listed>, context: &Arc<Context>) -> Arc<[Arc<Member>]> {
         let members = &self.all.members;
         let mut known: HashMap<InstanceKey, &Arc<Member>> =
             members.iter().map(|member| (member.instance.key(), member)).collect();
@@ -85,14 +114,7 @@ impl List {
                 _ => Arc::new(Member::new(instance, context)),
             });
         }
-        let all = Arc::new(View::new(members.into(), contracts));
-        Self {
-            all,
-            services: Arc::default(),
-            origin: Origin::Registry(now),
-            problem: None,
-            invalid,
-        }
+        members.into()
     }
 
     /// The same list, and what an earlier one had beside: for a registry that has just started, which
@@ -114,6 +136,14 @@ impl List {
     /// The same list, although the registry does not confirm it.
     pub(super) fn kept(&self, problem: ListProblem, invalid: usize) -> Self {
         Self { problem: Some(problem), invalid, ..self.clone() }
+    }
+
+    /// The registry could not be asked yet, but may be soon: who needs an instance waits for it.
+    pub(super) fn is_awaited(&self) -> bool {
+        let is_away =
+            matches!(&self.problem, Some(ListProblem::Registry(error)) if error.is_transient());
+        self.all.members.is_empty()
+            && (is_away || matches!(self.origin, Origin::Nowhere) && self.problem.is_none())
     }
 
     pub(super) fn status(&self, now: Instant) -> ListStatus {

@@ -60,6 +60,11 @@ impl Listed {
         before.incarnation == self.incarnation && before.speaks_extended == self.speaks_extended
     }
 
+    /// As a registry lists it.
+    pub(super) fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&self.instance)
+    }
+
     /// With all its parameters.
     pub(super) fn to_instance(&self) -> Instance {
         // Only parameters nested deeper than JSON is read are left out.

@@ -1,29 +1,30 @@
 //! A look into the registry for a call that all known instances refused.
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::{Discovery, MIN_REFRESH_GAP};
+use super::Discovery;
 use crate::wanted::Wanted;
 
 impl Discovery {
-    /// Waits for the next look into the registry. Whether an instance takes calls then, as far as is known: one
-    /// that is newly listed, or one that a probe has found up again.
+    /// Waits for the next look into the registry, which is asked at a pace however many calls wait. Whether an
+    /// instance takes calls then, as far as is known: one that is newly listed, or one that a probe has found up
+    /// again.
     pub(crate) async fn look_again(&self, wanted: Wanted<'_>) -> bool {
-        let mut refreshed = self.shared.refreshed.subscribe();
-        let last = *refreshed.borrow_and_update();
-        // However many calls wait, the registry is not asked more often than that.
-        let next = last.map_or_else(Instant::now, |at| at + MIN_REFRESH_GAP);
-        tokio::select! {
-            () = sleep_until(next) => {
-                if self.refresh_now().await.is_err() {
-                    return false;
-                }
-            }
-            // Never an error: the sender lives as long as `self`.
-            _ = refreshed.changed() => {}
-        }
+        self.look().await;
         let list = self.shared.list.load();
         let view = self.view(&list, wanted.service);
         view.anyone(wanted.method).members.iter().any(|member| member.gets_calls())
+    }
+
+    /// Waits for a refresh that begins now or later.
+    async fn look(&self) {
+        let since = Instant::now();
+        let mut refreshed = self.shared.refreshed.subscribe();
+        self.shared.refresh_wanted.notify_one();
+        tokio::select! {
+            () = self.shared.context.end.cancelled() => {}
+            // Never an error: the sender lives as long as `self`.
+            _ = refreshed.wait_for(|began| began.is_some_and(|began| began >= since)) => {}
+        }
     }
 }

@@ -1,31 +1,49 @@
 //! The task that refreshes the list.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
+use rpc_wire::mutants::mutant;
 use rpc_wire::paths::PROTO_JSON;
 use tokio::time::Instant;
 
+use super::disk::Disk;
 use super::doubt::anyone_answers;
+use super::list::Origin;
 use super::listed::Listed;
+use super::pace::Pace;
 use super::shared::Shared;
+use crate::backoff::Backoff;
 use crate::registry::{Answer, List, RegistryClient, RegistryClientError};
 use crate::{ClientOptions, ListProblem};
 
 /// A refresh interval of zero would spin; an endless one cannot be jittered.
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// A registry is not asked to wait any longer for a change.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// What changes together, such as several servers that start, is read together.
+const GATHERING: Duration = Duration::from_millis(20);
 
-/// Refreshes the list at intervals, and at once when a call needs it.
+/// Refreshes the list at intervals, and at once when a call needs it. A registry that can is asked to wait for
+/// that interval and to reply as soon as its list changes.
 pub(super) struct Refresh {
     shared: Arc<Shared>,
     registry: RegistryClient,
+    disk: Option<Arc<Disk>>,
     etag: Option<String>,
     /// Its last list has nobody that could be called.
     lists_nobody: bool,
     /// Entries of its last list that were skipped.
     invalid: usize,
+    /// Requests that failed in a row.
+    failures: u32,
+    /// Requests for calls that need an instance.
+    looks: Pace,
+    /// Requests that follow a change at once.
+    changes: Pace,
 }
 
 /// What becomes of the list.
@@ -36,33 +54,83 @@ enum Outcome {
 }
 
 impl Refresh {
-    pub(super) fn new(shared: Arc<Shared>, registry: RegistryClient) -> Self {
-        Self { shared, registry, etag: None, lists_nobody: false, invalid: 0 }
-    }
-
-    pub(super) async fn run(mut self) {
-        loop {
-            self.refresh().await;
-            tokio::select! {
-                () = tokio::time::sleep(self.pause()) => {}
-                () = self.shared.refresh_wanted.notified() => {}
-            }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        registry: RegistryClient,
+        disk: Option<Arc<Disk>>,
+    ) -> Self {
+        let now = Instant::now();
+        let changes = Pace::new(interval(&shared.context.options), now);
+        Self {
+            shared,
+            registry,
+            disk,
+            etag: None,
+            lists_nobody: false,
+            invalid: 0,
+            failures: 0,
+            looks: Pace::new(super::MIN_REFRESH_GAP, now),
+            changes,
         }
     }
 
-    async fn refresh(&mut self) {
-        let service = self.shared.context.options.service.as_deref();
-        let answer = self.registry.list(PROTO_JSON, service, self.etag.as_deref()).await;
-        let outcome = self.judge(answer).await;
-        self.apply(outcome);
-        self.shared.refreshed.send_replace(Some(Instant::now()));
-        self.shared.learn_wanted.notify_one();
+    pub(super) async fn run(mut self) {
+        let mut wait = Duration::ZERO;
+        loop {
+            let (began, pause) = (Instant::now(), self.pause());
+            let answer = tokio::select! {
+                answer = self.ask(wait) => Some(answer),
+                // It must not wait for a change.
+                () = self.shared.refresh_wanted.notified(), if !wait.is_zero() => None,
+            };
+            let mut is_wanted = answer.is_none();
+            if let Some(answer) = answer {
+                let outcome = self.judge(answer).await;
+                let next = self.next(&outcome, began + pause);
+                self.apply(outcome, began);
+                tokio::select! {
+                    () = tokio::time::sleep_until(next) => {}
+                    () = self.shared.refresh_wanted.notified() => is_wanted = true,
+                }
+            }
+            wait = if is_wanted {
+                tokio::time::sleep(self.looks.wait(Instant::now())).await;
+                self.looks.take(Instant::now());
+                Duration::ZERO
+            } else {
+                self.etag.as_ref().map_or(Duration::ZERO, |_| pause.min(LONGEST_WAIT))
+            };
+        }
+    }
+
+    /// Asks for the list; while there is none and the registry does not reply, that on disk is used.
+    async fn ask(&self, wait: Duration) -> Result<Answer<Listed>, RegistryClientError> {
+        let options = &self.shared.context.options;
+        let service = options.service.as_deref();
+        let etag = self.etag.as_deref();
+        let mut answer = pin!(self.registry.list(PROTO_JSON, service, etag, wait));
+        if matches!(self.shared.list.load().origin, Origin::Nowhere) {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                () = tokio::time::sleep(options.failover_after) => {}
+                () = self.shared.disk_wanted.notified() => {}
+            }
+            let url = self.shared.url.clone();
+            self.use_disk(ListProblem::Registry(RegistryClientError::Timeout { url })).await;
+        }
+        answer.await
     }
 
     async fn judge(&mut self, answer: Result<Answer<Listed>, RegistryClientError>) -> Outcome {
         let (instances, is_warming) = match answer {
-            Err(error) => return Outcome::Kept(ListProblem::Registry(error)),
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                let problem = ListProblem::Registry(error);
+                self.use_disk(problem.clone()).await;
+                return Outcome::Kept(problem);
+            }
             Ok(Answer { list: List::NotModified, .. }) if !self.lists_nobody => {
+                self.failures = 0;
                 return Outcome::Confirmed;
             }
             // Whoever answered when it began to list nobody may have ended since.
@@ -78,16 +146,47 @@ impl Refresh {
                 (instances, is_warming)
             }
         };
-        // It may have just started, and older ones do not say so.
-        let is_doubted = instances.is_empty() && !is_warming;
-        let list = self.shared.list.load_full();
-        if is_doubted && anyone_answers(&list, self.shared.context.options.max_probes).await {
-            return Outcome::Kept(ListProblem::ListsNobody);
+        self.failures = 0;
+        if instances.is_empty()
+            && !mutant("empty-list-believed")
+            && let Some(problem) = self.doubt(is_warming).await
+        {
+            return Outcome::Kept(problem);
         }
         Outcome::Replaced { instances, is_warming }
     }
 
-    fn apply(&self, outcome: Outcome) {
+    /// Why a list of nobody is not believed, if it is not: the registry may have just started, and older ones do
+    /// not say so.
+    async fn doubt(&self, is_warming: bool) -> Option<ListProblem> {
+        if is_warming {
+            self.use_disk(ListProblem::Warming).await;
+            let is_from_disk = matches!(self.shared.list.load().origin, Origin::Disk(..));
+            return is_from_disk.then_some(ListProblem::Warming);
+        }
+        let list = self.shared.list.load_full();
+        let answers = anyone_answers(&list, &self.shared.context.options).await;
+        answers.then_some(ListProblem::ListsNobody)
+    }
+
+    /// Uses the list on disk if there is no other.
+    async fn use_disk(&self, problem: ListProblem) {
+        let Some(disk) = &self.disk else { return };
+        if !matches!(self.shared.list.load().origin, Origin::Nowhere) {
+            return;
+        }
+        let Some(saved) = disk.read().await else { return };
+        let registry = &self.shared.url;
+        tracing::warn!(registry, %problem, age = ?saved.age, "using the list of instances on disk");
+        let context = &self.shared.context;
+        self.shared.update(|_, contracts| {
+            Some(super::List::from_disk(saved, problem, (context, contracts), Instant::now()))
+        });
+        self.shared.refreshed.send_modify(|_| {});
+        self.shared.learn_wanted.notify_one();
+    }
+
+    fn apply(&self, outcome: Outcome, began: Instant) {
         let (context, invalid) = (&self.shared.context, self.invalid);
         let now = Instant::now();
         self.shared.update(|list, contracts| {
@@ -95,14 +194,42 @@ impl Refresh {
                 Outcome::Confirmed => list.confirmed(now),
                 Outcome::Kept(problem) => list.kept(problem, invalid),
                 Outcome::Replaced { instances, is_warming } => {
-                    let refreshed = list.refreshed(instances, invalid, (context, contracts), now);
-                    if is_warming { refreshed.with_others_of(list, contracts) } else { refreshed }
+                    let next = list.refreshed(instances, invalid, (context, contracts), now);
+                    match (is_warming, &self.disk) {
+                        (true, _) => next.with_others_of(list, contracts),
+                        (false, Some(disk)) => {
+                            disk.write(&next.all.members);
+                            next
+                        }
+                        (false, None) => next,
+                    }
                 }
             };
             self.log_change(list.problem.as_ref(), next.problem.as_ref());
             let notes_expired = contracts.retain(&next.all.identities(), now);
             Some(if notes_expired { next.with_usable(contracts) } else { next })
         });
+        self.shared.refreshed.send_replace(Some(began));
+        self.shared.learn_wanted.notify_one();
+    }
+
+    /// When to ask again; `in_turn` is an interval after the last request.
+    fn next(&mut self, outcome: &Outcome, in_turn: Instant) -> Instant {
+        let now = Instant::now();
+        match outcome {
+            Outcome::Kept(ListProblem::Registry(_)) => {
+                let pause = interval(&self.shared.context.options);
+                now + Backoff::reconnect().delay(self.failures).min(pause)
+            }
+            // With the tag of its new list it waits for the next change.
+            Outcome::Replaced { .. } if self.etag.is_some() => {
+                let wait = self.changes.wait(now).max(GATHERING);
+                self.changes.take(now);
+                now + wait
+            }
+            // A registry that waits has done so by now.
+            _ => in_turn,
+        }
     }
 
     /// Logs changes of state only, however long an outage lasts.

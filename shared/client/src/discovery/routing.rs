@@ -21,8 +21,8 @@ use crate::wanted::{Picked, Wanted};
 use crate::{CallError, ListProblem, NoSuchMethod};
 
 impl Discovery {
-    /// An instance for a call. Waits for the first list, for one refresh if there is none, and for what the
-    /// instances offer if none is known to offer the method.
+    /// An instance for a call. Waits for the first list, however often the registry has to be asked for it, for one
+    /// refresh if there is none, and for what the instances offer if none is known to offer the method.
     pub(crate) async fn pick(&self, wanted: Wanted<'_>) -> Result<Picked, CallError> {
         match self.pick_now(&self.shared.list.load(), wanted) {
             Some(picked) => Ok(picked),
@@ -81,11 +81,11 @@ impl Discovery {
                 }
                 Some(Route::Nowhere) | None => {}
             }
-            if is_last {
+            if is_last && !list.is_awaited() {
                 return Err(self.nobody(&list, wanted));
             }
             is_last = true;
-            self.refresh_now().await?;
+            self.refresh_now(wanted.guess_at).await?;
             self.doubt(&view);
         }
     }
@@ -125,7 +125,7 @@ impl Discovery {
         }
     }
 
-    fn choose(&self, candidates: &Candidates, tried: &[Arc<Peer>]) -> Option<Picked> {
+    pub(super) fn choose(&self, candidates: &Candidates, tried: &[Arc<Peer>]) -> Option<Picked> {
         if !tried.is_empty() {
             let left = candidates.without(tried);
             // After a failure, rather one that is known to be up.

@@ -32,9 +32,11 @@ pub(super) struct Shared {
     /// Changes of what is known of contracts.
     pub(super) learned: watch::Sender<u64>,
     pub(super) learn_wanted: Notify,
-    /// When the last refresh was done, whether it succeeded or failed.
+    /// When the last refresh began, whether it succeeded or failed; changes also when the list on disk is used.
     pub(super) refreshed: watch::Sender<Option<Instant>>,
     pub(super) refresh_wanted: Notify,
+    /// A call has waited so long for the first list that the one on disk is good enough.
+    pub(super) disk_wanted: Notify,
     /// An instance was ejected, or is to be probed earlier.
     pub(super) health_changed: Notify,
     /// Silent peers are looked for; not while no calls are made.
@@ -66,6 +68,8 @@ impl Shared {
         tracing::info!(instance = %member.peer.name(), reason, "instance ejected");
         self.update_usable();
         self.health_changed.notify_one();
+        // The registry may know who takes its place.
+        self.refresh_wanted.notify_one();
     }
 
     /// Notes that a call of `peer` failed, and ejects it if that says that it takes none, or if it fails where

@@ -90,6 +90,15 @@ pub enum RegistryClientError {
 }
 
 impl RegistryClientError {
+    /// Whether the same request may succeed soon: there is no reply, or the registry says that it fails.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Timeout { .. } => true,
+            Self::Refused { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+
     /// Who must act; a program's exit code follows from it.
     pub fn kind(&self) -> ErrorKind {
         match self {

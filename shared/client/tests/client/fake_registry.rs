@@ -1,8 +1,9 @@
 //! Registries that speak exact bytes: the older one (HTTP/1.0, no length) and a newer one.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,6 +20,11 @@ pub struct FakeRegistry {
 #[derive(Default)]
 struct State {
     old: bool,
+    /// Replies to `wait=` only when the list changes or that time is over.
+    waits: bool,
+    hangs: AtomicBool,
+    /// Sent with every reply that is no 304.
+    header: Mutex<String>,
     list: Mutex<String>,
     revision: AtomicUsize,
     pub requests: Mutex<Vec<String>>,
@@ -38,11 +44,20 @@ impl FakeRegistry {
         Self::start("127.0.0.1:0", false).await
     }
 
+    /// A newer one that takes long polls.
+    pub async fn waiting() -> Self {
+        Self::with("127.0.0.1:0", State { waits: true, ..State::default() }).await
+    }
+
     pub async fn start(address: &str, old: bool) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        Self::with(address, State { old, ..State::default() }).await
+    }
+
+    async fn with(address: &str, state: State) -> Self {
+        let listener = bound(address).await;
         let address = listener.local_addr().unwrap();
         let list = Mutex::new("[]".to_owned());
-        let state = Arc::new(State { old, list, ..State::default() });
+        let state = Arc::new(State { list, ..state });
         let mine = Arc::clone(&state);
         let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -73,9 +88,24 @@ impl FakeRegistry {
         self.state.revision.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Replies to nothing from now on.
+    pub fn hang(&self) {
+        self.state.hangs.store(true, Ordering::SeqCst);
+    }
+
     /// Replies to everything with these bytes from now on.
     pub fn reply(&self, reply: impl Into<String>) {
         *self.state.reply.lock().unwrap() = Some(reply.into());
+    }
+
+    /// Says from now on that it has just started.
+    pub fn is_warming(&self) {
+        *self.state.header.lock().unwrap() = "rpcd-warming: 5\r\n".to_owned();
+    }
+
+    /// The requests for the list.
+    pub fn looks(&self) -> usize {
+        self.requests().iter().filter(|request| request.contains("findAllInstances")).count()
     }
 
     pub fn requests(&self) -> Vec<String> {
@@ -95,6 +125,18 @@ impl Drop for FakeRegistry {
     fn drop(&mut self) {
         self.accepting.abort();
         self.state.connections.lock().unwrap().drain(..).for_each(|handle| handle.abort());
+    }
+}
+
+/// The one that was there before may still be ending.
+async fn bound(address: &str) -> TcpListener {
+    let began = Instant::now();
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(20), "{address}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -124,6 +166,12 @@ async fn serve(mut socket: TcpStream, state: &State) {
     while let Some(request) = read_request(&mut socket, &mut buffer).await {
         state.requests.lock().unwrap().push(request.clone());
         let given = state.reply.lock().unwrap().clone();
+        if state.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        if given.is_none() && state.waits {
+            until_changed(&request, state).await;
+        }
         let reply = given.clone().unwrap_or_else(|| reply(&request, state));
         let written = socket.write_all(reply.as_bytes()).await;
         if state.old || given.is_some() || written.is_err() {
@@ -154,9 +202,25 @@ async fn read_request(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<St
     }
 }
 
+/// Waits as long as the request says, or until the list has another tag than it names.
+async fn until_changed(request: &str, state: &State) {
+    let Some((_, wait)) = request.split_once("wait=") else { return };
+    let digits: String = wait.chars().take_while(char::is_ascii_digit).collect();
+    assert!(wait[digits.len()..].starts_with("ms"), "{request}");
+    let over = Instant::now() + Duration::from_millis(digits.parse().unwrap());
+    let is_same = || request.contains(&tag(state));
+    while is_same() && Instant::now() < over {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn tag(state: &State) -> String {
+    format!("\"e.{}\"", state.revision.load(Ordering::SeqCst))
+}
+
 fn reply(request: &str, state: &State) -> String {
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
-    let etag = format!("\"e.{}\"", state.revision.load(Ordering::SeqCst));
+    let etag = tag(state);
     let (status, body) = if head.contains("/myRegistry/findAllInstances") {
         if !state.old && head.contains(&etag) {
             state.not_modified.fetch_add(1, Ordering::SeqCst);
@@ -174,7 +238,8 @@ fn reply(request: &str, state: &State) -> String {
         return format!("HTTP/1.0 {status}\r\nContent-Type: application/json\r\n\r\n{body}");
     }
     let length = body.len();
+    let header = state.header.lock().unwrap();
     format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\netag: {etag}\r\ncontent-length: {length}\r\n\r\n{body}"
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{header}etag: {etag}\r\ncontent-length: {length}\r\n\r\n{body}"
     )
 }

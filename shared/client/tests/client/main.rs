@@ -24,6 +24,8 @@ mod hedging;
 mod inline_calls;
 mod kept_lists;
 mod layers;
+mod list_cache;
+mod looks;
 mod offering;
 mod registry;
 mod retries;

@@ -148,7 +148,7 @@ async fn first_call<C: Caller>(caller: &C) -> Option<CallError> {
 /// No server was reached, or none can accept this call.
 fn is_fatal(error: &CallError) -> bool {
     match error {
-        CallError::Timeout { phase, .. } => matches!(phase, Phase::Discovery | Phase::Connect),
+        CallError::Timeout { phase, .. } => matches!(phase, Phase::Connect),
         CallError::Registry(_) => true,
         error => matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Usage),
     }

@@ -58,7 +58,7 @@ impl OlderCallers {
         for line in text.lines() {
             let outcome = outcome(line).with_context(|| format!("not an outcome: {line}"))?;
             if let Fate::Failed { why, .. } = outcome.fate {
-                called.keep(why, || line.to_owned());
+                called.keep(why, outcome.method, || line.to_owned());
             }
             called.calls += 1;
             called.outcomes.push(outcome);

@@ -135,6 +135,9 @@ async fn write(
             _ => None,
         };
         let written = match what {
+            Sent::Bytes(_) if now.fault == Some(Fault::ResetWhenUsed) && who == From::Client => {
+                return Err(Broken::Reset);
+            }
             Sent::Bytes(mut bytes) => {
                 let is_last = left.is_some_and(|left| left < bytes.len());
                 bytes.truncate(left.unwrap_or(usize::MAX));

@@ -1,3 +1,5 @@
+//! A daemon and its clients with a proxy between them.
+
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,0 +1,214 @@
+//! The file that keeps the last list of one registry for clients that cannot reach it.
+
+mod format;
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+#[cfg(unix)]
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+
+use super::member::Member;
+use format::{MAX_FILE_BYTES, Subject};
+
+pub(super) use format::Saved;
+
+/// A folder on a disk that hangs is not waited for any longer.
+const READ_TIMEOUT: Duration = Duration::from_millis(500);
+/// The same when the client is closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
+/// A file under way that is older was left by a process that was killed.
+const ABANDONED: Duration = Duration::from_secs(60);
+/// Bytes of a file's name, for file systems that take no more than 255.
+const MAX_NAME: usize = 240;
+
+type Members = Arc<[Arc<Member>]>;
+
+/// Reads and writes the file, on threads for what blocks: one at a time writes.
+#[derive(Debug)]
+pub(super) struct Disk {
+    path: PathBuf,
+    subject: Subject,
+    state: Mutex<State>,
+    is_writing: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The list that was written last, or is being written.
+    written: Option<Members>,
+    /// The one to be written after that.
+    next: Option<Members>,
+}
+
+impl Disk {
+    /// The file in `folder` for the registry at `host:port`. `None` if that is too long for a name.
+    pub(super) fn new(
+        folder: &Path,
+        registry: String,
+        service: Option<String>,
+    ) -> Option<Arc<Self>> {
+        let subject = Subject { registry, service };
+        let name = file_name(&subject);
+        (name.len() <= MAX_NAME).then(|| {
+            Arc::new(Self {
+                path: folder.join(name),
+                subject,
+                state: Mutex::default(),
+                is_writing: watch::Sender::new(false),
+            })
+        })
+    }
+
+    /// The list that was kept, if any.
+    pub(super) async fn read(self: &Arc<Self>) -> Option<Saved> {
+        let disk = Arc::clone(self);
+        let reading = tokio::task::spawn_blocking(move || {
+            let bytes = read(&disk.path)?;
+            Ok(format::read(&bytes, &disk.subject, SystemTime::now()))
+        });
+        let file = self.path.display();
+        match tokio::time::timeout(READ_TIMEOUT, reading).await {
+            Ok(Ok(Ok(Some(saved)))) => return Some(saved),
+            Ok(Ok(Ok(None))) => tracing::debug!(%file, "the file has no list of this registry"),
+            Ok(Ok(Err(error))) => {
+                let error: io::Error = error;
+                tracing::debug!(%file, %error, "no list of this registry on disk");
+            }
+            Ok(Err(_)) | Err(_) => tracing::debug!(%file, "the disk does not reply"),
+        }
+        None
+    }
+
+    /// Writes the list unless it is what was written last. Nothing waits for it, and if it fails, nothing fails.
+    pub(super) fn write(self: &Arc<Self>, members: &Members) {
+        let mut state = self.state();
+        let latest = state.next.as_ref().or(state.written.as_ref());
+        if members.is_empty() || latest.is_some_and(|latest| is_same(latest, members)) {
+            return;
+        }
+        if *self.is_writing.borrow() {
+            state.next = Some(Arc::clone(members));
+            return;
+        }
+        self.is_writing.send_replace(true);
+        state.written = Some(Arc::clone(members));
+        drop(state);
+        let (disk, mut members) = (Arc::clone(self), Arc::clone(members));
+        tokio::task::spawn_blocking(move || {
+            loop {
+                disk.write_now(&members);
+                let mut state = disk.state();
+                match state.next.take() {
+                    Some(next) => members = Arc::clone(state.written.insert(next)),
+                    None => {
+                        disk.is_writing.send_replace(false);
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Waits until the list is written, though not for a disk that hangs.
+    pub(super) async fn settle(&self) {
+        let mut is_writing = self.is_writing.subscribe();
+        let written = is_writing.wait_for(|is_writing| !is_writing);
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, written).await;
+    }
+
+    fn write_now(&self, members: &Members) {
+        let instances = members.iter().map(|member| &member.instance);
+        let written = format::write(&self.subject, instances, SystemTime::now())
+            .map_err(io::Error::other)
+            .and_then(|text| write(&self.path, text.as_bytes()));
+        let file = self.path.display();
+        match written {
+            Ok(()) => tracing::debug!(%file, "the list is kept on disk"),
+            Err(error) => tracing::debug!(%file, %error, "cannot keep the list on disk"),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An instance that did not change has the same member in the next list.
+fn is_same(one: &Members, other: &Members) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other.iter()).all(|(one, other)| Arc::ptr_eq(one, other))
+}
+
+/// `127.0.0.1%3A9999`, and `@orders` where only that service is asked for: no two have the same.
+fn file_name(subject: &Subject) -> String {
+    let mut name = String::new();
+    for byte in subject.registry.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' => name.push(char::from(byte)),
+            _ => name.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    if let Some(service) = &subject.service {
+        name = format!("{name}@{service}");
+    }
+    format!("{name}.list")
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    // Opening a pipe would wait for somebody who writes to it.
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    // A list says where calls go.
+    #[cfg(unix)]
+    if metadata.permissions().mode() & 0o022 != 0 {
+        return Err(io::Error::other("others can write to it"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(io::Error::other("it is too large"));
+    }
+    Ok(bytes)
+}
+
+/// As a whole or not at all: to another file, which then takes the name.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        builder.mode(0o700);
+        builder.create(folder)?;
+    }
+    let new = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    let mut file = match options.open(&new) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_abandoned(&new) => {
+            fs::remove_file(&new)?;
+            options.open(&new)?
+        }
+        // Another client writes the same list.
+        opened => opened?,
+    };
+    // Not synced: after a loss of power a file without a list is none.
+    let written = file.write_all(bytes).and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+fn is_abandoned(path: &Path) -> bool {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED))
+}
