@@ -1,7 +1,6 @@
 //! The client itself: calls, streams and discovery on top of peers and the list of instances.
 
 mod attempts;
-mod hedge;
 mod inner;
 mod restart;
 #[cfg(feature = "tower")]
@@ -38,8 +37,7 @@ use crate::{
 
 #[cfg(feature = "tower")]
 use crate::layers::Layers;
-use attempts::{Attempts, Tried};
-use hedge::Latencies;
+use attempts::{Attempts, Latencies, Tried};
 use inner::{Inner, Source};
 use unlisted::UnlistedPeers;
 

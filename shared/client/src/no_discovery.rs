@@ -21,7 +21,7 @@ impl Discovery {
         match *self {}
     }
 
-    pub(crate) fn is_known_read_only(&self, _: &Arc<Peer>, _: &str) -> bool {
+    pub(crate) fn only_reads(&self, _: &Arc<Peer>, _: &str) -> Option<bool> {
         match *self {}
     }
 

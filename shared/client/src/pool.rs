@@ -25,6 +25,7 @@ use crate::{CallError, ClientOptions, Dialect, Phase, Rounded};
 use classic::ClassicPool;
 use connect::{Probed, connect, probe, unreachable};
 pub(crate) use load::Load;
+#[cfg(feature = "registry")]
 pub(crate) use tally::Sample;
 
 /// One address: the dialect of its server, and the connections kept to it. A server of the extended

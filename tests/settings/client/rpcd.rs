@@ -321,14 +321,14 @@ pub(crate) async fn retry_ratio() {
 #[tokio::test]
 pub(crate) async fn retry_hedge() {
     let of = async |settings: &[(&str, &str)]| {
-        let slow = |tick: &Value| Do::WriteAfter(Duration::from_millis(500), result(tick, "1"));
+        let slow = |tick: &Value| Do::WriteAfter(Duration::from_secs(2), result(tick, "1"));
         let (a, b) = (reading_instance(slow).await, reading_instance(slow).await);
         let registry = listing(&[&a, &b]).await;
         let done = rpcd(settings, &format!("call tick --registry {}", registry.url())).await;
         assert_eq!(done.code, DONE, "{done:?}");
         [a, b].iter().flat_map(|peer| peer.seen.calls()).filter(is_tick).count()
     };
-    let set = &[("CLIENT_RETRY_HEDGE", "50ms")];
+    let set = &[("CLIENT_RETRY_HEDGE", "400ms")];
     assert_eq!(join!(of(set), of(&[])), (2, 1));
 }
 

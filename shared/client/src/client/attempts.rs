@@ -1,98 +1,52 @@
 //! One call, from the choice of an instance to its result: attempts under one deadline.
 
+mod hedge;
+mod retry;
+mod streams;
+
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_wire::mutants::mutant;
-use rpc_wire::paths::is_reserved;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::inner::{Inner, Source};
 use crate::deadline::{Failed, after, until};
-use crate::discovery::Discovery;
 use crate::pool::{Peer, Progress};
 use crate::request::{CallReply, Outgoing};
-use crate::retry::{may_retry, never_reached_server};
 use crate::wanted::Wanted;
 use crate::{
-    AttemptEnd, AttemptLog, AttemptReason, CallError, CallStream, Dialect, Hedge, Phase, Request,
-    Response, Timing,
+    AttemptEnd, AttemptLog, AttemptReason, CallError, Dialect, Hedge, Phase, Request, Response,
+    Timing,
 };
 
-/// Instances without a reserved method that one call of it may find. No list names these methods, so that
-/// otherwise every instance would be called.
-const MAX_RESERVED: usize = 16;
-
-/// The peers that a stream was started on before.
-#[derive(Debug, Default)]
-pub(super) struct Tried {
-    peers: SmallVec<[Arc<Peer>; 1]>,
-    made: Made,
-    /// The position in the log of the last attempt.
-    position: usize,
-}
-
-/// Attempts made.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Made {
-    pub(super) all: usize,
-    /// At instances that do not have the method.
-    unoffered: usize,
-    /// That no server had to work for, see [`never_reached_server`].
-    unreached: usize,
-}
-
-impl Made {
-    /// Those that the limit of attempts counts.
-    fn counted(self) -> usize {
-        self.all - self.unoffered - self.unreached
-    }
-}
-
-impl Tried {
-    /// The same, if another instance may be tried after this failure of the last one.
-    pub(super) fn after(
-        self,
-        inner: &Inner,
-        request: &Request,
-        error: CallError,
-    ) -> Result<Self, CallError> {
-        let mut attempts = Attempts::new(inner, request.clone())?.after(self);
-        let Some(last) = attempts.tried.last().cloned() else { return Err(error) };
-        attempts.check_retry(&last, error)?;
-        Ok(attempts.into_tried())
-    }
-}
-
-/// Whether another instance is called after one said that it does not have the method. For a reserved one
-/// only if there is another: no list names it, so that the last word is that of an instance.
-fn may_ask_another(discovery: &Discovery, wanted: Wanted<'_>, unoffered: usize) -> bool {
-    !is_reserved(wanted.method) || unoffered < MAX_RESERVED && discovery.has_other(wanted)
-}
+pub(super) use hedge::Latencies;
+use retry::Made;
+pub(super) use streams::Tried;
 
 /// A call in progress.
 pub(super) struct Attempts<'a> {
-    pub(super) inner: &'a Inner,
-    pub(super) outgoing: Arc<Outgoing>,
+    inner: &'a Inner,
+    outgoing: Arc<Outgoing>,
     idempotent: bool,
     service: Option<String>,
     /// The only peer that may be called.
-    pub(super) only: Option<Arc<Peer>>,
-    pub(super) began: Instant,
+    only: Option<Arc<Peer>>,
+    began: Instant,
     timeout: Option<Duration>,
     /// The peers called since the last look into the registry; the last one is being called.
-    pub(super) tried: SmallVec<[Arc<Peer>; 1]>,
-    pub(super) made: Made,
+    tried: SmallVec<[Arc<Peer>; 1]>,
+    made: Made,
     /// The last peer could not be asked whether it has the method.
     is_guess: bool,
     /// It is waiting for an instance to call.
     is_picking: bool,
-    pub(super) progress: Progress,
-    pub(super) log: Option<AttemptLog>,
+    progress: Progress,
+    log: Option<AttemptLog>,
     /// The position in the log of the last attempt.
-    pub(super) position: usize,
+    position: usize,
     /// The last peer does not have the method.
     is_unoffered: bool,
 }
@@ -183,7 +137,8 @@ impl<'a> Attempts<'a> {
                         self.idempotent = true;
                     }
                     if let Err(error) = self.check_retry(&peer, error) {
-                        self.look_again(error, deadline).await?;
+                        // In a box, as above.
+                        Box::pin(self.look_again(error, deadline)).await?;
                     }
                 }
             }
@@ -209,7 +164,7 @@ impl<'a> Attempts<'a> {
 
     /// Waits until the peer is suspected of answering no more, if the call may be repeated and another instance
     /// may be called. That takes no retry budget: it adds no load to a peer that works.
-    pub(super) async fn peer_suspected(&self, peer: &Arc<Peer>) {
+    async fn peer_suspected(&self, peer: &Arc<Peer>) {
         let Source::Registry(discovery) = &self.inner.source else { return pending().await };
         loop {
             peer.suspected().await;
@@ -237,66 +192,9 @@ impl<'a> Attempts<'a> {
     }
 
     /// Notes that the peer failed.
-    pub(super) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
+    fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
         if let Source::Registry(discovery) = &self.inner.source {
             discovery.note_failure(peer, error, self.only.is_some());
-        }
-    }
-
-    /// The same call, after these were tried.
-    pub(super) fn after(mut self, tried: Tried) -> Self {
-        (self.tried, self.made) = (tried.peers, tried.made);
-        self.position = tried.position;
-        self
-    }
-
-    fn into_tried(self) -> Tried {
-        Tried { peers: self.tried, made: self.made, position: self.position }
-    }
-
-    /// Begins a stream; the client's timeout limits only the time until it is sent.
-    pub(super) async fn stream(self) -> Result<CallStream, CallError> {
-        Ok(self.stream_and_tried().await?.0)
-    }
-
-    /// The same, with the peers that were tried.
-    pub(super) async fn stream_and_tried(mut self) -> Result<(CallStream, Tried), CallError> {
-        if let Some(outgoing) = Arc::get_mut(&mut self.outgoing) {
-            outgoing.stream = true;
-        }
-        let within = self.inner.context.options.timeout;
-        let within = self.timeout.map_or(within, |timeout| timeout.min(within));
-        let deadline = after(Instant::now(), within);
-        match tokio::time::timeout_at(deadline, self.until_streaming(deadline)).await {
-            Ok(result) => Ok((result?, self.into_tried())),
-            Err(_) => {
-                let error = self.timed_out(within);
-                self.note_end(|| AttemptEnd::Failed(error.clone()));
-                Err(error)
-            }
-        }
-    }
-
-    async fn until_streaming(&mut self, deadline: Instant) -> Result<CallStream, CallError> {
-        let end = self.timeout.map(|timeout| (timeout, after(self.began, timeout)));
-        loop {
-            let peer = self.pick().await?;
-            let opened = async {
-                let connection = peer.connect_for_stream(&mut self.progress).await?;
-                let events = connection.stream(&self.outgoing, end.map(|(_, at)| at)).await?;
-                Ok(CallStream::new(peer.name().to_owned(), events, end))
-            };
-            match opened.await {
-                Ok(stream) => {
-                    self.note_end(|| AttemptEnd::Replied);
-                    return Ok(stream);
-                }
-                Err(error) => {
-                    if let Err(error) = self.check_retry(&peer, error) {
-                        self.look_again(error, deadline).await?;
-                    }
-                }
-            }
         }
     }
 
@@ -326,7 +224,7 @@ impl<'a> Attempts<'a> {
         Ok(peer)
     }
 
-    pub(super) fn wanted(&self) -> Wanted<'_> {
+    fn wanted(&self) -> Wanted<'_> {
         let within = self.inner.context.options.timeout;
         Wanted {
             method: &self.outgoing.method,
@@ -334,82 +232,6 @@ impl<'a> Attempts<'a> {
             tried: &self.tried,
             is_unoffered: self.made.unoffered > 0,
             guess_at: after(self.began, within.min(self.timeout.unwrap_or(within)) / 2),
-        }
-    }
-
-    /// Whether the call may be repeated after this failure because its method says that this does no
-    /// harm. Asked only when it decides whether the call fails.
-    async fn is_idempotent(&self, peer: &Arc<Peer>, error: &CallError, deadline: Instant) -> bool {
-        let Source::Registry(discovery) = &self.inner.source else { return false };
-        let decides = !self.idempotent && !may_retry(error, false) && may_retry(error, true);
-        if !decides || !self.may_try_another() {
-            return false;
-        }
-        let learned = Box::pin(discovery.is_idempotent(peer, &self.outgoing.method));
-        tokio::time::timeout_at(deadline, learned).await.unwrap_or(false)
-    }
-
-    /// `Ok` if the call is to be retried on another instance, else the error.
-    fn check_retry(&mut self, peer: &Arc<Peer>, error: CallError) -> Result<(), CallError> {
-        self.note_end(|| AttemptEnd::Failed(error.clone()));
-        self.is_unoffered = false;
-        let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
-        if self.only.is_none()
-            && error.is_unoffered(&self.outgoing.method)
-            && may_ask_another(discovery, self.wanted(), self.made.unoffered)
-        {
-            // Nothing was executed: this is a wrong choice, not a failure of the instance.
-            discovery.note_unoffered(peer, &self.outgoing.method);
-            self.made.unoffered += 1;
-            self.is_unoffered = true;
-            return Ok(());
-        }
-        self.note_failure(peer, &error);
-        let is_free = never_reached_server(&error);
-        self.made.unreached += usize::from(is_free);
-        let retries = may_retry(&error, self.idempotent)
-            && self.may_try_another()
-            && (is_free || self.inner.budget.withdraw());
-        if !retries {
-            return Err(if self.is_guess {
-                discovery.not_found(self.wanted(), error)
-            } else {
-                error
-            });
-        }
-        tracing::debug!(peer = %peer.name(), %error, "retrying on another instance");
-        self.inner.context.retries.add_one();
-        Ok(())
-    }
-
-    /// Before a call fails that no server had to work for: `Ok` if a look into the registry finds an instance that
-    /// takes calls, perhaps one that was started in place of another, else the error.
-    async fn look_again(&mut self, error: CallError, deadline: Instant) -> Result<(), CallError> {
-        let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
-        let is_over = self.only.is_some() || self.made.counted() >= self.attempt_limit();
-        if is_over || !never_reached_server(&error) {
-            return Err(error);
-        }
-        // In a box: it is rare, and every call would have to carry its state.
-        let look = Box::pin(discovery.look_again(self.wanted()));
-        if !tokio::time::timeout_at(deadline, look).await.unwrap_or(false) {
-            return Err(error);
-        }
-        self.tried.clear();
-        tracing::debug!(%error, "retrying after a look into the registry");
-        self.inner.context.retries.add_one();
-        Ok(())
-    }
-
-    /// Whether another attempt is left, and an instance for it.
-    fn may_try_another(&self) -> bool {
-        match &self.inner.source {
-            Source::Registry(discovery) => {
-                self.only.is_none()
-                    && self.made.counted() < self.attempt_limit()
-                    && discovery.has_other(self.wanted())
-            }
-            Source::Direct(_) => false,
         }
     }
 
@@ -430,10 +252,6 @@ impl<'a> Attempts<'a> {
         if let Some(log) = &self.log {
             log.end(self.position, end(), self.began);
         }
-    }
-
-    fn attempt_limit(&self) -> usize {
-        self.inner.context.options.retry.attempts as usize
     }
 
     fn timed_out(&self, after: Duration) -> CallError {

@@ -125,7 +125,7 @@ impl Discovery {
         }
     }
 
-    fn choose(&self, candidates: &Candidates, tried: &[Arc<Peer>]) -> Option<Picked> {
+    pub(super) fn choose(&self, candidates: &Candidates, tried: &[Arc<Peer>]) -> Option<Picked> {
         if !tried.is_empty() {
             let left = candidates.without(tried);
             // After a failure, rather one that is known to be up.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::attempts::Attempts;
-use super::inner::Source;
+use super::Attempts;
+use crate::client::inner::Source;
 use crate::deadline::Failed;
 use crate::pool::{Peer, Progress};
 use crate::request::{CallReply, Outgoing};
@@ -23,7 +23,7 @@ const MAX_METHODS: usize = 256;
 
 /// The latest latencies of each method; kept only where a percentile decides.
 #[derive(Debug, Default)]
-pub(super) struct Latencies(Mutex<HashMap<String, Recent>>);
+pub(in crate::client) struct Latencies(Mutex<HashMap<String, Recent>>);
 
 /// The latest latencies of one method; a new one takes the place of the oldest.
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ impl Recent {
 type Ended = (Result<CallReply, Failed>, Progress);
 
 impl Attempts<'_> {
-    /// After which time a second attempt is made, if one may be: the method only reads.
+    /// After which time a second attempt is made, if one may be: perhaps the method only reads.
     pub(super) fn hedge_after(&self, peer: &Arc<Peer>) -> Option<Duration> {
         let hedge = self.inner.context.options.retry.hedge;
         if hedge == Hedge::Off || self.only.is_some() {
@@ -79,13 +79,13 @@ impl Attempts<'_> {
         }
         let Source::Registry(discovery) = &self.inner.source else { return None };
         let method = &self.outgoing.method;
-        let only_reads = discovery.is_known_read_only(peer, method);
+        let may_only_read = discovery.only_reads(peer, method) != Some(false);
         match hedge {
             Hedge::After(delay) => Some(delay),
             Hedge::P95 => self.inner.latencies.p95(method),
             Hedge::Off => None,
         }
-        .filter(|_| only_reads)
+        .filter(|_| may_only_read)
     }
 
     /// Makes the call at `first`, and after `delay` at another one as well. The first result counts, and the
@@ -102,7 +102,7 @@ impl Attempts<'_> {
         if let Ok(ended) = timeout(delay, &mut call).await {
             return (Arc::clone(first), Some(self.take(ended)));
         }
-        let Some(second) = self.hedge_peer() else {
+        let Some(second) = self.hedge_peer(first) else {
             let ended = tokio::select! {
                 biased;
                 ended = call => Some(ended),
@@ -143,9 +143,13 @@ impl Attempts<'_> {
         result
     }
 
-    /// Another instance for a second attempt, if the retry budget allows one.
-    fn hedge_peer(&self) -> Option<Arc<Peer>> {
+    /// Another instance for a second attempt, if the method is known to only read, and the retry budget allows one.
+    fn hedge_peer(&self, first: &Arc<Peer>) -> Option<Arc<Peer>> {
         let Source::Registry(discovery) = &self.inner.source else { return None };
+        // What was not known at the start may have been learned meanwhile.
+        if discovery.only_reads(first, &self.outgoing.method) != Some(true) {
+            return None;
+        }
         let peer = discovery.pick_other(self.wanted())?;
         self.inner.budget.withdraw().then_some(peer)
     }

@@ -1,0 +1,135 @@
+//! Whether a call that failed is retried, and where.
+
+use std::sync::Arc;
+
+use rpc_wire::paths::is_reserved;
+use tokio::time::Instant;
+
+use super::Attempts;
+use crate::client::inner::Source;
+use crate::discovery::Discovery;
+use crate::pool::Peer;
+use crate::retry::{may_retry, never_reached_server};
+use crate::wanted::Wanted;
+use crate::{AttemptEnd, CallError};
+
+/// Instances without a reserved method that one call of it may find. No list names these methods, so that
+/// otherwise every instance would be called.
+const MAX_RESERVED: usize = 16;
+
+/// Attempts made.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Made {
+    pub(super) all: usize,
+    /// At instances that do not have the method.
+    pub(super) unoffered: usize,
+    /// That no server had to work for, see [`never_reached_server`].
+    unreached: usize,
+}
+
+impl Made {
+    /// Those that the limit of attempts counts.
+    pub(super) fn counted(self) -> usize {
+        self.all - self.unoffered - self.unreached
+    }
+}
+
+/// Whether another instance is called after one said that it does not have the method. For a reserved one
+/// only if there is another: no list names it, so that the last word is that of an instance.
+fn may_ask_another(discovery: &Discovery, wanted: Wanted<'_>, unoffered: usize) -> bool {
+    !is_reserved(wanted.method) || unoffered < MAX_RESERVED && discovery.has_other(wanted)
+}
+
+impl Attempts<'_> {
+    /// Whether the call may be repeated after this failure because its method says that this does no
+    /// harm. Asked only when it decides whether the call fails.
+    pub(super) async fn is_idempotent(
+        &self,
+        peer: &Arc<Peer>,
+        error: &CallError,
+        deadline: Instant,
+    ) -> bool {
+        let Source::Registry(discovery) = &self.inner.source else { return false };
+        let decides = !self.idempotent && !may_retry(error, false) && may_retry(error, true);
+        if !decides || !self.may_try_another() {
+            return false;
+        }
+        let learned = Box::pin(discovery.is_idempotent(peer, &self.outgoing.method));
+        tokio::time::timeout_at(deadline, learned).await.unwrap_or(false)
+    }
+
+    /// `Ok` if the call is to be retried on another instance, else the error.
+    pub(super) fn check_retry(
+        &mut self,
+        peer: &Arc<Peer>,
+        error: CallError,
+    ) -> Result<(), CallError> {
+        self.note_end(|| AttemptEnd::Failed(error.clone()));
+        self.is_unoffered = false;
+        let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
+        if self.only.is_none()
+            && error.is_unoffered(&self.outgoing.method)
+            && may_ask_another(discovery, self.wanted(), self.made.unoffered)
+        {
+            // Nothing was executed: this is a wrong choice, not a failure of the instance.
+            discovery.note_unoffered(peer, &self.outgoing.method);
+            self.made.unoffered += 1;
+            self.is_unoffered = true;
+            return Ok(());
+        }
+        self.note_failure(peer, &error);
+        let is_free = never_reached_server(&error);
+        self.made.unreached += usize::from(is_free);
+        let retries = may_retry(&error, self.idempotent)
+            && self.may_try_another()
+            && (is_free || self.inner.budget.withdraw());
+        if !retries {
+            return Err(if self.is_guess {
+                discovery.not_found(self.wanted(), error)
+            } else {
+                error
+            });
+        }
+        tracing::debug!(peer = %peer.name(), %error, "retrying on another instance");
+        self.inner.context.retries.add_one();
+        Ok(())
+    }
+
+    /// Before a call fails that no server had to work for: `Ok` if a look into the registry finds an instance that
+    /// takes calls, perhaps one that was started in place of another, else the error.
+    pub(super) async fn look_again(
+        &mut self,
+        error: CallError,
+        deadline: Instant,
+    ) -> Result<(), CallError> {
+        let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
+        let is_over = self.only.is_some() || self.made.counted() >= self.attempt_limit();
+        if is_over || !never_reached_server(&error) {
+            return Err(error);
+        }
+        let look = discovery.look_again(self.wanted());
+        if !tokio::time::timeout_at(deadline, look).await.unwrap_or(false) {
+            return Err(error);
+        }
+        self.tried.clear();
+        tracing::debug!(%error, "retrying after a look into the registry");
+        self.inner.context.retries.add_one();
+        Ok(())
+    }
+
+    /// Whether another attempt is left, and an instance for it.
+    fn may_try_another(&self) -> bool {
+        match &self.inner.source {
+            Source::Registry(discovery) => {
+                self.only.is_none()
+                    && self.made.counted() < self.attempt_limit()
+                    && discovery.has_other(self.wanted())
+            }
+            Source::Direct(_) => false,
+        }
+    }
+
+    pub(super) fn attempt_limit(&self) -> usize {
+        self.inner.context.options.retry.attempts as usize
+    }
+}
