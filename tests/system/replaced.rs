@@ -158,23 +158,20 @@ async fn a_command_that_starts_without_the_registry_calls_by_the_list_on_disk_an
 
 #[tokio::test]
 async fn without_a_list_a_command_waits_for_the_registry_and_then_it_is_unreachable() {
-    let (port, folder) = (ReservedPort::new(), tempfile::tempdir().unwrap());
-    let url = port.url();
-    // It knows its servers from the start.
-    let kept = ["--data-dir", folder.path().to_str().unwrap()];
-    let (mut registry, at) = Daemon::registry_with(&[], port.number(), &kept).await;
+    let (registry, at) = Daemon::registry(&[]).await;
+    let url = format!("http://{at}");
     let (_server, address) = Daemon::server(&["--registry", &url]).await;
     lists(at, &[address]).await;
-    registry.signal(Signal::KILL);
-    registry.exits_within(SOON).await;
+    registry.signal(Signal::STOP);
     let line = format!("call add 1 2 --timeout 1s --registry {url}");
     let mut late = Daemon::rpcd(line.split(' '));
     assert_eq!(late.exit_code().await, 3, "{}", late.transcript());
+    assert!(late.stderr().text().contains("cannot reach the registry"), "{}", late.transcript());
 
     let line = format!("call add 1 2 --timeout 20s --registry {url}");
     let mut waiting = Daemon::rpcd(line.split(' '));
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let (_registry, _) = Daemon::registry_with(&[], port.number(), &kept).await;
+    registry.signal(Signal::CONT);
     assert_eq!(waiting.exit_code().await, 0, "{}", waiting.transcript());
     assert_eq!(waiting.stdout().text(), "13");
 }

@@ -168,8 +168,8 @@ async fn a_call_waits_for_a_registry_that_is_away_within_its_own_time() {
     let calls = futures_util::future::join_all((0..10).map(|_| sum(&client)));
     let starts = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let registry = FakeRegistry::start(&place.address().to_string(), true).await;
         let peer = adder().await;
+        let registry = FakeRegistry::start(&place.address().to_string(), true).await;
         registry.list(&[peer.address]);
         (registry, peer)
     };
