@@ -179,8 +179,10 @@ struct Room {
 impl Room {
     async fn start(programs: &Programs, trouble: Trouble) -> anyhow::Result<Self> {
         let disk = tempfile::tempdir().context("creating a directory")?;
-        let remembers =
-            matches!(trouble, Trouble::Killed { stored: true, .. } | Trouble::Acknowledged);
+        let remembers = matches!(
+            trouble,
+            Trouble::Killed { stored: true, .. } | Trouble::Acknowledged | Trouble::AwayAtFirst
+        );
         let folder = disk.path().join("registry").display().to_string();
         let arguments = if remembers { ["--data-dir", &folder] } else { ["--store", "none"] };
         let registry_arguments = arguments.map(String::from).into();

@@ -87,7 +87,8 @@ impl OpenRow {
             |from: u64, to: u64| outcomes.iter().filter(move |it| (from..to).contains(&it.due));
         let others = made_within(times.well, times.from).filter(|it| !it.method.may_repeat());
         let rate = rate(others.count(), times.from - times.well);
-        let after = made_within(suspected, times.to);
+        let after = || made_within(suspected, times.to);
+        let later = after().filter(|it| !it.method.may_repeat()).count() as f64 * INTO_THE_HOLE;
         let sent = called
             .attempts
             .iter()
@@ -97,9 +98,10 @@ impl OpenRow {
             calls: outcomes.len(),
             read_only_failed: failed(true),
             others_failed: failed(false),
-            others_allowed: allowed(rate * seconds(suspected - times.from) / instances as f64),
+            others_allowed: allowed(rate * seconds(suspected - times.from) / instances as f64)
+                + later as usize,
             overdue: outcomes.iter().filter(|it| it.took > timeout + GRACE).count(),
-            into_the_hole: share(sent.count(), after.count()),
+            into_the_hole: share(sent.count(), after().count()),
             back: back(outcomes, times, port),
             share: share(at_last().filter(|it| it.port == port).count(), at_last().count()),
         }

@@ -48,16 +48,16 @@ fn broken(called: &Called) -> Vec<String> {
 fn nothing_is_broken_where_only_the_calls_of_half_a_second_fail() {
     assert_eq!(broken(&called()), Vec::<String>::new());
     let row = OpenRow::of(&called(), &TIMES, SICK, 3);
-    // 50 per second, a third of them, for half a second: 8.3, and 8.7 more by chance.
-    assert_eq!((row.calls, row.others_allowed), (1600, 17));
-    let some = failing(called(), Method::RunFor, TIMES.from, 17);
+    // 50 per second, a third of them, for half a second: 8.3, and 8.7 more by chance; 1 % of 375 afterwards.
+    assert_eq!((row.calls, row.others_allowed), (1600, 20));
+    let some = failing(called(), Method::RunFor, TIMES.from, 20);
     assert_eq!(broken(&some), Vec::<String>::new());
 }
 
 #[test]
 fn each_broken_promise_of_an_open_loop_is_found() {
-    let more = failing(called(), Method::RunFor, TIMES.from, 18);
-    assert_eq!(broken(&more), ["18 other calls failed, more than 17"]);
+    let more = failing(called(), Method::RunFor, TIMES.from, 21);
+    assert_eq!(broken(&more), ["21 other calls failed, more than 20"]);
     let read_only = failing(called(), Method::LookFor, TIMES.from, 1);
     assert_eq!(broken(&read_only), ["1 read-only calls failed"]);
     let mut hole = called();
