@@ -10,7 +10,7 @@ use rpc_wire::instance::InstanceKey;
 use tokio::sync::mpsc;
 
 /// Interval of looks at what it goes by.
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// A client of the instances that the registry lists. `None`: its URL is invalid, which is said elsewhere.
 pub(super) fn open(url: &str, options: &ClientOptions) -> Option<Client> {
