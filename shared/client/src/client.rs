@@ -2,6 +2,7 @@
 
 mod attempts;
 mod inner;
+mod latencies;
 mod restart;
 #[cfg(feature = "tower")]
 mod service;
@@ -37,8 +38,9 @@ use crate::{
 
 #[cfg(feature = "tower")]
 use crate::layers::Layers;
-use attempts::{Attempts, Latencies, Tried};
+use attempts::{Attempts, Tried};
 use inner::{Inner, Source};
+use latencies::Latencies;
 use unlisted::UnlistedPeers;
 
 /// Calls methods of one server, or of the servers that a registry lists. Cheap to clone; every task and

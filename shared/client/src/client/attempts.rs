@@ -22,7 +22,6 @@ use crate::{
     Timing,
 };
 
-pub(super) use hedge::Latencies;
 use retry::Made;
 pub(super) use streams::Tried;
 

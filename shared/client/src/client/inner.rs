@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rpc_wire::target::parse_address;
 
-use super::attempts::Latencies;
+use super::latencies::Latencies;
 use super::unlisted::UnlistedPeers;
 use crate::context::Context;
 use crate::discovery::Discovery;
