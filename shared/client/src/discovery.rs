@@ -133,6 +133,11 @@ impl Discovery {
         self.shared.note_failure(peer, error, is_named);
     }
 
+    /// Whether calls of `peer` fail more often than those of others by far.
+    pub(crate) fn fares_worse(&self, peer: &Arc<Peer>) -> bool {
+        self.shared.fares_worse(peer)
+    }
+
     /// The known instance at that address.
     pub(crate) fn find(&self, host: &str, port: u16) -> Option<Arc<Peer>> {
         let list = self.shared.list.load();

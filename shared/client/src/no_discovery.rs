@@ -37,6 +37,10 @@ impl Discovery {
         match *self {}
     }
 
+    pub(crate) fn fares_worse(&self, _: &Arc<Peer>) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn note_unoffered(&self, _: &Arc<Peer>, _: &str) {
         match *self {}
     }

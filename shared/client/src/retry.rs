@@ -23,6 +23,12 @@ fn is_unknown(error: &CallError) -> bool {
     }
 }
 
+/// Whether the method failed: it ran, and its result is not known. Another instance may have it.
+pub(crate) fn is_method_failure(error: &CallError) -> bool {
+    matches!(error, CallError::Remote { fault, .. } if fault.code == Code::MethodFailed)
+        && !mutant("never-retries")
+}
+
 /// Whether the failed attempt put no load on a server that takes calls: there was no connection, it ended before
 /// the call was sent, or the server is ending. Then its retry needs no budget and counts as no attempt, however
 /// many instances there are.

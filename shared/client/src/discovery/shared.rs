@@ -100,6 +100,16 @@ impl Shared {
         }
     }
 
+    /// Whether calls of `peer` fail more often than those of others by far: then another one may have the result
+    /// that this one failed to give.
+    pub(super) fn fares_worse(&self, peer: &Arc<Peer>) -> bool {
+        let (list, now) = (self.list.load(), Instant::now());
+        let Some(member) = member_of(&list, peer) else { return false };
+        let own = outcomes(&peer.load, now);
+        let others = others_of(&list, member).map(|other| outcomes(&other.peer.load, now));
+        own.fails_more_than(others.fold(Sample::default(), Sample::plus))
+    }
+
     /// Ejects the instance if it is far slower than others.
     pub(super) fn judge_latency(&self, list: &List, member: &Arc<Member>, now: Instant) {
         let options = self.options();

@@ -35,6 +35,12 @@ impl Sample {
     pub(crate) fn plus(self, other: Self) -> Self {
         Self { calls: self.calls + other.calls, failures: self.failures + other.failures }
     }
+
+    /// Whether with one more failure calls fail more than twice as often as those of others.
+    pub(crate) fn fails_more_than(self, others: Self) -> bool {
+        let (calls, failures) = (self.calls + 1, self.failures + 1);
+        others.calls == 0 || failures * others.calls > 2 * others.failures * calls
+    }
 }
 
 impl Tally {

@@ -136,7 +136,10 @@ async fn one_that_fails_every_call_is_ejected_under_every_policy() {
         let trio = Trio::new(bad.address, balance, EjectionOptions::default()).await;
         let (calls, failed) = trio.call_for(1500 * MS).await;
         assert!(failed <= 15, "{name}: {failed} of {calls} failed");
-        assert!(bad.seen.calls().len() <= 15, "{name}");
+        // It is also asked whether its methods may be repeated.
+        let is_add = |message: &&Value| message["method_name"] == "add";
+        let called = bad.seen.calls().iter().filter(is_add).count();
+        assert!(called <= 15, "{name}: called {called} times");
         let health = trio.known_bad().health;
         if balance != Balance::LeastInFlight {
             assert_ne!(health.state, InstanceState::Up, "{name}");
@@ -266,8 +269,9 @@ async fn an_open_loop_loses_what_was_sent_to_a_stopped_instance_before_it_was_su
         for (index, call) in calls.into_iter().enumerate() {
             lost.extend(call.await.unwrap().then_some(index));
         }
-        // A third of 200 calls/s for half a second, and a quarter more for the time between two looks.
-        assert!(lost.len() <= 45, "{name}: {} were lost", lost.len());
+        // A third of 200 calls/s for half a second and a quarter more for the time between two looks, which
+        // is 42; by chance it may be three standard deviations (16) more.
+        assert!(lost.len() <= 58, "{name}: {} were lost", lost.len());
         let later = lost.iter().filter(|index| **index > 200).count();
         assert!(later <= 2, "{name}: {later} of 200 were lost later");
     }

@@ -77,10 +77,41 @@ async fn an_idempotent_call_is_repeated() {
 }
 
 #[tokio::test]
-async fn an_error_from_the_server_is_not_retried_even_if_idempotent() {
-    let (_peers, registry, calls) = pair(|request| Do::Write(failure(request, -32603))).await;
-    call(&registry, true).await.unwrap_err();
-    assert_eq!(calls.load(Ordering::SeqCst), 1);
+async fn an_idempotent_call_that_failed_in_its_method_is_made_where_calls_do_not_fail() {
+    let peers = [
+        extended(|request| Do::Write(failure(request, -32603))).await,
+        extended(|request| Do::Write(result(request, "1"))).await,
+    ];
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.each_ref().map(|peer| peer.address));
+    for idempotent in [true, false] {
+        let options = ClientOptions { balance: Balance::RoundRobin, ..options() };
+        let client = Client::through_registry(&registry.url(), options).unwrap();
+        let mut failed = 0;
+        for _ in 0..4 {
+            let request = Request { idempotent, ..Request::new("m", ()).unwrap() };
+            failed += usize::from(client.request(request).await.is_err());
+        }
+        assert_eq!(failed, if idempotent { 0 } else { 2 });
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_fails_everywhere_has_given_its_answer_even_if_it_is_idempotent() {
+    let peers = [
+        extended(|request| Do::Write(failure(request, -32603))).await,
+        extended(|request| Do::Write(failure(request, -32603))).await,
+    ];
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.each_ref().map(|peer| peer.address));
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    for _ in 0..10 {
+        let request = Request { idempotent: true, ..Request::new("m", ()).unwrap() };
+        client.request(request).await.unwrap_err();
+    }
+    let executed = peers.iter().map(|peer| peer.seen.calls().len()).sum::<usize>();
+    // Of the first one nobody can know.
+    assert_eq!(executed, 11);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::Attempts;
 use crate::client::inner::Source;
 use crate::discovery::Discovery;
 use crate::pool::Peer;
-use crate::retry::{may_retry, never_reached_server};
+use crate::retry::{is_method_failure, may_retry, never_reached_server};
 use crate::wanted::Wanted;
 use crate::{AttemptEnd, CallError};
 
@@ -40,6 +40,12 @@ fn may_ask_another(discovery: &Discovery, wanted: Wanted<'_>, unoffered: usize) 
     !is_reserved(wanted.method) || unoffered < MAX_RESERVED && discovery.has_other(wanted)
 }
 
+/// Whether an idempotent call that failed in its method is made once more: not where the method fails everywhere,
+/// which is its answer.
+fn may_retry_elsewhere(discovery: &Discovery, peer: &Arc<Peer>, error: &CallError) -> bool {
+    is_method_failure(error) && discovery.fares_worse(peer)
+}
+
 impl Attempts<'_> {
     /// Whether the call may be repeated after this failure because its method says that this does no
     /// harm. Asked only when it decides whether the call fails.
@@ -50,7 +56,8 @@ impl Attempts<'_> {
         deadline: Instant,
     ) -> bool {
         let Source::Registry(discovery) = &self.inner.source else { return false };
-        let decides = !self.idempotent && !may_retry(error, false) && may_retry(error, true);
+        let would_retry = may_retry(error, true) || may_retry_elsewhere(discovery, peer, error);
+        let decides = !self.idempotent && !may_retry(error, false) && would_retry;
         if !decides || !self.may_try_another() {
             return false;
         }
@@ -80,9 +87,10 @@ impl Attempts<'_> {
         self.note_failure(peer, &error);
         let is_free = never_reached_server(&error);
         self.made.unreached += usize::from(is_free);
-        let retries = may_retry(&error, self.idempotent)
-            && self.may_try_another()
-            && (is_free || self.inner.budget.withdraw());
+        let may_retry = may_retry(&error, self.idempotent)
+            || self.idempotent && may_retry_elsewhere(discovery, peer, &error);
+        let retries =
+            may_retry && self.may_try_another() && (is_free || self.inner.budget.withdraw());
         if !retries {
             return Err(if self.is_guess {
                 discovery.not_found(self.wanted(), error)
