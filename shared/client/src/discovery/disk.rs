@@ -84,14 +84,18 @@ impl Disk {
         None
     }
 
-    /// Writes the list unless it is what was written last. Nothing waits for it, and if it fails, nothing fails.
-    pub(super) fn write(self: &Arc<Self>, members: &Members) {
+    /// Writes the list unless it is what was written last; one that `may_lack` instances, as that of a registry
+    /// that has just started, only if there is no file. Nothing waits for it, and if it fails, nothing fails.
+    pub(super) fn write(self: &Arc<Self>, members: &Members, may_lack: bool) {
         let mut state = self.state();
         let latest = state.next.as_ref().or(state.written.as_ref());
         if members.is_empty() || latest.is_some_and(|latest| is_same(latest, members)) {
             return;
         }
         if *self.is_writing.borrow() {
+            if may_lack {
+                return;
+            }
             state.next = Some(Arc::clone(members));
             return;
         }
@@ -100,9 +104,15 @@ impl Disk {
         drop(state);
         let (disk, mut members) = (Arc::clone(self), Arc::clone(members));
         tokio::task::spawn_blocking(move || {
+            let mut is_kept_out = may_lack && disk.path.exists();
             loop {
-                disk.write_now(&members);
+                if !is_kept_out {
+                    disk.write_now(&members);
+                }
                 let mut state = disk.state();
+                if std::mem::replace(&mut is_kept_out, false) {
+                    state.written = None;
+                }
                 match state.next.take() {
                     Some(next) => members = Arc::clone(state.written.insert(next)),
                     None => {

@@ -138,12 +138,16 @@ impl List {
         Self { problem: Some(problem), invalid, ..self.clone() }
     }
 
-    /// The registry could not be asked yet, but may be soon: who needs an instance waits for it.
+    /// The registry could not be asked yet, or does not know yet whom it lists, but may do so soon: who needs an
+    /// instance waits for it.
     pub(super) fn is_awaited(&self) -> bool {
-        let is_away =
-            matches!(&self.problem, Some(ListProblem::Registry(error)) if error.is_transient());
-        self.all.members.is_empty()
-            && (is_away || matches!(self.origin, Origin::Nowhere) && self.problem.is_none())
+        let is_away = match &self.problem {
+            Some(ListProblem::Registry(error)) => error.is_transient(),
+            Some(ListProblem::Warming) => true,
+            Some(ListProblem::ListsNobody) => false,
+            None => matches!(self.origin, Origin::Nowhere),
+        };
+        self.all.members.is_empty() && is_away
     }
 
     pub(super) fn status(&self, now: Instant) -> ListStatus {

@@ -60,7 +60,7 @@ impl Refresh {
         disk: Option<Arc<Disk>>,
     ) -> Self {
         let now = Instant::now();
-        let changes = Pace::new(interval(&shared.context.options), now);
+        let every = interval(&shared.context.options).min(super::MIN_REFRESH_GAP);
         Self {
             shared,
             registry,
@@ -70,7 +70,7 @@ impl Refresh {
             invalid: 0,
             failures: 0,
             looks: Pace::new(super::MIN_REFRESH_GAP, now),
-            changes,
+            changes: Pace::new(every, now),
         }
     }
 
@@ -161,8 +161,9 @@ impl Refresh {
     async fn doubt(&self, is_warming: bool) -> Option<ListProblem> {
         if is_warming {
             self.use_disk(ListProblem::Warming).await;
-            let is_from_disk = matches!(self.shared.list.load().origin, Origin::Disk(..));
-            return is_from_disk.then_some(ListProblem::Warming);
+            let list = self.shared.list.load();
+            let is_from_registry = matches!(list.origin, Origin::Registry(_));
+            return (!is_from_registry).then_some(ListProblem::Warming);
         }
         let list = self.shared.list.load_full();
         let answers = anyone_answers(&list, &self.shared.context.options).await;
@@ -195,14 +196,11 @@ impl Refresh {
                 Outcome::Kept(problem) => list.kept(problem, invalid),
                 Outcome::Replaced { instances, is_warming } => {
                     let next = list.refreshed(instances, invalid, (context, contracts), now);
-                    match (is_warming, &self.disk) {
-                        (true, _) => next.with_others_of(list, contracts),
-                        (false, Some(disk)) => {
-                            disk.write(&next.all.members);
-                            next
-                        }
-                        (false, None) => next,
+                    let next = if is_warming { next.with_others_of(list, contracts) } else { next };
+                    if let Some(disk) = &self.disk {
+                        disk.write(&next.all.members, is_warming);
                     }
+                    next
                 }
             };
             self.log_change(list.problem.as_ref(), next.problem.as_ref());
@@ -221,6 +219,7 @@ impl Refresh {
                 let pause = interval(&self.shared.context.options);
                 now + Backoff::reconnect().delay(self.failures).min(pause)
             }
+            Outcome::Kept(ListProblem::Warming) => in_turn.min(now + super::MIN_REFRESH_GAP),
             // With the tag of its new list it waits for the next change.
             Outcome::Replaced { .. } if self.etag.is_some() => {
                 let wait = self.changes.wait(now).max(GATHERING);

@@ -200,3 +200,38 @@ async fn without_a_folder_nothing_is_kept() {
     client.close().await;
     assert_eq!(files(folder.path()), [] as [PathBuf; 0]);
 }
+
+#[tokio::test]
+async fn the_first_list_is_kept_even_of_a_registry_that_has_just_started_but_replaces_none() {
+    let (folder, peer) = (tempfile::tempdir().unwrap(), adder().await);
+    let registry = FakeRegistry::new_style().await;
+    registry.is_warming();
+    registry.list(&[peer.address]);
+    let other = adder().await;
+    // The second list may lack instances that the first one has.
+    for listed in [&peer, &other] {
+        registry.list(&[listed.address]);
+        let client = Client::through_registry(&registry.url(), cached(folder.path())).unwrap();
+        assert_eq!(sum(&client).await.unwrap(), 3);
+        client.close().await;
+    }
+    eventually("a file is there", || fs::read_dir(folder.path()).unwrap().count() > 0).await;
+    registry.hang();
+    let client = Client::through_registry(&registry.url(), cached(folder.path())).unwrap();
+    assert_eq!(sum(&client).await.unwrap(), 3);
+    assert_eq!(client.instances()[0].instance.port, peer.address.port());
+}
+
+#[tokio::test]
+async fn a_call_waits_for_a_registry_that_has_just_started_and_lists_nobody_yet() {
+    let peer = adder().await;
+    let registry = FakeRegistry::new_style().await;
+    registry.is_warming();
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    let listed = async {
+        eventually("the registry was asked", || registry.looks() > 0).await;
+        registry.list(&[peer.address]);
+    };
+    let (sum, ()) = tokio::join!(sum(&client), listed);
+    assert_eq!(sum.unwrap(), 3);
+}
