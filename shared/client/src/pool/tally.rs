@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Parts of the window.
-const SLOTS: usize = 10;
+const SLOTS: usize = 20;
 /// A slot counts in one number: its turn in the upper bits, then calls, then failures.
 const COUNT_BITS: u32 = 20;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
