@@ -13,6 +13,8 @@ use crate::{EjectionOptions, Rounded};
 const STANDARD_ERRORS: f64 = 4.0;
 /// An instance in its slow start is given fewer chances: it failed before.
 const FAILURES_IN_SLOW_START: u32 = 2;
+/// The same for calls that are slow.
+const CALLS_IN_SLOW_START: u32 = 3;
 
 /// Calls of an instance that failed more often than allowed, if others did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,13 +92,20 @@ pub(super) fn outcomes(load: &Load, now: Instant) -> Sample {
 
 /// How long the fastest of the latest calls took, if there were enough of them. The usual latency is no measure:
 /// one call of a slow method would make a healthy instance ten times slower than the others.
-pub(super) fn fastest(load: &Load, now: Instant, options: &EjectionOptions) -> Option<Duration> {
+pub(super) fn fastest(
+    load: &Load,
+    is_in_slow_start: bool,
+    now: Instant,
+    options: &EjectionOptions,
+) -> Option<Duration> {
+    let enough = options.min_calls.max(1);
+    let enough = if is_in_slow_start { enough.min(CALLS_IN_SLOW_START) } else { enough };
     let mut calls = 0;
     let mut fastest = u64::MAX;
     for (sample, part) in load.latest(now) {
         calls += sample.calls;
         fastest = fastest.min(part.unwrap_or(u64::MAX));
-        if calls >= u64::from(options.min_calls.max(1)) && fastest < u64::MAX {
+        if calls >= u64::from(enough) && fastest < u64::MAX {
             return Some(Duration::from_micros(fastest));
         }
     }
@@ -199,10 +208,13 @@ mod tests {
             mixed.succeeded(Duration::from_millis(if call == 0 { 20 } else { 2000 }), now);
         }
         (0..9).for_each(|_| few.succeeded(Duration::from_millis(1), now));
-        let fastest = |load| fastest(load, now, &options);
+        let fastest = |load| super::fastest(load, false, now, &options);
         assert_eq!(fastest(&slow), Some(Duration::from_millis(200)));
         assert_eq!(fastest(&mixed), Some(Duration::from_millis(20)));
         assert_eq!(fastest(&few), None);
+        // It was slow before it came back.
+        let again = super::fastest(&few, true, now, &options);
+        assert_eq!(again, Some(Duration::from_millis(1)));
         let ms = Duration::from_millis;
         assert!(too_slow(ms(200), &mut [ms(20)], &options).is_some());
         assert!(too_slow(ms(199), &mut [ms(20)], &options).is_none());

@@ -113,13 +113,15 @@ impl Shared {
     /// Ejects the instance if it is far slower than others.
     pub(super) fn judge_latency(&self, list: &List, member: &Arc<Member>, now: Instant) {
         let options = self.options();
-        let Some(own) = fastest(&member.peer.load, now, options) else { return };
+        let in_slow_start = member.health().is_in_slow_start();
+        let own = fastest(&member.peer.load, in_slow_start, now, options);
+        let Some(own) = own else { return };
         if own < options.min_latency || !member.gets_calls() {
             return;
         }
         let others = others_of(list, member).filter(|other| other.gets_calls());
         let mut others: Vec<_> =
-            others.filter_map(|other| fastest(&other.peer.load, now, options)).collect();
+            others.filter_map(|other| fastest(&other.peer.load, false, now, options)).collect();
         if let Some(reason) = too_slow(own, &mut others, options) {
             self.eject(member, Cause::Outlier, &reason);
         }
