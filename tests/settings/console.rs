@@ -74,7 +74,8 @@ pub(crate) async fn max_log_lines() {
         tty.until(&["[1 Instances]"]);
         tty.press("4");
         tty.until(&["[4 Logs]", what]);
-        tty.screen().lines().filter(|line| line.contains("EFFECT_")).count()
+        let is_ours = |line: &&str| line.contains("WARN") && line.contains("EFFECT_");
+        tty.screen().lines().filter(is_ours).count()
     };
     let limited = [&[("CONSOLE_MAX_LOG_LINES", "2")][..], &lines].concat();
     // Later lines, about the registry, take the place of the first ones.
