@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             trial(&trying, |programs, seed| mutants(programs, &trying.options, seed, line))
         }
         Torture::ServeLedger(options) => block_on(ledger_server::serve(options)),
-        Torture::Child { command } => process::child(&command),
+        Torture::Child { parent, command } => process::child(parent, &command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -48,6 +48,9 @@ pub enum Torture {
     /// Becomes another program, which is killed with the process that started this one
     #[command(hide = true)]
     Child {
+        /// The process that started this one
+        #[arg(long)]
+        parent: u32,
         /// The program and its arguments
         #[arg(last = true)]
         command: Vec<OsString>,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -81,8 +81,10 @@ impl Process {
                 command.env_remove(key);
             }
         }
+        let parent = std::process::id().to_string();
         let mut child = command
-            .args([OsStr::new("child"), OsStr::new("--"), program.as_os_str()])
+            .args(["child", "--parent", &parent, "--"])
+            .arg(program)
             .args(arguments)
             .current_dir(home.path())
             .envs(
@@ -219,9 +221,13 @@ impl Process {
 ///
 /// # Errors
 /// It cannot be started.
-pub fn child(command: &[impl AsRef<OsStr>]) -> anyhow::Result<()> {
+pub fn child(parent: u32, command: &[impl AsRef<OsStr>]) -> anyhow::Result<()> {
     let (program, arguments) = command.split_first().context("there is no program")?;
     set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have ended before.
+    let is_there =
+        getppid().is_some_and(|pid| pid.as_raw_nonzero().get().cast_unsigned() == parent);
+    ensure!(is_there, "process {parent}, which started this one, has ended");
     // A write beyond the limit of a file's size is to fail, as on a full disk, and not to end the process.
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#]).arg(program);
