@@ -35,6 +35,10 @@ impl OlderClients {
 
     /// How long a server that has unregistered goes on serving: older clients that called it look into the
     /// registry every 3 s, and go on calling it until then. There is time left to end within the drain.
+    #[cfg_attr(
+        not(feature = "announce"),
+        allow(dead_code, reason = "who was never registered cannot unregister")
+    )]
     pub(crate) fn notice(&self, limits: &Limits, now: Instant) -> Option<Duration> {
         let last_call = self.last_call.load(Relaxed).checked_sub(1)?;
         let since = milliseconds(now - self.started).saturating_sub(last_call);
