@@ -263,11 +263,12 @@ impl Room {
         for number in 1..=ACKNOWLEDGED {
             let mut instance = Instance::new("127.0.0.1", number);
             instance.protocol = "acknowledged".to_owned();
-            // Clients of their own: a kept connection would be to the registry that was killed.
-            self.looks()?.register(&instance).await?;
+            let at = self.cluster.registry().to_string();
+            reached(&at, async |registry| registry.register(&instance).await).await?;
             self.cluster.end_registry(Signal::KILL).await?;
             self.cluster.start_registry().await?;
-            let listed = self.looks()?.find_all("acknowledged").await?;
+            let listed =
+                reached(&at, async |registry| registry.find_all("acknowledged").await).await?;
             forgotten += u64::from(!listed.iter().any(|it| it.port == number));
         }
         let report = format!("{forgotten:>6} forgotten of {ACKNOWLEDGED} registrations");
@@ -419,4 +420,22 @@ pub struct Done {
     pub took: Duration,
     /// What it wrote.
     pub text: String,
+}
+
+/// Asks a registry, by a client of its own, until it is reached: its proxy takes connections again a moment after
+/// it does.
+async fn reached<T>(
+    address: &str,
+    ask: impl AsyncFn(RegistryClient) -> Result<T, RegistryClientError>,
+) -> anyhow::Result<T> {
+    let began = Instant::now();
+    loop {
+        let options = RegistryClientOptions::default();
+        match ask(RegistryClient::new(&format!("http://{address}"), options)?).await {
+            Err(RegistryClientError::Unreachable { .. }) if began.elapsed() < SOON => {
+                sleep(Duration::from_millis(10)).await;
+            }
+            done => return Ok(done?),
+        }
+    }
 }
