@@ -57,10 +57,6 @@ impl Discovery {
         match *self {}
     }
 
-    pub(crate) async fn look(&self) {
-        match *self {}
-    }
-
     pub(crate) async fn settle(&self) {
         match *self {}
     }
