@@ -174,7 +174,22 @@ impl Cluster {
         self.new_server(false).await
     }
 
-    /// The same of the older system.
+    /// Starts servers at the same time, and waits until all are listed.
+    ///
+    /// # Errors
+    /// One does not start, or is not listed [`SOON`].
+    pub async fn servers(&mut self, count: usize) -> anyhow::Result<Vec<Server>> {
+        let mut servers = Vec::new();
+        for _ in 0..count {
+            servers.push(self.server().await?);
+        }
+        for server in &servers {
+            self.lists(server, None).await?;
+        }
+        Ok(servers)
+    }
+
+    /// One server of the older system.
     ///
     /// # Errors
     /// It does not start.

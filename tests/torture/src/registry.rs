@@ -189,13 +189,7 @@ impl Room {
         let plan = ClusterPlan { registry_arguments, ..ClusterPlan::default() };
         let clock = Arc::new(Clock::new());
         let mut cluster = Cluster::start(programs.clone(), plan, Arc::clone(&clock)).await?;
-        let mut servers = Vec::new();
-        for _ in 0..SERVERS {
-            servers.push(cluster.server().await?);
-        }
-        for server in &servers {
-            cluster.lists(server, None).await?;
-        }
+        let servers = cluster.servers(SERVERS).await?;
         let liar = Liar::start(cluster.registry()).await?;
         Ok(Self { cluster, servers, liar, programs: programs.clone(), clock, disk })
     }
@@ -258,17 +252,33 @@ impl Room {
         Ok(RegistryClient::new(&url, RegistryClientOptions::default())?)
     }
 
+    /// Asks the registry, by a client of its own, until it is reached: its proxy takes connections again a moment
+    /// after it does.
+    async fn reached<T>(
+        &self,
+        ask: impl AsyncFn(RegistryClient) -> Result<T, RegistryClientError>,
+    ) -> anyhow::Result<T> {
+        let began = Instant::now();
+        loop {
+            match ask(self.looks()?).await {
+                Err(RegistryClientError::Unreachable { .. }) if began.elapsed() < SOON => {
+                    sleep(Duration::from_millis(10)).await;
+                }
+                done => return Ok(done?),
+            }
+        }
+    }
+
     async fn acknowledged(mut self) -> anyhow::Result<Trial> {
         let mut forgotten = 0;
         for number in 1..=ACKNOWLEDGED {
             let mut instance = Instance::new("127.0.0.1", number);
             instance.protocol = "acknowledged".to_owned();
-            let at = self.cluster.registry().to_string();
-            reached(&at, async |registry| registry.register(&instance).await).await?;
+            self.reached(async |registry| registry.register(&instance).await).await?;
             self.cluster.end_registry(Signal::KILL).await?;
             self.cluster.start_registry().await?;
             let listed =
-                reached(&at, async |registry| registry.find_all("acknowledged").await).await?;
+                self.reached(async |registry| registry.find_all("acknowledged").await).await?;
             forgotten += u64::from(!listed.iter().any(|it| it.port == number));
         }
         let report = format!("{forgotten:>6} forgotten of {ACKNOWLEDGED} registrations");
@@ -420,22 +430,4 @@ pub struct Done {
     pub took: Duration,
     /// What it wrote.
     pub text: String,
-}
-
-/// Asks a registry, by a client of its own, until it is reached: its proxy takes connections again a moment after
-/// it does.
-async fn reached<T>(
-    address: &str,
-    ask: impl AsyncFn(RegistryClient) -> Result<T, RegistryClientError>,
-) -> anyhow::Result<T> {
-    let began = Instant::now();
-    loop {
-        let options = RegistryClientOptions::default();
-        match ask(RegistryClient::new(&format!("http://{address}"), options)?).await {
-            Err(RegistryClientError::Unreachable { .. }) if began.elapsed() < SOON => {
-                sleep(Duration::from_millis(10)).await;
-            }
-            done => return Ok(done?),
-        }
-    }
 }

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use tokio::time::Instant;
 
 use crate::callers::{Callers, Clock, Load};
-use crate::cluster::{Cluster, ClusterPlan, Server};
+use crate::cluster::{Cluster, ClusterPlan};
 use crate::judge::judge;
 use crate::process::Programs;
 use crate::trial::Trial;
@@ -56,7 +56,7 @@ pub async fn replace(
     let round_trip = Duration::from_millis(options.rtt);
     let plan = ClusterPlan { round_trip, ..ClusterPlan::default() };
     let mut cluster = Cluster::start(programs, plan, Arc::clone(&clock)).await?;
-    let mut servers = new_servers(&mut cluster, servers).await?;
+    let mut servers = cluster.servers(servers).await?;
     let registry = format!("http://{}", cluster.registry());
     let load = Load::of_all_kinds(registry, options.rate, TIMEOUT);
     let callers = Callers::start(load, clock, seed)?;
@@ -65,7 +65,7 @@ pub async fn replace(
     }
     let began = Instant::now();
     for _ in 0..options.count {
-        let new = new_servers(&mut cluster, at_once).await?;
+        let new = cluster.servers(at_once).await?;
         tokio::time::sleep(options.gap).await;
         let mut old: Vec<_> = servers.drain(..at_once).collect();
         // All are asked before the first has ended.
@@ -90,16 +90,4 @@ pub async fn replace(
     trial.sometimes(called.retries, "retries");
     trial.never(verdict.failures(), "calls failed");
     Ok(trial)
-}
-
-/// Starts servers at the same time, and waits until all are listed.
-async fn new_servers(cluster: &mut Cluster, count: usize) -> anyhow::Result<Vec<Server>> {
-    let mut servers = Vec::new();
-    for _ in 0..count {
-        servers.push(cluster.server().await?);
-    }
-    for server in &servers {
-        cluster.lists(server, None).await?;
-    }
-    Ok(servers)
 }

@@ -134,13 +134,7 @@ impl Ward {
         let server_arguments = vec!["--max-connections".to_owned(), MAX_CONNECTIONS.to_string()];
         let plan = ClusterPlan { proxied: true, server_arguments, ..ClusterPlan::default() };
         let mut cluster = Cluster::start(programs.clone(), plan, Arc::clone(&clock)).await?;
-        let mut servers = Vec::new();
-        for _ in 0..SERVERS {
-            servers.push(cluster.server().await?);
-        }
-        for server in &servers {
-            cluster.lists(server, None).await?;
-        }
+        let servers = cluster.servers(SERVERS).await?;
         let mut random = SmallRng::seed_from_u64(seed);
         let patient = random.random_range(0..SERVERS);
         Ok(Self { cluster, servers, patient, kind, clock, random })

@@ -201,13 +201,7 @@ impl Soak {
         };
         let clock = Arc::new(Clock::new());
         let mut cluster = Cluster::start(programs.clone(), plan, Arc::clone(&clock)).await?;
-        let mut servers = Vec::new();
-        for _ in 0..SERVERS {
-            servers.push(cluster.server().await?);
-        }
-        for server in &servers {
-            cluster.lists(server, None).await?;
-        }
+        let servers = cluster.servers(SERVERS).await?;
         let liar = Liar::start(cluster.registry()).await?;
         let url = format!("http://{}", cluster.registry());
         let looks = RegistryClient::new(&url, RegistryClientOptions::default())?;
