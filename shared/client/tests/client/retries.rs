@@ -286,6 +286,15 @@ async fn calls_not_sent_to_a_server_that_ends_go_to_another() {
 }
 
 #[tokio::test]
+async fn a_call_whose_reply_is_none_is_repeated_only_if_it_is_idempotent() {
+    for (idempotent, executions) in [(false, 1), (true, 2)] {
+        let (_peers, registry, calls) = pair(|_| Do::Write("no JSON\n".to_owned())).await;
+        assert_eq!(call(&registry, idempotent).await.is_ok(), idempotent);
+        assert_eq!(calls.load(Ordering::SeqCst), executions);
+    }
+}
+
+#[tokio::test]
 async fn an_abandoned_call_is_repeated_only_if_it_is_idempotent() {
     for (idempotent, executions) in [(false, 1), (true, 2)] {
         let (_peers, registry, calls) = pair(|request| Do::Write(failure(request, -32006))).await;

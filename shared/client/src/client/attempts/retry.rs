@@ -9,7 +9,7 @@ use super::Attempts;
 use crate::client::inner::Source;
 use crate::discovery::Discovery;
 use crate::pool::Peer;
-use crate::retry::{is_method_failure, is_unknown, may_retry, never_reached_server};
+use crate::retry::{is_lost, is_method_failure, may_retry, never_reached_server};
 use crate::wanted::Wanted;
 use crate::{AttemptEnd, CallError};
 
@@ -65,7 +65,7 @@ impl Attempts<'_> {
         }
         if !self.may_try_another() {
             // It may wait for a look into the registry.
-            return is_unknown(error)
+            return is_lost(error)
                 && discovery.is_known_idempotent(peer, &self.outgoing.method) == Some(true);
         }
         let learned = Box::pin(discovery.is_idempotent(peer, &self.outgoing.method));
@@ -93,7 +93,7 @@ impl Attempts<'_> {
         }
         self.note_failure(peer, &error);
         self.made.unreached += usize::from(never_reached_server(&error));
-        self.made.lost += usize::from(is_unknown(&error));
+        self.made.lost += usize::from(is_lost(&error));
         let may_retry = may_retry(&error, self.idempotent)
             || self.idempotent && may_retry_elsewhere(discovery, peer, &error);
         let retries = may_retry && self.may_try_another() && self.can_afford_retry(&error);
@@ -118,7 +118,7 @@ impl Attempts<'_> {
     ) -> Result<(), CallError> {
         let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
         let is_free = never_reached_server(&error);
-        let may_retry = is_free || is_unknown(&error) && may_retry(&error, self.idempotent);
+        let may_retry = is_free || is_lost(&error) && may_retry(&error, self.idempotent);
         if !may_retry || !self.has_attempts_left() || !self.can_afford_retry(&error) {
             return Err(error);
         }
@@ -139,7 +139,7 @@ impl Attempts<'_> {
     /// the first repetition of a call that was lost with its connection: the work of a server that is gone is what
     /// the others have to do anyway, and as much may be lost at once as is in flight.
     fn can_afford_retry(&self, error: &CallError) -> bool {
-        let is_first_loss = is_unknown(error) && self.made.lost == 1;
+        let is_first_loss = is_lost(error) && self.made.lost == 1;
         never_reached_server(error) || is_first_loss || self.inner.budget.withdraw()
     }
 
