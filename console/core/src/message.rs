@@ -140,6 +140,8 @@ pub enum Hit {
 pub enum RegistryUpdate {
     /// There is no registry: this is the one server.
     Direct(Instance),
+    /// Which of several registries is in use from now on; its URL.
+    At(String),
     /// Connected.
     Live {
         /// Whether it reports heartbeat ages and changes (`/v1/watch`); older registries do not.

@@ -59,7 +59,9 @@ const KEPT: Duration = Duration::from_secs(24 * 3600);
 const LAST_HEARTBEAT: Duration = Duration::from_millis(400);
 
 impl Announce {
-    /// Registers with the registry at `url` (`http://127.0.0.1:9999`), with a heartbeat every 5 s.
+    /// Registers with the registry at `url` (`http://127.0.0.1:9999`), with a heartbeat every 5 s. Of several that
+    /// share what they know (`http://10.0.0.5:9999,10.0.0.6:9999`) one gets the heartbeats, the next one when
+    /// that fails.
     ///
     /// # Errors
     /// It is not an `http` URL.

@@ -56,7 +56,7 @@ impl Discovery {
     pub(crate) fn start(context: &Arc<Context>, registry: RegistryClient) -> Self {
         let shared = Arc::new(Shared {
             context: Arc::clone(context),
-            url: registry.url().to_owned(),
+            url: registry.given_url().to_owned(),
             list: ArcSwap::default(),
             contracts: Mutex::default(),
             learned: watch::Sender::new(0),

@@ -30,6 +30,7 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
             model.methods.join(&instance);
             effects.push(Effect::Monitor(Box::new(instance)));
         }
+        RegistryUpdate::At(url) => model.link.at = Some(url),
         RegistryUpdate::Live { ages } => live(model, ages, now),
         RegistryUpdate::Lost { error, retry_in } => lost(model, error, retry_in, now),
         RegistryUpdate::Heard(at) => match &mut model.link.heard {
