@@ -30,7 +30,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::pool::Peer;
+use crate::pool::{Peer, Run};
 use crate::registry::{RegistryClient, RegistryClientError};
 use crate::{CallError, KnownInstance, ListProblem, ListStatus, Phase, Rounded};
 
@@ -132,6 +132,11 @@ impl Discovery {
     /// Notes that a call failed, which may eject `peer`.
     pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) {
         self.shared.note_failure(peer, error, is_named);
+    }
+
+    /// Notes that a call of `peer` was slow, which may eject it; `run` is what speaks against it.
+    pub(crate) fn note_slow(&self, peer: &Arc<Peer>, run: Run) {
+        self.shared.note_slow(peer, run);
     }
 
     /// Whether calls of `peer` fail more often than those of others by far.

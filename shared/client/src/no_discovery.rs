@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::Catalog;
-use crate::pool::Peer;
+use crate::pool::{Peer, Run};
 use crate::wanted::{Picked, Wanted};
 use crate::{CallError, KnownInstance};
 
@@ -38,6 +38,10 @@ impl Discovery {
     }
 
     pub(crate) fn note_failure(&self, _: &Arc<Peer>, _: &CallError, _: bool) {
+        match *self {}
+    }
+
+    pub(crate) fn note_slow(&self, _: &Arc<Peer>, _: Run) {
         match *self {}
     }
 

@@ -211,22 +211,28 @@ impl Default for RetryOptions {
 /// invalid replies and errors of methods count as failures; errors that say that the call was wrong (invalid
 /// arguments, unknown method) do not. An instance is never ejected if it is the only one for a call.
 ///
-/// After [`min_ejection`](Self::min_ejection) it is probed. If it takes calls, it gets a share that grows for
-/// [`slow_start_window`](Self::slow_start_window); if not, or if it fails again, it is ejected for twice as long.
+/// A failed or slow call counts the more, the rarer such calls are with the others, and good calls outweigh it. So a
+/// few are enough where others have none, and where all have many, only many more stand out.
+///
+/// After [`min_ejection`](Self::min_ejection) it is probed. If it takes calls, it gets one, and if that is well, a
+/// share that grows for [`slow_start_window`](Self::slow_start_window). If not, it is ejected for twice as long; also
+/// by its next failed or slow call, until good ones have outweighed what it was ejected for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EjectionOptions {
     /// So many failures in a row eject, where other instances fail less; 5.
     pub max_consecutive_failures: u32,
-    /// This share of failures among its latest calls ejects, where other instances fail less; 0.5.
+    /// An instance that fails this share of its calls is ejected after a dozen or so, where others fail none; 0.5.
+    /// The lower it is, the less do good calls weigh.
     pub max_failure_ratio: f64,
-    /// An instance is judged by its failure ratio and by its latency only after so many calls; 10.
+    /// What the calls of others take is known after so many; 10.
     pub min_calls: u32,
     /// How long calls are remembered for these; 10 s, at most a minute.
     pub failure_window: Duration,
-    /// An instance whose fastest call takes so many times as long as that of the others is ejected; 10. 0:
-    /// none is.
+    /// A call that takes so many times as long as the fastest of the others is slow, and three slow calls in a row
+    /// eject, where others have fewer. Of calls that overlap, those count that took so long after the last one that
+    /// did, so that a pause is one slow call; 10. 0: none is slow.
     pub max_latency_factor: f64,
-    /// A latency below this ejects nobody; 10 ms.
+    /// A call that takes less is not slow; 10 ms.
     pub min_latency: Duration,
     /// Most instances that are ejected by such judgements, as a share of those that a call may go to; 0.5.
     /// Instances that refuse connections or are draining do not count.

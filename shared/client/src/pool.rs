@@ -2,7 +2,9 @@
 
 mod classic;
 mod connect;
+mod evidence;
 mod load;
+mod slowness;
 mod tally;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +26,7 @@ use crate::{CallError, ClientOptions, Dialect, Phase, Rounded};
 
 use classic::ClassicPool;
 use connect::{Probed, connect, probe, unreachable};
+pub(crate) use evidence::Run;
 pub(crate) use load::Load;
 #[cfg(feature = "registry")]
 pub(crate) use tally::Sample;

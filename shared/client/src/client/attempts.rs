@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::inner::{Inner, Source};
 use crate::deadline::{Failed, after, until};
-use crate::pool::{Peer, Progress};
+use crate::pool::{Peer, Progress, Run};
 use crate::request::{CallReply, Outgoing};
 use crate::wanted::Wanted;
 use crate::{
@@ -123,7 +123,9 @@ impl<'a> Attempts<'a> {
                 Ok(reply) => {
                     // A wait before it was sent says nothing about the server.
                     let latency = reply.done.saturating_duration_since(reply.sent_at);
-                    peer.load.succeeded(latency, reply.done);
+                    if let Some(run) = peer.load.succeeded(latency, reply.done) {
+                        self.note_slow(&peer, run);
+                    }
                     if self.inner.context.options.retry.hedge == Hedge::P95 {
                         self.inner.latencies.note(&self.outgoing.method, latency);
                     }
@@ -194,6 +196,13 @@ impl<'a> Attempts<'a> {
     fn note_failure(&self, peer: &Arc<Peer>, error: &CallError) {
         if let Source::Registry(discovery) = &self.inner.source {
             discovery.note_failure(peer, error, self.only.is_some());
+        }
+    }
+
+    /// Notes that a call of the peer was slow.
+    fn note_slow(&self, peer: &Arc<Peer>, run: Run) {
+        if let (Source::Registry(discovery), None) = (&self.inner.source, &self.only) {
+            discovery.note_slow(peer, run);
         }
     }
 

@@ -6,7 +6,7 @@
 //! | `Suspect` | no | a sign of life: `Up`; silence that lasts for `min_ejection`: `Ejected` |
 //! | `Ejected` | no | time: `Probing` |
 //! | `Probing` | no | the probe: `SlowStart`, or `Ejected` for twice as long |
-//! | `SlowStart` | a share that grows | time: `Up`; failures: `Ejected` for twice as long; silence: `Suspect` |
+//! | `SlowStart` | a trial call, then a share that grows | time: `Up`; failures: `Ejected` for twice as long; silence: `Suspect` |
 //!
 //! [`get_calls`] decides for several of them, so that never too many get no calls.
 
@@ -191,10 +191,6 @@ impl Health {
             self.set_up(now);
         }
         is_over
-    }
-
-    pub(super) fn is_in_slow_start(&self) -> bool {
-        matches!(self.state, State::SlowStart)
     }
 
     /// Looks whether it is silent: `heard` counts the bytes that came from it, and calls are in flight if it

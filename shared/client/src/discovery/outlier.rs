@@ -1,224 +1,147 @@
 //! Whether an instance fails, or is slow, where others are not: pure, from what was counted.
+//!
+//! A sequential test, the cumulative sum: in bits, a bad call says how much likelier it is with an instance that
+//! does badly than with the others, and a good call the reverse. So a call that is rare with others says much, one
+//! that everybody has says nothing, and no number of calls has to be waited for.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::pool::{Load, Sample};
+use crate::pool::{Load, Run, Sample};
 use crate::{EjectionOptions, Rounded};
 
-/// A failure rate stands out from that of others if the difference has this many standard errors. With fewer,
-/// a method that fails half of the time everywhere would have an instance ejected every few seconds: so long is
-/// a row of failures that comes by chance.
-const STANDARD_ERRORS: f64 = 4.0;
-/// An instance in its slow start is given fewer chances: it failed before.
-const FAILURES_IN_SLOW_START: u32 = 2;
-/// The same for calls that are slow.
-const CALLS_IN_SLOW_START: u32 = 3;
+/// Bits that each failure of a row must be worth. The five of the default are worth 15 together, as much as four
+/// standard errors. With fewer, a method that fails half of the time everywhere would have an instance ejected every
+/// few seconds: so long is a row of failures that comes by chance.
+const BITS_OF_FAILURE: f64 = 3.0;
+/// So many slow calls in a row eject: one may be a pause.
+const SLOW_CALLS: u32 = 3;
+/// Bits that each of them must be worth, 18 together: every service has some.
+const BITS_OF_SLOW_CALL: f64 = 6.0;
 
-/// Calls of an instance that failed more often than allowed, if others did not.
+/// The calls of others.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Others {
+    /// All that are remembered.
+    all: Sample,
+    /// Those since the run of the one that is judged began. When all begin to fail at the same time, this says so
+    /// first.
+    latest: Sample,
+}
+
+/// What to do after a bad call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Failing {
-    sample: Sample,
-    /// All of them failed, one after the other.
-    is_in_a_row: bool,
+pub(super) enum Verdict {
+    Eject,
+    /// It does no worse than others: its run begins anew.
+    Outweighed,
+    Wait,
 }
 
-impl Failing {
-    /// The calls that speak against an instance: its last ones failed, all of them, or too many of the latest.
-    /// The latest are those of the last second, of the last two, and so on: one that begins to fail must not be
-    /// covered by how well it was before.
-    pub(super) fn of(
-        load: &Load,
-        is_in_slow_start: bool,
+impl Others {
+    /// Those of `loads`, for the one that has this run.
+    pub(super) fn of<'a>(
+        loads: impl Iterator<Item = &'a Load>,
+        (own, run): (&Load, Run),
         now: Instant,
-        options: &EjectionOptions,
-    ) -> Option<Self> {
-        let in_a_row = load.failures_in_a_row();
-        let limit = options.max_consecutive_failures.max(1);
-        let limit = if is_in_slow_start { limit.min(FAILURES_IN_SLOW_START) } else { limit };
-        if in_a_row >= limit {
-            let calls = u64::from(in_a_row);
-            let sample = Sample { calls, failures: calls };
-            return Some(Self { sample, is_in_a_row: true });
-        }
-        let mut sums = load.latest(now).scan(Sample::default(), |sum, (sample, _)| {
-            *sum = sum.plus(sample);
-            Some(*sum)
-        });
-        let is_too_many = |sum: &Sample| {
-            sum.calls >= u64::from(options.min_calls.max(1))
-                && rate(*sum) >= options.max_failure_ratio
-        };
-        let sample = sums.find(is_too_many)?;
-        Some(Self { sample, is_in_a_row: false })
+    ) -> Self {
+        let (slow_from, since) = (own.slow_from(), own.beginning(run));
+        loads.fold(Self::default(), |sum, load| Self {
+            all: sum.all.plus(load.outcomes(None, slow_from, now)),
+            latest: sum.latest.plus(load.outcomes(Some(since), slow_from, now)),
+        })
     }
 
-    /// Whether others fare so much better that it is not the calls. Without calls of others only failures
-    /// count that no caller can cause.
-    pub(super) fn stands_out(self, others: Sample, is_its_fault: bool) -> bool {
-        if others.calls == 0 {
-            return is_its_fault;
-        }
-        // As if one more had failed and one more had not, so that a few calls without a failure prove little.
-        let usual = (others.failures + 1) as f64 / (others.calls + 2) as f64;
-        let spread = 1.0 / self.sample.calls as f64 + 1.0 / others.calls as f64;
-        let error = (usual * (1.0 - usual) * spread).sqrt();
-        rate(self.sample) - usual > STANDARD_ERRORS * error
-    }
-
-    /// For people.
-    pub(super) fn describe(self, others: Sample) -> String {
-        let Sample { calls, failures } = self.sample;
-        let others = match others.calls {
-            0 => String::new(),
-            calls => format!(", of the others' {} of {calls}", others.failures),
-        };
-        if self.is_in_a_row {
-            return format!("its last {failures} calls failed{others}");
-        }
-        format!("{failures} of its latest {calls} calls failed{others}")
+    /// How often their calls are bad, by what is known: one standard error more than it seems (Wilson's bound), so
+    /// that a few calls prove little.
+    fn share(self, bad: fn(Sample) -> u64) -> f64 {
+        let (all, latest) = (self.all, self.latest);
+        let (seen, calls) = (bad(all) as f64, all.calls as f64);
+        let known = (seen + 0.5 + (seen * (calls - seen) / calls + 0.25).sqrt()) / (calls + 1.0);
+        known.max(bad(latest) as f64 / latest.calls.max(1) as f64)
     }
 }
 
-fn rate(sample: Sample) -> f64 {
-    sample.failures as f64 / (sample.calls as f64).max(1.0)
-}
-
-/// The outcomes of all calls that are remembered.
-pub(super) fn outcomes(load: &Load, now: Instant) -> Sample {
-    load.latest(now).fold(Sample::default(), |sum, (sample, _)| sum.plus(sample))
-}
-
-/// How long the fastest of the latest calls took, if there were enough of them. The usual latency is no measure:
-/// one call of a slow method would make a healthy instance ten times slower than the others.
-pub(super) fn fastest(
-    load: &Load,
-    is_in_slow_start: bool,
-    now: Instant,
+/// Judges an instance one of whose calls failed. Without calls of others only failures count that no caller can
+/// cause.
+pub(super) fn judge_failures(
+    run: Run,
+    others: Others,
+    is_its_fault: bool,
     options: &EjectionOptions,
-) -> Option<Duration> {
-    let enough = options.min_calls.max(1);
-    let enough = if is_in_slow_start { enough.min(CALLS_IN_SLOW_START) } else { enough };
-    let mut calls = 0;
-    let mut fastest = u64::MAX;
-    for (sample, part) in load.latest(now) {
-        calls += sample.calls;
-        fastest = fastest.min(part.unwrap_or(u64::MAX));
-        if calls >= u64::from(enough) && fastest < u64::MAX {
-            return Some(Duration::from_micros(fastest));
-        }
+) -> Verdict {
+    let limit = options.max_consecutive_failures.max(1);
+    if others.all.calls == 0 {
+        let in_a_row = is_its_fault && run.good == 0 && run.bad >= u64::from(limit);
+        return if in_a_row { Verdict::Eject } else { Verdict::Wait };
     }
-    None
+    let share = others.share(|sample| sample.failures);
+    judge(run, share, (limit, BITS_OF_FAILURE), options)
 }
 
-/// Why an instance whose latest calls took at least `own` is too slow, if it is, beside those of the others.
-pub(super) fn too_slow(
-    own: Duration,
-    others: &mut [Duration],
-    options: &EjectionOptions,
-) -> Option<String> {
+/// Judges an instance one of whose calls was slow.
+pub(super) fn judge_slowness(run: Run, others: Others, options: &EjectionOptions) -> Verdict {
+    if others.all.calls == 0 {
+        return Verdict::Wait;
+    }
+    let share = others.share(|sample| sample.slow);
+    judge(run, share, (SLOW_CALLS, BITS_OF_SLOW_CALL), options)
+}
+
+/// Judges by how often calls of others are bad. As much is needed as so many bad calls in a row are worth, and each
+/// of them counts so many bits at least. One that is back from an ejection begins with that much.
+fn judge(run: Run, others: f64, (limit, bits): (u32, f64), options: &EjectionOptions) -> Verdict {
+    // So often calls are bad that are not with others.
+    let ratio = options.max_failure_ratio.clamp(0.01, 0.999);
+    let of_bad = ((others + ratio * (1.0 - others)) / others).log2();
+    let of_good = -(1.0 - ratio).log2();
+    let before = if run.is_back { u64::from(limit) } else { 0 };
+    let sum = |bad: u64| (before + bad) as f64 * of_bad - run.good as f64 * of_good;
+    if sum(run.bad) >= f64::from(limit) * of_bad.max(bits) {
+        Verdict::Eject
+    } else if run.good > 0 && sum(run.bad.saturating_sub(1)) <= 0.0 {
+        Verdict::Outweighed
+    } else {
+        Verdict::Wait
+    }
+}
+
+/// For people.
+pub(super) fn failures(run: Run, others: Others) -> String {
+    let others = others.all;
+    format!("{} failed{}", bad_calls(run), of_others(others.failures, others.calls))
+}
+
+/// For people.
+pub(super) fn slow_calls(run: Run, others: Others, at_least: Duration) -> String {
+    let (others, at_least) = (others.all, Rounded(at_least));
+    let of_others = of_others(others.slow, others.calls);
+    format!("{} took at least {at_least}{of_others}", bad_calls(run))
+}
+
+fn bad_calls(run: Run) -> String {
+    let Run { bad, good, is_back, .. } = run;
+    match (bad, good, is_back) {
+        (1, 0, true) => "its first call since it came back".to_owned(),
+        (bad, good, true) => format!("{bad} of its {} calls since it came back", bad + good),
+        (bad, 0, false) => format!("its last {bad} calls"),
+        (bad, good, false) => format!("{bad} of its latest {} calls", bad + good),
+    }
+}
+
+fn of_others(bad: u64, calls: u64) -> String {
+    if calls == 0 { String::new() } else { format!(", of the others' {bad} of {calls}") }
+}
+
+/// From which time on calls are slow beside those of others, given the fastest of each of them.
+pub(super) fn slow_from(others: &mut [Duration], options: &EjectionOptions) -> Option<Duration> {
     others.sort_unstable();
     let usual = *others.get(others.len() / 2)?;
     let factor = options.max_latency_factor;
-    let is_slow = factor > 0.0 && own.as_secs_f64() >= factor * usual.as_secs_f64();
-    is_slow.then(|| {
-        let (own, usual) = (Rounded(own), Rounded(usual));
-        format!("its latest calls took at least {own}, those of the others {usual}")
-    })
+    let from = Duration::try_from_secs_f64(usual.as_secs_f64() * factor).unwrap_or(Duration::MAX);
+    (factor > 0.0).then(|| from.max(options.min_latency))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn loads<const N: usize>() -> (Instant, [Load; N]) {
-        let epoch = Instant::now();
-        (epoch, std::array::from_fn(|_| Load::new(epoch, Duration::from_secs(10))))
-    }
-
-    fn call(load: &Load, fails: bool, now: Instant) {
-        if fails { load.failed(now) } else { load.succeeded(Duration::from_millis(1), now) }
-    }
-
-    fn is_outlier(own: &Load, others: &[&Load], is_its_fault: bool, now: Instant) -> bool {
-        let others = others.iter().map(|load| outcomes(load, now));
-        let others = others.fold(Sample::default(), Sample::plus);
-        Failing::of(own, false, now, &EjectionOptions::default())
-            .is_some_and(|failing| failing.stands_out(others, is_its_fault))
-    }
-
-    #[test]
-    fn one_that_fails_every_time_stands_out_after_a_few_calls() {
-        let (now, [bad, good]) = loads();
-        for calls in 1.. {
-            call(&bad, true, now);
-            call(&good, false, now);
-            call(&good, false, now);
-            if is_outlier(&bad, &[&good], false, now) {
-                assert_eq!(calls, 5);
-                break;
-            }
-        }
-        assert!(!is_outlier(&good, &[&bad], false, now));
-    }
-
-    #[test]
-    fn one_that_begins_to_fail_half_of_the_time_stands_out_within_a_second_or_two() {
-        let (epoch, [bad, good]) = loads();
-        for tick in 0..600 {
-            let now = epoch + Duration::from_millis(20 * tick);
-            call(&good, false, now);
-            call(&bad, tick > 450 && tick % 2 == 0, now);
-            if is_outlier(&bad, &[&good], false, now) {
-                assert!((450..550).contains(&tick), "at call {tick}");
-                return;
-            }
-        }
-        panic!("it was never found");
-    }
-
-    #[test]
-    fn a_method_that_fails_everywhere_makes_nobody_stand_out() {
-        let (epoch, [one, two, three]) = loads();
-        for tick in 0..3000u32 {
-            let now = epoch + Duration::from_millis(u64::from(tick));
-            for (index, load) in [&one, &two, &three].into_iter().enumerate() {
-                // Four of seven fail, not on all of them at the same time.
-                call(load, (tick + 3 * index as u32) % 7 < 4, now);
-                assert!(!is_outlier(&one, &[&two, &three], true, now), "at call {tick}");
-            }
-        }
-    }
-
-    #[test]
-    fn without_others_only_what_no_caller_can_cause_counts() {
-        let (now, [alone]) = loads();
-        (0..20).for_each(|_| call(&alone, true, now));
-        assert!(is_outlier(&alone, &[], true, now));
-        assert!(!is_outlier(&alone, &[], false, now));
-    }
-
-    #[test]
-    fn the_fastest_of_enough_calls_is_compared_so_that_one_slow_method_is_no_sign() {
-        let (now, [slow, mixed, few]) = loads();
-        let options = EjectionOptions::default();
-        for call in 0..10 {
-            slow.succeeded(Duration::from_millis(200 + call), now);
-            mixed.succeeded(Duration::from_millis(if call == 0 { 20 } else { 2000 }), now);
-        }
-        (0..9).for_each(|_| few.succeeded(Duration::from_millis(1), now));
-        let fastest = |load| super::fastest(load, false, now, &options);
-        assert_eq!(fastest(&slow), Some(Duration::from_millis(200)));
-        assert_eq!(fastest(&mixed), Some(Duration::from_millis(20)));
-        assert_eq!(fastest(&few), None);
-        // It was slow before it came back.
-        let again = super::fastest(&few, true, now, &options);
-        assert_eq!(again, Some(Duration::from_millis(1)));
-        let ms = Duration::from_millis;
-        assert!(too_slow(ms(200), &mut [ms(20)], &options).is_some());
-        assert!(too_slow(ms(199), &mut [ms(20)], &options).is_none());
-        assert!(too_slow(ms(200), &mut [ms(1), ms(30), ms(21)], &options).is_none());
-        assert!(too_slow(ms(200), &mut [], &options).is_none());
-    }
-}
+mod tests;

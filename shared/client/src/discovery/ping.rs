@@ -82,7 +82,7 @@ fn look(
                 start(Arc::clone(member));
             }
             Look::Revived => any_revived = true,
-            Look::Nothing if is_busy => shared.judge_latency(&list, member, now),
+            Look::Nothing if is_busy => shared.compare_latency(&list, member, now),
             Look::Nothing => {}
         }
     }

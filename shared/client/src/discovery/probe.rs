@@ -66,12 +66,13 @@ async fn probe(shared: &Shared, member: Arc<Member>) -> (Arc<Member>, bool) {
 }
 
 fn note(shared: &Shared, member: &Member, is_up: bool) {
+    let now = Instant::now();
     if is_up {
         tracing::info!(instance = %member.peer.name(), "instance restored");
-        member.peer.load.forget();
+        member.peer.load.comes_back(now);
     }
     shared.update(|list, contracts| {
-        member.health().probed(is_up, Instant::now(), shared.options(), &mut rand::rng());
+        member.health().probed(is_up, now, shared.options(), &mut rand::rng());
         if is_up {
             contracts.restored(&member.identity);
             contracts.is_wanted |= member.take_probed(contracts);

@@ -127,7 +127,9 @@ impl Discovery {
 
     pub(super) fn choose(&self, candidates: &Candidates, tried: &[Arc<Peer>]) -> Option<Picked> {
         if !tried.is_empty() {
-            let left = candidates.without(tried);
+            let steady = candidates.steady.as_ref().map(|steady| steady.without(tried));
+            let left = steady.filter(|steady| !steady.members.is_empty());
+            let left = left.unwrap_or_else(|| candidates.without(tried));
             // After a failure, rather one that is known to be up.
             return self.choose(left.connected().as_ref().unwrap_or(&left), &[]);
         }
@@ -145,13 +147,20 @@ impl Discovery {
         };
         let mut rng = rand::rng();
         let index = choice.choose(self.shared.context.options.balance, &mut rng)?;
+        let peer = Arc::clone(&members.get(index)?.peer);
         if let Some(steady) = steady
             && let Some(at) = candidates.slow_start(index)
-            && !rng.random_bool(share(at, now, self.shared.options()))
         {
-            return self.choose(steady, &[]).map(|picked| Picked { has_other: true, ..picked });
+            let options = self.shared.options();
+            let is_chosen = if peer.load.is_untried() {
+                peer.load.begin_trial(now, options.min_ejection)
+            } else {
+                rng.random_bool(share(at, now, options))
+            };
+            if !is_chosen {
+                return self.choose(steady, &[]).map(|picked| Picked { has_other: true, ..picked });
+            }
         }
-        let peer = Arc::clone(&members.get(index)?.peer);
         Some(Picked { peer, has_other: members.len() > 1, is_guess: *is_guess })
     }
 

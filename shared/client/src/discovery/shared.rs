@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
@@ -11,10 +12,10 @@ use super::contracts::{Contracts, Identity};
 use super::health::Cause;
 use super::list::List;
 use super::member::Member;
-use super::outlier::{Failing, fastest, outcomes, too_slow};
+use super::outlier::{self, Others, Verdict, judge_failures, judge_slowness, slow_from};
 use crate::blame::Blame;
 use crate::context::Context;
-use crate::pool::{Peer, Sample};
+use crate::pool::{Peer, Run, Sample};
 use crate::{CallError, EjectionOptions};
 
 /// An instance is compared with at most so many others.
@@ -79,26 +80,47 @@ impl Shared {
     pub(super) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) {
         let now = Instant::now();
         let blame = Blame::of(error, peer.is_connected());
-        match blame {
+        let run = match blame {
             Blame::Instance | Blame::Method if is_named => return,
             Blame::Nobody => return,
             Blame::Caller => return peer.load.answered(now),
             Blame::Gone | Blame::Instance | Blame::Method => peer.load.failed(now),
-        }
+        };
         let list = self.list.load();
         let Some(member) = member_of(&list, peer) else { return };
         if blame == Blame::Gone {
             return self.eject(member, Cause::Gone, &error.to_string());
         }
-        let in_slow_start = member.health().is_in_slow_start();
-        let Some(failing) = Failing::of(&peer.load, in_slow_start, now, self.options()) else {
+        if !has_others(&list, member) {
             return;
-        };
-        let others = others_of(&list, member).map(|other| outcomes(&other.peer.load, now));
-        let others = others.fold(Sample::default(), Sample::plus);
-        if has_others(&list, member) && failing.stands_out(others, blame == Blame::Instance) {
-            let reason = format!("{}; the last error: {error}", failing.describe(others));
-            self.eject(member, Cause::Outlier, &reason);
+        }
+        let others = others_of(&list, member).map(|other| &other.peer.load);
+        let others = Others::of(others, (&peer.load, run), now);
+        match judge_failures(run, others, blame == Blame::Instance, self.options()) {
+            Verdict::Eject => {
+                let failures = outlier::failures(run, others);
+                let reason = format!("{failures}; the last error: {error}");
+                self.eject(member, Cause::Outlier, &reason);
+            }
+            Verdict::Outweighed => peer.load.failures_are_outweighed(now),
+            Verdict::Wait => {}
+        }
+    }
+
+    /// Notes that a call of `peer` was slow, and ejects it if it is where others are not.
+    pub(super) fn note_slow(&self, peer: &Arc<Peer>, run: Run) {
+        let (list, now) = (self.list.load(), Instant::now());
+        let Some(member) = member_of(&list, peer) else { return };
+        // One that is set aside says nothing of what calls must take.
+        let others = others_of(&list, member).filter(|other| other.gets_calls());
+        let others = Others::of(others.map(|it| &it.peer.load), (&peer.load, run), now);
+        match judge_slowness(run, others, self.options()) {
+            Verdict::Eject => {
+                let reason = outlier::slow_calls(run, others, peer.load.slow_from());
+                self.eject(member, Cause::Outlier, &reason);
+            }
+            Verdict::Outweighed => peer.load.slowness_is_outweighed(now),
+            Verdict::Wait => {}
         }
     }
 
@@ -107,25 +129,21 @@ impl Shared {
     pub(super) fn fares_worse(&self, peer: &Arc<Peer>) -> bool {
         let (list, now) = (self.list.load(), Instant::now());
         let Some(member) = member_of(&list, peer) else { return false };
-        let own = outcomes(&peer.load, now);
-        let others = others_of(&list, member).map(|other| outcomes(&other.peer.load, now));
-        own.fails_more_than(others.fold(Sample::default(), Sample::plus))
+        let outcomes = |peer: &Peer| peer.load.outcomes(None, Duration::MAX, now);
+        let others = others_of(&list, member).map(|other| outcomes(&other.peer));
+        outcomes(peer).fails_more_than(others.fold(Sample::default(), Sample::plus))
     }
 
-    /// Ejects the instance if it is far slower than others.
-    pub(super) fn judge_latency(&self, list: &List, member: &Arc<Member>, now: Instant) {
+    /// Compares the latency of an instance with that of others.
+    pub(super) fn compare_latency(&self, list: &List, member: &Arc<Member>, now: Instant) {
         let options = self.options();
-        let in_slow_start = member.health().is_in_slow_start();
-        let own = fastest(&member.peer.load, in_slow_start, now, options);
-        let Some(own) = own else { return };
-        if own < options.min_latency || !member.gets_calls() {
-            return;
-        }
         let others = others_of(list, member).filter(|other| other.gets_calls());
-        let mut others: Vec<_> =
-            others.filter_map(|other| fastest(&other.peer.load, false, now, options)).collect();
-        if let Some(reason) = too_slow(own, &mut others, options) {
-            self.eject(member, Cause::Outlier, &reason);
+        let calls = options.min_calls.max(1);
+        let fastest = others.filter_map(|other| other.peer.load.fastest_of(calls, now));
+        let mut others: Vec<_> = fastest.collect();
+        member.peer.load.is_slow_from(slow_from(&mut others, options));
+        if let Some(run) = member.peer.load.slow_trial(now) {
+            self.note_slow(&member.peer, run);
         }
     }
 

@@ -1,11 +1,15 @@
-//! A server's calls in flight from this client, its usual latency, and how often it failed lately.
+//! A server's calls in flight from this client, its usual latency, and how often it failed or was slow lately.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::deadline::after;
+
+use super::evidence::{Evidence, Run};
+use super::slowness::Slowness;
 use super::tally::{Sample, Tally};
 
 /// Calls in flight, a moving average of their latency, which decays without new samples, and the outcomes of
@@ -17,8 +21,12 @@ pub(crate) struct Load {
     latency: AtomicU64,
     /// Microseconds that its failures add to the cost of a call: a moving average with [`FAILURE`] for each.
     penalty: AtomicU64,
-    /// Failures since the last success.
-    failures_in_a_row: AtomicU32,
+    failures: Evidence,
+    slowness: Slowness,
+    /// Microseconds from `epoch` to its return from an ejection: calls sent before say nothing of how it is now.
+    back: AtomicU64,
+    /// Microseconds from `epoch` to the latest trial call.
+    trial: AtomicU64,
     /// Made with the first call: of long lists most instances are never called.
     tally: OnceLock<Box<Tally>>,
     window: Duration,
@@ -44,7 +52,10 @@ impl Load {
             in_flight: AtomicUsize::new(0),
             latency: AtomicU64::new(0),
             penalty: AtomicU64::new(0),
-            failures_in_a_row: AtomicU32::new(0),
+            failures: Evidence::default(),
+            slowness: Slowness::new(),
+            back: AtomicU64::new(0),
+            trial: AtomicU64::new(0),
             tally: OnceLock::new(),
             window,
             sampled: AtomicU64::new(0),
@@ -69,11 +80,11 @@ impl Load {
         }
     }
 
-    /// Adds a call that succeeded. Of samples that race one may be lost: it is an average.
-    pub(crate) fn succeeded(&self, latency: Duration, now: Instant) {
+    /// Adds a call that succeeded; what speaks against the server, if the call was slow. Of samples that race one
+    /// may be lost: it is an average.
+    pub(crate) fn succeeded(&self, latency: Duration, now: Instant) -> Option<Run> {
         let (latency, now) = (micros(latency), self.micros_to(now));
         self.tally().succeeded(latency, now);
-        self.failures_in_a_row.store(0, Ordering::Relaxed);
         let idle = self.idle(now);
         let after = match self.latency.load(Ordering::Relaxed) {
             0 => latency,
@@ -86,45 +97,111 @@ impl Load {
             self.penalty.store(mixed(penalty, 0), Ordering::Relaxed);
         }
         self.sampled.store(now, Ordering::Relaxed);
+        if now.saturating_sub(latency) < self.back.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.failures.good();
+        self.slowness.add(latency, now, micros(self.window))
     }
 
     /// Adds a call that was wrong, as the server said: a sign of health that says nothing of its latency.
     pub(crate) fn answered(&self, now: Instant) {
         self.tally().answered(self.micros_to(now));
-        self.failures_in_a_row.store(0, Ordering::Relaxed);
+        self.failures.good();
     }
 
-    /// Adds a call that failed.
-    pub(crate) fn failed(&self, now: Instant) {
+    /// Adds a call that failed; what speaks against the server.
+    pub(crate) fn failed(&self, now: Instant) -> Run {
         let now = self.micros_to(now);
         self.tally().failed(now);
-        self.failures_in_a_row.fetch_add(1, Ordering::Relaxed);
+        let run = self.failures.bad(now, micros(self.window));
         let idle = self.idle(now);
         let before = decayed(self.penalty.load(Ordering::Relaxed), idle, FAILURE_HALVING);
         self.penalty.store(mixed(before, micros(FAILURE)), Ordering::Relaxed);
         let latency = decayed(self.latency.load(Ordering::Relaxed), idle, LATENCY_HALVING);
         self.latency.store(latency, Ordering::Relaxed);
         self.sampled.store(now, Ordering::Relaxed);
+        run
     }
 
-    /// Forgets what was, for a server that takes calls again.
-    pub(crate) fn forget(&self) {
+    /// Its failures say no more than those of others.
+    pub(crate) fn failures_are_outweighed(&self, now: Instant) {
+        self.failures.restart(self.micros_to(now));
+    }
+
+    /// Its slow calls say no more than those of others.
+    pub(crate) fn slowness_is_outweighed(&self, now: Instant) {
+        self.slowness.restart(self.micros_to(now));
+    }
+
+    /// From which time on a call is slow.
+    pub(crate) fn slow_from(&self) -> Duration {
+        Duration::from_micros(self.slowness.from())
+    }
+
+    /// Calls that take at least so long are slow; `None`: none is.
+    pub(crate) fn is_slow_from(&self, latency: Option<Duration>) {
+        self.slowness.begins_at(latency.map(micros));
+    }
+
+    /// The server takes calls again. Its figures from before are forgotten, except that it was ejected.
+    pub(crate) fn comes_back(&self, now: Instant) {
+        let now = self.micros_to(now);
         self.tally().clear();
-        self.failures_in_a_row.store(0, Ordering::Relaxed);
         self.latency.store(0, Ordering::Relaxed);
         self.penalty.store(0, Ordering::Relaxed);
+        self.trial.store(0, Ordering::Relaxed);
+        self.back.store(now, Ordering::Relaxed);
+        self.slowness.comes_back(now);
+        self.failures.comes_back(now);
     }
 
-    /// Failures since the last success.
-    pub(crate) fn failures_in_a_row(&self) -> u32 {
-        self.failures_in_a_row.load(Ordering::Relaxed)
+    /// Whether the server is back, and no call that was sent since has ended.
+    pub(crate) fn is_untried(&self) -> bool {
+        self.failures.is_untried()
     }
 
-    /// The outcomes of the latest calls in parts of a second or so, newest first, with the fastest call of each
-    /// part in microseconds.
-    pub(crate) fn latest(&self, now: Instant) -> impl Iterator<Item = (Sample, Option<u64>)> {
-        let now = self.micros_to(now);
-        self.tally.get().into_iter().flat_map(move |tally| tally.latest(now))
+    /// Whether a trial call of a server that is back may be made now: one at a time, unless the last is out for
+    /// longer than `patience`.
+    pub(crate) fn begin_trial(&self, now: Instant, patience: Duration) -> bool {
+        let (now, patience) = (self.micros_to(now), micros(patience));
+        let last = self.trial.load(Ordering::Relaxed);
+        let is_due = last == 0 || now.saturating_sub(last) > patience;
+        let swap = || self.trial.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed);
+        is_due && swap().is_ok()
+    }
+
+    /// What speaks against a server that is back, if its trial call is slow already: a call that is out for so long
+    /// takes at least so long.
+    pub(crate) fn slow_trial(&self, now: Instant) -> Option<Run> {
+        let (now, began) = (self.micros_to(now), self.trial.load(Ordering::Relaxed));
+        let age = now.saturating_sub(began);
+        let is_slow = began > 0 && self.is_untried() && age >= self.slowness.from();
+        is_slow.then(|| self.slowness.add(age, now, micros(self.window))).flatten()
+    }
+
+    /// When a run of this server began.
+    pub(crate) fn beginning(&self, run: Run) -> Instant {
+        after(self.epoch, Duration::from_micros(run.since))
+    }
+
+    /// The outcomes that are remembered, all or from about some time on. Slow are calls that took about as long as
+    /// `slow_from`, or longer.
+    pub(crate) fn outcomes(
+        &self,
+        since: Option<Instant>,
+        slow_from: Duration,
+        now: Instant,
+    ) -> Sample {
+        let since = since.map_or(0, |since| self.micros_to(since));
+        let (slow_from, now) = (micros(slow_from), self.micros_to(now));
+        self.tally.get().map(|tally| tally.outcomes(since, slow_from, now)).unwrap_or_default()
+    }
+
+    /// How long the fastest of the latest calls took, if there were so many.
+    pub(crate) fn fastest_of(&self, calls: u32, now: Instant) -> Option<Duration> {
+        let fastest = self.tally.get()?.fastest_of(calls.into(), self.micros_to(now))?;
+        Some(Duration::from_micros(fastest))
     }
 
     /// Roughly how long a further call would wait: calls in flight times latency. A server that was never
