@@ -263,7 +263,7 @@ impl Client {
         self.set_service(&mut request);
         match &self.inner.source {
             Source::Registry(_) if request.on.is_none() => {
-                restart::stream(&self.inner, request, Tried::default()).await
+                restart::stream(&self.inner, request, Tried::none()).await
             }
             _ => Attempts::new(&self.inner, request)?.stream().await,
         }
