@@ -130,7 +130,7 @@ impl Discovery {
 
     /// Notes that a call failed, which may eject `peer`.
     pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) {
-        self.shared.note_failure(peer, error, is_named);
+        self.shared.note_failures(std::iter::once((peer, error)), is_named);
     }
 
     /// Whether calls of `peer` fail more often than those of others by far.
