@@ -365,6 +365,15 @@ impl Client {
         }
     }
 
+    /// Those of the [`instances`](Self::instances) that are not [`Up`](crate::InstanceState::Up); none for a direct
+    /// target. Copies nothing of the others, of which there may be thousands.
+    pub fn instances_not_up(&self) -> Vec<KnownInstance> {
+        match &self.inner.source {
+            Source::Registry(discovery) => discovery.instances_not_up(),
+            Source::Direct(_) => Vec::new(),
+        }
+    }
+
     /// Where the list is from that calls go by, how old it is, and why it is not what the registry lists now;
     /// `None` for a client of one server.
     ///
