@@ -61,45 +61,68 @@ impl Shared {
         self.update(|list, contracts| Some(list.with_usable(contracts)));
     }
 
-    pub(super) fn eject(&self, member: &Member, cause: Cause, reason: &str) {
+    /// Ejects the instance; whether that is news. Then the list is to be replaced.
+    fn eject(&self, member: &Member, cause: Cause, reason: &str) -> bool {
         let options = self.options();
-        let why = (cause, reason);
-        if !member.health().eject(why, Instant::now(), options, &mut rand::rng()) {
-            return;
+        let is_news =
+            member.health().eject((cause, reason), Instant::now(), options, &mut rand::rng());
+        if is_news {
+            tracing::info!(instance = %member.peer.name(), reason, "instance ejected");
         }
-        tracing::info!(instance = %member.peer.name(), reason, "instance ejected");
+        is_news
+    }
+
+    /// Instances were ejected.
+    fn note_ejections(&self) {
         self.update_usable();
         self.health_changed.notify_one();
-        // The registry may know who takes its place.
+        // The registry may know who takes their place.
         self.refresh_wanted.notify_one();
     }
 
-    /// Notes that a call of `peer` failed, and ejects it if that says that it takes none, or if it fails where
-    /// others do not. A call that named it is not compared: no other instance got such calls.
-    pub(super) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) {
+    /// Notes that calls of these peers failed, and ejects those of which that says that they take none, or that
+    /// fail where others do not. Calls that named them are not compared: no other instance got such calls.
+    pub(super) fn note_failures<'a>(
+        &self,
+        failures: impl Iterator<Item = (&'a Arc<Peer>, &'a CallError)>,
+        are_named: bool,
+    ) {
+        // Together: each change replaces the list.
+        let judged = failures.map(|(peer, error)| self.judge_failure(peer, error, are_named));
+        if judged.fold(false, |any, is_ejected| any | is_ejected) {
+            self.note_ejections();
+        }
+    }
+
+    /// Counts a failure; whether the peer is ejected for it.
+    fn judge_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) -> bool {
         let now = Instant::now();
         let blame = Blame::of(error, peer.is_connected());
         match blame {
-            Blame::Instance | Blame::Method if is_named => return,
-            Blame::Nobody => return,
-            Blame::Caller => return peer.load.answered(now),
+            Blame::Instance | Blame::Method if is_named => return false,
+            Blame::Nobody => return false,
+            Blame::Caller => {
+                peer.load.answered(now);
+                return false;
+            }
             Blame::Gone | Blame::Instance | Blame::Method => peer.load.failed(now),
         }
         let list = self.list.load();
-        let Some(member) = member_of(&list, peer) else { return };
+        let Some(member) = member_of(&list, peer) else { return false };
         if blame == Blame::Gone {
             return self.eject(member, Cause::Gone, &error.to_string());
         }
         let in_slow_start = member.health().is_in_slow_start();
         let Some(failing) = Failing::of(&peer.load, in_slow_start, now, self.options()) else {
-            return;
+            return false;
         };
         let others = others_of(&list, member).map(|other| outcomes(&other.peer.load, now));
         let others = others.fold(Sample::default(), Sample::plus);
-        if has_others(&list, member) && failing.stands_out(others, blame == Blame::Instance) {
-            let reason = format!("{}; the last error: {error}", failing.describe(others));
-            self.eject(member, Cause::Outlier, &reason);
+        if !has_others(&list, member) || !failing.stands_out(others, blame == Blame::Instance) {
+            return false;
         }
+        let reason = format!("{}; the last error: {error}", failing.describe(others));
+        self.eject(member, Cause::Outlier, &reason)
     }
 
     /// Whether calls of `peer` fail more often than those of others by far: then another one may have the result
@@ -124,8 +147,10 @@ impl Shared {
         let others = others_of(list, member).filter(|other| other.gets_calls());
         let mut others: Vec<_> =
             others.filter_map(|other| fastest(&other.peer.load, false, now, options)).collect();
-        if let Some(reason) = too_slow(own, &mut others, options) {
-            self.eject(member, Cause::Outlier, &reason);
+        if let Some(reason) = too_slow(own, &mut others, options)
+            && self.eject(member, Cause::Outlier, &reason)
+        {
+            self.note_ejections();
         }
     }
 
