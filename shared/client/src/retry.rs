@@ -15,7 +15,7 @@ pub(crate) fn may_retry(error: &CallError, idempotent: bool) -> bool {
 }
 
 /// Whether nobody knows if the call was executed.
-fn is_unknown(error: &CallError) -> bool {
+pub(crate) fn is_unknown(error: &CallError) -> bool {
     match error {
         CallError::ConnectionLost { executed, .. } => *executed,
         CallError::Remote { fault, .. } => fault.code == Code::Abandoned,

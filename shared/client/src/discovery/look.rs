@@ -1,4 +1,4 @@
-//! A look into the registry for a call that all known instances refused.
+//! A look into the registry for a call that no known instance can take.
 
 use tokio::time::Instant;
 

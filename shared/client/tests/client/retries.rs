@@ -294,6 +294,30 @@ async fn when_all_refuse_a_call_waits_for_the_next_look_into_the_registry() {
 }
 
 #[tokio::test]
+async fn a_call_that_may_be_repeated_waits_for_the_next_look_when_the_only_instance_is_lost() {
+    for (idempotent, replies) in [(false, false), (true, true)] {
+        let old = extended(|request| match request["method_name"].as_str() {
+            Some("m") => Do::Close,
+            _ => Do::Write(result(request, "0")),
+        })
+        .await;
+        let new = extended(|request| Do::Write(result(request, "1"))).await;
+        let registry = FakeRegistry::new_style().await;
+        registry.list(&[old.address]);
+        // The list is refreshed when a call needs it only.
+        let refresh_interval = Duration::from_secs(3600);
+        let options = ClientOptions { refresh_interval, ..options() };
+        let client = Client::through_registry(&registry.url(), options).unwrap();
+        client.call("first", ()).await.unwrap();
+        registry.list(&[new.address]);
+        let request = Request { idempotent, ..Request::new("m", ()).unwrap() };
+        let made = client.request(request).await;
+        assert_eq!(made.is_ok(), replies, "{made:?}");
+        assert_eq!(new.seen.calls().len(), usize::from(replies));
+    }
+}
+
+#[tokio::test]
 async fn a_call_fails_when_the_next_look_finds_nobody_else() {
     let dead = ReservedPort::new();
     let registry = FakeRegistry::new_style().await;

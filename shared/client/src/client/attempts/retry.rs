@@ -9,7 +9,7 @@ use super::Attempts;
 use crate::client::inner::Source;
 use crate::discovery::Discovery;
 use crate::pool::Peer;
-use crate::retry::{is_method_failure, may_retry, never_reached_server};
+use crate::retry::{is_method_failure, is_unknown, may_retry, never_reached_server};
 use crate::wanted::Wanted;
 use crate::{AttemptEnd, CallError};
 
@@ -58,11 +58,13 @@ impl Attempts<'_> {
         let Source::Registry(discovery) = &self.inner.source else { return false };
         let would_retry = may_retry(error, true) || may_retry_elsewhere(discovery, peer, error);
         let decides = !self.idempotent && !may_retry(error, false) && would_retry;
-        if !decides || !self.may_try_another() {
+        if !decides || !self.has_attempts_left() {
             return false;
         }
         let learned = Box::pin(discovery.is_idempotent(peer, &self.outgoing.method));
-        tokio::time::timeout_at(deadline, learned).await.unwrap_or(false)
+        // Where nobody else is known who could tell, only what is known already counts.
+        let until = if self.may_try_another() { deadline } else { Instant::now() };
+        tokio::time::timeout_at(until, learned).await.unwrap_or(false)
     }
 
     /// `Ok` if the call is to be retried on another instance, else the error.
@@ -103,16 +105,17 @@ impl Attempts<'_> {
         Ok(())
     }
 
-    /// Before a call fails that no server had to work for: `Ok` if a look into the registry finds an instance that
-    /// takes calls, perhaps one that was started in place of another, else the error.
+    /// Before a call fails that no server had to work for, or that may be repeated: `Ok` if a look into the registry
+    /// finds an instance that takes calls, perhaps one that was started in place of another, else the error.
     pub(super) async fn look_again(
         &mut self,
         error: CallError,
         deadline: Instant,
     ) -> Result<(), CallError> {
         let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
-        let is_over = self.only.is_some() || self.made.counted() >= self.attempt_limit();
-        if is_over || !never_reached_server(&error) {
+        let is_free = never_reached_server(&error);
+        let may_retry = is_free || is_unknown(&error) && may_retry(&error, self.idempotent);
+        if !may_retry || !self.has_attempts_left() || !(is_free || self.inner.budget.withdraw()) {
             return Err(error);
         }
         let look = discovery.look_again(self.wanted());
@@ -129,12 +132,14 @@ impl Attempts<'_> {
     fn may_try_another(&self) -> bool {
         match &self.inner.source {
             Source::Registry(discovery) => {
-                self.only.is_none()
-                    && self.made.counted() < self.attempt_limit()
-                    && discovery.has_other(self.wanted())
+                self.has_attempts_left() && discovery.has_other(self.wanted())
             }
             Source::Direct(_) => false,
         }
+    }
+
+    fn has_attempts_left(&self) -> bool {
+        self.only.is_none() && self.made.counted() < self.attempt_limit()
     }
 
     pub(super) fn attempt_limit(&self) -> usize {
