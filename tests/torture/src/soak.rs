@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use futures_util::FutureExt;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -137,12 +136,10 @@ pub async fn soak(
         soak.cluster.reaches(server).await?;
     }
     let reached = Reached::default();
-    let beside = [
-        reached.clone().look(callers.clients().to_vec(), soak.cluster.registry()).boxed(),
-        soak.witness.clone().read(soak.looks.clone()).boxed(),
-        soak.witness.clone().watch(soak.looks.clone(), reached.clone()).boxed(),
-    ];
-    let beside = beside.map(|task| AbortOnDropHandle::new(tokio::spawn(task)));
+    let registry = soak.cluster.registry();
+    let looking = beside(reached.clone().look(callers.clients().to_vec(), registry));
+    let reading = beside(soak.witness.clone().read(soak.looks.clone()));
+    let watching = beside(soak.witness.clone().watch(soak.looks.clone(), reached.clone()));
     let beats = format!("http://{}", soak.cluster.beats.address());
     let members = Members::start(&beats, &soak.witness, &mut soak.random)?;
     let began = Instant::now();
@@ -157,13 +154,15 @@ pub async fn soak(
         let Some(event) = events.pop() else { break };
         say(&format!("{:>8.1} s  {event:?}", began.elapsed().as_secs_f64()));
         soak.happens(event, &reached).await.with_context(|| format!("{event:?}"))?;
-        sizes.note(soak.servers[0].process().pid())?;
+        sizes.note(&soak.servers[0]).await?;
     }
     soak.settles().await?;
     let called = callers.end().await?;
+    // Whose end is not witnessed.
+    drop((looking, reading));
     drop(members);
     sleep(LAST_EVENTS).await;
-    drop(beside);
+    drop(watching);
     let executions = soak.cluster.ledgers().executions()?;
     let verdict = judge(called.calls, &called.outcomes, Some(&executions));
     let mut trial = Trial::of(&called, &verdict);
@@ -186,6 +185,10 @@ pub async fn soak(
     }
     sizes.judge(&mut trial, is_long);
     Ok(trial)
+}
+
+fn beside(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(task))
 }
 
 /// A cluster to which things happen.
