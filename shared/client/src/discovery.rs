@@ -64,6 +64,7 @@ impl Discovery {
             refreshed: watch::Sender::new(None),
             refresh_wanted: Notify::new(),
             disk_wanted: Notify::new(),
+            left: Mutex::default(),
             health_changed: Notify::new(),
             is_watched: AtomicBool::new(true),
             calls_begin: Notify::new(),

@@ -168,7 +168,9 @@ impl Balance {
 ///
 /// An attempt that no server had to work for (no connection, not a byte written, draining) is not counted by any of
 /// these: such a call goes from instance to instance while there are others and time is left. When all are tried,
-/// it waits for the next look into the registry, and goes on if that finds one that takes calls.
+/// it waits for the next look into the registry, and goes on if that finds one that takes calls. So does a call that
+/// may be repeated and was lost with its connection, whose first repetition needs no budget: as many calls are lost
+/// at once as are in flight, and the server that had the work of them is gone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryOptions {
     /// Attempts of one call that a server had to work for, the first included; 3.

@@ -114,7 +114,7 @@ fn note(shared: &Shared, replies: Vec<Reply>) {
             });
             contracts.learned(contract, &member.identity, result, now);
         }
-        contracts.retain(&list.all.identities(), now);
+        contracts.retain(&list.identities(), now);
         Some(list.with_usable(contracts))
     });
     shared.learned.send_modify(|changes| *changes += 1);

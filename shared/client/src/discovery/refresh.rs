@@ -197,6 +197,7 @@ impl Refresh {
                 Outcome::Replaced { instances, is_warming } => {
                     let next = list.refreshed(instances, invalid, (context, contracts), now);
                     let next = if is_warming { next.with_others_of(list, contracts) } else { next };
+                    self.shared.keep_pinging(list.called_and_not_in(&next));
                     if let Some(disk) = &self.disk {
                         disk.write(&next.all.members, is_warming);
                     }
@@ -204,7 +205,7 @@ impl Refresh {
                 }
             };
             self.log_change(list.problem.as_ref(), next.problem.as_ref());
-            let notes_expired = contracts.retain(&next.all.identities(), now);
+            let notes_expired = contracts.retain(&next.identities(), now);
             Some(if notes_expired { next.with_usable(contracts) } else { next })
         });
         self.shared.refreshed.send_replace(Some(began));

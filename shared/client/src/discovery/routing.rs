@@ -187,23 +187,35 @@ impl Discovery {
         self.shared.learn_wanted.notify_one();
     }
 
-    /// Whether calling the method twice does no harm, by the word of the instance that was called. Waits
-    /// for its contract, which another instance may tell.
-    pub(crate) async fn is_idempotent(&self, peer: &Arc<Peer>, method: &str) -> bool {
+    /// Whether calling the method twice does no harm, by the word of the instance that was called, which may have
+    /// left the list; `None` if its contract is not known.
+    pub(crate) fn is_known_idempotent(&self, peer: &Arc<Peer>, method: &str) -> Option<bool> {
         // Reserved methods only read; no list names them.
         if is_reserved(method) {
-            return true;
+            return Some(true);
+        }
+        let Some(identity) = self.shared.identity_of(peer) else { return Some(false) };
+        Some(self.shared.contracts().effect(method, &identity)?.is_idempotent())
+    }
+
+    /// The same; waits for its contract, which another instance may tell.
+    pub(crate) async fn is_idempotent(&self, peer: &Arc<Peer>, method: &str) -> bool {
+        if let Some(known) = self.is_known_idempotent(peer, method) {
+            return known;
         }
         let Some(identity) = self.shared.identity_of(peer) else { return false };
         loop {
             let mut learned = self.shared.learned.subscribe();
-            let known = self.shared.contracts().effect(method, &identity);
-            if let Some(effect) = known {
-                return effect.is_idempotent();
-            }
-            // It has left the list, and with it its contract.
-            if self.shared.identity_of(peer).is_none_or(|current| current != identity) {
-                return false;
+            let list = self.shared.list.load_full();
+            {
+                let contracts = self.shared.contracts();
+                if let Some(effect) = contracts.effect(method, &identity) {
+                    return effect.is_idempotent();
+                }
+                // It has left the list, and nobody of its contract is there.
+                if !contracts.can_tell(&list.all.identities(), &identity) {
+                    return false;
+                }
             }
             self.shared.learn();
             tokio::select! {

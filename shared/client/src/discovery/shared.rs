@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) refresh_wanted: Notify,
     /// A call has waited so long for the first list that the one on disk is good enough.
     pub(super) disk_wanted: Notify,
+    /// Instances that left the list while they were called. They are pinged until their calls end.
+    pub(super) left: Mutex<Vec<Arc<Member>>>,
     /// An instance was ejected, or is to be probed earlier.
     pub(super) health_changed: Notify,
     /// Silent peers are looked for; not while no calls are made.
@@ -131,6 +133,14 @@ impl Shared {
         }
     }
 
+    /// Instances that have left the list are pinged until their calls end.
+    pub(super) fn keep_pinging(&self, members: Vec<Arc<Member>>) {
+        if !members.is_empty() {
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).extend(members);
+            self.calls_begin.notify_one();
+        }
+    }
+
     pub(super) fn options(&self) -> &EjectionOptions {
         &self.context.options.ejection
     }
@@ -145,9 +155,9 @@ impl Shared {
         self.contracts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whom the peer is, or was when it was listed.
     pub(super) fn identity_of(&self, peer: &Arc<Peer>) -> Option<Arc<Identity>> {
-        let list = self.list.load();
-        member_of(&list, peer).map(|member| Arc::clone(&member.identity))
+        self.list.load().identity_of(peer).cloned()
     }
 }
 

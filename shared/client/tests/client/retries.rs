@@ -270,6 +270,27 @@ async fn refusals_of_servers_that_end_take_no_budget_and_count_as_no_attempts() 
 }
 
 #[tokio::test]
+async fn calls_lost_with_their_connection_are_repeated_once_without_a_budget() {
+    const CALLS: usize = 100;
+    let received = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&received);
+    // It ends with as many calls in flight.
+    let ends = extended(move |request| match request["method_name"].as_str() {
+        Some("m") if count.fetch_add(1, Ordering::SeqCst) + 1 < CALLS => Do::Nothing,
+        _ => Do::Close,
+    });
+    let stays = extended(|request| Do::Write(result(request, "1")));
+    let (ends, stays) = (ends.await, stays.await);
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[ends.address, stays.address]);
+    let client = Client::through_registry(&registry.url(), without_budget()).unwrap();
+    let call = || client.request(Request::new("m", ()).unwrap().idempotent());
+    let results = futures_util::future::join_all((0..2 * CALLS).map(|_| call())).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(ends.seen.calls().len(), CALLS);
+}
+
+#[tokio::test]
 async fn calls_not_sent_to_a_server_that_ends_go_to_another() {
     // The first call is answered after the word; the others wait behind it.
     let ends =

@@ -258,6 +258,9 @@ async fn calls_that_wait_share_one_discovery_and_it_is_forgotten_with_the_contra
     assert_eq!(a.count("rpc.discover"), 1);
     registry.list_json(&json!([b.entry("b")]));
     eventually("it is gone", || client.instances().len() == 1).await;
+    // The first look that finds no call to it.
+    let looks = registry.looks();
+    eventually("the registry is asked again", || registry.looks() > looks + 1).await;
     registry.list_json(&json!([a.entry("a"), b.entry("b")]));
     eventually("it is asked again", || a.count("rpc.discover") == 2).await;
     assert_eq!(b.count("rpc.discover"), 1, "its contract was there all the time");
