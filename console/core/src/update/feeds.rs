@@ -353,7 +353,8 @@ pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
             let text = if runs {
                 format!("demo server {key} restarted")
             } else {
-                format!("demo server {key} crashed; it becomes late, then gone")
+                let restart = model.keys.shown(Context::Instances, Action::DemoServer);
+                format!("demo server {key} crashed without unregistering; {restart} restarts it")
             };
             match demo.servers.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, state)) => *state = runs,
@@ -363,6 +364,14 @@ pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
                 }
             }
             text
+        }
+        DemoUpdate::Fault(key, fault) => {
+            is_loss = fault.is_some();
+            let next = model.keys.shown(Context::Instances, Action::DemoFault);
+            match fault {
+                Some(fault) => format!("demo server {key} {fault}; {next} changes that"),
+                None => format!("demo server {key} is well again"),
+            }
         }
         DemoUpdate::Registry(runs) => {
             (demo.registry, is_loss) = (runs, !runs);

@@ -125,14 +125,18 @@ impl Shared {
         self.eject(member, Cause::Outlier, &reason)
     }
 
-    /// Whether calls of `peer` fail more often than those of others by far: then another one may have the result
-    /// that this one failed to give.
+    /// Whether calls of `peer` fail more often by far than those of half of the others: then another one may have the
+    /// result that this one failed to give. Of all others together, one that failed a moment ago would count for all.
     pub(super) fn fares_worse(&self, peer: &Arc<Peer>) -> bool {
         let (list, now) = (self.list.load(), Instant::now());
         let Some(member) = member_of(&list, peer) else { return false };
         let own = outcomes(&peer.load, now);
-        let others = others_of(&list, member).map(|other| outcomes(&other.peer.load, now));
-        own.fails_more_than(others.fold(Sample::default(), Sample::plus))
+        let (mut others, mut better) = (0, 0);
+        for other in others_of(&list, member) {
+            others += 1;
+            better += usize::from(own.fails_more_than(outcomes(&other.peer.load, now)));
+        }
+        2 * better >= others
     }
 
     /// Ejects the instance if it is far slower than others.
