@@ -173,6 +173,8 @@ mod external_tests;
 #[cfg(test)]
 mod form_tests;
 #[cfg(test)]
+mod old_list_tests;
+#[cfg(test)]
 mod palette_tests;
 #[cfg(test)]
 mod pane_tests;

@@ -103,13 +103,20 @@ impl Tasks {
                 return self.feeds.push(tokio::spawn(opened).abort_handle());
             }
         };
+        let has_list = feed::HasList::default();
         self.own_client = own_client::open(url, &self.options);
         if let Some(client) = self.own_client.clone() {
-            let reports = tokio::spawn(own_client::report(client, self.live.clone()));
+            let reports = own_client::report(
+                client,
+                has_list.clone(),
+                self.live.clone(),
+                self.changes.clone(),
+            );
+            let reports = tokio::spawn(reports);
             self.feeds.push(reports.abort_handle());
         }
-        let changes =
-            tokio::spawn(feed::changes(url.to_owned(), self.options.clone(), self.changes.clone()));
+        let (options, inbox) = (self.options.clone(), self.changes.clone());
+        let changes = tokio::spawn(feed::changes(url.to_owned(), options, has_list, inbox));
         let logs =
             tokio::spawn(feed::logs(url.to_owned(), self.options.registry(), self.live.clone()));
         let readiness =

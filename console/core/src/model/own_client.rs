@@ -42,8 +42,13 @@ pub struct Health {
 impl OldList {
     /// `list on disk, 3m old`.
     pub fn text(&self, now: Instant) -> String {
-        let disk = if self.on_disk { " on disk" } else { "" };
-        format!("list{disk}, {} old", text::seconds(self.age.now(now)))
+        let disk = if self.on_disk { " on disk," } else { "" };
+        format!("list{disk} {}", self.short_text(now))
+    }
+
+    /// `3m old`.
+    pub fn short_text(&self, now: Instant) -> String {
+        format!("{} old", text::seconds(self.age.now(now)))
     }
 }
 

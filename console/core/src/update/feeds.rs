@@ -17,6 +17,7 @@ use crate::model::instances::{Change, Gone, HELD, Probe, State};
 use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
 use crate::model::methods::MethodList;
+use crate::model::own_client::OldList;
 use crate::text;
 
 pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effects: &mut Effects) {
@@ -76,7 +77,29 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
             let changes = summarize_first(first, model, changes, now, effects);
             report(model, changes, now, effects);
         }
+        RegistryUpdate::OldList(instances, list) => {
+            if model.instances.known_at.is_none() && !model.link.is_live() {
+                old_list(model, instances, list, now, effects);
+            }
+        }
     }
+}
+
+/// Shows the instances as last known: the calls go by this list, too.
+fn old_list(
+    model: &mut Model,
+    instances: Vec<Instance>,
+    list: OldList,
+    now: Now,
+    effects: &mut Effects,
+) {
+    model.instances.known_at = Some(now.at);
+    let changes = model.instances.list(instances, now.at);
+    let count = text::count(changes.len() as u64, "instance", "instances");
+    let text = format!("{count}, as last known: {}", list.text(now.at));
+    add_silently(model, changes, effects);
+    let subject = model.link.address().to_owned();
+    push_event(model, EventKind::Warning, "list", subject, text, now);
 }
 
 /// Keeps the registry's condition; what comes and goes is an event, the time left is not.
@@ -107,13 +130,7 @@ fn summarize_first(
         return changes;
     }
     let count = changes.len();
-    model.instances.settle();
-    for change in changes {
-        if let Change::Added(instance) = change {
-            join(model, &instance);
-            effects.push(Effect::Monitor(instance));
-        }
-    }
+    add_silently(model, changes, effects);
     let text = match count {
         0 => "snapshot: no instances".to_owned(),
         1 => "snapshot: 1 instance".to_owned(),
@@ -122,6 +139,17 @@ fn summarize_first(
     let subject = model.link.address().to_owned();
     push_event(model, EventKind::Good, "list", subject, text, now);
     Vec::new()
+}
+
+/// Adds the instances of a first list: they are no changes of something seen before.
+fn add_silently(model: &mut Model, changes: Vec<Change>, effects: &mut Effects) {
+    model.instances.settle();
+    for change in changes {
+        if let Change::Added(instance) = change {
+            join(model, &instance);
+            effects.push(Effect::Monitor(instance));
+        }
+    }
 }
 
 fn live(model: &mut Model, ages: bool, now: Now) {
