@@ -169,6 +169,7 @@ impl Discovery {
             health: member.health().describe(now, options),
             in_flight: member.peer.load.in_flight(),
             latency: member.peer.load.latency(),
+            retried: member.peer.load.retried(),
         };
         list.all.members.iter().map(known).collect()
     }

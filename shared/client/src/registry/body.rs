@@ -61,7 +61,12 @@ impl RegistryClient {
         while let Some(source) = cause.source() {
             cause = source;
         }
-        RegistryClientError::Unreachable { url, reason: cause.to_string() }
+        let reason = match error.is_body() || error.is_decode() {
+            // The HTTP library's words for it are those of its parser.
+            true => "it ended the connection in the middle of a reply".to_owned(),
+            false => cause.to_string(),
+        };
+        RegistryClientError::Unreachable { url, reason }
     }
 
     /// The whole body.

@@ -101,7 +101,7 @@ impl Attempts<'_> {
             });
         }
         tracing::debug!(peer = %peer.name(), %error, "retrying on another instance");
-        self.inner.context.retries.add_one();
+        self.note_retry(peer);
         Ok(())
     }
 
@@ -122,9 +122,11 @@ impl Attempts<'_> {
         if !tokio::time::timeout_at(deadline, look).await.unwrap_or(false) {
             return Err(error);
         }
+        if let Some(peer) = self.tried.last() {
+            self.note_retry(peer);
+        }
         self.tried.clear();
         tracing::debug!(%error, "retrying after a look into the registry");
-        self.inner.context.retries.add_one();
         Ok(())
     }
 
