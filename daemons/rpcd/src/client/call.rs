@@ -1,6 +1,6 @@
 //! `rpcd call`: one call, many, or a stream.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use rpc_client::{Attempt, AttemptLog, CallError, Client, Code, Request, Response, Rounded};
@@ -24,7 +24,9 @@ pub async fn call(plan: CallPlan) -> Result<(), Failure> {
     let options = &plan.options;
     let discovery = Discovery::new(&client, options, plan.timeout.unwrap_or(options.timeout));
     let calls = Calls { client: &client, plan: &plan, discovery };
+    let began = Instant::now();
     let done = list_source::said_during(&client, calls.make()).await;
+    let done = done.map_err(|failure| list_source::explained(failure, &client, began));
     super::close(client).await;
     done
 }
@@ -45,12 +47,13 @@ impl Calls<'_> {
             known => known,
         };
         if method.is_some_and(|method| method.deprecated) {
-            output::warn(&format!("{0} is deprecated; see rpcd describe {0}", plan.method));
+            let flags = super::flags(&plan.target);
+            output::warn(&format!("{0} is deprecated; see rpcd describe {0}{flags}", plan.method));
         }
         let is_stream = plan.stream || method.is_some_and(|method| method.stream);
         let request = Request {
             method: plan.method.clone(),
-            args: plan.arguments.read(method)?,
+            args: plan.arguments.read(method, &super::flags(&plan.target))?,
             timeout: plan.timeout,
             idempotent: plan.idempotent,
             service: None,
@@ -115,7 +118,7 @@ impl Calls<'_> {
                     self.print(&response, &log)?;
                     continue;
                 }
-                Err(error) => Failure::from(error),
+                Err(error) => Failure::of_call(error),
             };
             say(&log.attempts());
             failed += 1;
@@ -166,7 +169,7 @@ impl Calls<'_> {
                 Err(CallError::Timeout { peer, after, .. }) if count > 0 => {
                     return Err(unended(&peer, after));
                 }
-                item => item?,
+                item => item.map_err(Failure::of_call)?,
             };
             if item.dropped > 0 {
                 output::say(&format!(
@@ -215,6 +218,7 @@ impl Calls<'_> {
         let before = if self.plan.repeat == 1 { self.discovery.spent() } else { Spent::default() };
         let parts = [
             ("discovery", before.discovery),
+            ("earlier attempts", spent.earlier),
             ("queue", before.queue + spent.queue),
             ("connect", before.connect + spent.connect),
             ("server", spent.server),
@@ -224,7 +228,7 @@ impl Calls<'_> {
         let shown: Vec<String> = parts
             .iter()
             .chain([&("total", total)])
-            .filter(|(name, spent)| !spent.is_zero() || !matches!(*name, "discovery" | "queue"))
+            .filter(|(name, spent)| !spent.is_zero() || is_always_shown(name))
             .map(|(name, spent)| format!("{name} {}", precise(*spent)))
             .collect();
         let attempts = match attempts {
@@ -241,6 +245,11 @@ impl Calls<'_> {
             shown.join(", ")
         )
     }
+}
+
+/// Parts of a call's time that are shown although they took none.
+fn is_always_shown(part: &str) -> bool {
+    matches!(part, "connect" | "server" | "transfer" | "total")
 }
 
 /// Says where a call went, and why.
