@@ -144,6 +144,9 @@ impl Columns {
             let via = format!("  {}", text::suffix(&via, self.via));
             line.push_span(Span::styled(via, theme.dim()));
         }
+        if let Some(attempts) = call.several_attempts() {
+            line.push_span(Span::styled(format!(" ↻{attempts}"), theme.warning()));
+        }
         line
     }
 

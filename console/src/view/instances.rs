@@ -77,7 +77,8 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let drawn = match line {
             TableLine::Service(group) => group::heading(screen, group, &columns, now, live),
             TableLine::Instance(row) => {
-                columns.row(screen, row, Some(index) == selected, now, live)
+                let shunned = model.own_client.shunned(&row.key);
+                columns.row(screen, row, shunned, Some(index) == selected, now, live)
             }
         };
         screen.line(rows, row, drawn);

@@ -141,6 +141,11 @@ impl Call {
         self.outcome.as_ref().and_then(|outcome| outcome.peer.as_deref()).or(past)
     }
 
+    /// Attempts that were made, if it took more than one. Not kept of earlier sessions.
+    pub fn several_attempts(&self) -> Option<usize> {
+        self.outcome.as_ref().map(|outcome| outcome.attempts.len()).filter(|made| *made > 1)
+    }
+
     /// Whether it is in flight.
     pub fn is_running(&self) -> bool {
         self.outcome.is_none() && self.past.is_none()

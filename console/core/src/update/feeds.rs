@@ -17,8 +17,11 @@ use crate::model::instances::{Change, Gone, HELD, Probe, State};
 use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
 use crate::model::methods::MethodList;
-use crate::model::own_client::OldList;
+use crate::model::own_client::{OldList, OwnClient};
 use crate::text;
+
+/// What is said of a registry that went away without a word.
+pub const LOST: &str = "connection lost";
 
 pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effects: &mut Effects) {
     match update {
@@ -192,7 +195,8 @@ fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: No
     };
     if first {
         let text = if was_live {
-            format!("connection lost: {error} — list kept, states unknown")
+            let why = if error == LOST { String::new() } else { format!(": {error}") };
+            format!("{LOST}{why} — list kept, states unknown")
         } else {
             format!("unreachable: {error}")
         };
@@ -202,6 +206,31 @@ fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: No
     let retry_at = now.at + retry_in;
     let error = text::note(&error);
     model.link.state = LinkState::Lost { since, attempts, retry_at, error, was_live };
+}
+
+/// Applies what the console's own client goes by; whom it sets aside, and whom it calls again, are events.
+pub(super) fn own_client(model: &mut Model, own: OwnClient, now: Now) {
+    let before = std::mem::replace(&mut model.own_client, own);
+    let mut events = Vec::new();
+    for (key, health) in &model.own_client.health {
+        if !health.gets_calls && before.shunned(key).is_none() {
+            let why = health.reason.as_deref().unwrap_or("it does not answer");
+            let text = format!("gets none of your calls: {why}");
+            events.push((EventKind::Warning, health.word(), key.to_string(), text));
+        }
+    }
+    let returned = before.health.keys().filter(|key| {
+        before.shunned(key).is_some()
+            && model.own_client.shunned(key).is_none()
+            && model.is_listed(key)
+    });
+    for key in returned {
+        let text = "gets your calls again".to_owned();
+        events.push((EventKind::Good, "back", key.to_string(), text));
+    }
+    for (kind, word, subject, text) in events {
+        push_event(model, kind, word, subject, text, now);
+    }
 }
 
 /// Turns changes of the table into events and effects.

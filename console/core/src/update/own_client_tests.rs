@@ -1,10 +1,10 @@
-//! The list of instances that is used until the registry is reached.
+//! What the console's own client goes by: a list on disk, and whom it does not call.
 
 use super::*;
 use crate::fixture::{self, feed, key};
 use crate::message::RegistryUpdate;
 use crate::model::instances::Aged;
-use crate::model::own_client::OldList;
+use crate::model::own_client::{OldList, OwnClient};
 use rpc_wire::instance::Instance;
 
 #[test]
@@ -27,4 +27,28 @@ fn a_list_on_disk_stands_in_for_the_registrys_until_that_is_known() {
     assert!(model.instances.get(&key(8090)).unwrap().gone.is_some());
     feed(&mut model, old(vec![Instance::new("127.0.0.1", 8091)]), now);
     assert!(model.instances.get(&key(8091)).is_none());
+}
+
+#[test]
+fn whom_the_own_client_sets_aside_and_calls_again_are_events() {
+    let (mut model, now) = fixture::ejected();
+    let said = |model: &Model| {
+        let events = model.events.newest_first();
+        let said: Vec<_> = events
+            .map(|event| (event.word, event.subject.clone(), event.text.clone()))
+            .take_while(|(word, ..)| ["ejected", "back"].contains(word))
+            .collect();
+        said
+    };
+    let dead = "127.0.0.1:8090".to_owned();
+    let why =
+        "gets none of your calls: cannot reach 127.0.0.1:8090: Connection refused (os error 111)";
+    let ejected = ("ejected", dead.clone(), why.to_owned());
+    assert_eq!(said(&model), [ejected.clone()], "one in slow start is no event");
+    let own = model.own_client.clone();
+    feed(&mut model, Msg::OwnClient(own), now);
+    assert_eq!(said(&model), [ejected.clone()], "it is said once");
+    feed(&mut model, Msg::OwnClient(OwnClient::default()), now);
+    let back = ("back", dead, "gets your calls again".to_owned());
+    assert_eq!(said(&model), [back, ejected]);
 }
