@@ -79,7 +79,7 @@ impl Options {
             ));
         }
         let url = if wanted.contains("://") { wanted.clone() } else { format!("http://{wanted}") };
-        let url = url.trim_end_matches('/').to_owned();
+        let url = settings.registry.with_also(url.trim_end_matches('/').to_owned());
         let target = Target::Registry { url: url.clone() };
         if let Some(at) = list.iter().position(|named| named.target == target) {
             return Ok(Registries::new(list, at));

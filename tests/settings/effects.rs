@@ -44,7 +44,7 @@ const EFFECTS: &[Effect] = effects! {
         level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
         max_line_bytes;
     "registry" in "rpc-console", registry_of_console:
-        host port color confirm;
+        host port also color confirm;
     "console" in "rpc-console", console:
         theme glyphs mouse max_log_lines max_log_bytes max_events max_history save_history max_probed;
 };

@@ -30,6 +30,16 @@ pub(crate) async fn port() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn also() {
+    let registries = Registries::start(1).await;
+    let also = format!("127.0.0.1:{}", registries.port(0));
+    // Nothing listens at the first one.
+    let tty = console(&[("REGISTRY_PORT", "1"), ("REGISTRY_ALSO", &also)], "");
+    assert_eq!(registries.on_the_screen(&tty), registries.port(0));
+    tty.until(&[&format!("registry {also} ")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn color() {
     let of_the_name = async |settings: Settings<'_>| {
         let (tty, _registries) = with(settings).await;

@@ -39,6 +39,7 @@ mod registry_store;
 mod replaced;
 mod rude_clients;
 mod services;
+mod several_registries;
 mod stopped_servers;
 mod streams;
 mod suspects;

@@ -140,6 +140,8 @@ pub enum Hit {
 pub enum RegistryUpdate {
     /// There is no registry: this is the one server.
     Direct(Instance),
+    /// Which of several registries is in use from now on; its URL.
+    At(String),
     /// Connected.
     Live {
         /// Whether it reports heartbeat ages and changes (`/v1/watch`); older registries do not.
@@ -193,6 +195,8 @@ pub enum DemoUpdate {
     Traffic(bool),
     /// A demo server started (`true`) or stopped.
     Server(InstanceKey, bool),
+    /// What a demo server that runs does wrong; `None`: it is well.
+    Fault(InstanceKey, Option<&'static str>),
     /// The demo registry started (`true`) or stopped.
     Registry(bool),
 }
@@ -276,6 +280,8 @@ pub enum DemoCommand {
     Traffic(bool),
     /// Crash a running server (it does not unregister), or restart it.
     ToggleServer(InstanceKey),
+    /// Give a running server the next fault; after the last it is well.
+    NextFault(InstanceKey),
     /// Stop or restart the registry.
     ToggleRegistry,
 }

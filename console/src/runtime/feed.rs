@@ -42,25 +42,22 @@ pub(super) async fn server(instance: Instance, inbox: mpsc::Sender<Msg>) {
     send(&inbox, RegistryUpdate::Direct(instance)).await;
 }
 
+/// Reports that the registry's URL is not one.
+pub(super) async fn unusable(error: RegistryClientError, inbox: mpsc::Sender<Msg>) {
+    let retry_in = Duration::from_secs(3600);
+    send(&inbox, RegistryUpdate::Lost { error: error.to_string(), retry_in }).await;
+}
+
 /// Whether the screen has a list of instances, of the registry or of the disk.
 pub(super) type HasList = Arc<AtomicBool>;
 
-/// Watches the registry at `url` until the task is aborted.
+/// Watches the registry until the task is aborted.
 pub(super) async fn changes(
-    url: String,
+    registry: RegistryClient,
     options: ClientOptions,
     has_list: HasList,
     inbox: mpsc::Sender<Msg>,
 ) {
-    let registry = match RegistryClient::new(&url, options.registry()) {
-        Ok(registry) => registry,
-        Err(error) => {
-            let retry_in = Duration::from_secs(3600);
-            let lost = RegistryUpdate::Lost { error: error.to_string(), retry_in };
-            let _ = inbox.send(Msg::Registry(lost)).await;
-            return;
-        }
-    };
     let backoff = Backoff::reconnect();
     let mut failures = 0;
     loop {
@@ -80,6 +77,7 @@ pub(super) async fn changes(
             Err(error) => reason(&error),
         };
         let retry_in = backoff.delay(failures);
+        let url = registry.given_url();
         tracing::info!(registry = url, error, ?retry_in, "registry unreachable");
         if inbox.send(Msg::Registry(RegistryUpdate::Lost { error, retry_in })).await.is_err() {
             return;
@@ -98,6 +96,8 @@ async fn watch(
 ) -> Result<(), RegistryClientError> {
     // Always start with a snapshot: it is cheap, and no event can be missed.
     let mut events = registry.watch(PROTO_JSON, true, None).await?;
+    let at = registry.url().to_owned();
+    say_which(registry, inbox).await;
     // Until then what it does not list is kept, as while it was lost: it may only have to register again.
     let warm = registry
         .warming()
@@ -127,6 +127,10 @@ async fn watch(
                         ) => return Err(error),
                         // Whatever it replies, it is there.
                         Err(_) => {}
+                    }
+                    // Another one replied: this one does not work any more.
+                    if registry.url() != at {
+                        return Err(ended(registry));
                     }
                     send(inbox, RegistryUpdate::Heard(Instant::now())).await;
                     continue;
@@ -161,12 +165,7 @@ async fn watch(
 }
 
 /// Asks the registry for its own condition until the task is aborted; reports each change of it.
-pub(super) async fn readiness(
-    url: String,
-    options: RegistryClientOptions,
-    inbox: mpsc::Sender<Msg>,
-) {
-    let Ok(registry) = RegistryClient::new(&url, options) else { return };
+pub(super) async fn readiness(registry: RegistryClient, inbox: mpsc::Sender<Msg>) {
     let mut known = Readiness::default();
     loop {
         // An older registry says nothing; that one cannot be reached is known by its changes.
@@ -178,6 +177,13 @@ pub(super) async fn readiness(
             }
         }
         sleep(CONDITION).await;
+    }
+}
+
+/// Says which of several registries is in use.
+async fn say_which(registry: &RegistryClient, inbox: &mpsc::Sender<Msg>) {
+    if registry.url() != registry.given_url() {
+        send(inbox, RegistryUpdate::At(registry.url().to_owned())).await;
     }
 }
 
@@ -207,6 +213,7 @@ async fn poll(
     for _ in 0..POLLS_BEFORE_WATCH {
         let list = registry.find_all(PROTO_JSON).await?;
         say_invalid(&mut invalid, registry.invalid(), inbox).await;
+        say_which(registry, inbox).await;
         if !*reached {
             *reached = true;
             send(inbox, RegistryUpdate::Live { ages: false }).await;
@@ -293,8 +300,7 @@ fn reason(error: &RegistryClientError) -> String {
 }
 
 /// Streams the registry's log until the task is aborted.
-pub(super) async fn logs(url: String, options: RegistryClientOptions, inbox: mpsc::Sender<Msg>) {
-    let Ok(registry) = RegistryClient::new(&url, options) else { return };
+pub(super) async fn logs(registry: RegistryClient, inbox: mpsc::Sender<Msg>) {
     let backoff = Backoff::reconnect();
     let mut failures = 0;
     let mut seen = Seen::default();
@@ -365,7 +371,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (inbox, mut sent) = mpsc::channel(100);
-        let feed = tokio::spawn(changes(url, ClientOptions::default(), HasList::default(), inbox));
+        let options = ClientOptions::default();
+        let registry = RegistryClient::new(&url, options.registry()).unwrap();
+        let feed = tokio::spawn(changes(registry, options, HasList::default(), inbox));
         let fake = async {
             drop(answer(&listener, "", NONE).await);
             let warming = answer(&listener, "rpcd-warming: 1\r\n", NONE).await;

@@ -51,9 +51,11 @@ impl HistoryFolder {
         Some(Self { path: state.join("rpc-console"), limit })
     }
 
-    /// The history of calls through the registry at `url`; `None` stands for the demo.
+    /// The history of calls through the registry at `url`, the first address of several; `None` stands for the
+    /// demo.
     pub(super) fn file(&self, url: Option<&str>) -> HistoryFile {
         let name = url.map_or("demo", |url| url.strip_prefix("http://").unwrap_or(url));
+        let name = name.split(',').next().unwrap_or(name);
         let safe = |c: char| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '_' };
         let name: String = name.trim_end_matches('/').chars().take(100).map(safe).collect();
         HistoryFile { path: self.path.join(format!("{name}.history")), limit: self.limit }

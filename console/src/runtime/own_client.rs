@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use rpc_client::{Client, ClientOptions, InstanceState, KnownInstance, ListSource, ListStatus};
+use rpc_client::{Client, ClientOptions, KnownInstance, ListSource, ListStatus};
 use rpc_console_core::message::{Msg, RegistryUpdate};
 use rpc_console_core::model::instances::Aged;
 use rpc_console_core::model::own_client::{Health, OldList, OwnClient};
@@ -49,7 +49,7 @@ pub(super) async fn report(
 
 fn look(client: &Client, now: Instant) -> OwnClient {
     let list = client.list_status().and_then(|status| old_list(&status, now));
-    let health = client.instances().into_iter().filter_map(|known| health(known, now));
+    let health = client.instances_not_up().into_iter().map(|known| health(known, now));
     OwnClient { list, health: health.collect() }
 }
 
@@ -60,12 +60,10 @@ fn old_list(status: &ListStatus, now: Instant) -> Option<OldList> {
     Some(OldList { on_disk: status.source == ListSource::Disk, age: Aged::new(ms, now) })
 }
 
-/// How an instance stands, unless it is simply up.
-fn health(known: KnownInstance, now: Instant) -> Option<(InstanceKey, Health)> {
+/// How an instance stands that is not simply up.
+fn health(known: KnownInstance, now: Instant) -> (InstanceKey, Health) {
     let health = known.health;
-    (health.state != InstanceState::Up).then(|| {
-        let until = health.left.and_then(|left| now.checked_add(left));
-        let (state, gets_calls) = (health.state.to_string(), health.state.gets_calls());
-        (known.instance.key(), Health { state, gets_calls, reason: health.reason, until })
-    })
+    let until = health.left.and_then(|left| now.checked_add(left));
+    let (state, gets_calls) = (health.state.to_string(), health.state.gets_calls());
+    (known.instance.key(), Health { state, gets_calls, reason: health.reason, until })
 }

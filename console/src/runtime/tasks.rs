@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use rpc_client::registry::RegistryClient;
 use rpc_client::{Client, ClientOptions};
 use rpc_host::logging::LogRing;
 use rpc_wire::instance::{Instance, InstanceKey, OverrideRequest};
@@ -115,13 +116,19 @@ impl Tasks {
             let reports = tokio::spawn(reports);
             self.feeds.push(reports.abort_handle());
         }
+        let registry = match RegistryClient::new(url, self.options.registry()) {
+            Ok(registry) => registry,
+            Err(error) => {
+                let said = tokio::spawn(feed::unusable(error, self.changes.clone()));
+                return self.feeds.push(said.abort_handle());
+            }
+        };
+        // Of several registries they look at the same one.
         let (options, inbox) = (self.options.clone(), self.changes.clone());
-        let changes = tokio::spawn(feed::changes(url.to_owned(), options, has_list, inbox));
-        let logs =
-            tokio::spawn(feed::logs(url.to_owned(), self.options.registry(), self.live.clone()));
-        let readiness =
-            feed::readiness(url.to_owned(), self.options.registry(), self.changes.clone());
-        let readiness = tokio::spawn(readiness);
+        let changes = feed::changes(registry.clone(), options, has_list, inbox);
+        let changes = tokio::spawn(changes);
+        let logs = tokio::spawn(feed::logs(registry.clone(), self.live.clone()));
+        let readiness = tokio::spawn(feed::readiness(registry, self.changes.clone()));
         self.feeds.extend([changes.abort_handle(), logs.abort_handle(), readiness.abort_handle()]);
     }
 

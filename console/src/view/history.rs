@@ -135,7 +135,8 @@ impl Columns {
             Span::raw(text::left(&method, self.method - 1)),
             Span::raw(" "),
             Span::raw(text::left(&arguments, self.arguments)),
-            Span::styled(format!("{glyph} "), style),
+            Span::styled(glyph, style),
+            Span::styled(if call.was_retried() { "↻" } else { " " }, theme.warning()),
             Span::raw(printable(&decoded(&summary), self.result.saturating_sub(3))),
             Span::raw(" "),
             Span::raw(text::right(&took, 8)),
@@ -143,9 +144,6 @@ impl Columns {
         if self.via > 0 {
             let via = format!("  {}", text::suffix(&via, self.via));
             line.push_span(Span::styled(via, theme.dim()));
-        }
-        if let Some(attempts) = call.several_attempts() {
-            line.push_span(Span::styled(format!(" ↻{attempts}"), theme.warning()));
         }
         line
     }

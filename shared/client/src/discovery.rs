@@ -35,6 +35,7 @@ use crate::registry::{RegistryClient, RegistryClientError};
 use crate::{CallError, KnownInstance, ListProblem, ListStatus, Phase, Rounded};
 
 use disk::Disk;
+use health::Health;
 use list::List;
 use member::Member;
 use shared::Shared;
@@ -56,7 +57,7 @@ impl Discovery {
     pub(crate) fn start(context: &Arc<Context>, registry: RegistryClient) -> Self {
         let shared = Arc::new(Shared {
             context: Arc::clone(context),
-            url: registry.url().to_owned(),
+            url: registry.given_url().to_owned(),
             list: ArcSwap::default(),
             contracts: Mutex::default(),
             learned: watch::Sender::new(0),
@@ -64,6 +65,7 @@ impl Discovery {
             refreshed: watch::Sender::new(None),
             refresh_wanted: Notify::new(),
             disk_wanted: Notify::new(),
+            left: Mutex::default(),
             health_changed: Notify::new(),
             is_watched: AtomicBool::new(true),
             calls_begin: Notify::new(),
@@ -130,7 +132,7 @@ impl Discovery {
 
     /// Notes that a call failed, which may eject `peer`.
     pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) {
-        self.shared.note_failure(peer, error, is_named);
+        self.shared.note_failures(std::iter::once((peer, error)), is_named);
     }
 
     /// Whether calls of `peer` fail more often than those of others by far.
@@ -160,17 +162,28 @@ impl Discovery {
     }
 
     pub(crate) fn instances(&self) -> Vec<KnownInstance> {
+        self.instances_where(|_| true)
+    }
+
+    pub(crate) fn instances_not_up(&self) -> Vec<KnownInstance> {
+        self.instances_where(|health| !health.is_up())
+    }
+
+    fn instances_where(&self, is_wanted: impl Fn(&Health) -> bool) -> Vec<KnownInstance> {
         let list = self.shared.list.load();
         let (now, options) = (Instant::now(), &self.shared.context.options.ejection);
-        let known = |member: &Arc<Member>| KnownInstance {
-            instance: member.instance.to_instance(),
-            listed: list.origin.age(now),
-            stale: list.problem.is_some(),
-            health: member.health().describe(now, options),
-            in_flight: member.peer.load.in_flight(),
-            latency: member.peer.load.latency(),
-            retried: member.peer.load.retried(),
+        let known = |member: &Arc<Member>| {
+            let health = member.health();
+            is_wanted(&health).then(|| KnownInstance {
+                instance: member.instance.to_instance(),
+                listed: list.origin.age(now),
+                stale: list.problem.is_some(),
+                health: health.describe(now, options),
+                in_flight: member.peer.load.in_flight(),
+                latency: member.peer.load.latency(),
+                retried: member.peer.load.retried(),
+            })
         };
-        list.all.members.iter().map(known).collect()
+        list.all.members.iter().filter_map(known).collect()
     }
 }

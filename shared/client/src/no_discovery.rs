@@ -21,6 +21,10 @@ impl Discovery {
         match *self {}
     }
 
+    pub(crate) fn is_known_idempotent(&self, _: &Arc<Peer>, _: &str) -> Option<bool> {
+        match *self {}
+    }
+
     pub(crate) fn only_reads(&self, _: &Arc<Peer>, _: &str) -> Option<bool> {
         match *self {}
     }
@@ -66,6 +70,10 @@ impl Discovery {
     }
 
     pub(crate) fn instances(&self) -> Vec<KnownInstance> {
+        match *self {}
+    }
+
+    pub(crate) fn instances_not_up(&self) -> Vec<KnownInstance> {
         match *self {}
     }
 

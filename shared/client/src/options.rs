@@ -163,11 +163,14 @@ impl Balance {
 /// A call that was certainly not executed (connection refused, not a byte written, server draining or
 /// overloaded) may always be retried; one that may have been executed (connection lost, abandoned by a server that
 /// ended), only if its request is [`idempotent`](crate::Request::idempotent) or its method says so. Such a call is
-/// also retried if its method fails (-32603) on an instance whose calls fail more than twice as often as others'.
+/// also retried if its method fails (-32603) on an instance whose calls fail more than twice as often as those of
+/// half of the others.
 ///
 /// An attempt that no server had to work for (no connection, not a byte written, draining) is not counted by any of
 /// these: such a call goes from instance to instance while there are others and time is left. When all are tried,
-/// it waits for the next look into the registry, and goes on if that finds one that takes calls.
+/// it waits for the next look into the registry, and goes on if that finds one that takes calls. So does a call that
+/// may be repeated and was lost with its connection, whose first repetition needs no budget: as many calls are lost
+/// at once as are in flight, and the server that had the work of them is gone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryOptions {
     /// Attempts of one call that a server had to work for, the first included; 3.

@@ -1,5 +1,6 @@
 //! The registry's HTTP routes, typed; they work with the older registry too.
 
+mod addresses;
 mod body;
 mod error;
 mod events;
@@ -15,14 +16,17 @@ use reqwest::{Method, StatusCode, header};
 use rpc_wire::instance::{self, Entry, Instance, InstanceRecord};
 use rpc_wire::paths;
 use rpc_wire::report::Readiness;
-use url::Url;
 
+use addresses::Addresses;
 pub use error::RegistryClientError;
 pub use events::{Logs, RegistryLogLine, Watch};
 pub use options::RegistryClientOptions;
 pub use registered::Registered;
 
-/// Talks to one registry. Cheap to clone; clones share the connections.
+/// Talks to a registry: to one, or to one of several that share what they know
+/// (`http://10.0.0.5:9999,10.0.0.6:9999`). When the one in use cannot be reached, does not reply, fails
+/// (status 500 or more) or is not a registry, the same request goes to the others in turn, and one that replies
+/// is used from then on. Cheap to clone; clones share the connections.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), rpc_client::registry::RegistryClientError> {
@@ -41,7 +45,7 @@ pub use registered::Registered;
 #[derive(Debug, Clone)]
 pub struct RegistryClient {
     http: reqwest::Client,
-    base: Url,
+    addresses: Addresses,
     options: RegistryClientOptions,
     /// See [`hold_connection`](Self::hold_connection).
     holds_connection: bool,
@@ -79,19 +83,13 @@ pub(crate) struct Answer<T> {
 }
 
 impl RegistryClient {
-    /// A client of the registry at `url`, for example `http://127.0.0.1:9999`. Nothing is sent.
+    /// A client of the registry at `url`, for example `http://127.0.0.1:9999`; further addresses follow a
+    /// comma. Nothing is sent.
     ///
     /// # Errors
     /// It is not an `http` URL.
     pub fn new(url: &str, options: RegistryClientOptions) -> Result<Self, RegistryClientError> {
-        let bad = |why: String| RegistryClientError::BadUrl { url: url.to_owned(), why };
-        if !url.contains("://") {
-            return Err(bad("it has no http://".to_owned()));
-        }
-        let base = Url::parse(url).map_err(|error| bad(error.to_string()))?;
-        if base.scheme() != "http" || base.host().is_none() {
-            return Err(bad("it must start with http:// and a host".to_owned()));
-        }
+        let addresses = Addresses::parse(url)?;
         // Without no_proxy a proxy of the environment would capture the registry's traffic.
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -102,10 +100,13 @@ impl RegistryClient {
             .tcp_nodelay(true)
             .tcp_keepalive(options.keepalive)
             .build()
-            .map_err(|error| bad(error.to_string()))?;
+            .map_err(|error| RegistryClientError::BadUrl {
+                url: url.to_owned(),
+                why: error.to_string(),
+            })?;
         Ok(Self {
             http,
-            base,
+            addresses,
             options,
             holds_connection: false,
             invalid: Arc::default(),
@@ -121,15 +122,21 @@ impl RegistryClient {
         Self { holds_connection: true, ..self }
     }
 
-    /// Its address, `host:port`.
+    /// Its first address, `host:port`.
     pub(crate) fn address(&self) -> String {
-        let port = self.base.port_or_known_default().unwrap_or_default();
-        format!("{}:{port}", self.base.host_str().unwrap_or_default())
+        let first = self.addresses.first();
+        let port = first.port_or_known_default().unwrap_or_default();
+        format!("{}:{port}", first.host_str().unwrap_or_default())
     }
 
-    /// The registry's URL.
+    /// The registry's URL; of several, that of the one in use.
     pub fn url(&self) -> &str {
-        self.base.as_str().trim_end_matches('/')
+        self.addresses.current().as_str().trim_end_matches('/')
+    }
+
+    /// The URL as given, with every address.
+    pub fn given_url(&self) -> &str {
+        self.addresses.text()
     }
 
     /// Registers an instance; registering it again is the heartbeat.
@@ -315,15 +322,69 @@ impl RegistryClient {
         path: &str,
         query: &[(&str, &str)],
     ) -> reqwest::RequestBuilder {
-        let mut url = self.base.clone();
+        let mut url = self.addresses.current().clone();
         url.set_path(path);
         self.http.request(method, url).query(query)
     }
 
+    /// Sends the request to the registry in use, and while none replies as a registry does, to the others. Every
+    /// request may be repeated: it says what is to be so.
     async fn send(
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<reqwest::Response, RegistryClientError> {
-        request.send().await.map_err(|error| self.failed(&error))
+        let request = request.build().map_err(|error| self.failed(&error))?;
+        let mut first = None;
+        for (at, address) in self.addresses.in_turn() {
+            // Never `None`: no body is a stream.
+            let Some(mut copy) = request.try_clone() else { break };
+            let mut url = address.clone();
+            url.set_path(request.url().path());
+            url.set_query(request.url().query());
+            *copy.url_mut() = url;
+            let sent = self.send_to(address, copy).await;
+            if sent.as_ref().is_ok_and(serves) {
+                if self.addresses.use_from_now_on(at) {
+                    tracing::info!(registry = self.url(), "using this address of the registry");
+                }
+                return sent;
+            }
+            first.get_or_insert(sent);
+        }
+        match first {
+            Some(Err(error)) if !self.addresses.is_single() => {
+                Err(error.of_all(self.addresses.text()))
+            }
+            Some(first) => first,
+            None => Err(self.bad_reply("nothing was sent")),
+        }
     }
+
+    /// The start of the response. That of a stream comes within the time of a whole response.
+    async fn send_to(
+        &self,
+        address: &url::Url,
+        request: reqwest::Request,
+    ) -> Result<reqwest::Response, RegistryClientError> {
+        let url = || address.as_str().trim_end_matches('/').to_owned();
+        let is_stream = request.timeout().is_none();
+        let sending = self.http.execute(request);
+        let sent = if is_stream {
+            let Ok(sent) = tokio::time::timeout(self.options.timeout, sending).await else {
+                return Err(RegistryClientError::Timeout { url: url() });
+            };
+            sent
+        } else {
+            sending.await
+        };
+        sent.map_err(|error| RegistryClientError::of(&error, url()))
+    }
+}
+
+/// Whether a registry replied that works, even if it refuses the request.
+fn serves(response: &reqwest::Response) -> bool {
+    let status = response.status();
+    // An older registry does not know the routes that were added.
+    let is_added = response.url().path().starts_with("/v1/");
+    !status.is_server_error() && (is_added || status != StatusCode::NOT_FOUND)
 }

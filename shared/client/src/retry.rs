@@ -15,7 +15,12 @@ pub(crate) fn may_retry(error: &CallError, idempotent: bool) -> bool {
 }
 
 /// Whether nobody knows if the call was executed.
-pub(crate) fn is_unknown(error: &CallError) -> bool {
+fn is_unknown(error: &CallError) -> bool {
+    is_lost(error) || matches!(error, CallError::BadReply { .. })
+}
+
+/// Whether the call was lost with the server or its connection, and perhaps executed.
+pub(crate) fn is_lost(error: &CallError) -> bool {
     match error {
         CallError::ConnectionLost { executed, .. } => *executed,
         CallError::Remote { fault, .. } => fault.code == Code::Abandoned,
@@ -75,6 +80,7 @@ impl RetryBudget {
     pub(crate) fn withdraw(&self) -> bool {
         let take = |tokens: u64| tokens.checked_sub(TOKEN);
         self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+            || mutant("retry-budget-ignored")
     }
 }
 
@@ -101,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_call_that_may_have_been_executed_is_retried_only_if_idempotent() {
-        for error in [lost(true), remote(Code::Abandoned)] {
+        for error in [lost(true), remote(Code::Abandoned), CallError::bad_reply("p", "r")] {
             assert!(!may_retry(&error, false) && may_retry(&error, true), "{error}");
         }
     }

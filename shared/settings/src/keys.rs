@@ -4,9 +4,9 @@ use rpc_wire::nearest;
 
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
-    advertised, answer, any_folder, any_service, attempts, backlog, burst, bytes, choice, count,
-    depth, duration, folder, hedge, host, level, list_cache, names, networks, origins, pause, port,
-    ratio, service, share, switch,
+    addresses, advertised, answer, any_folder, any_service, attempts, backlog, burst, bytes,
+    choice, count, depth, duration, folder, hedge, host, level, list_cache, names, networks,
+    origins, pause, port, ratio, service, share, switch,
 };
 
 /// A key of `config.ini`.
@@ -63,6 +63,7 @@ pub const KEYS: &[Key] = keys! {
     "registry" {
         host: host, registry.host, "Address of the registry: an IP address or a name.";
         port: port, registry.port, "Port of the registry.";
+        also: addresses, registry.also, "Further registries that share what they know with it: HOST:PORT, …; one that works is used when it does not, also when --registry names another.";
         color: choice, registry.color, "Colour of its name in rpc-console: none, red, yellow, green, blue, magenta or cyan.";
         confirm: answer, registry.confirm, "Whether rpc-console asks before calls and load tests.";
     }

@@ -183,6 +183,8 @@ pub struct RegistryAddress {
     pub host: String,
     /// Its port. Default 9999.
     pub port: u16,
+    /// Addresses of registries that share what they know with it. Default none.
+    pub also: Vec<String>,
     /// The colour of its name in the console. Default none.
     pub color: Colour,
     /// Whether the console asks before calls and load tests. Default false.
@@ -190,14 +192,33 @@ pub struct RegistryAddress {
 }
 
 impl RegistryAddress {
-    /// `http://HOST:PORT`, IPv6 in brackets.
+    /// `http://HOST:PORT`, IPv6 in brackets; further addresses follow a comma.
     pub fn url(&self) -> String {
-        format!("http://{}", rpc_wire::instance::host_port(&self.host, self.port))
+        let first = rpc_wire::instance::host_port(&self.host, self.port);
+        self.with_also(format!("http://{first}"))
+    }
+
+    /// The URL of another registry, with the further addresses that it does not have yet.
+    pub fn with_also(&self, mut url: String) -> String {
+        for address in &self.also {
+            let has = url.trim_start_matches("http://").split(',').any(|known| known == address);
+            if !has {
+                url.push(',');
+                url.push_str(address);
+            }
+        }
+        url
     }
 }
 
 impl Default for RegistryAddress {
     fn default() -> Self {
-        Self { host: "127.0.0.1".to_owned(), port: 9999, color: Colour::None, confirm: false }
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 9999,
+            also: Vec::new(),
+            color: Colour::None,
+            confirm: false,
+        }
     }
 }

@@ -128,6 +128,8 @@ fn a_bad_value_is_an_error_with_its_line_and_what_was_expected() {
         ("[log]\nlevel = inof", r#"did you mean "info"?"#),
         ("[log]\nlevel = x", "in [log]: expected off, error, warn"),
         ("[registry]\nhost = bogus!", "expected an IP address or a host name"),
+        ("[registry]\nalso = h:1,,h:2", "expected HOST:PORT, comma-separated"),
+        ("[registry]\nalso = http://h:1", "expected HOST:PORT, comma-separated"),
         ("[server]\nlisten = bogus!", "expected an IP address or a host name"),
         ("[server]\nlisten = a..b", "expected an IP address or a host name"),
         ("[server]\nallowed_origins = foo", "scheme://host[:port]"),

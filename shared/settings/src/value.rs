@@ -489,6 +489,26 @@ pub(crate) mod names {
     }
 }
 
+/// Addresses, comma-separated; empty text is an empty list.
+pub(crate) mod addresses {
+    use rpc_wire::target::parse_address;
+
+    pub(crate) fn read(text: &str) -> Result<Vec<String>, String> {
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let address = |item: &str| match parse_address(item.trim()) {
+            Ok(_) => Ok(item.trim().to_owned()),
+            Err(error) => Err(format!("expected HOST:PORT, comma-separated: {error}")),
+        };
+        text.split(',').map(address).collect()
+    }
+
+    pub(crate) fn show(value: &[String]) -> String {
+        value.join(", ")
+    }
+}
+
 /// Networks, comma-separated; empty text is an empty list. An address is a network of its own.
 pub(crate) mod networks {
     use std::net::IpAddr;

@@ -12,7 +12,8 @@ pub enum Target {
     },
     /// The instances that a registry lists.
     Registry {
-        /// For example `http://127.0.0.1:9999`.
+        /// For example `http://127.0.0.1:9999`, or `http://10.0.0.5:9999,10.0.0.6:9999` where several share what
+        /// they know.
         url: String,
     },
 }

@@ -26,6 +26,9 @@ const OLDER_LIST: Duration = Duration::from_secs(3);
 /// How long after a server's end its callers may not know of it, in microseconds, beside the round trip.
 const NOT_KNOWN: u64 = 50_000;
 
+/// Calls that failed without need and are named.
+const NAMED: usize = 5;
+
 /// What is restarted, how often, and who calls it.
 #[derive(Debug, Clone, Args)]
 pub struct RestartsOptions {
@@ -163,11 +166,12 @@ fn promises(trial: &mut Trial, options: &RestartsOptions, called: &Called, endin
         }
         return;
     }
-    let elsewhere =
-        failed().filter(|outcome| !was_in_flight(outcome, endings, options.rtt)).count();
     if options.kill || options.old_servers {
-        trial
-            .never(elsewhere as u64, "calls failed that were not in flight on a server that ended");
+        let elsewhere = failed().filter(|outcome| !was_in_flight(outcome, endings, options.rtt));
+        let elsewhere: Vec<_> = elsewhere.map(|outcome| about(outcome, endings)).collect();
+        let count = elsewhere.len() as u64;
+        trial.never(count, "calls failed that were not in flight on a server that ended");
+        trial.errors.splice(0..0, elsewhere.into_iter().take(NAMED));
         for method in Method::ALL.into_iter().filter(|method| method.may_repeat()) {
             let failed = failed().filter(|outcome| outcome.method == method).count();
             let what = format!("calls of {} failed, which may be repeated", method.name());
@@ -186,6 +190,21 @@ fn was_in_flight(outcome: &Outcome, endings: &[Ending], rtt: u64) -> bool {
             && outcome.due <= ending.to + known
             && outcome.ended() >= ending.from
     })
+}
+
+/// When a call was made, and when its server ended last before.
+fn about(outcome: &Outcome, endings: &[Ending]) -> String {
+    let Outcome { id, method, due, port, .. } = outcome;
+    let begun =
+        endings.iter().filter(|ending| ending.port == *port && ending.from <= outcome.ended());
+    let server = match begun.last() {
+        Some(ending) => {
+            format!("asked to end at {} us, had ended at {} us", ending.from, ending.to)
+        }
+        None => "never asked to end before".to_owned(),
+    };
+    let (method, ended) = (method.name(), outcome.ended());
+    format!("{method} {id}, from {due} to {ended} us: its server ({port}) was {server}")
 }
 
 #[cfg(test)]

@@ -141,9 +141,9 @@ impl Call {
         self.outcome.as_ref().and_then(|outcome| outcome.peer.as_deref()).or(past)
     }
 
-    /// Attempts that were made, if it took more than one. Not kept of earlier sessions.
-    pub fn several_attempts(&self) -> Option<usize> {
-        self.outcome.as_ref().map(|outcome| outcome.attempts.len()).filter(|made| *made > 1)
+    /// Whether it took more than one attempt; not known of earlier sessions.
+    pub fn was_retried(&self) -> bool {
+        self.outcome.as_ref().is_some_and(|outcome| outcome.attempts.len() > 1)
     }
 
     /// Whether it is in flight.

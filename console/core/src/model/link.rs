@@ -15,6 +15,8 @@ use crate::model::heard::Heard;
 pub struct Link {
     /// The registry's URL as given, or the address of the one server.
     pub url: String,
+    /// Which of several registries is in use, once one is; its URL.
+    pub at: Option<String>,
     /// The one server, if there is no registry.
     pub server: Option<InstanceKey>,
     /// State of the connection.
@@ -59,6 +61,7 @@ impl Link {
     pub fn new(url: impl Into<String>, _now: Now) -> Self {
         Self {
             url: url.into(),
+            at: None,
             server: None,
             state: LinkState::Connecting,
             heard: None,
@@ -73,6 +76,7 @@ impl Link {
             Target::Registry { url } => Self::new(url, now),
             Target::Direct { host, port } => Self {
                 url: target.to_string(),
+                at: None,
                 server: Some(Instance::new(host, *port).key()),
                 state: LinkState::Direct,
                 heard: None,
@@ -82,9 +86,10 @@ impl Link {
         }
     }
 
-    /// The URL without its scheme.
+    /// The URL without its scheme; of several registries, that of the one in use.
     pub fn address(&self) -> &str {
-        self.url.strip_prefix("http://").unwrap_or(&self.url).trim_end_matches('/')
+        let url = self.at.as_ref().unwrap_or(&self.url);
+        url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/')
     }
 
     /// The command that starts such a registry, for its own machine only if the address is.

@@ -21,7 +21,7 @@ use crate::model::own_client::{OldList, OwnClient};
 use crate::text;
 
 /// What is said of a registry that went away without a word.
-pub const LOST: &str = "connection lost";
+const LOST: &str = "connection lost";
 
 pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effects: &mut Effects) {
     match update {
@@ -34,6 +34,7 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
             model.methods.join(&instance);
             effects.push(Effect::Monitor(Box::new(instance)));
         }
+        RegistryUpdate::At(url) => model.link.at = Some(url),
         RegistryUpdate::Live { ages } => live(model, ages, now),
         RegistryUpdate::Lost { error, retry_in } => lost(model, error, retry_in, now),
         RegistryUpdate::Heard(at) => match &mut model.link.heard {
@@ -409,7 +410,8 @@ pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
             let text = if runs {
                 format!("demo server {key} restarted")
             } else {
-                format!("demo server {key} crashed; it becomes late, then gone")
+                let restart = model.keys.shown(Context::Instances, Action::DemoServer);
+                format!("demo server {key} crashed without unregistering; {restart} restarts it")
             };
             match demo.servers.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, state)) => *state = runs,
@@ -419,6 +421,14 @@ pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
                 }
             }
             text
+        }
+        DemoUpdate::Fault(key, fault) => {
+            is_loss = fault.is_some();
+            let next = model.keys.shown(Context::Instances, Action::DemoFault);
+            match fault {
+                Some(fault) => format!("demo server {key} {fault}; {next} changes that"),
+                None => format!("demo server {key} is well again"),
+            }
         }
         DemoUpdate::Registry(runs) => {
             (demo.registry, is_loss) = (runs, !runs);

@@ -184,11 +184,16 @@ impl<'a> Discovery<'a> {
 
     /// A call does not wait for an instance that does not reply, once another one offers the method.
     async fn of_all(&self, method: &str) -> Result<Catalog, CallError> {
-        match self.client.catalog_within(GRACE).await {
-            Ok(catalog) if catalog.unknown.is_empty() || catalog.method(method).is_some() => {
-                Ok(catalog)
+        loop {
+            let asked = Instant::now();
+            let found = self.client.catalog_within(GRACE).await;
+            let is_over = asked.elapsed() < GRACE;
+            match found {
+                Ok(catalog) if is_over || catalog.method(method).is_some() => return Ok(catalog),
+                Err(error) if is_over => return Err(error),
+                // Some have not replied yet; the caller limits the time.
+                Ok(_) | Err(_) => {}
             }
-            _ => self.client.catalog().await,
         }
     }
 

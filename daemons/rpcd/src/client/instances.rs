@@ -22,8 +22,12 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
     let service = ask.service.as_deref();
     match registry.instances(PROTO_JSON).await {
         Ok(mut records) => {
-            say_invalid(&ask.url, registry.invalid());
-            no_instance::say(service, &ask.url, records.iter().map(|record| &record.instance));
+            say_invalid(registry.url(), registry.invalid());
+            no_instance::say(
+                service,
+                registry.url(),
+                records.iter().map(|record| &record.instance),
+            );
             records.retain(|record| offers::is_of(&record.instance, service));
             records.sort_by_key(|record| record.instance.key());
             if ask.json {
@@ -34,7 +38,7 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
             if output::is_terminal() && !records.is_empty() {
                 table(&records)?;
             } else {
-                print(&ask, records.iter().map(row).collect())?;
+                print(&ask, &registry, records.iter().map(row).collect())?;
             }
             say_unlisted(&registry).await;
             say_condition(&registry).await;
@@ -43,23 +47,30 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
         // An older registry lists addresses only.
         Err(RegistryClientError::Unsupported { .. }) => {
             let mut listed = registry.find_all(PROTO_JSON).await?;
-            say_invalid(&ask.url, registry.invalid());
-            no_instance::say(service, &ask.url, &listed);
+            say_invalid(registry.url(), registry.invalid());
+            no_instance::say(service, registry.url(), &listed);
             listed.retain(|instance| offers::is_of(instance, service));
             listed.sort_by_key(Instance::key);
             if ask.json {
                 return output::json(&json!(listed).to_string());
             }
             listed.sort_by(|a, b| a.service().cmp(&b.service()));
-            print(&ask, listed.iter().map(|it| format!("{}{}", it.key(), words(it))).collect())
+            print(
+                &ask,
+                &registry,
+                listed.iter().map(|it| format!("{}{}", it.key(), words(it))).collect(),
+            )
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Says what is wrong with the registry itself, if anything is, and to people what it keeps registrations
-/// in. That it does not say is no failure.
+/// Says which of several registries it is, what is wrong with it, if anything is, and to people what it keeps
+/// registrations in. That it does not say is no failure.
 async fn say_condition(registry: &RegistryClient) {
+    if registry.url() != registry.given_url() {
+        output::say(&format!("as the registry at {} lists them", registry.url()));
+    }
     if registry.warming().is_some() {
         output::warn(&format!(
             "the registry at {} has just started and may not know every instance yet; ask again in a few seconds",
@@ -97,9 +108,9 @@ pub(super) fn say_invalid(url: &str, invalid: usize) {
     ));
 }
 
-fn print(ask: &AskRegistry, rows: Vec<String>) -> Result<(), Failure> {
+fn print(ask: &AskRegistry, registry: &RegistryClient, rows: Vec<String>) -> Result<(), Failure> {
     if rows.is_empty() && ask.service.is_none() {
-        output::say(&format!("no instances registered at {}", ask.url));
+        output::say(&format!("no instances registered at {}", registry.url()));
     }
     rows.iter().try_for_each(|row| output::text(row))
 }

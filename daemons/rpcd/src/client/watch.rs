@@ -111,16 +111,20 @@ impl Watcher {
         let service = self.services.only();
         let events = self.registry.watch_service(PROTO_JSON, service, self.beats, None);
         let mut events = events.await?;
+        let at = self.registry.url().to_owned();
+        let lost = |reason: &str| {
+            let (url, reason) = (at.clone(), reason.to_owned());
+            Ended::from(RegistryClientError::Unreachable { url, reason })
+        };
         loop {
             let event = match timeout(SILENCE, events.next()).await {
                 Ok(Some(event)) => event?.1,
-                Ok(None) => {
-                    let url = self.registry.url().to_owned();
-                    let reason = "connection closed by the registry".to_owned();
-                    return Err(RegistryClientError::Unreachable { url, reason }.into());
-                }
+                Ok(None) => return Err(lost("connection closed by the registry")),
                 Err(_silent) => {
                     self.registry.instances(PROTO_JSON).await?;
+                    if self.registry.url() != at {
+                        return Err(lost("no reply"));
+                    }
                     continue;
                 }
             };

@@ -74,7 +74,8 @@ pub(super) fn registry(typed: &Through, settings: &Settings) -> Result<String, F
     }
 }
 
-/// `--registry`: the name of a `[registry.NAME]` section, or a URL.
+/// `--registry`: the name of a `[registry.NAME]` section, or a URL, which takes the place of host and port in
+/// `[registry]`.
 pub(super) fn named_or_url(text: &str, settings: &Settings) -> Result<String, Failure> {
     if let Some(known) = settings.registries.get(text) {
         return Ok(known.url());
@@ -82,7 +83,7 @@ pub(super) fn named_or_url(text: &str, settings: &Settings) -> Result<String, Fa
     // A word is a name: the port of a host without one would be 80, where no registry listens.
     let is_word = !text.is_empty() && !text.contains([':', '/', '.']);
     if !is_word || text.eq_ignore_ascii_case("localhost") {
-        return registry_url(text);
+        return Ok(settings.registry.with_also(registry_url(text)?));
     }
     let names: Vec<&str> = settings.registries.keys().map(String::as_str).collect();
     let near = nearest(text, names.iter().copied());
@@ -95,24 +96,32 @@ pub(super) fn named_or_url(text: &str, settings: &Settings) -> Result<String, Fa
     Err(Failure::usage(message).with_nearest(near))
 }
 
-/// `host:port` of a daemon: of the server that is meant, else of the registry.
+/// `host:port` of a daemon: of the server that is meant, else of the registry, the first of several.
 pub(super) fn address(target: &Target) -> String {
     match target {
         Target::Direct { host, port } => host_port(host, *port),
         Target::Registry { url } => {
             let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+            let rest = rest.split(',').next().unwrap_or(rest);
             if Target::direct(rest).is_ok() { rest.to_owned() } else { format!("{rest}:80") }
         }
     }
 }
 
-/// `http://HOST:PORT`; the scheme is optional.
+/// `http://HOST:PORT`, or `http://HOST:PORT,HOST:PORT`; the scheme is optional.
 pub(super) fn registry_url(text: &str) -> Result<String, Failure> {
+    let (scheme, addresses) = text.split_once("://").unwrap_or(("http", text));
+    let mut urls =
+        addresses.split(',').map(|address| one_url(text, &format!("{scheme}://{address}")));
+    let first = urls.next().unwrap_or_else(|| one_url(text, text))?;
+    urls.try_fold(first, |urls, url| Ok(format!("{urls},{}", url?.trim_start_matches("http://"))))
+}
+
+fn one_url(text: &str, full: &str) -> Result<String, Failure> {
     let wrong = |why: &str| {
         Failure::usage(format!("bad registry {text:?}: {why}; expected http://HOST:PORT"))
     };
-    let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let url = Url::parse(&full).map_err(|error| wrong(&error.to_string()))?;
+    let url = Url::parse(full).map_err(|error| wrong(&error.to_string()))?;
     if url.scheme() != "http" {
         return Err(wrong("only http is supported"));
     }

@@ -243,6 +243,7 @@ impl<'a> Attempts<'a> {
             service: self.service.as_deref(),
             tried: &self.tried,
             is_unoffered: self.made.unoffered > 0,
+            began: self.began,
             guess_at: after(self.began, within.min(self.timeout.unwrap_or(within)) / 2),
         }
     }

@@ -197,6 +197,12 @@ impl Contracts {
         }
     }
 
+    /// Whether one of the instances can tell the contract of `instance`.
+    pub(super) fn can_tell(&self, instances: &[&Identity], instance: &Identity) -> bool {
+        let contract = self.contract_of(instance);
+        instances.iter().any(|other| self.contract_of(other) == contract)
+    }
+
     /// How many of the instances are known not to offer `method`: by their own word, by their own list, or by
     /// that of their digest, which no instance has contradicted.
     pub(super) fn asked(&self, method: &str, instances: &[&Identity]) -> usize {

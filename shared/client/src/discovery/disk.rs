@@ -2,6 +2,7 @@
 
 mod format;
 
+use std::fmt::Display;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 #[cfg(unix)]
@@ -33,6 +34,8 @@ type Members = Arc<[Arc<Member>]>;
 pub(super) struct Disk {
     path: PathBuf,
     subject: Subject,
+    /// Where the list of all services is kept, if this one is of one service.
+    of_all: Option<(PathBuf, Subject)>,
     state: Mutex<State>,
     is_writing: watch::Sender<bool>,
 }
@@ -43,6 +46,15 @@ struct State {
     written: Option<Members>,
     /// The one to be written after that.
     next: Option<Members>,
+    /// It was said that the file cannot be read, or not be written.
+    said: Said,
+}
+
+/// What is said once: an operator who counts on the file must know.
+#[derive(Debug, Default)]
+struct Said {
+    unreadable: bool,
+    unwritable: bool,
 }
 
 impl Disk {
@@ -52,36 +64,58 @@ impl Disk {
         registry: String,
         service: Option<String>,
     ) -> Option<Arc<Self>> {
-        let subject = Subject { registry, service };
-        let name = file_name(&subject);
-        (name.len() <= MAX_NAME).then(|| {
+        let place = |service| {
+            let subject = Subject { registry: registry.clone(), service };
+            let name = file_name(&subject);
+            (name.len() <= MAX_NAME).then(|| (folder.join(name), subject))
+        };
+        let of_all = service.as_ref().and_then(|_| place(None));
+        place(service).map(|(path, subject)| {
             Arc::new(Self {
-                path: folder.join(name),
+                path,
                 subject,
+                of_all,
                 state: Mutex::default(),
                 is_writing: watch::Sender::new(false),
             })
         })
     }
 
-    /// The list that was kept, if any.
+    /// The list that was kept, if any; of one service also what was kept of all of them, if that is newer.
     pub(super) async fn read(self: &Arc<Self>) -> Option<Saved> {
         let disk = Arc::clone(self);
         let reading = tokio::task::spawn_blocking(move || {
-            let bytes = read(&disk.path)?;
-            Ok(format::read(&bytes, &disk.subject, SystemTime::now()))
+            let own = read_list(&disk.path, &disk.subject);
+            let of_all = disk.of_all.as_ref();
+            let mut of_all = of_all.and_then(|(path, subject)| read_list(path, subject).ok()?);
+            if let Some(saved) = &mut of_all {
+                let service = disk.subject.service.as_deref();
+                saved.instances.retain(|instance| instance.service() == service);
+            }
+            match (own, of_all.filter(|saved| !saved.instances.is_empty())) {
+                (Ok(Some(own)), Some(all)) => Ok(Some(if all.age < own.age { all } else { own })),
+                (_, Some(all)) => Ok(Some(all)),
+                (own, None) => own,
+            }
         });
         let file = self.path.display();
         match tokio::time::timeout(READ_TIMEOUT, reading).await {
             Ok(Ok(Ok(Some(saved)))) => return Some(saved),
-            Ok(Ok(Ok(None))) => tracing::debug!(%file, "the file has no list of this registry"),
-            Ok(Ok(Err(error))) => {
-                let error: io::Error = error;
-                tracing::debug!(%file, %error, "no list of this registry on disk");
+            Ok(Ok(Err(error))) if error.kind() == io::ErrorKind::NotFound => {
+                tracing::debug!(%file, "no list of this registry on disk");
             }
-            Ok(Err(_)) | Err(_) => tracing::debug!(%file, "the disk does not reply"),
+            Ok(Ok(Ok(None))) => self.say_unreadable(&"it is no list of this registry"),
+            Ok(Ok(Err(error))) => self.say_unreadable(&error),
+            Ok(Err(_)) | Err(_) => self.say_unreadable(&"the disk does not reply"),
         }
         None
+    }
+
+    fn say_unreadable(&self, why: &dyn Display) {
+        if !std::mem::replace(&mut self.state().said.unreadable, true) {
+            let file = self.path.display();
+            tracing::warn!(%file, %why, "the list of instances on disk is not used");
+        }
     }
 
     /// Writes the list unless it is what was written last; one that `may_lack` instances, as that of a registry
@@ -139,7 +173,15 @@ impl Disk {
         let file = self.path.display();
         match written {
             Ok(()) => tracing::debug!(%file, "the list is kept on disk"),
-            Err(error) => tracing::debug!(%file, %error, "cannot keep the list on disk"),
+            // Another client is writing it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                tracing::debug!(%file, %error, "the list is not kept on disk");
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.state().said.unwritable, true) {
+                    tracing::warn!(%file, why = %error, "cannot keep the list of instances on disk");
+                }
+            }
         }
     }
 
@@ -167,6 +209,11 @@ fn file_name(subject: &Subject) -> String {
         name = format!("{name}@{service}");
     }
     format!("{name}.list")
+}
+
+/// The list of `subject` in a file; `None` if the file has none.
+fn read_list(path: &Path, subject: &Subject) -> io::Result<Option<Saved>> {
+    Ok(format::read(&read(path)?, subject, SystemTime::now()))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -1,18 +1,19 @@
 //! The list of instances: an immutable snapshot, replaced as a whole.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use rpc_wire::instance::InstanceKey;
 use tokio::time::Instant;
 
-use super::contracts::Contracts;
+use super::contracts::{Contracts, Identity};
 use super::disk::Saved;
 use super::listed::Listed;
 use super::member::Member;
 use super::view::View;
 use crate::context::Context;
+use crate::pool::Peer;
 use crate::{ListProblem, ListSource, ListStatus};
 
 /// Services whose instances are kept together; with more, they are collected again when needed.
@@ -31,6 +32,16 @@ pub(super) struct List {
     pub(super) problem: Option<ListProblem>,
     /// Entries of the registry's last list that were skipped because they are invalid.
     pub(super) invalid: usize,
+    /// Instances that left it and may still have calls, which may have to know what their methods change.
+    left: Arc<[Left]>,
+}
+
+/// An instance that is listed no more.
+#[derive(Debug, Clone)]
+struct Left {
+    /// Gone with the last call.
+    peer: Weak<Peer>,
+    identity: Arc<Identity>,
 }
 
 /// Where a list is from.
@@ -72,9 +83,11 @@ impl List {
         (context, contracts): (&Arc<Context>, &Contracts),
         now: Instant,
     ) -> Self {
-        let all = Arc::new(View::new(self.members_of(instances, context), contracts));
+        let members = self.members_of(instances, context);
+        let left = self.left_by(&members);
+        let all = Arc::new(View::new(members, contracts));
         let origin = Origin::Registry(now);
-        Self { all, services: Arc::default(), origin, problem: None, invalid }
+        Self { all, services: Arc::default(), origin, problem: None, invalid, left }
     }
 
     /// What was kept on disk, while the registry lists nothing because of `problem`.
@@ -91,6 +104,7 @@ impl List {
             origin: Origin::Disk(now, saved.age),
             problem: Some(problem),
             invalid: 0,
+            left: Arc::default(),
         }
     }
 
@@ -115,6 +129,44 @@ impl List {
             });
         }
         members.into()
+    }
+
+    /// Those that have left when `next` are the members.
+    fn left_by(&self, next: &[Arc<Member>]) -> Arc<[Left]> {
+        let (before, next) = (peers_of(&self.all.members), peers_of(next));
+        let left_earlier = self
+            .left
+            .iter()
+            .filter(|left| left.peer.strong_count() > 0 && !before.contains(&left.peer.as_ptr()));
+        let leave_now = self.all.members.iter().filter(|it| !next.contains(&Arc::as_ptr(&it.peer)));
+        let leave_now = leave_now.map(|member| Left {
+            peer: Arc::downgrade(&member.peer),
+            identity: Arc::clone(&member.identity),
+        });
+        left_earlier.cloned().chain(leave_now).collect()
+    }
+
+    /// Its members that are not members of `next` and are being called.
+    pub(super) fn called_and_not_in(&self, next: &Self) -> Vec<Arc<Member>> {
+        let next = peers_of(&next.all.members);
+        let has_left = |member: &&Arc<Member>| !next.contains(&Arc::as_ptr(&member.peer));
+        let is_called = |member: &&Arc<Member>| member.peer.load.in_flight() > 0;
+        self.all.members.iter().filter(has_left).filter(is_called).cloned().collect()
+    }
+
+    /// Whom the peer is, or was when it was listed.
+    pub(super) fn identity_of(&self, peer: &Arc<Peer>) -> Option<&Arc<Identity>> {
+        let members = || self.all.members.iter();
+        let listed = members().find(|member| Arc::ptr_eq(&member.peer, peer));
+        let left = || self.left.iter().find(|left| left.peer.as_ptr() == Arc::as_ptr(peer));
+        listed.map(|member| &member.identity).or_else(|| Some(&left()?.identity))
+    }
+
+    /// Those whose contracts are to be known: its members, and who left it with calls.
+    pub(super) fn identities(&self) -> Vec<&Identity> {
+        let left = self.left.iter().filter(|left| left.peer.strong_count() > 0);
+        let left = left.map(|left| &*left.identity);
+        self.all.identities().into_iter().chain(left).collect()
     }
 
     /// The same list, and what an earlier one had beside: for a registry that has just started, which
@@ -186,4 +238,8 @@ impl List {
         known.insert(service.to_owned(), Arc::clone(&view));
         view
     }
+}
+
+fn peers_of(members: &[Arc<Member>]) -> HashSet<*const Peer> {
+    members.iter().map(|member| Arc::as_ptr(&member.peer)).collect()
 }

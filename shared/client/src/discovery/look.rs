@@ -1,5 +1,7 @@
 //! A look into the registry for a call that no known instance can take.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::Discovery;
@@ -7,13 +9,15 @@ use crate::wanted::Wanted;
 
 impl Discovery {
     /// Waits for the next look into the registry, which is asked at a pace however many calls wait. Whether an
-    /// instance takes calls then, as far as is known: one that is newly listed, or one that a probe has found up
-    /// again.
+    /// instance takes calls then that was not tried, as far as is known: one that is newly listed, or one that a
+    /// probe has found up again.
     pub(crate) async fn look_again(&self, wanted: Wanted<'_>) -> bool {
         self.look().await;
         let list = self.shared.list.load();
         let view = self.view(&list, wanted.service);
-        view.anyone(wanted.method).members.iter().any(|member| member.gets_calls())
+        let was_tried = |peer| wanted.tried.iter().any(|tried| Arc::ptr_eq(tried, peer));
+        let members = &view.anyone(wanted.method).members;
+        members.iter().any(|member| member.gets_calls() && !was_tried(&member.peer))
     }
 
     /// Waits for a refresh that begins now or later.

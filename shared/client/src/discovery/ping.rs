@@ -1,7 +1,7 @@
 //! The task that looks at busy instances: it pings those that are silent, and compares latencies.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -29,7 +29,9 @@ pub(super) async fn run(shared: Arc<Shared>) {
     loop {
         if Instant::now() >= next {
             let room = limit - pings.len();
-            let any = look(&shared, room, |member| pings.push(ping(&shared, member)));
+            let left = still_called(&shared);
+            let start = |member| pings.push(ping(&shared, member));
+            let any = look(&shared, &left, room, start);
             idle_looks = if any || !pings.is_empty() { 0 } else { idle_looks + 1 };
             next = Instant::now() + pause;
         }
@@ -45,13 +47,26 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Starts at most `room` pings. Whether any instance needs another look soon.
-fn look(shared: &Shared, mut room: usize, mut start: impl FnMut(Arc<Member>)) -> bool {
+/// Instances that left the list and are still called: their calls go elsewhere if they are silent.
+fn still_called(shared: &Shared) -> Vec<Arc<Member>> {
+    let mut left = shared.left.lock().unwrap_or_else(PoisonError::into_inner);
+    left.retain(|member| member.peer.load.in_flight() > 0);
+    left.clone()
+}
+
+/// Starts at most `room` pings of those that are listed and of those that have left. Whether any instance needs
+/// another look soon.
+fn look(
+    shared: &Shared,
+    left: &[Arc<Member>],
+    mut room: usize,
+    mut start: impl FnMut(Arc<Member>),
+) -> bool {
     let (now, options) = (Instant::now(), shared.options());
     let list = shared.list.load();
     let mut any = false;
     let mut any_revived = false;
-    for member in list.all.members.iter() {
+    for member in list.all.members.iter().chain(left) {
         let is_busy = member.peer.load.in_flight() > 0;
         let heard = member.peer.heard();
         let looked = {

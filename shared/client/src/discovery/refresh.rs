@@ -165,24 +165,42 @@ impl Refresh {
             let is_from_registry = matches!(list.origin, Origin::Registry(_));
             return (!is_from_registry).then_some(ListProblem::Warming);
         }
+        let problem = ListProblem::ListsNobody;
         let list = self.shared.list.load_full();
+        if matches!(list.origin, Origin::Nowhere) {
+            // An older registry that has just started does not say so either.
+            let kept = self.list_on_disk(problem.clone()).await?;
+            if !anyone_answers(&kept, &self.shared.context.options).await {
+                return None;
+            }
+            self.use_kept(kept);
+            return Some(problem);
+        }
         let answers = anyone_answers(&list, &self.shared.context.options).await;
-        answers.then_some(ListProblem::ListsNobody)
+        answers.then_some(problem)
     }
 
     /// Uses the list on disk if there is no other.
     async fn use_disk(&self, problem: ListProblem) {
-        let Some(disk) = &self.disk else { return };
-        if !matches!(self.shared.list.load().origin, Origin::Nowhere) {
-            return;
+        if matches!(self.shared.list.load().origin, Origin::Nowhere)
+            && let Some(kept) = self.list_on_disk(problem).await
+        {
+            self.use_kept(kept);
         }
-        let Some(saved) = disk.read().await else { return };
-        let registry = &self.shared.url;
-        tracing::warn!(registry, %problem, age = ?saved.age, "using the list of instances on disk");
-        let context = &self.shared.context;
-        self.shared.update(|_, contracts| {
-            Some(super::List::from_disk(saved, problem, (context, contracts), Instant::now()))
-        });
+    }
+
+    async fn list_on_disk(&self, problem: ListProblem) -> Option<super::List> {
+        let saved = self.disk.as_ref()?.read().await?;
+        let (context, contracts) = (&self.shared.context, self.shared.contracts());
+        Some(super::List::from_disk(saved, problem, (context, &contracts), Instant::now()))
+    }
+
+    fn use_kept(&self, list: super::List) {
+        let (registry, age) = (&self.shared.url, list.origin.age(Instant::now()));
+        if let (Some(problem), Some(age)) = (&list.problem, age) {
+            tracing::warn!(registry, %problem, ?age, "using the list of instances on disk");
+        }
+        self.shared.update(|_, _| Some(list));
         self.shared.refreshed.send_modify(|_| {});
         self.shared.learn_wanted.notify_one();
     }
@@ -197,6 +215,7 @@ impl Refresh {
                 Outcome::Replaced { instances, is_warming } => {
                     let next = list.refreshed(instances, invalid, (context, contracts), now);
                     let next = if is_warming { next.with_others_of(list, contracts) } else { next };
+                    self.shared.keep_pinging(list.called_and_not_in(&next));
                     if let Some(disk) = &self.disk {
                         disk.write(&next.all.members, is_warming);
                     }
@@ -204,7 +223,7 @@ impl Refresh {
                 }
             };
             self.log_change(list.problem.as_ref(), next.problem.as_ref());
-            let notes_expired = contracts.retain(&next.all.identities(), now);
+            let notes_expired = contracts.retain(&next.identities(), now);
             Some(if notes_expired { next.with_usable(contracts) } else { next })
         });
         self.shared.refreshed.send_replace(Some(began));

@@ -86,15 +86,15 @@ impl Discovery {
             }
             is_last = true;
             self.refresh_now(wanted.guess_at).await?;
-            self.doubt(&view);
+            self.doubt(&view, wanted.began);
         }
     }
 
-    /// Before a call is given up, what may have changed is asked for again, and instances that were taken at
-    /// the word of their digest are asked themselves.
-    pub(super) fn doubt(&self, view: &View) {
+    /// Before a call that began then is given up, what may have changed is asked for again, and instances that
+    /// were taken at the word of their digest are asked themselves.
+    fn doubt(&self, view: &View, began: Instant) {
         let now = Instant::now();
-        let since = now.checked_sub(learn::pause(&self.shared));
+        let since = now.checked_sub(learn::pause(&self.shared)).map(|since| since.min(began));
         self.ask_again(|contracts| {
             let instances = view.identities();
             for member in view.members.iter() {
@@ -187,23 +187,35 @@ impl Discovery {
         self.shared.learn_wanted.notify_one();
     }
 
-    /// Whether calling the method twice does no harm, by the word of the instance that was called. Waits
-    /// for its contract, which another instance may tell.
-    pub(crate) async fn is_idempotent(&self, peer: &Arc<Peer>, method: &str) -> bool {
+    /// Whether calling the method twice does no harm, by the word of the instance that was called, which may have
+    /// left the list; `None` if its contract is not known.
+    pub(crate) fn is_known_idempotent(&self, peer: &Arc<Peer>, method: &str) -> Option<bool> {
         // Reserved methods only read; no list names them.
         if is_reserved(method) {
-            return true;
+            return Some(true);
+        }
+        let Some(identity) = self.shared.identity_of(peer) else { return Some(false) };
+        Some(self.shared.contracts().effect(method, &identity)?.is_idempotent())
+    }
+
+    /// The same; waits for its contract, which another instance may tell.
+    pub(crate) async fn is_idempotent(&self, peer: &Arc<Peer>, method: &str) -> bool {
+        if let Some(known) = self.is_known_idempotent(peer, method) {
+            return known;
         }
         let Some(identity) = self.shared.identity_of(peer) else { return false };
         loop {
             let mut learned = self.shared.learned.subscribe();
-            let known = self.shared.contracts().effect(method, &identity);
-            if let Some(effect) = known {
-                return effect.is_idempotent();
-            }
-            // It has left the list, and with it its contract.
-            if self.shared.identity_of(peer).is_none_or(|current| current != identity) {
-                return false;
+            let list = self.shared.list.load_full();
+            {
+                let contracts = self.shared.contracts();
+                if let Some(effect) = contracts.effect(method, &identity) {
+                    return effect.is_idempotent();
+                }
+                // It has left the list, and nobody of its contract is there.
+                if !contracts.can_tell(&list.all.identities(), &identity) {
+                    return false;
+                }
             }
             self.shared.learn();
             tokio::select! {

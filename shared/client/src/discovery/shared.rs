@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) refresh_wanted: Notify,
     /// A call has waited so long for the first list that the one on disk is good enough.
     pub(super) disk_wanted: Notify,
+    /// Instances that left the list while they were called. They are pinged until their calls end.
+    pub(super) left: Mutex<Vec<Arc<Member>>>,
     /// An instance was ejected, or is to be probed earlier.
     pub(super) health_changed: Notify,
     /// Silent peers are looked for; not while no calls are made.
@@ -59,55 +61,82 @@ impl Shared {
         self.update(|list, contracts| Some(list.with_usable(contracts)));
     }
 
-    pub(super) fn eject(&self, member: &Member, cause: Cause, reason: &str) {
+    /// Ejects the instance; whether that is news. Then the list is to be replaced.
+    fn eject(&self, member: &Member, cause: Cause, reason: &str) -> bool {
         let options = self.options();
-        let why = (cause, reason);
-        if !member.health().eject(why, Instant::now(), options, &mut rand::rng()) {
-            return;
+        let is_news =
+            member.health().eject((cause, reason), Instant::now(), options, &mut rand::rng());
+        if is_news {
+            tracing::info!(instance = %member.peer.name(), reason, "instance ejected");
         }
-        tracing::info!(instance = %member.peer.name(), reason, "instance ejected");
+        is_news
+    }
+
+    /// Instances were ejected.
+    fn note_ejections(&self) {
         self.update_usable();
         self.health_changed.notify_one();
-        // The registry may know who takes its place.
+        // The registry may know who takes their place.
         self.refresh_wanted.notify_one();
     }
 
-    /// Notes that a call of `peer` failed, and ejects it if that says that it takes none, or if it fails where
-    /// others do not. A call that named it is not compared: no other instance got such calls.
-    pub(super) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) {
+    /// Notes that calls of these peers failed, and ejects those of which that says that they take none, or that
+    /// fail where others do not. Calls that named them are not compared: no other instance got such calls.
+    pub(super) fn note_failures<'a>(
+        &self,
+        failures: impl Iterator<Item = (&'a Arc<Peer>, &'a CallError)>,
+        are_named: bool,
+    ) {
+        // Together: each change replaces the list.
+        let judged = failures.map(|(peer, error)| self.judge_failure(peer, error, are_named));
+        if judged.fold(false, |any, is_ejected| any | is_ejected) {
+            self.note_ejections();
+        }
+    }
+
+    /// Counts a failure; whether the peer is ejected for it.
+    fn judge_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) -> bool {
         let now = Instant::now();
         let blame = Blame::of(error, peer.is_connected());
         match blame {
-            Blame::Instance | Blame::Method if is_named => return,
-            Blame::Nobody => return,
-            Blame::Caller => return peer.load.answered(now),
+            Blame::Instance | Blame::Method if is_named => return false,
+            Blame::Nobody => return false,
+            Blame::Caller => {
+                peer.load.answered(now);
+                return false;
+            }
             Blame::Gone | Blame::Instance | Blame::Method => peer.load.failed(now),
         }
         let list = self.list.load();
-        let Some(member) = member_of(&list, peer) else { return };
+        let Some(member) = member_of(&list, peer) else { return false };
         if blame == Blame::Gone {
             return self.eject(member, Cause::Gone, &error.to_string());
         }
         let in_slow_start = member.health().is_in_slow_start();
         let Some(failing) = Failing::of(&peer.load, in_slow_start, now, self.options()) else {
-            return;
+            return false;
         };
         let others = others_of(&list, member).map(|other| outcomes(&other.peer.load, now));
         let others = others.fold(Sample::default(), Sample::plus);
-        if has_others(&list, member) && failing.stands_out(others, blame == Blame::Instance) {
-            let reason = format!("{}; the last error: {error}", failing.describe(others));
-            self.eject(member, Cause::Outlier, &reason);
+        if !has_others(&list, member) || !failing.stands_out(others, blame == Blame::Instance) {
+            return false;
         }
+        let reason = format!("{}; the last error: {error}", failing.describe(others));
+        self.eject(member, Cause::Outlier, &reason)
     }
 
-    /// Whether calls of `peer` fail more often than those of others by far: then another one may have the result
-    /// that this one failed to give.
+    /// Whether calls of `peer` fail more often by far than those of half of the others: then another one may have the
+    /// result that this one failed to give. Of all others together, one that failed a moment ago would count for all.
     pub(super) fn fares_worse(&self, peer: &Arc<Peer>) -> bool {
         let (list, now) = (self.list.load(), Instant::now());
         let Some(member) = member_of(&list, peer) else { return false };
         let own = outcomes(&peer.load, now);
-        let others = others_of(&list, member).map(|other| outcomes(&other.peer.load, now));
-        own.fails_more_than(others.fold(Sample::default(), Sample::plus))
+        let (mut others, mut better) = (0, 0);
+        for other in others_of(&list, member) {
+            others += 1;
+            better += usize::from(own.fails_more_than(outcomes(&other.peer.load, now)));
+        }
+        2 * better >= others
     }
 
     /// Ejects the instance if it is far slower than others.
@@ -122,8 +151,18 @@ impl Shared {
         let others = others_of(list, member).filter(|other| other.gets_calls());
         let mut others: Vec<_> =
             others.filter_map(|other| fastest(&other.peer.load, false, now, options)).collect();
-        if let Some(reason) = too_slow(own, &mut others, options) {
-            self.eject(member, Cause::Outlier, &reason);
+        if let Some(reason) = too_slow(own, &mut others, options)
+            && self.eject(member, Cause::Outlier, &reason)
+        {
+            self.note_ejections();
+        }
+    }
+
+    /// Instances that have left the list are pinged until their calls end.
+    pub(super) fn keep_pinging(&self, members: Vec<Arc<Member>>) {
+        if !members.is_empty() {
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).extend(members);
+            self.calls_begin.notify_one();
         }
     }
 
@@ -141,9 +180,9 @@ impl Shared {
         self.contracts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whom the peer is, or was when it was listed.
     pub(super) fn identity_of(&self, peer: &Arc<Peer>) -> Option<Arc<Identity>> {
-        let list = self.list.load();
-        member_of(&list, peer).map(|member| Arc::clone(&member.identity))
+        self.list.load().identity_of(peer).cloned()
     }
 }
 

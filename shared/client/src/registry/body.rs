@@ -52,21 +52,7 @@ impl RegistryClient {
     }
 
     pub(super) fn failed(&self, error: &reqwest::Error) -> RegistryClientError {
-        let url = self.url().to_owned();
-        if error.is_timeout() {
-            return RegistryClientError::Timeout { url };
-        }
-        // The innermost cause says what happened; the layers above only repeat the URL.
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        let reason = match error.is_body() || error.is_decode() {
-            // The HTTP library's words for it are those of its parser.
-            true => "it ended the connection in the middle of a reply".to_owned(),
-            false => cause.to_string(),
-        };
-        RegistryClientError::Unreachable { url, reason }
+        RegistryClientError::of(error, self.url().to_owned())
     }
 
     /// The whole body.
@@ -76,9 +62,14 @@ impl RegistryClient {
         Limit { bytes: limit, option }: Limit,
     ) -> Result<Vec<u8>, RegistryClientError> {
         let length = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let from = response.url().clone();
         // A vector that grows to a long body would take up to three times as much.
         let mut body = Vec::with_capacity(length.unwrap_or_default().min(limit));
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| {
+            let failed = self.failed(&error);
+            self.addresses.leave(&from);
+            failed
+        })? {
             if body.len() + chunk.len() > limit {
                 return Err(RegistryClientError::TooLarge {
                     url: self.url().to_owned(),

@@ -90,6 +90,34 @@ pub enum RegistryClientError {
 }
 
 impl RegistryClientError {
+    /// Of a request to the registry at `url`.
+    pub(super) fn of(error: &reqwest::Error, url: String) -> Self {
+        if error.is_timeout() {
+            return Self::Timeout { url };
+        }
+        // The innermost cause says what happened; the layers above only repeat the URL.
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        let reason = match error.is_body() || error.is_decode() {
+            // The HTTP library's words for it are those of its parser.
+            true => "it ended the connection in the middle of a reply".to_owned(),
+            false => cause.to_string(),
+        };
+        Self::Unreachable { url, reason }
+    }
+
+    /// The error of the first of several addresses, when all failed.
+    pub(super) fn of_all(self, url: &str) -> Self {
+        let url = url.to_owned();
+        match self {
+            Self::Unreachable { reason, .. } => Self::Unreachable { url, reason },
+            Self::Timeout { .. } => Self::Timeout { url },
+            other => other,
+        }
+    }
+
     /// Whether the same request may succeed soon: there is no reply, or the registry says that it fails.
     pub(crate) fn is_transient(&self) -> bool {
         match self {

@@ -143,18 +143,14 @@ impl RegistryClient {
         data.map(parse).transpose().map_err(|error| self.bad_reply(error))
     }
 
-    /// The events of a response. The timeout is for its start only; a registry that disappears is noticed by
-    /// the system's keepalive.
+    /// The events of a response; a registry that disappears is noticed by the system's keepalive.
     async fn events(
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<impl Stream<Item = Result<Sse, RegistryClientError>> + use<>, RegistryClientError>
     {
         let request = request.header(header::ACCEPT, "text/event-stream");
-        let sending = tokio::time::timeout(self.options.timeout, self.send(request)).await;
-        let response = sending
-            .unwrap_or_else(|_| Err(RegistryClientError::Timeout { url: self.url().to_owned() }))?;
-        let response = self.successful(response).await?;
+        let response = self.successful(self.send(request).await?).await?;
         self.note_warming(response.headers());
         let client = self.clone();
         let bounded = Bounded {

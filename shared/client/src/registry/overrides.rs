@@ -64,7 +64,7 @@ impl RegistryClient {
     /// The path names the instance.
     fn request_for(&self, method: Method, key: &InstanceKey) -> reqwest::RequestBuilder {
         let InstanceKey { protocol, host, port } = key;
-        let mut url = self.base.clone();
+        let mut url = self.addresses.current().clone();
         url.set_path(paths::OVERRIDES);
         // Never `Err`: an http URL has a path.
         if let Ok(mut path) = url.path_segments_mut() {

@@ -35,20 +35,17 @@ struct Trio {
     client: Client,
     bad: SocketAddr,
     good: [Peer; 2],
-    _registry: FakeRegistry,
+    registry: FakeRegistry,
 }
 
 impl Trio {
     async fn new(bad: SocketAddr, balance: Balance, ejection: EjectionOptions) -> Self {
         let good = [adder().await, adder().await];
         let registry = FakeRegistry::new_style().await;
-        let parameters = json!({"wire": 1, "contract": "0123456789abcdef0123456789abcdef"});
-        let all = [bad, good[0].address, good[1].address];
-        let all: Vec<Value> = all.map(|at| entry(at, parameters.clone())).into();
-        registry.list_json(&Value::from(all));
+        list(&registry, &[bad, good[0].address, good[1].address]);
         let options = ClientOptions { balance, ejection, ..options() };
         let client = Client::through_registry(&registry.url(), options).unwrap();
-        let trio = Self { client, bad, good, _registry: registry };
+        let trio = Self { client, bad, good, registry };
         eventually("all are known", || trio.client.instances().len() == 3).await;
         trio
     }
@@ -78,6 +75,12 @@ impl Trio {
         }
         (calls, failed)
     }
+}
+
+fn list(registry: &FakeRegistry, addresses: &[SocketAddr]) {
+    let parameters = json!({"wire": 1, "contract": "0123456789abcdef0123456789abcdef"});
+    let entries: Vec<_> = addresses.iter().map(|at| entry(*at, parameters.clone())).collect();
+    registry.list_json(&Value::from(entries));
 }
 
 /// A server that can be stopped and continued, as by a signal: it accepts, but reads and writes nothing.
@@ -226,6 +229,27 @@ async fn calls_that_may_run_twice_leave_a_stopped_instance_at_once() {
     stopped.go_on();
     eventually("it is called again", || trio.state().gets_calls()).await;
     while trio.idempotent_call().await != stopped.peer.name() {}
+}
+
+#[tokio::test]
+async fn calls_leave_a_stopped_instance_that_has_left_the_list() {
+    let stopped = Stoppable::new().await;
+    // Found out only after it has left.
+    let ejection = EjectionOptions { ping_interval: 500 * MS, ..fast() };
+    let trio = Trio::new(stopped.peer.address, Balance::RoundRobin, ejection).await;
+    for _ in 0..9 {
+        trio.idempotent_call().await;
+    }
+    stopped.stop();
+    let leaving = async {
+        tokio::task::yield_now().await;
+        list(&trio.registry, &[trio.good[0].address, trio.good[1].address]);
+        eventually("it is listed no more", || trio.client.instances().len() == 2).await;
+    };
+    let calls = futures_util::future::join_all((0..30).map(|_| trio.idempotent_call()));
+    let both = async { tokio::join!(calls, leaving).0 };
+    let replied = tokio::time::timeout(3000 * MS, both).await.expect("nobody waits for it");
+    assert!(replied.iter().all(|peer| *peer != stopped.peer.name()), "{replied:?}");
 }
 
 #[tokio::test]

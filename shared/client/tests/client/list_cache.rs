@@ -93,14 +93,32 @@ async fn the_list_on_disk_is_used_however_the_registry_fails() {
 }
 
 #[tokio::test]
-async fn a_registry_that_says_that_it_has_just_started_is_none_but_one_that_lists_nobody_is() {
+async fn a_registry_that_lists_nobody_is_believed_if_nobody_of_the_list_on_disk_answers() {
+    for answers in [true, false] {
+        let (folder, peer) = (tempfile::tempdir().unwrap(), adder().await);
+        let place = kept(folder.path(), &peer).await;
+        let _registry = FakeRegistry::start(&place.address().to_string(), true).await;
+        if !answers {
+            drop(peer);
+        }
+        let client = Client::through_registry(&place.url(), cached(folder.path())).unwrap();
+        let result = sum(&client).await;
+        let status = client.list_status().unwrap();
+        if answers {
+            let problem = Some(ListProblem::ListsNobody);
+            assert_eq!((result, status.problem), (Ok(json!(3)), problem));
+        } else {
+            assert!(matches!(result, Err(CallError::NoInstance { .. })), "{result:?}");
+            assert!(status.is_live(), "{status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_says_that_it_has_just_started_is_none() {
     let (folder, peer) = (tempfile::tempdir().unwrap(), adder().await);
     let place = kept(folder.path(), &peer).await;
     let registry = FakeRegistry::start(&place.address().to_string(), false).await;
-    let client = Client::through_registry(&place.url(), cached(folder.path())).unwrap();
-    let error = sum(&client).await.unwrap_err();
-    assert!(matches!(error, CallError::NoInstance { .. }), "{error}");
-
     registry.is_warming();
     let client = Client::through_registry(&place.url(), cached(folder.path())).unwrap();
     assert_eq!(sum(&client).await.unwrap(), 3);
@@ -137,6 +155,27 @@ async fn registries_and_services_have_files_of_their_own() {
         }
     }
     assert_eq!(files(folder.path()).len(), 4);
+}
+
+#[tokio::test]
+async fn the_list_of_all_services_serves_for_one_of_them() {
+    let (folder, peer) = (tempfile::tempdir().unwrap(), adder().await);
+    let place = ReservedPort::new();
+    let registry = FakeRegistry::start(&place.address().to_string(), true).await;
+    let dead = ReservedPort::new();
+    let entry = |at, service| crate::fake_registry::entry(at, json!({"service": service}));
+    registry.list_json(&json!([entry(peer.address, "orders"), entry(dead.address(), "users")]));
+    let client = Client::through_registry(&registry.url(), cached(folder.path())).unwrap();
+    assert_eq!(client.service("orders").call("add", (1, 2)).await.unwrap(), 3);
+    client.close().await;
+    drop(registry);
+    for (service, instances) in [("orders", 1), ("carts", 0)] {
+        let service = Some(service.to_owned());
+        let options = ClientOptions { service, ..cached(folder.path()) };
+        let client = Client::through_registry(&place.url(), options).unwrap();
+        assert_eq!(sum(&client).await.is_ok(), instances > 0);
+        assert_eq!(client.instances().len(), instances);
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod hedging;
 mod inline_calls;
 mod kept_lists;
 mod layers;
+mod leaving;
 mod list_cache;
 mod looks;
 mod offering;

@@ -160,6 +160,71 @@ async fn a_registry_that_hangs_is_a_timeout_and_one_that_is_gone_unreachable() {
     assert!(error.to_string().contains("refused"), "{error}");
 }
 
+/// What is wrong with the first of two registries.
+#[derive(Debug)]
+enum First {
+    Gone,
+    Hangs,
+    Fails,
+    IsNone,
+}
+
+#[tokio::test]
+async fn while_one_of_several_registries_does_not_work_another_is_used() {
+    for first in [First::Gone, First::Hangs, First::Fails, First::IsNone] {
+        let gone = ReservedPort::new();
+        let bad = FakeRegistry::new_style().await;
+        let url = match first {
+            First::Gone => gone.url(),
+            First::Hangs | First::Fails | First::IsNone => bad.url(),
+        };
+        match first {
+            First::Gone => {}
+            First::Hangs => bad.hang(),
+            First::Fails => bad.reply("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"),
+            First::IsNone => bad.reply("HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n"),
+        }
+        let good = FakeRegistry::new_style().await;
+        let given = format!("{url},{}", good.address);
+        let options = RegistryClientOptions {
+            timeout: Duration::from_millis(300),
+            ..RegistryClientOptions::default()
+        };
+        let client = RegistryClient::new(&given, options).unwrap();
+        let instance = Instance::new("127.0.0.1", 8000);
+        let reply = client.register(&instance).await;
+        assert!(reply.unwrap().instance.status, "{first:?}");
+        assert_eq!((client.url(), client.given_url()), (&*good.url(), &*given), "{first:?}");
+        assert!(good.requests()[0].contains(r#""port":8000"#), "{:?}", good.requests());
+
+        let asked = bad.requests().len();
+        client.find_all("json").await.unwrap();
+        assert_eq!(bad.requests().len(), asked, "{first:?}: asked again");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_taken_to_another_registry() {
+    let refusing = FakeRegistry::new_style().await;
+    refusing.reply("HTTP/1.1 400 No\r\ncontent-length: 13\r\n\r\n{\"error\":\"n\"}");
+    let other = FakeRegistry::new_style().await;
+    let url = format!("{},{}", refusing.url(), other.address);
+    let client = RegistryClient::new(&url, RegistryClientOptions::default()).unwrap();
+    let error = client.register(&Instance::new("127.0.0.1", 8000)).await.unwrap_err();
+    assert!(matches!(error, RegistryClientError::Refused { status: 400, .. }), "{error}");
+    assert_eq!((client.url(), other.requests().len()), (&*refusing.url(), 0));
+}
+
+#[tokio::test]
+async fn when_no_registry_works_the_error_names_all() {
+    let (one, other) = (ReservedPort::new(), ReservedPort::new());
+    let url = format!("{},127.0.0.1:{}", one.url(), other.number());
+    let client = RegistryClient::new(&url, RegistryClientOptions::default()).unwrap();
+    let error = client.find_all("json").await.unwrap_err();
+    assert!(error.to_string().contains(&format!("{url}: ")), "{error}");
+    assert_eq!(client.url(), one.url(), "none is better");
+}
+
 #[test]
 fn an_invalid_registry_url_is_refused() {
     for url in ["", "127.0.0.1:9999", "https://host:1", "http://", "ftp://host"] {

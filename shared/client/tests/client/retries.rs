@@ -97,6 +97,30 @@ async fn an_idempotent_call_that_failed_in_its_method_is_made_where_calls_do_not
 }
 
 #[tokio::test]
+async fn it_is_made_elsewhere_although_one_of_the_others_failed_a_moment_ago() {
+    let fails = |method: &'static str| {
+        extended(move |request| match &request["method_name"] {
+            name if name == method => Do::Write(failure(request, -32603)),
+            _ => Do::Write(result(request, "1")),
+        })
+    };
+    let peers = [fails("before").await, fails("now").await, fails("never").await];
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.each_ref().map(|peer| peer.address));
+    let options = ClientOptions { balance: Balance::RoundRobin, ..options() };
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    let mut failed = 0;
+    for _ in 0..6 {
+        failed += usize::from(client.request(Request::new("before", ()).unwrap()).await.is_err());
+    }
+    assert_eq!(failed, 2);
+    for _ in 0..3 {
+        let request = Request { idempotent: true, ..Request::new("now", ()).unwrap() };
+        client.request(request).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_method_that_fails_everywhere_has_given_its_answer_even_if_it_is_idempotent() {
     let peers = [
         extended(|request| Do::Write(failure(request, -32603))).await,
@@ -246,6 +270,27 @@ async fn refusals_of_servers_that_end_take_no_budget_and_count_as_no_attempts() 
 }
 
 #[tokio::test]
+async fn calls_lost_with_their_connection_are_repeated_once_without_a_budget() {
+    const CALLS: usize = 100;
+    let received = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&received);
+    // It ends with as many calls in flight.
+    let ends = extended(move |request| match request["method_name"].as_str() {
+        Some("m") if count.fetch_add(1, Ordering::SeqCst) + 1 < CALLS => Do::Nothing,
+        _ => Do::Close,
+    });
+    let stays = extended(|request| Do::Write(result(request, "1")));
+    let (ends, stays) = (ends.await, stays.await);
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[ends.address, stays.address]);
+    let client = Client::through_registry(&registry.url(), without_budget()).unwrap();
+    let call = || client.request(Request::new("m", ()).unwrap().idempotent());
+    let results = futures_util::future::join_all((0..2 * CALLS).map(|_| call())).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(ends.seen.calls().len(), CALLS);
+}
+
+#[tokio::test]
 async fn calls_not_sent_to_a_server_that_ends_go_to_another() {
     // The first call is answered after the word; the others wait behind it.
     let ends =
@@ -262,6 +307,15 @@ async fn calls_not_sent_to_a_server_that_ends_go_to_another() {
     assert_eq!(ends.seen.calls().len(), 1, "no call after its word");
     assert_eq!(stays.seen.calls().len(), 19);
     crate::eventually("the client closes its side", || ends.seen.open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_call_whose_reply_is_none_is_repeated_only_if_it_is_idempotent() {
+    for (idempotent, executions) in [(false, 1), (true, 2)] {
+        let (_peers, registry, calls) = pair(|_| Do::Write("no JSON\n".to_owned())).await;
+        assert_eq!(call(&registry, idempotent).await.is_ok(), idempotent);
+        assert_eq!(calls.load(Ordering::SeqCst), executions);
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ fn an_address_selects_that_server_and_none_the_registry() {
         ("-m registry", "http://127.0.0.1:9999"),
         ("--registry http://[::1]:7/", "http://[::1]:7"),
         ("--registry localhost:7", "http://localhost:7"),
+        ("--registry h:7,[::1]:8/", "http://h:7,[::1]:8"),
         ("-p 8089", "127.0.0.1:8089"),
         ("-i ::1 -p 8089", "[::1]:8089"),
         ("-m server -i example.org -p 8089", "example.org:8089"),
@@ -31,6 +32,9 @@ fn flags_that_contradict_each_other_are_a_usage_error() {
         "--registry http://u@h:1",
         "--registry http://h:0",
         "--registry http://",
+        "--registry h:1,",
+        "--registry h:1,h:2/path",
+        "--registry h:1,https://h:2",
         "--log-level inof",
         "--config /nowhere.ini",
         "a=1 a=2",
@@ -81,6 +85,27 @@ fn a_registry_is_named_as_the_settings_name_it() {
     let said =
         "no registry is named west; the settings name east; otherwise write http://HOST:PORT";
     assert_eq!((failure.exit, failure.message.as_str()), (Exit::Usage, said));
+}
+
+#[test]
+fn further_registries_stay_when_another_one_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = "[registry]\nalso = h:2, [::1]:3\n[registry.east]\nhost = e\nport = 7\nalso = f:8\n";
+    std::fs::write(file.path(), text).unwrap();
+    for (flags, expected) in [
+        ("", "http://127.0.0.1:9999,h:2,[::1]:3"),
+        ("--registry g:1", "http://g:1,h:2,[::1]:3"),
+        // As the console copies it.
+        ("--registry http://g:1,h:2,[::1]:3", "http://g:1,h:2,[::1]:3"),
+        ("--registry east", "http://e:7,f:8"),
+    ] {
+        let config = format!("--config {}", file.path().display());
+        assert_eq!(call(&format!("call m {config} {flags}")).target.to_string(), expected);
+        let Task::Serve(serve) = plan(&format!("serve -p 0 {config} {flags}")).unwrap().task else {
+            panic!("serve");
+        };
+        assert_eq!(serve.announce.unwrap().url, expected);
+    }
 }
 
 #[test]

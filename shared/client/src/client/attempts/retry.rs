@@ -9,7 +9,7 @@ use super::Attempts;
 use crate::client::inner::Source;
 use crate::discovery::Discovery;
 use crate::pool::Peer;
-use crate::retry::{is_method_failure, is_unknown, may_retry, never_reached_server};
+use crate::retry::{is_lost, is_method_failure, may_retry, never_reached_server};
 use crate::wanted::Wanted;
 use crate::{AttemptEnd, CallError};
 
@@ -25,6 +25,8 @@ pub(super) struct Made {
     pub(super) unoffered: usize,
     /// That no server had to work for, see [`never_reached_server`].
     unreached: usize,
+    /// That were lost with their connection, or abandoned.
+    lost: usize,
 }
 
 impl Made {
@@ -61,10 +63,13 @@ impl Attempts<'_> {
         if !decides || !self.has_attempts_left() {
             return false;
         }
+        if !self.may_try_another() {
+            // It may wait for a look into the registry.
+            return is_lost(error)
+                && discovery.is_known_idempotent(peer, &self.outgoing.method) == Some(true);
+        }
         let learned = Box::pin(discovery.is_idempotent(peer, &self.outgoing.method));
-        // Where nobody else is known who could tell, only what is known already counts.
-        let until = if self.may_try_another() { deadline } else { Instant::now() };
-        tokio::time::timeout_at(until, learned).await.unwrap_or(false)
+        tokio::time::timeout_at(deadline, learned).await.unwrap_or(false)
     }
 
     /// `Ok` if the call is to be retried on another instance, else the error.
@@ -87,12 +92,11 @@ impl Attempts<'_> {
             return Ok(());
         }
         self.note_failure(peer, &error);
-        let is_free = never_reached_server(&error);
-        self.made.unreached += usize::from(is_free);
+        self.made.unreached += usize::from(never_reached_server(&error));
+        self.made.lost += usize::from(is_lost(&error));
         let may_retry = may_retry(&error, self.idempotent)
             || self.idempotent && may_retry_elsewhere(discovery, peer, &error);
-        let retries =
-            may_retry && self.may_try_another() && (is_free || self.inner.budget.withdraw());
+        let retries = may_retry && self.may_try_another() && self.can_afford_retry(&error);
         if !retries {
             return Err(if self.is_guess {
                 discovery.not_found(self.wanted(), error)
@@ -114,20 +118,32 @@ impl Attempts<'_> {
     ) -> Result<(), CallError> {
         let Source::Registry(discovery) = &self.inner.source else { return Err(error) };
         let is_free = never_reached_server(&error);
-        let may_retry = is_free || is_unknown(&error) && may_retry(&error, self.idempotent);
-        if !may_retry || !self.has_attempts_left() || !(is_free || self.inner.budget.withdraw()) {
+        let may_retry = is_free || is_lost(&error) && may_retry(&error, self.idempotent);
+        if !may_retry || !self.has_attempts_left() || !self.can_afford_retry(&error) {
             return Err(error);
+        }
+        let failed = self.tried.last().cloned();
+        if is_free {
+            // Who refused may take calls by then.
+            self.tried.clear();
         }
         let look = discovery.look_again(self.wanted());
         if !tokio::time::timeout_at(deadline, look).await.unwrap_or(false) {
             return Err(error);
         }
-        if let Some(peer) = self.tried.last() {
-            self.note_retry(peer);
+        if let Some(peer) = failed {
+            self.note_retry(&peer);
         }
-        self.tried.clear();
         tracing::debug!(%error, "retrying after a look into the registry");
         Ok(())
+    }
+
+    /// Whether the budget allows a retry after this failure. What no server had to work for needs none. Nor does
+    /// the first repetition of a call that was lost with its connection: the work of a server that is gone is what
+    /// the others have to do anyway, and as much may be lost at once as is in flight.
+    fn can_afford_retry(&self, error: &CallError) -> bool {
+        let is_first_loss = is_lost(error) && self.made.lost == 1;
+        never_reached_server(error) || is_first_loss || self.inner.budget.withdraw()
     }
 
     /// Whether another attempt is left, and an instance for it.
