@@ -26,7 +26,14 @@ pub async fn call(plan: CallPlan) -> Result<(), Failure> {
     let calls = Calls { client: &client, plan: &plan, discovery };
     let began = Instant::now();
     let done = list_source::said_during(&client, calls.make()).await;
-    let done = done.map_err(|failure| list_source::explained(failure, &client, began));
+    let done = done.map_err(|failure| {
+        let mut failure = list_source::explained(failure, &client, began);
+        if failure.exit != Exit::Usage {
+            // Whoever knows better has said so: nothing was sent yet.
+            failure.details.get_or_insert_default().may_have_run.get_or_insert(false);
+        }
+        failure
+    });
     super::close(client).await;
     done
 }
@@ -263,5 +270,7 @@ fn unended(peer: &str, after: Duration) -> Failure {
         "the stream of {peer} did not end within {}; raise --timeout, or leave it out to follow the stream",
         Rounded(after)
     );
-    Failure::new(Exit::Timeout, message)
+    let mut failure = Failure::new(Exit::Timeout, message);
+    failure.details.get_or_insert_default().may_have_run = Some(true);
+    failure
 }
