@@ -1,13 +1,17 @@
 //! The console's own client, as any program has one: a call to any of several instances goes through it.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use rpc_client::{Client, ClientOptions, KnownInstance, ListSource, ListStatus};
-use rpc_console_core::message::Msg;
+use rpc_console_core::message::{Msg, RegistryUpdate};
 use rpc_console_core::model::instances::Aged;
 use rpc_console_core::model::own_client::{Health, OldList, OwnClient};
 use rpc_wire::instance::InstanceKey;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::feed::HasList;
 
 /// Interval of looks at what it goes by.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -17,12 +21,25 @@ pub(super) fn open(url: &str, options: &ClientOptions) -> Option<Client> {
     Client::through_registry(url, options.clone()).ok()
 }
 
-/// Reports what the client goes by, whenever that changes. Never returns.
-pub(super) async fn report(client: Client, live: mpsc::Sender<Msg>) {
+/// Reports what the client goes by, whenever that changes, and once the list that it has without the registry.
+/// Never returns.
+pub(super) async fn report(
+    client: Client,
+    has_list: HasList,
+    live: mpsc::Sender<Msg>,
+    changes: mpsc::Sender<Msg>,
+) {
     let mut told = OwnClient::default();
+    let mut is_list_told = false;
     loop {
-        tokio::time::sleep(INTERVAL).await;
+        let _ = timeout(INTERVAL, client.list_refreshed()).await;
         let own = look(&client, Instant::now());
+        if let Some(list) = own.list.clone().filter(|_| !is_list_told) {
+            let instances = client.instances().into_iter().map(|known| known.instance).collect();
+            has_list.store(true, Relaxed);
+            let _ = changes.send(Msg::Registry(RegistryUpdate::OldList(instances, list))).await;
+            is_list_told = true;
+        }
         if own != told {
             told.clone_from(&own);
             let _ = live.send(Msg::OwnClient(own)).await;

@@ -361,6 +361,7 @@ impl Client {
                 health: InstanceHealth::default(),
                 in_flight: peer.load.in_flight(),
                 latency: peer.load.latency(),
+                retried: peer.load.retried(),
             }],
         }
     }

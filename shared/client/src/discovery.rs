@@ -181,6 +181,7 @@ impl Discovery {
                 health: health.describe(now, options),
                 in_flight: member.peer.load.in_flight(),
                 latency: member.peer.load.latency(),
+                retried: member.peer.load.retried(),
             })
         };
         list.all.members.iter().filter_map(known).collect()

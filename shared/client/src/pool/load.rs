@@ -17,6 +17,8 @@ pub(crate) struct Load {
     latency: AtomicU64,
     /// Microseconds that its failures add to the cost of a call: a moving average with [`FAILURE`] for each.
     penalty: AtomicU64,
+    /// Failed attempts that were made again elsewhere.
+    retried: AtomicU64,
     /// Failures since the last success.
     failures_in_a_row: AtomicU32,
     /// Made with the first call: of long lists most instances are never called.
@@ -44,6 +46,7 @@ impl Load {
             in_flight: AtomicUsize::new(0),
             latency: AtomicU64::new(0),
             penalty: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
             failures_in_a_row: AtomicU32::new(0),
             tally: OnceLock::new(),
             window,
@@ -105,6 +108,15 @@ impl Load {
         let latency = decayed(self.latency.load(Ordering::Relaxed), idle, LATENCY_HALVING);
         self.latency.store(latency, Ordering::Relaxed);
         self.sampled.store(now, Ordering::Relaxed);
+    }
+
+    /// Counts a failed attempt that is made again elsewhere.
+    pub(crate) fn note_retry(&self) {
+        self.retried.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn retried(&self) -> u64 {
+        self.retried.load(Ordering::Relaxed)
     }
 
     /// Forgets what was, for a server that takes calls again.
