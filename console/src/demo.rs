@@ -1,22 +1,23 @@
 //! The embedded demo: a registry, two services of four servers, and a client that calls them, on
 //! loopback.
 //!
-//! The only file of the console that uses `rpc_registry` and `rpc_server`. Each daemon has a
-//! runtime of its own, so that it can crash (no unregister, no more heartbeats) alone.
+//! The only file of the console that uses `rpc_registry`, `rpc_server` and `rpc_faults`: each daemon can crash
+//! alone, and each server can have a fault.
 
 mod traffic;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, stream};
+use rpc_faults::{Crashable, FaultSwitch, ServerFault};
 use rpc_host::logging::{LogRing, Logging, daemon_span};
 use rpc_registry::{Registry, RegistryOptions};
 use rpc_server::{Announce, Method, Server, builtin, rpc_method};
 use rpc_wire::instance::{Instance, InstanceKey};
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument;
 
 use crate::runtime::{DemoRuns, StartDemo};
@@ -29,6 +30,12 @@ pub const LOG_LEVEL: &str = "info,rpc_server=debug,rpc_registry=debug";
 const SERVERS: [Kind; 4] = [Kind::Shop, Kind::Shop, Kind::OlderShop, Kind::Weather];
 /// The older server of the shop does not have this method, so that instances differ.
 const MISSING_METHOD: &str = "square";
+/// The faults of a server, one after the other, with what it does then.
+const FAULTS: [(ServerFault, &str); 3] = [
+    (ServerFault::Late { milliseconds: 300 }, "replies 300 ms late"),
+    (ServerFault::Erring { percent: 50 }, "fails half of its calls"),
+    (ServerFault::Refusing, "refuses all calls"),
+];
 /// Commands queued at most.
 const MAX_COMMANDS: usize = 8;
 
@@ -137,19 +144,37 @@ impl Demo {
                     self.report(DemoUpdate::Traffic(on)).await;
                 }
                 DemoCommand::ToggleServer(key) => self.toggle_server(&key).await,
+                DemoCommand::NextFault(key) => self.next_fault(&key).await,
                 DemoCommand::ToggleRegistry => self.toggle_registry().await,
             }
         }
     }
 
+    fn server(&mut self, wanted: &InstanceKey) -> Option<&mut (ServerSpec, Daemon)> {
+        self.servers.iter_mut().find(|(_, daemon)| key(daemon.address) == *wanted)
+    }
+
+    async fn next_fault(&mut self, wanted: &InstanceKey) {
+        let Some((_, daemon)) = self.server(wanted) else { return };
+        if !daemon.runs.is_running() {
+            return self.notice(format!("demo server {wanted} has crashed")).await;
+        }
+        let next = match daemon.fault.get() {
+            None => FAULTS.first(),
+            Some(now) => FAULTS.iter().skip_while(|(fault, _)| *fault != now).nth(1),
+        };
+        daemon.fault.set(next.map(|(fault, _)| *fault));
+        self.report(DemoUpdate::Fault(wanted.clone(), next.map(|(_, does)| *does))).await;
+    }
+
     async fn toggle_server(&mut self, wanted: &InstanceKey) {
-        let found = self.servers.iter_mut().find(|(_, daemon)| key(daemon.address) == *wanted);
-        let Some((spec, daemon)) = found else { return };
-        let update = if daemon.is_running() {
-            daemon.crash();
+        let url = self.url.clone();
+        let Some((spec, daemon)) = self.server(wanted) else { return };
+        let update = if daemon.runs.is_running() {
+            daemon.runs.crash();
             DemoUpdate::Server(wanted.clone(), false)
         } else {
-            match Daemon::server(daemon.address, spec, &self.url).await {
+            match Daemon::server(daemon.address, spec, &url).await {
                 Ok(running) => {
                     *daemon = running;
                     DemoUpdate::Server(wanted.clone(), true)
@@ -161,15 +186,15 @@ impl Demo {
     }
 
     async fn toggle_registry(&mut self) {
-        if self.registry.is_running() {
-            self.registry.crash();
+        if self.registry.runs.is_running() {
+            self.registry.runs.crash();
         } else {
             match Daemon::registry(self.registry.address, self.ring.clone()).await {
                 Ok(running) => self.registry = running,
                 Err(error) => return self.notice(error).await,
             }
         }
-        self.report(DemoUpdate::Registry(self.registry.is_running())).await;
+        self.report(DemoUpdate::Registry(self.registry.runs.is_running())).await;
     }
 
     async fn report(&self, update: DemoUpdate) {
@@ -181,25 +206,29 @@ impl Demo {
     }
 }
 
-/// A daemon on a runtime of its own.
+/// A registry or a server, which can crash.
 struct Daemon {
-    runtime: Option<Runtime>,
+    runs: Crashable,
     address: SocketAddr,
+    /// Of a server.
+    fault: FaultSwitch,
 }
+
+/// Where a daemon listens, or why it cannot.
+type Listening = Result<SocketAddr, String>;
 
 impl Daemon {
     async fn registry(address: SocketAddr, ring: LogRing) -> Result<Self, String> {
         let span = daemon_span("demo registry");
         let options = RegistryOptions { log_ring: Some(ring), ..RegistryOptions::default() };
-        Self::run(move |ready| {
+        Self::start(FaultSwitch::default(), |listening| {
             async move {
                 match Registry::bind(address, options).await {
                     Ok(registry) => {
-                        let _ = ready.send(Ok(registry.local_addr())).await;
-                        // Stops with its runtime.
+                        let _ = listening.send(Ok(registry.local_addr()));
                         let _ = registry.serve(std::future::pending()).await;
                     }
-                    Err(error) => drop(ready.send(Err(error.to_string())).await),
+                    Err(error) => drop(listening.send(Err(error.to_string()))),
                 }
             }
             .instrument(span)
@@ -211,20 +240,22 @@ impl Daemon {
     async fn server(address: SocketAddr, spec: &ServerSpec, url: &str) -> Result<Self, String> {
         let span = daemon_span(&spec.name);
         let announce = Announce::to(url).map_err(|error| error.to_string())?;
+        let fault = FaultSwitch::default();
         let builder = Server::builder()
             .name(spec.kind.service())
             .version(spec.kind.version())
             .methods(spec.kind.methods())
+            .layer(fault.layer())
             .log_ring(spec.ring.clone())
             .announce(announce.parameter("name", spec.name.clone()));
-        Self::run(move |ready| {
+        Self::start(fault, |listening| {
             async move {
                 match builder.bind(address).await {
                     Ok(server) => {
-                        let _ = ready.send(Ok(server.local_addr())).await;
+                        let _ = listening.send(Ok(server.local_addr()));
                         let _ = server.serve(std::future::pending()).await;
                     }
-                    Err(error) => drop(ready.send(Err(error.to_string())).await),
+                    Err(error) => drop(listening.send(Err(error.to_string()))),
                 }
             }
             .instrument(span)
@@ -233,46 +264,18 @@ impl Daemon {
         .await
     }
 
-    /// Runs a daemon; returns its address, or why it cannot listen.
-    async fn run(
-        daemon: impl FnOnce(
-            mpsc::Sender<Result<SocketAddr, String>>,
-        ) -> futures_util::future::BoxFuture<'static, ()>,
+    async fn start(
+        fault: FaultSwitch,
+        daemon: impl FnOnce(oneshot::Sender<Listening>) -> BoxFuture<'static, ()>,
     ) -> Result<Self, String> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .map_err(|error| format!("the demo cannot start: {error}"))?;
-        let (ready, mut listening) = mpsc::channel(1);
-        runtime.spawn(daemon(ready));
-        let mut daemon = Self { runtime: Some(runtime), address: (Ipv4Addr::LOCALHOST, 0).into() };
-        match listening.recv().await {
-            Some(Ok(address)) => {
-                daemon.address = address;
-                Ok(daemon)
-            }
-            Some(Err(error)) => Err(format!("the demo cannot start: {error}")),
-            None => Err("the demo cannot start: a daemon exited at once".to_owned()),
+        let (ready, listening) = oneshot::channel();
+        let cannot = |error: String| format!("the demo cannot start: {error}");
+        let runs = Crashable::start(daemon(ready)).map_err(|error| cannot(error.to_string()))?;
+        match listening.await {
+            Ok(Ok(address)) => Ok(Self { runs, address, fault }),
+            Ok(Err(error)) => Err(cannot(error)),
+            Err(_) => Err(cannot("a daemon exited at once".to_owned())),
         }
-    }
-
-    fn is_running(&self) -> bool {
-        self.runtime.is_some()
-    }
-
-    /// Stops it without unregistering or draining.
-    fn crash(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // Dropping a runtime blocks, which async code must not; shut it down in the background.
-        self.crash();
     }
 }
 

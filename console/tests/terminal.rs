@@ -85,9 +85,11 @@ fn the_demo_from_instances_to_a_call_to_the_logs_and_out() {
 }
 
 #[test]
-fn a_crashed_demo_server_is_gone_at_once_and_comes_back() {
+fn a_demo_server_is_sick_or_crashed_by_a_key_and_comes_back() {
     let mut tty = Tty::start(&["--demo"]);
     tty.until(&["4 up", "▸ ● up"]);
+    tty.press("F");
+    tty.until(&["replies 300 ms late; F changes that"]);
     tty.press("K");
     tty.until(&["crashed"]);
     tty.until(&["3 up", "expired"]);

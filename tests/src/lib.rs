@@ -15,6 +15,7 @@
 //! - [`reserved_port`]: a port where nothing listens yet, reserved for a later listener.
 //! - [`raw`]: a connection on which a test sends every byte itself.
 //! - [`sockets`]: the sockets of another process, reached as a debugger would.
+//! - [`two_hosts`]: two hosts on one wire that can be cut without a word.
 //! - [`slow`]: whether slow tests run.
 //! - [`queries`]: common queries of tests.
 //! - [`transcripts`]: recorded bytes of the older client and server.
@@ -52,4 +53,6 @@ pub mod slow;
 pub mod sockets;
 pub mod terminal;
 pub mod transcripts;
+#[cfg(target_os = "linux")]
+pub mod two_hosts;
 pub mod understood;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rpc_client::Target;
 use rpc_console_core::model::load::LoadRequest;
 use rpc_console_core::model::load::bench_command;
+use rpc_console_core::model::service::Service;
 use rpc_console_core::model::snippet::{Format, Snippet};
 use rpc_load::{Length, Mode};
 use rpc_tests::binaries::binary;
@@ -32,6 +33,7 @@ fn snippet(registry: SocketAddr, server: SocketAddr) -> (Snippet, Value) {
     let value = json!({"it's": ["$HOME `id`", "\\ \"q\" #", "ünï 漢", -1.5, null, "c=3", "-x"]});
     let peer = Instance::new(server.ip().to_string(), server.port()).key();
     let snippet = Snippet {
+        service: Service::default(),
         method: "echo".to_owned(),
         args: Args::from_values(std::slice::from_ref(&value), &serde_json::Map::new()),
         target: None,
@@ -70,6 +72,40 @@ async fn a_call_copied_as_an_rpcd_command_is_that_call_through_the_registry_and_
     snippet.args = Args::from_values(&[json!(1), json!(2)], &keyword);
     "add".clone_into(&mut snippet.method);
     assert_eq!(shell(&snippet.write(Format::Rpcd).unwrap()), "6\n");
+}
+
+#[tokio::test]
+async fn a_call_copied_of_a_service_goes_there_although_another_one_has_the_method() {
+    let (_registry, _server, registry_at, server_at) = both().await;
+    let registry = format!("http://{registry_at}");
+    let (_orders, orders_at) =
+        Daemon::server(&["--registry", &registry, "--service", "orders"]).await;
+    lists(registry_at, &[server_at, orders_at]).await;
+    let (snippet, _) = snippet(registry_at, server_at);
+    let args = Args::from_values(&[json!(1), json!(2)], &serde_json::Map::new());
+    let (service, method) = (Service::named("orders"), "add".to_owned());
+    let call =
+        Snippet { service: service.clone(), method: method.clone(), args: args.clone(), ..snippet };
+    let command = call.write(Format::Rpcd).unwrap().replace("rpcd call", "rpcd call -v");
+    for _ in 0..5 {
+        let said = shell(&format!("{command} 2>&1"));
+        assert!(said.contains(&format!("{orders_at} replied")), "{said}");
+    }
+    let load = LoadRequest {
+        service,
+        id: 1,
+        method,
+        args,
+        target: Target::Registry { url: registry },
+        timeout: Duration::from_secs(30),
+        mode: Mode::ClosedLoop { concurrency: 1 },
+        connections: 1,
+        length: Length::Calls(20),
+        warm_up: Duration::ZERO,
+    };
+    let printed = shell(&bench_command(&load).unwrap());
+    assert!(printed.contains(&format!("\n{orders_at} ")), "{printed}");
+    assert!(!printed.contains(&format!("\n{server_at} ")), "{printed}");
 }
 
 #[tokio::test]

@@ -163,7 +163,9 @@ async fn a_mistyped_instance_is_said_and_what_was_set_can_be_taken_back() {
     let (code, stdout, stderr) = run_rpcd(["drain", &wrong, "--registry", &url]).await;
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("it gets no calls once it registers"), "{stdout}");
-    let said = format!("no instance {wrong} is registered at {url}; did you mean {address}?");
+    let said = format!(
+        "no instance {wrong} is registered at {url}; this is kept for when it registers; did you mean {address}?"
+    );
     assert!(stderr.contains(&said), "{stderr}");
     let (code, stdout, _) = run_rpcd(["undrain", &wrong, "--json", "--registry", &url]).await;
     let taken: Value = serde_json::from_str(&stdout).unwrap();

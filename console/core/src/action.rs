@@ -38,6 +38,7 @@ pub enum Action {
     SwitchRegistry,
     DemoTraffic,
     DemoServer,
+    DemoFault,
     DemoRegistry,
     Up,
     Down,

@@ -17,7 +17,7 @@ use crate::model::load::LoadRequest;
 use crate::model::load::RunId;
 use crate::model::logs::{Source, SourceState};
 use crate::model::methods::MethodList;
-use crate::model::own_client::OwnClient;
+use crate::model::own_client::{OldList, OwnClient};
 use crate::model::saved::{Change, ChangeError, Contents};
 use crate::model::{instances, logs};
 use crate::pane::{Pane, PaneRows};
@@ -95,9 +95,9 @@ impl Msg {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Logs(_, lines) => lines.iter().map(|(line, _)| logs::size(line)).sum(),
-            Self::Registry(RegistryUpdate::List(instances)) => {
-                instances.iter().map(instances::size).sum()
-            }
+            Self::Registry(
+                RegistryUpdate::List(instances) | RegistryUpdate::OldList(instances, _),
+            ) => instances.iter().map(instances::size).sum(),
             Self::Registry(RegistryUpdate::Change(change, _)) => match change {
                 WatchEvent::Snapshot(records) => {
                     records.iter().map(|record| instances::size(&record.instance)).sum()
@@ -162,6 +162,8 @@ pub enum RegistryUpdate {
     Readiness(Readiness),
     /// The whole list of an older registry.
     List(Vec<Instance>),
+    /// The list that the console's own client goes by while the registry has not been reached.
+    OldList(Vec<Instance>, OldList),
 }
 
 /// What monitoring an instance found.
@@ -193,6 +195,8 @@ pub enum DemoUpdate {
     Traffic(bool),
     /// A demo server started (`true`) or stopped.
     Server(InstanceKey, bool),
+    /// What a demo server that runs does wrong; `None`: it is well.
+    Fault(InstanceKey, Option<&'static str>),
     /// The demo registry started (`true`) or stopped.
     Registry(bool),
 }
@@ -276,6 +280,8 @@ pub enum DemoCommand {
     Traffic(bool),
     /// Crash a running server (it does not unregister), or restart it.
     ToggleServer(InstanceKey),
+    /// Give a running server the next fault; after the last it is well.
+    NextFault(InstanceKey),
     /// Stop or restart the registry.
     ToggleRegistry,
 }

@@ -83,7 +83,7 @@ fn apply(model: &mut Model, msg: Msg, now: Now, effects: &mut Effects) {
         Msg::LogSource(source, state) => model.logs.set_source(source, state),
         Msg::Contract(digest, methods) => feeds::contract(model, digest, methods),
         Msg::Instance(key, update) => feeds::instance(model, key, update, now),
-        Msg::OwnClient(own) => model.own_client = own,
+        Msg::OwnClient(own) => feeds::own_client(model, own, now),
         Msg::CallEnded(id, outcome) => send::ended(model, id, *outcome, now, effects),
         Msg::History(past) => {
             let shift_ms = model.logs.shift_ms;
@@ -172,6 +172,8 @@ mod copy_tests;
 mod external_tests;
 #[cfg(test)]
 mod form_tests;
+#[cfg(test)]
+mod own_client_tests;
 #[cfg(test)]
 mod palette_tests;
 #[cfg(test)]

@@ -256,6 +256,7 @@ async fn replied(
         peer: Some(response.peer),
         reply_bytes: response.reply_bytes,
         timing: Some(Phases {
+            earlier: timing.earlier,
             queue: timing.queue,
             connect: timing.connect,
             server: timing.server,

@@ -2,6 +2,9 @@
 //! the one server that is opened by its address.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -45,18 +48,21 @@ pub(super) async fn unusable(error: RegistryClientError, inbox: mpsc::Sender<Msg
     send(&inbox, RegistryUpdate::Lost { error: error.to_string(), retry_in }).await;
 }
 
+/// Whether the screen has a list of instances, of the registry or of the disk.
+pub(super) type HasList = Arc<AtomicBool>;
+
 /// Watches the registry until the task is aborted.
 pub(super) async fn changes(
     registry: RegistryClient,
     options: ClientOptions,
+    has_list: HasList,
     inbox: mpsc::Sender<Msg>,
 ) {
     let backoff = Backoff::reconnect();
     let mut failures = 0;
-    let mut has_list = false;
     loop {
         let mut reached = false;
-        let error = match watch(&registry, &inbox, &mut reached, &mut has_list).await {
+        let error = match watch(&registry, &inbox, &mut reached, &has_list).await {
             Err(RegistryClientError::Unsupported { .. }) => {
                 poll(&registry, poll_interval(&options), &inbox, &mut reached).await
             }
@@ -86,15 +92,17 @@ async fn watch(
     registry: &RegistryClient,
     inbox: &mpsc::Sender<Msg>,
     reached: &mut bool,
-    has_list: &mut bool,
+    has_list: &AtomicBool,
 ) -> Result<(), RegistryClientError> {
     // Always start with a snapshot: it is cheap, and no event can be missed.
     let mut events = registry.watch(PROTO_JSON, true, None).await?;
     let at = registry.url().to_owned();
     say_which(registry, inbox).await;
     // Until then what it does not list is kept, as while it was lost: it may only have to register again.
-    let warm =
-        registry.warming().filter(|_| *has_list).and_then(|left| Instant::now().checked_add(left));
+    let warm = registry
+        .warming()
+        .filter(|_| has_list.load(Relaxed))
+        .and_then(|left| Instant::now().checked_add(left));
     let mut tag = None;
     let mut invalid = 0;
     loop {
@@ -149,7 +157,7 @@ async fn watch(
                 }
             }
             change => {
-                *has_list |= matches!(change, WatchEvent::Snapshot(_));
+                has_list.fetch_or(matches!(change, WatchEvent::Snapshot(_)), Relaxed);
                 send(inbox, RegistryUpdate::Change(change, arrived)).await;
             }
         }
@@ -365,7 +373,7 @@ mod tests {
         let (inbox, mut sent) = mpsc::channel(100);
         let options = ClientOptions::default();
         let registry = RegistryClient::new(&url, options.registry()).unwrap();
-        let feed = tokio::spawn(changes(registry, options, inbox));
+        let feed = tokio::spawn(changes(registry, options, HasList::default(), inbox));
         let fake = async {
             drop(answer(&listener, "", NONE).await);
             let warming = answer(&listener, "rpcd-warming: 1\r\n", NONE).await;

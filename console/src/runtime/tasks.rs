@@ -104,9 +104,16 @@ impl Tasks {
                 return self.feeds.push(tokio::spawn(opened).abort_handle());
             }
         };
+        let has_list = feed::HasList::default();
         self.own_client = own_client::open(url, &self.options);
         if let Some(client) = self.own_client.clone() {
-            let reports = tokio::spawn(own_client::report(client, self.live.clone()));
+            let reports = own_client::report(
+                client,
+                has_list.clone(),
+                self.live.clone(),
+                self.changes.clone(),
+            );
+            let reports = tokio::spawn(reports);
             self.feeds.push(reports.abort_handle());
         }
         let registry = match RegistryClient::new(url, self.options.registry()) {
@@ -117,7 +124,8 @@ impl Tasks {
             }
         };
         // Of several registries they look at the same one.
-        let changes = feed::changes(registry.clone(), self.options.clone(), self.changes.clone());
+        let (options, inbox) = (self.options.clone(), self.changes.clone());
+        let changes = feed::changes(registry.clone(), options, has_list, inbox);
         let changes = tokio::spawn(changes);
         let logs = tokio::spawn(feed::logs(registry.clone(), self.live.clone()));
         let readiness = tokio::spawn(feed::readiness(registry, self.changes.clone()));

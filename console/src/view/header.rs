@@ -22,10 +22,11 @@ const NARROW: u16 = 60;
 const WIDE: u16 = 100;
 
 pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
-    let left = registry(model, screen, area.width);
     let right = summary(model, screen, area.width);
     let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
     let left_area = Rect { width: area.width.saturating_sub(right_width + 1), ..area };
+    let mut left = registry(model, screen, area.width);
+    left.extend(list_age(model, screen, usize::from(left_area.width).saturating_sub(left.width())));
     screen.line(left_area, 0, fitted(left, left_area.width.into()));
     screen.line_right(area, 0, right);
 }
@@ -63,12 +64,20 @@ fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static>
     } else {
         line.push_span(format!("{address} "));
         line.push_span(link);
-        if let Some(list) = &model.own_client.list {
-            let text = format!(" · {}", list.text(model.shown_at(screen.now).at));
-            line.push_span(Span::styled(text, theme.warning()));
-        }
     }
     line
+}
+
+/// The age of the list on the screen, by which calls go, in the longest text that fits: it is cut last. One that
+/// the console has had from the registry is as old as the connection is lost.
+fn list_age(model: &Model, screen: &Screen<'_, '_>, room: usize) -> Option<Span<'static>> {
+    let list = model.own_client.list.as_ref().filter(|list| list.on_disk);
+    let list = list.filter(|_| !model.link.is_live())?;
+    let now = model.shown_at(screen.now).at;
+    let texts = [list.text(now), format!("list {}", list.short_text(now)), list.short_text(now)];
+    let mut texts = texts.into_iter().map(|text| format!(" · {text}"));
+    let text = texts.find(|text| text::width(text) <= room)?;
+    Some(Span::styled(text, screen.theme.warning()))
 }
 
 /// The registry's name in its colour, which is a word without colours; and whether calls ask first.

@@ -35,9 +35,9 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     if let Some(name) = table.only_service().and_then(Service::name) {
         title.push_str(&format!("· {} ", text::cut(name, usize::from(area.width / 4))));
     }
-    if let (false, Some(known)) = (live, table.known_at) {
-        let ago = text::seconds(now.saturating_duration_since(known));
-        title.push_str(&format!("· last known {ago} ago "));
+    // How long ago is in the header: one age, not two that differ by what each counts from.
+    if !live && table.known_at.is_some() {
+        title.push_str("· last known ");
     }
     let arrow = if table.reversed { "▼" } else { "▲" };
     let right = Line::from(vec![
@@ -77,7 +77,8 @@ pub(super) fn table(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         let drawn = match line {
             TableLine::Service(group) => group::heading(screen, group, &columns, now, live),
             TableLine::Instance(row) => {
-                columns.row(screen, row, Some(index) == selected, now, live)
+                let shunned = model.own_client.shunned(&row.key);
+                columns.row(screen, row, shunned, Some(index) == selected, now, live)
             }
         };
         screen.line(rows, row, drawn);
@@ -131,10 +132,7 @@ fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
             Line::default(),
             Line::from(Span::styled("start it; the console connects automatically:", theme.dim())),
             Line::from(Span::styled(
-                format!(
-                    "rpcd registry -p {}",
-                    model.link.address().rsplit(':').next().unwrap_or("9999")
-                ),
+                text::printable(&model.link.start_command()).into_owned(),
                 theme.accent(),
             )),
             Line::from(Span::styled("or try: rpc-console --demo", theme.dim())),

@@ -202,6 +202,11 @@ fn a_registry_unreachable_from_the_start() {
 }
 
 #[test]
+fn the_list_on_disk_of_a_registry_unreachable_from_the_start() {
+    golden("kept_on_disk", fixture::kept_on_disk);
+}
+
+#[test]
 fn an_older_registry_without_ages() {
     golden("older", fixture::older);
 }

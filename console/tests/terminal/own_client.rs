@@ -42,3 +42,45 @@ fn a_call_that_meets_a_dead_instance_goes_to_another_and_the_screen_says_both() 
     tty.press("1");
     tty.until(&[&format!("127.0.0.1:{} gets none of your calls: ", dead.number())]);
 }
+
+#[test]
+fn a_console_that_starts_without_the_registry_works_by_the_list_on_disk() {
+    let (port, cache) = (ReservedPort::new(), tempfile::tempdir().unwrap());
+    let console = || {
+        let mut command = CommandBuilder::new(PROGRAM);
+        command.args(["--registry", &port.url()]);
+        command.env("XDG_CACHE_HOME", cache.path());
+        Tty::run(command, (120, 35))
+    };
+    let registry = Registry::start(&port);
+    let servers = Background::new();
+    let announce = Announce::to(&port.url()).unwrap();
+    let server = Server::builder().method(twice::method()).announce(announce);
+    let address = servers.serve(server).to_string();
+    console().until(&["1 up", &address]);
+    let end = Instant::now() + DEADLINE;
+    while std::fs::read_dir(cache.path().join("rpcd")).map_or(0, Iterator::count) == 0 {
+        assert!(Instant::now() < end, "the list is not kept");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+
+    drop(registry);
+    let mut tty = console();
+    tty.until(&[
+        "✗ unreachable",
+        "list on disk, ",
+        "last known",
+        "? was up",
+        &address,
+        "1 unknown",
+    ]);
+    tty.press(":");
+    tty.until(&["Commands, methods, instances"]);
+    tty.press("twice 21\r");
+    tty.until(&["✓ twice → 42 in"]);
+
+    let _registry = Registry::start(&port);
+    tty.press("1");
+    tty.until(&["● live", "connected after", "1 up"]);
+    tty.until_not(" · list");
+}

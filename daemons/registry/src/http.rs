@@ -59,6 +59,8 @@ struct Context {
     web: WebPolicy,
     /// An unknown host was logged.
     host_logged: AtomicBool,
+    /// The TTL in seconds, for the replies to registrations.
+    ttl: Option<HeaderValue>,
 }
 
 /// Where a connection comes from.
@@ -77,6 +79,7 @@ struct Peer {
 type Reply = Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>>;
 
 const OVERRIDE: HeaderName = HeaderName::from_static(paths::OVERRIDE_HEADER);
+const TTL: HeaderName = HeaderName::from_static(paths::TTL_HEADER);
 const DURABLE: HeaderName = HeaderName::from_static(paths::DURABLE_HEADER);
 const WARMING: HeaderName = HeaderName::from_static(paths::WARMING_HEADER);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -87,7 +90,8 @@ impl Http {
         let streams = Shares::new(options.max_watchers, options.max_watchers_per_peer);
         let web = WebPolicy::new(options.allowed_origins.clone(), options.allowed_hosts.clone());
         let host_logged = AtomicBool::new(false);
-        Self { context: Arc::new(Context { service, streams, ending, web, host_logged }) }
+        let ttl = options.ttl.as_secs_f64().to_string().try_into().ok();
+        Self { context: Arc::new(Context { service, streams, ending, web, host_logged, ttl }) }
     }
 
     /// The service behind it.
@@ -130,7 +134,7 @@ impl Http {
                 {
                     from.held.note(service, [key], peer);
                 }
-                Ok(registered(acknowledged))
+                Ok(registered(acknowledged, self.context.ttl.as_ref()))
             }
             (&Method::POST, paths::UNREGISTER) => {
                 check_content_type(&head.headers)?;
@@ -208,11 +212,17 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     if is_json { Ok(()) } else { Err(Refusal::NotJson) }
 }
 
-fn registered(Acknowledged { of, durable }: Acknowledged<Renewed>) -> Reply {
+fn registered(
+    Acknowledged { of, durable }: Acknowledged<Renewed>,
+    ttl: Option<&HeaderValue>,
+) -> Reply {
     let Renewed { reply, overridden, .. } = of;
     let mut reply = acknowledged(json(reply), durable);
     if let Some(state) = overridden {
         reply.headers_mut().insert(OVERRIDE, HeaderValue::from_static(state.name()));
+    }
+    if let Some(ttl) = ttl {
+        reply.headers_mut().insert(TTL, ttl.clone());
     }
     reply
 }

@@ -28,7 +28,7 @@ impl Arguments {
     /// # Errors
     /// A name is given twice, or a value after `:=` is not JSON.
     pub fn of_words(words: &[String]) -> Result<Self, Failure> {
-        Ok(Self(Form::Words(Words::new(words).map_err(failure)?)))
+        Ok(Self(Form::Words(Words::new(words).map_err(|error| failure(&error, ""))?)))
     }
 
     /// Reads one JSON document: an array of positional arguments, or an object of named ones.
@@ -64,22 +64,23 @@ impl Arguments {
         }
     }
 
-    /// The arguments of a call of `method`; `None`: its schema is unknown.
+    /// The arguments of a call of `method`; `None`: its schema is unknown. `flags` choose the target, for the
+    /// command that is advised.
     ///
     /// # Errors
     /// A word cannot be what the schema says, or begins like JSON and is not.
-    pub fn read(&self, method: Option<&Signature>) -> Result<Args, Failure> {
+    pub fn read(&self, method: Option<&Signature>, flags: &str) -> Result<Args, Failure> {
         match &self.0 {
             Form::Document(args) => Ok(args.clone()),
-            Form::Words(words) => words.read(method).map_err(failure),
+            Form::Words(words) => words.read(method).map_err(|error| failure(&error, flags)),
         }
     }
 }
 
-fn failure(error: WordsError) -> Failure {
-    match &error {
+fn failure(error: &WordsError, flags: &str) -> Failure {
+    match error {
         WordsError::Mismatch { method, .. } => {
-            Failure::usage(format!("{error}; see rpcd describe {method}"))
+            Failure::usage(format!("{error}; see rpcd describe {method}{flags}"))
         }
         _ => Failure::usage(error.to_string()),
     }

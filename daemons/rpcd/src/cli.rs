@@ -66,7 +66,7 @@ pub enum Command {
     #[command(after_help = ask::DESCRIBE)]
     Describe(Describe),
     /// List instances
-    #[command(after_help = ask::INSTANCES, mut_args(options::of_a_registry))]
+    #[command(alias = "ls", after_help = ask::INSTANCES, mut_args(options::of_a_registry))]
     Instances(Instances),
     /// Print changes of instances, one per line, until interrupted
     #[command(after_help = follow::WATCH, mut_args(options::of_a_registry))]

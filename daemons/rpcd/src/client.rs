@@ -32,7 +32,7 @@ mod watch;
 
 use std::time::Duration;
 
-use rpc_client::Client;
+use rpc_client::{Client, Target};
 
 pub use bench::bench;
 pub use brake::release_brake;
@@ -45,6 +45,23 @@ pub use methods::methods;
 pub use overrides::overrides;
 pub use stats::stats;
 pub use watch::watch;
+
+/// The registry that is asked where nothing says another one.
+const DEFAULT_REGISTRY: &str = "http://127.0.0.1:9999";
+
+/// The flags that choose this target, after a blank, for a command that is advised; none for the default registry.
+fn flags(target: &Target) -> String {
+    match target {
+        Target::Registry { url } if url == DEFAULT_REGISTRY => String::new(),
+        Target::Registry { url } => format!(" --registry {url}"),
+        Target::Direct { host, port } => format!(" -i {host} -p {port}"),
+    }
+}
+
+/// The same for a command that only a registry knows the answer of.
+fn at(registry: &str) -> String {
+    flags(&Target::Registry { url: registry.to_owned() })
+}
 
 /// Closes a client; a peer that does not close must not delay the command's exit.
 async fn close(client: Client) {

@@ -30,6 +30,8 @@ pub struct Details {
     pub code: Option<i64>,
     /// The text as a peer sent it; `None`: the failure's own.
     pub message: Option<String>,
+    /// Whether a call that failed may have been executed all the same.
+    pub may_have_run: Option<bool>,
     /// What the peer says beside, and the names that were probably meant.
     pub data: Option<Value>,
 }
@@ -92,6 +94,14 @@ impl Failure {
     /// The command line, a setting or an address is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
+    }
+
+    /// A call failed; in JSON it says whether it may have been executed all the same.
+    pub fn of_call(error: CallError) -> Self {
+        let may_have_run = error.may_have_run();
+        let mut failure = Self::from(error);
+        failure.details.get_or_insert_default().may_have_run = Some(may_have_run);
+        failure
     }
 
     /// The same, which standard output says already.
@@ -159,6 +169,9 @@ impl Failure {
         if let Some(details) = &self.details {
             if let Some(message) = &details.message {
                 error["message"] = message.as_str().into();
+            }
+            if let Some(may_have_run) = details.may_have_run {
+                error["may_have_run"] = may_have_run.into();
             }
             if let Some(data) = &details.data {
                 error["data"] = data.clone();
@@ -234,6 +247,7 @@ impl From<Fault> for Details {
         Self {
             kind: None,
             code: Some(fault.code.number()),
+            may_have_run: None,
             message: Some(message),
             data: fault.data,
         }
@@ -286,6 +300,29 @@ mod tests {
         assert!(Failure::from(late).to_json().contains(r#""kind":"timeout""#));
         let failure = Failure::usage("wrong");
         assert_eq!(failure.to_json(), r#"{"error":{"kind":"usage","message":"wrong"}}"#);
+    }
+
+    #[test]
+    fn in_json_a_call_that_failed_says_whether_it_may_have_run() {
+        let lost = |executed| CallError::ConnectionLost {
+            peer: "a:1".to_owned(),
+            reason: "closed".to_owned(),
+            executed,
+        };
+        for (error, expected) in [
+            (lost(true), true),
+            (lost(false), false),
+            (remote(Fault::new(Code::MethodFailed, "half done")), true),
+            (remote(Fault::new(Code::Abandoned, "it ended")), true),
+            (remote(Fault::new(Code::Draining, "draining")), false),
+            (remote(Fault::new(Code::BadArguments, "a is missing")), false),
+        ] {
+            let json: Value =
+                serde_json::from_str(&Failure::of_call(error.clone()).to_json()).unwrap();
+            assert_eq!(json["error"]["may_have_run"], json!(expected), "{error}");
+        }
+        let not_a_call: Value = serde_json::from_str(&Failure::usage("wrong").to_json()).unwrap();
+        assert_eq!(not_a_call["error"].get("may_have_run"), None);
     }
 
     #[test]

@@ -116,13 +116,7 @@ impl Plan {
             LogOptions { terminal, file_prefix: file_prefix.to_owned(), ..settings.log.clone() };
         let task = Task::new(typed.command, &settings)?;
         let log = (log.terminal || log.save).then_some(log);
-        let mut warnings = settings.warnings;
-        if let Task::Serve(plan) = &task
-            && let Some(announce) = &plan.announce
-        {
-            warnings.extend(announce.warning(settings.registry_server.options.ttl));
-        }
-        Ok(Self { task, log, warnings })
+        Ok(Self { task, log, warnings: settings.warnings })
     }
 }
 

@@ -131,6 +131,7 @@ impl Announce {
             standing: Standing::Unknown,
             was_registered: false,
             known_as: None,
+            ttl: None,
         };
         Announcer { task: control.spawn(task.run(stop.clone())), stop }
     }
@@ -193,6 +194,8 @@ struct Task {
     was_registered: bool,
     /// The instance that may be registered, even if the registry never replied.
     known_as: Option<Instance>,
+    /// How long the registry keeps it without a heartbeat, as it said last.
+    ttl: Option<Duration>,
 }
 
 /// How this server stands with the registry. Each change of it is one log line.
@@ -279,6 +282,7 @@ impl Task {
             Ok(reply) => {
                 self.is_overridden = reply.overridden.is_some();
                 self.drain.set(Asker::Operator, self.is_overridden);
+                self.note_ttl(reply.ttl);
             }
             Err(error) => {
                 if is_refused(&error) && !self.was_registered {
@@ -294,6 +298,23 @@ impl Task {
             self.was_registered = true;
         }
         Ok(())
+    }
+
+    /// Warns if heartbeats are too seldom for a registry with this TTL: once for each that it says.
+    fn note_ttl(&mut self, ttl: Option<Duration>) {
+        if std::mem::replace(&mut self.ttl, ttl) == ttl {
+            return;
+        }
+        let interval = self.announce.heartbeat;
+        if let Some(ttl) = ttl
+            && interval > ttl / 2
+        {
+            tracing::warn!(
+                ?interval,
+                ?ttl,
+                "heartbeats are further apart than half of the registry's TTL: it may remove this server when one is lost; send them more often, or raise the registry's ttl"
+            );
+        }
     }
 
     /// Logs one line per change of state, however long an outage lasts.

@@ -43,6 +43,8 @@ struct Fake {
     outbidding: Arc<AtomicBool>,
     /// What it says of an operator's override.
     overridden: Arc<Mutex<Option<&'static str>>>,
+    /// What it says of its TTL, in seconds.
+    ttl: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Fake {
@@ -82,6 +84,9 @@ impl Fake {
         let mut headers = HeaderMap::new();
         if let Some(state) = *fake.overridden.lock().unwrap() {
             headers.insert(paths::OVERRIDE_HEADER, HeaderValue::from_static(state));
+        }
+        if let Some(ttl) = *fake.ttl.lock().unwrap() {
+            headers.insert(paths::TTL_HEADER, HeaderValue::from_static(ttl));
         }
         (status, headers, Json(instance)).into_response()
     }
@@ -224,6 +229,27 @@ async fn a_server_that_a_full_registry_refuses_says_so_and_does_not_unregister()
     let has = |part: &str| lines.iter().any(|line| line.contains(part));
     assert!(has("cannot register, will retry; still serving calls"), "{lines:?}");
     assert!(!has("heartbeat failed, will") && !has("unregister"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn heartbeats_further_apart_than_half_of_the_registrys_ttl_are_one_warning() {
+    let interval = HEARTBEAT.as_secs_f64();
+    let of = |part: f64| -> Option<&'static str> { Some((part * interval).to_string().leak()) };
+    for (said, warnings) in [(None, 0), (of(2.0), 0), (of(1.9), 1), (of(0.5), 1), (Some("soon"), 0)]
+    {
+        let options = LogOptions { terminal: false, ..LogOptions::default() };
+        let (logging, dispatch) = Logging::build(&options).unwrap();
+        let _logged = tracing::dispatcher::set_default(&dispatch);
+        let fake = Fake::default();
+        *fake.ttl.lock().unwrap() = said;
+        let (registry, _task) = fake.clone().start(any_port()).await;
+        let server = Running::start(registry).await;
+        fake.received(4).await;
+        server.end().await;
+        let lines: Vec<String> = logging.ring("").recent(100).iter().map(LogLine::text).collect();
+        let said_so = lines.iter().filter(|line| line.contains("further apart than half")).count();
+        assert_eq!(said_so, warnings, "{said:?}: {lines:?}");
+    }
 }
 
 #[tokio::test]

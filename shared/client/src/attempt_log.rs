@@ -123,8 +123,13 @@ impl AttemptLog {
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { instance, reason, took, end, .. } = self;
-        write!(f, "{instance}: {reason}; {end}")?;
-        took.map_or(Ok(()), |took| write!(f, " after {}", Rounded(took)))
+        write!(f, "{instance}: {reason}; ")?;
+        match (end, took.map(Rounded)) {
+            // The text of an error says what to do next, and times of its own.
+            (AttemptEnd::Failed(error), Some(took)) => write!(f, "failed after {took}: {error}"),
+            (end, Some(took)) => write!(f, "{end} after {took}"),
+            (end, None) => end.fmt(f),
+        }
     }
 }
 
@@ -178,6 +183,7 @@ mod tests {
         log.end(0, AttemptEnd::Failed(CallError::Closed), start);
         log.end(0, AttemptEnd::Replied, start);
         let line = log.attempts()[0].to_string();
-        assert!(line.starts_with("a:1: chosen at random; failed: this client is closed"), "{line}");
+        assert!(line.starts_with("a:1: chosen at random; failed after 0"), "{line}");
+        assert!(line.ends_with(": this client is closed; create a new one"), "{line}");
     }
 }

@@ -158,6 +158,11 @@ impl Client {
         self.client.instances()
     }
 
+    /// See [`crate::Client::instances_not_up`].
+    pub fn instances_not_up(&self) -> Vec<KnownInstance> {
+        self.client.instances_not_up()
+    }
+
     /// Ends every task and socket of this client and of its clones, and its thread.
     pub fn close(&self) {
         // An error means that it was closed before.

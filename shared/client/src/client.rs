@@ -263,7 +263,7 @@ impl Client {
         self.set_service(&mut request);
         match &self.inner.source {
             Source::Registry(_) if request.on.is_none() => {
-                restart::stream(&self.inner, request, Tried::default()).await
+                restart::stream(&self.inner, request, Tried::none()).await
             }
             _ => Attempts::new(&self.inner, request)?.stream().await,
         }
@@ -361,7 +361,17 @@ impl Client {
                 health: InstanceHealth::default(),
                 in_flight: peer.load.in_flight(),
                 latency: peer.load.latency(),
+                retried: peer.load.retried(),
             }],
+        }
+    }
+
+    /// Those of the [`instances`](Self::instances) that are not [`Up`](crate::InstanceState::Up); none for a direct
+    /// target. Copies nothing of the others, of which there may be thousands.
+    pub fn instances_not_up(&self) -> Vec<KnownInstance> {
+        match &self.inner.source {
+            Source::Registry(discovery) => discovery.instances_not_up(),
+            Source::Direct(_) => Vec::new(),
         }
     }
 

@@ -35,6 +35,7 @@ use crate::registry::{RegistryClient, RegistryClientError};
 use crate::{CallError, KnownInstance, ListProblem, ListStatus, Phase, Rounded};
 
 use disk::Disk;
+use health::Health;
 use list::List;
 use member::Member;
 use shared::Shared;
@@ -131,7 +132,7 @@ impl Discovery {
 
     /// Notes that a call failed, which may eject `peer`.
     pub(crate) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) {
-        self.shared.note_failure(peer, error, is_named);
+        self.shared.note_failures(std::iter::once((peer, error)), is_named);
     }
 
     /// Notes that a call of `peer` was slow, which may eject it; `run` is what speaks against it.
@@ -166,16 +167,28 @@ impl Discovery {
     }
 
     pub(crate) fn instances(&self) -> Vec<KnownInstance> {
+        self.instances_where(|_| true)
+    }
+
+    pub(crate) fn instances_not_up(&self) -> Vec<KnownInstance> {
+        self.instances_where(|health| !health.is_up())
+    }
+
+    fn instances_where(&self, is_wanted: impl Fn(&Health) -> bool) -> Vec<KnownInstance> {
         let list = self.shared.list.load();
         let (now, options) = (Instant::now(), &self.shared.context.options.ejection);
-        let known = |member: &Arc<Member>| KnownInstance {
-            instance: member.instance.to_instance(),
-            listed: list.origin.age(now),
-            stale: list.problem.is_some(),
-            health: member.health().describe(now, options),
-            in_flight: member.peer.load.in_flight(),
-            latency: member.peer.load.latency(),
+        let known = |member: &Arc<Member>| {
+            let health = member.health();
+            is_wanted(&health).then(|| KnownInstance {
+                instance: member.instance.to_instance(),
+                listed: list.origin.age(now),
+                stale: list.problem.is_some(),
+                health: health.describe(now, options),
+                in_flight: member.peer.load.in_flight(),
+                latency: member.peer.load.latency(),
+                retried: member.peer.load.retried(),
+            })
         };
-        list.all.members.iter().map(known).collect()
+        list.all.members.iter().filter_map(known).collect()
     }
 }

@@ -304,6 +304,43 @@ impl CallError {
             if fault.code == Code::MethodNotFound && fault.message == method)
     }
 
+    /// Whether the call may have been executed, wholly or in part. `false`: it certainly was not.
+    pub fn may_have_run(&self) -> bool {
+        match self {
+            Self::Remote { fault, .. } => {
+                let is_refused = matches!(
+                    fault.code,
+                    Code::NotJson
+                        | Code::Malformed
+                        | Code::MethodNotFound
+                        | Code::BadArguments
+                        | Code::Unauthorised
+                );
+                !is_refused && !fault.code.is_retryable()
+            }
+            Self::Timeout { phase, .. } => *phase == Phase::Reply,
+            Self::ConnectionLost { executed, .. } => *executed,
+            Self::BadReply { .. }
+            | Self::ReplyTooLarge { .. }
+            | Self::NotExact { .. }
+            | Self::WrongType { .. } => true,
+            // It may have called before it failed.
+            #[cfg(feature = "tower")]
+            Self::Layer(_) => true,
+            #[cfg(feature = "registry")]
+            Self::Registry(_) => false,
+            Self::Unreachable { .. }
+            | Self::Refused { .. }
+            | Self::NoInstance { .. }
+            | Self::NoSuchMethod(_)
+            | Self::TooLarge { .. }
+            | Self::QueueFull { .. }
+            | Self::Unsupported { .. }
+            | Self::BadArguments(_)
+            | Self::Closed => false,
+        }
+    }
+
     /// Whether the call was certainly not executed, so that a retry executes nothing twice.
     pub fn is_not_executed(&self) -> bool {
         match self {

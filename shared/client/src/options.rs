@@ -163,7 +163,8 @@ impl Balance {
 /// A call that was certainly not executed (connection refused, not a byte written, server draining or
 /// overloaded) may always be retried; one that may have been executed (connection lost, abandoned by a server that
 /// ended), only if its request is [`idempotent`](crate::Request::idempotent) or its method says so. Such a call is
-/// also retried if its method fails (-32603) on an instance whose calls fail more than twice as often as others'.
+/// also retried if its method fails (-32603) on an instance whose calls fail more than twice as often as those of
+/// half of the others.
 ///
 /// An attempt that no server had to work for (no connection, not a byte written, draining) is not counted by any of
 /// these: such a call goes from instance to instance while there are others and time is left. When all are tried,

@@ -142,10 +142,13 @@ impl std::fmt::Display for Dialect {
     }
 }
 
-/// What a call's time was spent on. The parts add up to the whole; failed attempts count as `queue`.
+/// What a call's time was spent on. The parts add up to the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timing {
-    /// Before it was sent, without `connect`.
+    /// Attempts on other instances before the one that replied, and the choice of that one; zero if it was the
+    /// first.
+    pub earlier: Duration,
+    /// Before it was sent there, without `connect`.
     pub queue: Duration,
     /// Opening a connection and learning the dialect; zero on an open connection.
     pub connect: Duration,
@@ -170,6 +173,8 @@ pub struct KnownInstance {
     pub in_flight: usize,
     /// Its usual latency, a moving average of this client's calls; `None` before the first.
     pub latency: Option<Duration>,
+    /// Attempts that failed here and were made again on another instance, since this client knows it.
+    pub retried: u64,
 }
 
 /// A call, as connections need it.

@@ -80,6 +80,7 @@ impl RetryBudget {
     pub(crate) fn withdraw(&self) -> bool {
         let take = |tokens: u64| tokens.checked_sub(TOKEN);
         self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+            || mutant("retry-budget-ignored")
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) tried: &'a [Arc<Peer>],
     /// Some of them said that they do not have the method.
     pub(crate) is_unoffered: bool,
+    /// When the call began: what instances have said since is not doubted.
+    pub(crate) began: Instant,
     /// From then on it waits no longer for what instances offer: one whose methods are unknown is called.
     pub(crate) guess_at: Instant,
 }

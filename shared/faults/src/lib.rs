@@ -14,6 +14,11 @@
 //! - [`ServerFault`]: which faults there are, and their names.
 //! - [`FaultSwitch`]: one of them, or none, now.
 //! - [`FaultLayer`]: what it does to calls: a tower layer around a server's methods.
+//! - [`Crashable`]: a daemon within this process that can crash alone.
+
+mod crash;
+
+pub use crash::Crashable;
 
 use std::fmt;
 use std::str::FromStr;
@@ -42,6 +47,11 @@ pub enum ServerFault {
         /// How many times as long.
         times: u32,
     },
+    /// Calls take longer, however long they take anyway.
+    Late {
+        /// By so many.
+        milliseconds: u64,
+    },
 }
 
 impl fmt::Display for ServerFault {
@@ -50,6 +60,7 @@ impl fmt::Display for ServerFault {
             Self::Erring { percent } => write!(f, "erring {percent}"),
             Self::Refusing => f.write_str("refusing"),
             Self::Slow { times } => write!(f, "slow {times}"),
+            Self::Late { milliseconds } => write!(f, "late {milliseconds}"),
         }
     }
 }
@@ -64,10 +75,13 @@ impl FromStr for ServerFault {
                 percent.parse().ok().map(|percent| Self::Erring { percent })
             }
             Some(("slow", times)) => times.parse().ok().map(|times| Self::Slow { times }),
+            Some(("late", by)) => by.parse().ok().map(|milliseconds| Self::Late { milliseconds }),
             _ => None,
         };
         fault.ok_or_else(|| {
-            format!("no fault: {text:?}; say erring PERCENT, refusing or slow TIMES")
+            format!(
+                "no fault: {text:?}; say erring PERCENT, refusing, slow TIMES or late MILLISECONDS"
+            )
         })
     }
 }
@@ -126,33 +140,33 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let refusal = match self.switch.get() {
+        let (times, milliseconds) = match self.switch.get() {
             Some(ServerFault::Erring { percent }) if rand::random_range(0..100) < percent => {
-                Some(Fault::method_failed("a fault that was asked for"))
+                return failed(Fault::method_failed("a fault that was asked for"));
             }
             Some(ServerFault::Refusing) => {
-                Some(Fault::new(Code::Overloaded, "busy: a fault that was asked for"))
+                return failed(Fault::new(Code::Overloaded, "busy: a fault that was asked for"));
             }
-            _ => None,
+            Some(ServerFault::Slow { times }) => (times.max(1), 0),
+            Some(ServerFault::Late { milliseconds }) => (1, milliseconds),
+            Some(ServerFault::Erring { .. }) | None => (1, 0),
         };
-        if let Some(fault) = refusal {
-            return std::future::ready(Err(fault.into())).boxed();
-        }
-        let times = match self.switch.get() {
-            Some(ServerFault::Slow { times }) => times.max(1),
-            _ => 1,
-        };
-        slowed(self.inner.call(request), times).boxed()
+        slowed(self.inner.call(request), times, Duration::from_millis(milliseconds)).boxed()
     }
+}
+
+fn failed<T: Send + 'static>(fault: Fault) -> BoxFuture<'static, Result<T, BoxError>> {
+    std::future::ready(Err(fault.into())).boxed()
 }
 
 async fn slowed<T, E: Into<BoxError>>(
     call: impl Future<Output = Result<T, E>>,
     times: u32,
+    late: Duration,
 ) -> Result<T, BoxError> {
     let began = Instant::now();
     let done = call.await.map_err(Into::into);
-    let further = began.elapsed().saturating_mul(times - 1);
+    let further = began.elapsed().saturating_mul(times - 1).saturating_add(late);
     if further > Duration::ZERO {
         tokio::time::sleep(further).await;
     }
@@ -185,6 +199,7 @@ mod tests {
         let ms = Duration::from_millis;
         assert_eq!(calls(None).await, (200, ms(10)));
         assert_eq!(calls(Some(ServerFault::Slow { times: 12 })).await, (200, ms(120)));
+        assert_eq!(calls(Some(ServerFault::Late { milliseconds: 30 })).await, (200, ms(40)));
         assert_eq!(calls(Some(ServerFault::Refusing)).await, (0, ms(0)));
         assert_eq!(calls(Some(ServerFault::Erring { percent: 100 })).await, (0, ms(0)));
         let (ok, _) = calls(Some(ServerFault::Erring { percent: 50 })).await;
@@ -193,8 +208,9 @@ mod tests {
 
     #[test]
     fn a_name_is_read_again() {
-        use ServerFault::{Erring, Refusing, Slow};
-        for fault in [Erring { percent: 50 }, Refusing, Slow { times: 12 }] {
+        use ServerFault::{Erring, Late, Refusing, Slow};
+        let late = Late { milliseconds: 30 };
+        for fault in [Erring { percent: 50 }, Refusing, Slow { times: 12 }, late] {
             assert_eq!(fault.to_string().parse(), Ok(fault));
         }
         assert!("erring".parse::<ServerFault>().is_err());

@@ -129,7 +129,9 @@ pub struct Share {
     pub calls: u64,
     /// Those that failed.
     pub failed: u64,
-    /// Their mean latency.
+    /// Attempts that failed here and were made again on another instance, whose calls those are.
+    pub retried: u64,
+    /// The mean latency of its calls, without earlier attempts on other instances.
     #[serde(rename = "mean_us", serialize_with = "as_micros")]
     pub mean: Duration,
 }

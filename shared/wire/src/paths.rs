@@ -62,6 +62,9 @@ pub const BEATS_HELD: &str = "held";
 /// Header of the reply to a registration: the operator's override of the instance, by the
 /// [name](crate::instance::OverrideState::name) of its state; absent: none.
 pub const OVERRIDE_HEADER: &str = "rpcd-override";
+/// Header of the reply to a registration: seconds, perhaps with a fraction, after which the registry removes an
+/// instance without a heartbeat. Older registries do not say.
+pub const TTL_HEADER: &str = "rpcd-ttl";
 /// Header of a reply that acknowledges a change: `no` if the change would be lost with the registry's
 /// process, since its store fails; else absent.
 pub const DURABLE_HEADER: &str = "rpcd-durable";

@@ -106,6 +106,8 @@ pub struct Called {
     pub errors: Vec<((Why, bool), String)>,
     /// Retries.
     pub retries: u64,
+    /// The most attempts of one call.
+    pub most_attempts: usize,
     /// The longest time by which a call was made later than it was due: the machine is too slow.
     pub late: Duration,
 }
@@ -307,6 +309,7 @@ impl Caller {
             let port = peer.map_or(0, port_of);
             let (due, took) = (clock.at(due), micros(due.elapsed()));
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.most_attempts = told.most_attempts.max(log.attempts().len());
             told.outcomes.push(Outcome { id, method, due, took, port, fate });
             if notes_attempts {
                 told.attempts.extend(log.attempts().iter().map(|attempt| Attempt {

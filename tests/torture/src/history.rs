@@ -1,8 +1,11 @@
 //! One history: simulated servers, operators and watchers of a registry, with its clock, compared with what
-//! must hold at each step.
+//! must hold at each step. [`seen`] and [`fold`] are what must hold of what clients of a real registry were told,
+//! as in a [soak](crate::soak).
 
+pub mod fold;
 pub mod model;
 pub mod registry;
+pub mod seen;
 pub mod servers;
 pub mod watch;
 

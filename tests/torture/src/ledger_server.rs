@@ -83,7 +83,10 @@ fn obey(switch: &FaultSwitch) {
     }
 }
 
-/// Each but `hold` returns the id that it is given, once it is noted.
+/// The method that returns how many tasks its runtime has.
+pub const TASKS: &str = "tasks";
+
+/// Each but `hold` and `tasks` returns the id that it is given, once it is noted.
 fn methods(ledger: &Arc<Ledger>) -> Vec<Method> {
     let note = || {
         let ledger = Arc::clone(ledger);
@@ -106,6 +109,10 @@ fn methods(ledger: &Arc<Ledger>) -> Vec<Method> {
         Method::named("look").parameters(["id"]).read_only().sync(note()),
         Method::named("run_for").parameters(for_some_time).asynchronous(note_for()),
         Method::named("look_for").parameters(for_some_time).read_only().asynchronous(note_for()),
+        Method::named(TASKS)
+            .parameters([])
+            .read_only()
+            .asynchronous(async || tokio::runtime::Handle::current().metrics().num_alive_tasks()),
         Method::named("hold").parameters([]).asynchronous(std::future::pending::<()>),
     ]
 }

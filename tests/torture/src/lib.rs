@@ -28,7 +28,7 @@
 //! - [`cluster`]: a registry and such servers, started, ended and started again.
 //! - [`callers`]: calls in an open or closed loop; [`outcome`]: what a caller was told.
 //! - [`judge`]: compares what callers were told with what was executed.
-//! - [`trial`]: what a trial comes to. Trials: [`restarts`], [`replace`], [`sick`],
+//! - [`trial`]: what a trial comes to. Trials: [`restarts`], [`replace`], [`sick`], [`storm`],
 //!   [`registry`], and all at random: [`soak`].
 //! - [`mutants`]: programs with planted defects, which trials must find.
 
@@ -60,4 +60,5 @@ pub mod runs;
 pub mod sick;
 pub mod soak;
 pub mod store;
+pub mod storm;
 pub mod trial;

@@ -17,6 +17,7 @@ use rpc_torture::restarts::restarts;
 use rpc_torture::runs::{self, Run};
 use rpc_torture::sick::sick;
 use rpc_torture::soak::soak;
+use rpc_torture::storm::storm;
 use rpc_torture::trial::Trial;
 use rpc_torture::{history, ledger_server, lives, store};
 
@@ -39,6 +40,9 @@ fn main() -> ExitCode {
         }
         Torture::Sick(trying) => {
             trial(&trying, |programs, seed| sick(programs, &trying.options, seed, line))
+        }
+        Torture::Storm(trying) => {
+            trial(&trying, |programs, seed| storm(programs, &trying.options, seed))
         }
         Torture::Registry(trying) => {
             trial(&trying, |programs, seed| registry(programs, &trying.options, seed, line))

@@ -12,6 +12,7 @@ use crate::replace::ReplaceOptions;
 use crate::restarts::RestartsOptions;
 use crate::sick::SickOptions;
 use crate::soak::SoakOptions;
+use crate::storm::StormOptions;
 
 /// Shows what holds when things fail, with seeds to have it again.
 #[derive(Debug, Parser)]
@@ -36,6 +37,8 @@ pub enum Torture {
     Replace(#[command(flatten)] Trying<ReplaceOptions>),
     /// Servers of which one falls sick while they are called
     Sick(#[command(flatten)] Trying<SickOptions>),
+    /// Servers that all refuse at once, as if they were overloaded
+    Storm(#[command(flatten)] Trying<StormOptions>),
     /// A registry that is killed, cut off or lies while its servers are called
     Registry(#[command(flatten)] Trying<RegistryOptions>),
     /// All these faults at random

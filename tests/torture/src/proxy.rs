@@ -135,7 +135,8 @@ async fn while_daemon_listens(
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// A listener on a port that is reserved.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

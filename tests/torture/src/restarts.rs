@@ -195,9 +195,9 @@ fn was_in_flight(outcome: &Outcome, endings: &[Ending], rtt: u64) -> bool {
 /// When a call was made, and when its server ended last before.
 fn about(outcome: &Outcome, endings: &[Ending]) -> String {
     let Outcome { id, method, due, port, .. } = outcome;
-    let begun =
-        endings.iter().filter(|ending| ending.port == *port && ending.from <= outcome.ended());
-    let server = match begun.last() {
+    let last =
+        endings.iter().rfind(|ending| ending.port == *port && ending.from <= outcome.ended());
+    let server = match last {
         Some(ending) => {
             format!("asked to end at {} us, had ended at {} us", ending.from, ending.to)
         }

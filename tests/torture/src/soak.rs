@@ -1,8 +1,11 @@
 //! Random faults at random times, one after the other, while servers are called: nothing is lost, nothing grows, and
 //! whatever is there for the sake of faults was needed.
 
+mod ghosts;
+mod members;
 mod reached;
 mod size;
+mod witness;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,26 +14,30 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Args;
 use rand::rngs::SmallRng;
-use rand::seq::{IndexedRandom, SliceRandom};
+use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rpc_client::registry::{RegistryClient, RegistryClientOptions};
-use rpc_wire::instance::Instance;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
 use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::callers::{Callers, Clock, Load};
 use crate::cluster::{Cluster, ClusterPlan, Server};
+use crate::history::seen::SeenTimes;
 use crate::judge::judge;
 use crate::liar::Liar;
 use crate::outcome::Fate;
-use crate::process::Programs;
+use crate::process::{Programs, SOON};
 use crate::proxy::Fault;
 use crate::registry::{Late, call_once, late_farewell};
 use crate::sick::{Kind, MAX_CONNECTIONS};
 use crate::trial::Trial;
 
-use reached::{Reached, Reaches};
+use ghosts::Ghosts;
+use members::Members;
+use reached::{Reached, Reaches, STORE_FAILING, metric};
 use size::Sizes;
+use witness::Witness;
 
 /// Servers. The first is never ended, so that its size can be watched.
 const SERVERS: usize = 4;
@@ -41,6 +48,15 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Settings of the registry: short times, so that a minute has many of them.
 const SETTINGS: &str =
     "[registry-server]\nttl = 2s\ncheck_interval = 500ms\nbrake_min = 2\nbrake_window = 5s\n";
+/// The same, and those that are not set there, for what is witnessed.
+const TIMES: SeenTimes = SeenTimes {
+    ttl: Duration::from_secs(2),
+    rejoin: Duration::from_secs(60),
+    // TTL, two checks and a probe, and how late a busy machine may be.
+    gone: Duration::from_secs(10),
+};
+/// How long events may be on their way.
+const LAST_EVENTS: Duration = Duration::from_secs(3);
 /// Interval between heartbeats.
 const HEARTBEAT: &str = "500ms";
 /// A shorter run need not come to everything, nor show that nothing grows.
@@ -120,8 +136,12 @@ pub async fn soak(
         soak.cluster.reaches(server).await?;
     }
     let reached = Reached::default();
-    let watching =
-        reached.watch(soak.looks.clone(), soak.cluster.registry(), callers.clients().to_vec());
+    let registry = soak.cluster.registry();
+    let looking = beside(reached.clone().look(callers.clients().to_vec(), registry));
+    let reading = beside(soak.witness.clone().read(soak.looks.clone()));
+    let watching = beside(soak.witness.clone().watch(soak.looks.clone(), reached.clone()));
+    let beats = format!("http://{}", soak.cluster.beats.address());
+    let members = Members::start(&beats, &soak.witness, &mut soak.random)?;
     let began = Instant::now();
     let mut sizes = Sizes::default();
     let mut events = Vec::new();
@@ -134,11 +154,15 @@ pub async fn soak(
         let Some(event) = events.pop() else { break };
         say(&format!("{:>8.1} s  {event:?}", began.elapsed().as_secs_f64()));
         soak.happens(event, &reached).await.with_context(|| format!("{event:?}"))?;
-        sizes.note(soak.servers[0].process().pid())?;
+        sizes.note(&soak.servers[0]).await?;
     }
     soak.settles().await?;
     let called = callers.end().await?;
-    let folded = watching.end().await;
+    // Whose end is not witnessed.
+    drop((looking, reading));
+    drop(members);
+    sleep(LAST_EVENTS).await;
+    drop(watching);
     let executions = soak.cluster.ledgers().executions()?;
     let verdict = judge(called.calls, &called.outcomes, Some(&executions));
     let mut trial = Trial::of(&called, &verdict);
@@ -149,7 +173,7 @@ pub async fn soak(
     if verdict.failures() as f64 > called.calls as f64 * MAX_FAILED {
         trial.broken.push(format!("{} calls failed, more than 1 %", verdict.failures()));
     }
-    soak.history(folded, &mut trial).await?;
+    soak.history(&mut trial).await?;
     reached.note(Reaches::Retry, called.retries > 0);
     let is_long = options.time >= ENOUGH;
     for (what, times) in reached.all() {
@@ -163,6 +187,10 @@ pub async fn soak(
     Ok(trial)
 }
 
+fn beside(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(task))
+}
+
 /// A cluster to which things happen.
 struct Soak {
     programs: Programs,
@@ -173,6 +201,7 @@ struct Soak {
     liar: Liar,
     looks: RegistryClient,
     ghosts: Ghosts,
+    witness: Witness,
     clock: Arc<Clock>,
     random: SmallRng,
     disk: tempfile::TempDir,
@@ -206,6 +235,7 @@ impl Soak {
         let url = format!("http://{}", cluster.registry());
         let looks = RegistryClient::new(&url, RegistryClientOptions::default())?;
         let ghosts = Ghosts::appear(looks.clone())?;
+        let witness = Witness::new(Arc::clone(&clock), TIMES);
         let random = SmallRng::seed_from_u64(seed);
         Ok(Self {
             programs,
@@ -215,6 +245,7 @@ impl Soak {
             liar,
             looks,
             ghosts,
+            witness,
             clock,
             random,
             disk,
@@ -260,6 +291,7 @@ impl Soak {
                 reached.note(Reaches::ListCache, second.code == Some(0));
                 sleep(while_it_lasts).await;
                 self.cluster.start_registry().await?;
+                self.witness.registry_started();
             }
             Event::Lie(body) => {
                 self.liar.says(Some(("200 OK", body)));
@@ -286,9 +318,10 @@ impl Soak {
                 let pid = Some(self.cluster.registry_process().pid());
                 let usual = getrlimit(Resource::Fsize);
                 prlimit(pid, Resource::Fsize, Rlimit { current: Some(0), ..usual })?;
-                self.looks.unregister(&self.ghosts.one()).await.ok();
                 sleep(while_it_lasts).await;
                 prlimit(pid, Resource::Fsize, usual)?;
+                // What it acknowledges meanwhile it says not to be durable.
+                self.stores_again().await?;
             }
             Event::LateFarewell => {
                 let server = &mut self.servers[chosen];
@@ -298,6 +331,16 @@ impl Soak {
             }
         }
         sleep(Duration::from_millis(self.random.random_range(500..1500))).await;
+        Ok(())
+    }
+
+    /// The registry can write its store again, and has written everything.
+    async fn stores_again(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while metric(self.cluster.registry(), STORE_FAILING).await != Some(0.0) {
+            ensure!(began.elapsed() < SOON, "the registry's store does not work again");
+            sleep(Duration::from_millis(50)).await;
+        }
         Ok(())
     }
 
@@ -311,7 +354,9 @@ impl Soak {
     }
 
     /// Whether the list is that of the servers that run, and what a watcher made of the events.
-    async fn history(&self, folded: Vec<u16>, trial: &mut Trial) -> anyhow::Result<()> {
+    async fn history(&self, trial: &mut Trial) -> anyhow::Result<()> {
+        self.witness.judge(trial);
+        let folded = self.witness.servers();
         let instances = self.looks.find_all("json").await?;
         let mut listed: Vec<_> = instances.iter().map(|instance| instance.port).collect();
         listed.sort_unstable();
@@ -326,55 +371,5 @@ impl Soak {
             trial.broken.push(format!("a watcher saw {folded:?}, and the list is {listed:?}"));
         }
         Ok(())
-    }
-}
-
-/// Instances that nobody calls. They accept connections and never answer.
-struct Ghosts {
-    instances: Vec<Instance>,
-    silent: tokio::sync::watch::Sender<bool>,
-    _listeners: Vec<std::net::TcpListener>,
-    _beating: tokio_util::task::AbortOnDropHandle<()>,
-}
-
-/// How many.
-const GHOSTS: usize = 4;
-
-impl Ghosts {
-    fn appear(registry: RegistryClient) -> anyhow::Result<Self> {
-        let (mut instances, mut listeners) = (Vec::new(), Vec::new());
-        for _ in 0..GHOSTS {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-            let mut instance = Instance::new("127.0.0.1", listener.local_addr()?.port());
-            instance.protocol = "ghost".to_owned();
-            // So that a probe asks them for an answer.
-            instance.parameters.insert("wire".to_owned(), rpc_wire::WIRE_VERSION.into());
-            instances.push(instance);
-            listeners.push(listener);
-        }
-        let (silent, is_silent) = tokio::sync::watch::channel(false);
-        let beating = instances.clone();
-        let beating = tokio::spawn(async move {
-            loop {
-                if !*is_silent.borrow() {
-                    for instance in &beating {
-                        // The registry may be away.
-                        let _ = registry.register(instance).await;
-                    }
-                }
-                sleep(Duration::from_millis(500)).await;
-            }
-        });
-        let beating = tokio_util::task::AbortOnDropHandle::new(beating);
-        Ok(Self { instances, silent, _listeners: listeners, _beating: beating })
-    }
-
-    fn are_silent(&self, silent: bool) {
-        self.silent.send_replace(silent);
-    }
-
-    fn one(&self) -> Instance {
-        let any = self.instances.choose(&mut rand::rng()).cloned();
-        any.unwrap_or_else(|| Instance::new("127.0.0.1", 1))
     }
 }

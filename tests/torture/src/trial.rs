@@ -24,6 +24,7 @@ impl Trial {
         let errors = called.errors.iter().map(|(_, text)| text.clone()).collect();
         let (report, broken) = (verdict.to_string(), verdict.broken());
         let mut trial = Self { report, broken, errors };
+        trial.count(called.most_attempts, "attempts of one call, at most");
         trial.count(called.late.as_millis(), "ms: the most by which a call was made too late");
         trial
     }

@@ -92,6 +92,13 @@ pub const BINDINGS: &[Binding] = &[
         "crash/start",
         "demo: crash or restart this server",
     ),
+    row(
+        Context::Instances,
+        DemoFault,
+        &[Key::char('F')],
+        "",
+        "demo: this server is slow, fails, refuses, or is well",
+    ),
     row(Context::Instances, Action::Copy, &[Key::char('y')], "", "copy the address"),
     row(Context::Detail, OpenInstance, &[ENTER], "methods", "show the methods of this instance"),
     row(Context::Detail, OpenLogs, &[Key::char('L')], "logs", "show the logs of this instance"),

@@ -141,6 +141,11 @@ impl Call {
         self.outcome.as_ref().and_then(|outcome| outcome.peer.as_deref()).or(past)
     }
 
+    /// Whether it took more than one attempt; not known of earlier sessions.
+    pub fn was_retried(&self) -> bool {
+        self.outcome.as_ref().is_some_and(|outcome| outcome.attempts.len() > 1)
+    }
+
     /// Whether it is in flight.
     pub fn is_running(&self) -> bool {
         self.outcome.is_none() && self.past.is_none()

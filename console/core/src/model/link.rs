@@ -1,5 +1,6 @@
 //! The connection to the registry, or the one server that is opened without one.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{Instance, InstanceKey};
@@ -91,6 +92,16 @@ impl Link {
         url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/')
     }
 
+    /// The command that starts such a registry, for its own machine only if the address is.
+    pub fn start_command(&self) -> String {
+        let authority = self.address().split('/').next().unwrap_or_default();
+        let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
+        let host = if host == "localhost" { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
+        let is_local = host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        let listen = if is_local { format!(" -l {host}") } else { String::new() };
+        format!("rpcd registry -p {port}{listen}")
+    }
+
     /// Looks whether the registry is silent; returns the length of a silence that is over.
     pub fn look(&mut self, now: Instant) -> Option<Duration> {
         let is_connected = matches!(self.state, LinkState::Live { .. });
@@ -106,5 +117,21 @@ impl Link {
     /// none.
     pub fn is_live(&self) -> bool {
         self.silent.is_none() && matches!(self.state, LinkState::Live { .. } | LinkState::Direct)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_of_this_machine_is_started_for_this_machine() {
+        let now = Now { at: Instant::now(), wall_ms: 0 };
+        let command = |url: &str| Link::new(url, now).start_command();
+        assert_eq!(command("http://127.0.0.1:24999"), "rpcd registry -p 24999 -l 127.0.0.1");
+        assert_eq!(command("http://localhost:9999/"), "rpcd registry -p 9999 -l 127.0.0.1");
+        assert_eq!(command("http://[::1]:9999"), "rpcd registry -p 9999 -l ::1");
+        assert_eq!(command("http://10.0.0.7:9999"), "rpcd registry -p 9999");
+        assert_eq!(command("http://registry"), "rpcd registry -p 80");
     }
 }

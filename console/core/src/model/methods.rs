@@ -59,6 +59,12 @@ struct Differences {
     differing: Vec<String>,
 }
 
+impl Differences {
+    fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.differing.is_empty()
+    }
+}
+
 /// The methods of all services.
 #[derive(Debug, Default)]
 pub struct Methods {
@@ -72,6 +78,8 @@ pub struct Methods {
     known: BTreeMap<Service, usize>,
     /// Names that methods of several services have.
     ambiguous: BTreeSet<String>,
+    /// Instances that lack or differ in methods.
+    deviating: BTreeSet<InstanceKey>,
     is_stale: bool,
     /// The instance whose methods are listed; `None`: all.
     pub scope: Option<InstanceKey>,
@@ -181,11 +189,15 @@ impl Methods {
         let mut names = BTreeSet::new();
         let repeated = self.union.keys().filter(|id| !names.insert(&id.name));
         self.ambiguous = repeated.map(|id| id.name.clone()).collect();
+        self.deviating.clear();
         for ((service, _), offer) in &mut self.offers {
             // Instances without a service are not replicas of each other.
             let all = self.known.get(service).copied().filter(|_| service.name().is_some());
             offer.differences =
                 union::differences(&self.union, service, offer, all.unwrap_or_default());
+            if !offer.differences.is_empty() {
+                self.deviating.extend(offer.instances.iter().cloned());
+            }
         }
     }
 
@@ -254,6 +266,12 @@ impl Methods {
             (_, Contract::Digest(digest)) => self.contracts.get(digest).map(|list| list.len()),
             (_, Contract::Own(key)) => self.own.get(key).map(|list| list.len()),
         }
+    }
+
+    /// Whether `key` lacks methods or differs in some. Unlike for [`missing`](Self::missing) and
+    /// [`differing`](Self::differing), to ask it for each of thousands is cheap.
+    pub fn deviates(&self, key: &InstanceKey) -> bool {
+        self.deviating.contains(key)
     }
 
     /// Methods that most instances of its service have and `key` lacks: it may run an older version.

@@ -39,18 +39,37 @@ pub struct Health {
     pub until: Option<Instant>,
 }
 
+impl OwnClient {
+    /// How an instance stands that gets no calls.
+    pub fn shunned(&self, key: &InstanceKey) -> Option<&Health> {
+        self.health.get(key).filter(|health| !health.gets_calls)
+    }
+}
+
 impl OldList {
     /// `list on disk, 3m old`.
     pub fn text(&self, now: Instant) -> String {
-        let disk = if self.on_disk { " on disk" } else { "" };
-        format!("list{disk}, {} old", text::seconds(self.age.now(now)))
+        let disk = if self.on_disk { " on disk," } else { "" };
+        format!("list{disk} {}", self.short_text(now))
+    }
+
+    /// `3m old`.
+    pub fn short_text(&self, now: Instant) -> String {
+        format!("{} old", text::seconds(self.age.now(now)))
     }
 }
 
 impl Health {
+    /// The state in the table, of one that gets no calls.
+    pub fn word(&self) -> &'static str {
+        if self.state == "suspect" { "suspect" } else { "ejected" }
+    }
+
     /// `ejected, probed in 2s: cannot reach …`.
     pub fn text(&self, now: Instant) -> String {
         let left = self.until.map(|until| until.saturating_duration_since(now));
+        // What is due now is about to be said.
+        let left = left.filter(|left| left.as_millis() >= 500);
         let left = match (left.map(text::seconds), self.gets_calls) {
             (Some(left), true) => format!(", {left} more"),
             (Some(left), false) => format!(", probed in {left}"),

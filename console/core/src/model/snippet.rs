@@ -9,6 +9,7 @@ use rpc_wire::call::{Args, request};
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::is_hidden;
 
+use super::service::Service;
 use crate::text;
 use environment::Part;
 pub use environment::marked;
@@ -16,6 +17,8 @@ pub use environment::marked;
 /// A call to format.
 #[derive(Debug, Clone)]
 pub struct Snippet {
+    /// The service of the method, if it is known.
+    pub service: Service,
     /// The method's name.
     pub method: String,
     /// The arguments.
@@ -112,7 +115,13 @@ impl Snippet {
                 words.extend(["-i".to_owned(), key.host.clone()]);
                 words.extend(["-p".to_owned(), key.port.to_string()]);
             }
-            None => words.extend(["--registry".to_owned(), self.registry.clone()]),
+            None => {
+                words.extend(["--registry".to_owned(), self.registry.clone()]);
+                let service = self.service.name();
+                words.extend(
+                    service.into_iter().flat_map(|name| ["--service".to_owned(), name.to_owned()]),
+                );
+            }
         }
         if self.stream {
             words.push("--stream".to_owned());
@@ -140,7 +149,12 @@ impl Snippet {
         };
         let open = match &self.target {
             Some(key) => format!("direct({:?}, options)?", key.to_string()),
-            None => format!("through_registry({:?}, options)?", self.registry),
+            None => {
+                let service = self.service.name();
+                let service = service.map(|name| format!(".service({})", debug(name)));
+                let service = service.unwrap_or_default();
+                format!("through_registry({:?}, options)?{service}", self.registry)
+            }
         };
         let words: Vec<String> = self.words()?.iter().map(|word| expression(word)).collect();
         let args = match &words[..] {
@@ -276,6 +290,7 @@ mod tests {
     fn snippet() -> Snippet {
         let keyword = json!({"c": "it's $HOME"});
         Snippet {
+            service: Service::default(),
             method: "add".to_owned(),
             args: Args::from_values(&[json!(1), json!("-x")], keyword.as_object().unwrap()),
             target: None,
@@ -323,6 +338,22 @@ mod tests {
         snippet.args = Args::none();
         let expected = "rpcd call -i 127.0.0.1 -p 8089 --timeout 30s -- add";
         assert_eq!(snippet.write(Format::Rpcd).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_method_of_a_service_is_called_there() {
+        let args = Args::none();
+        let mut snippet = Snippet { service: Service::named("orders"), args, ..snippet() };
+        let command = "rpcd call --registry http://127.0.0.1:9999 --service orders -- add";
+        assert_eq!(snippet.write(Format::Rpcd).unwrap(), command);
+        let open = r#"through_registry("http://127.0.0.1:9999", options)?.service("orders");"#;
+        let rust = snippet.write(Format::Rust).unwrap();
+        assert!(rust.contains(open), "{rust}");
+        // One server has no choice of services.
+        snippet.target.clone_from(&snippet.peer);
+        for format in [Format::Rpcd, Format::Rust] {
+            assert!(!snippet.write(format).unwrap().contains("service"));
+        }
     }
 
     #[test]

@@ -13,8 +13,12 @@ pub const NOT_READ_ONLY: &str = "read-only (--readonly): the method may change s
 
 /// Whether an action exists in this session: help and menus leave the others out.
 pub fn exists(model: &Model, action: Action) -> bool {
-    let is_demo = matches!(action, Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry);
-    model.demo.is_some() || !is_demo
+    model.demo.is_some() || !is_of_demo(action)
+}
+
+fn is_of_demo(action: Action) -> bool {
+    use Action::{DemoFault, DemoRegistry, DemoServer, DemoTraffic};
+    matches!(action, DemoTraffic | DemoServer | DemoFault | DemoRegistry)
 }
 
 /// Why an action is unavailable; `None`: it is available.
@@ -29,7 +33,7 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
     }
     let only_demo = || model.demo.is_none().then_some("only with --demo");
     match action {
-        Action::DemoTraffic | Action::DemoServer | Action::DemoRegistry => only_demo(),
+        action if is_of_demo(action) => only_demo(),
         Action::SwitchRegistry if model.registries.all().len() < 2 => {
             Some("no other registry in config.ini")
         }

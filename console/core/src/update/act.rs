@@ -30,7 +30,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         QuitNow | Suspend | Repaint | FullScreen | Pause | ToggleMouse => {
             console(model, action, now, effects);
         }
-        DemoTraffic | DemoServer | DemoRegistry => demo(model, action, now, effects),
+        DemoTraffic | DemoServer | DemoFault | DemoRegistry => demo(model, action, now, effects),
         ViewInstances | ViewMethods | ViewHistory | ViewLogs | ViewLoad | ViewDetail
         | ViewEvents | PreviousView | NextPane | PreviousPane | FocusResponse | FocusForm => {
             go_to(model, action, effects);
@@ -116,12 +116,12 @@ fn demo(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     let stopped = demo.servers.iter().find(|(_, runs)| !runs).map(|(key, _)| key.clone());
     let is_ours =
         |key: &&rpc_wire::instance::InstanceKey| demo.servers.iter().any(|(ours, _)| ours == *key);
+    let selected = || model.instances.selected.as_ref().filter(is_ours).cloned();
     let command = match action {
         Action::DemoTraffic => Some(DemoCommand::Traffic(!demo.traffic)),
         Action::DemoRegistry => Some(DemoCommand::ToggleRegistry),
-        _ => stopped
-            .or_else(|| model.instances.selected.as_ref().filter(is_ours).cloned())
-            .map(DemoCommand::ToggleServer),
+        Action::DemoFault => selected().map(DemoCommand::NextFault),
+        _ => stopped.or_else(selected).map(DemoCommand::ToggleServer),
     };
     match command {
         Some(command) => effects.push(Effect::Demo(command)),

@@ -130,6 +130,7 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
         let first =
             model.methods.get(&form.id()).and_then(|method| method.on.sorted().into_iter().next());
         return Ok(Snippet {
+            service: form.id().service,
             method: form.signature.name.clone(),
             args: form.preview().map_err(|invalid| text::fix(&invalid))?,
             target: form.target.clone().or_else(|| model.link.server.clone()),
@@ -147,6 +148,7 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
     let call = id.and_then(|id| model.calls.get(id)).ok_or("no calls yet")?;
     let request = &call.request;
     Ok(Snippet {
+        service: request.service.clone(),
         method: request.method.clone(),
         args: request.args.clone(),
         target: call.target().cloned().or_else(|| model.link.server.clone()),

@@ -17,7 +17,11 @@ use crate::model::instances::{Change, Gone, HELD, Probe, State};
 use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
 use crate::model::methods::MethodList;
+use crate::model::own_client::{OldList, OwnClient};
 use crate::text;
+
+/// What is said of a registry that went away without a word.
+const LOST: &str = "connection lost";
 
 pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effects: &mut Effects) {
     match update {
@@ -77,7 +81,29 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
             let changes = summarize_first(first, model, changes, now, effects);
             report(model, changes, now, effects);
         }
+        RegistryUpdate::OldList(instances, list) => {
+            if model.instances.known_at.is_none() && !model.link.is_live() {
+                old_list(model, instances, list, now, effects);
+            }
+        }
     }
+}
+
+/// Shows the instances as last known: the calls go by this list, too.
+fn old_list(
+    model: &mut Model,
+    instances: Vec<Instance>,
+    list: OldList,
+    now: Now,
+    effects: &mut Effects,
+) {
+    model.instances.known_at = Some(now.at);
+    let changes = model.instances.list(instances, now.at);
+    let count = text::count(changes.len() as u64, "instance", "instances");
+    let text = format!("{count}, as last known: {}", list.text(now.at));
+    add_silently(model, changes, effects);
+    let subject = model.link.address().to_owned();
+    push_event(model, EventKind::Warning, "list", subject, text, now);
 }
 
 /// Keeps the registry's condition; what comes and goes is an event, the time left is not.
@@ -108,13 +134,7 @@ fn summarize_first(
         return changes;
     }
     let count = changes.len();
-    model.instances.settle();
-    for change in changes {
-        if let Change::Added(instance) = change {
-            join(model, &instance);
-            effects.push(Effect::Monitor(instance));
-        }
-    }
+    add_silently(model, changes, effects);
     let text = match count {
         0 => "snapshot: no instances".to_owned(),
         1 => "snapshot: 1 instance".to_owned(),
@@ -123,6 +143,17 @@ fn summarize_first(
     let subject = model.link.address().to_owned();
     push_event(model, EventKind::Good, "list", subject, text, now);
     Vec::new()
+}
+
+/// Adds the instances of a first list: they are no changes of something seen before.
+fn add_silently(model: &mut Model, changes: Vec<Change>, effects: &mut Effects) {
+    model.instances.settle();
+    for change in changes {
+        if let Change::Added(instance) = change {
+            join(model, &instance);
+            effects.push(Effect::Monitor(instance));
+        }
+    }
 }
 
 fn live(model: &mut Model, ages: bool, now: Now) {
@@ -165,7 +196,8 @@ fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: No
     };
     if first {
         let text = if was_live {
-            format!("connection lost: {error} — list kept, states unknown")
+            let why = if error == LOST { String::new() } else { format!(": {error}") };
+            format!("{LOST}{why} — list kept, states unknown")
         } else {
             format!("unreachable: {error}")
         };
@@ -175,6 +207,31 @@ fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: No
     let retry_at = now.at + retry_in;
     let error = text::note(&error);
     model.link.state = LinkState::Lost { since, attempts, retry_at, error, was_live };
+}
+
+/// Applies what the console's own client goes by; whom it sets aside, and whom it calls again, are events.
+pub(super) fn own_client(model: &mut Model, own: OwnClient, now: Now) {
+    let before = std::mem::replace(&mut model.own_client, own);
+    let mut events = Vec::new();
+    for (key, health) in &model.own_client.health {
+        if !health.gets_calls && before.shunned(key).is_none() {
+            let why = health.reason.as_deref().unwrap_or("it does not answer");
+            let text = format!("gets none of your calls: {why}");
+            events.push((EventKind::Warning, health.word(), key.to_string(), text));
+        }
+    }
+    let returned = before.health.keys().filter(|key| {
+        before.shunned(key).is_some()
+            && model.own_client.shunned(key).is_none()
+            && model.is_listed(key)
+    });
+    for key in returned {
+        let text = "gets your calls again".to_owned();
+        events.push((EventKind::Good, "back", key.to_string(), text));
+    }
+    for (kind, word, subject, text) in events {
+        push_event(model, kind, word, subject, text, now);
+    }
 }
 
 /// Turns changes of the table into events and effects.
@@ -353,7 +410,8 @@ pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
             let text = if runs {
                 format!("demo server {key} restarted")
             } else {
-                format!("demo server {key} crashed; it becomes late, then gone")
+                let restart = model.keys.shown(Context::Instances, Action::DemoServer);
+                format!("demo server {key} crashed without unregistering; {restart} restarts it")
             };
             match demo.servers.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, state)) => *state = runs,
@@ -363,6 +421,14 @@ pub(super) fn demo(model: &mut Model, update: DemoUpdate, now: Now) {
                 }
             }
             text
+        }
+        DemoUpdate::Fault(key, fault) => {
+            is_loss = fault.is_some();
+            let next = model.keys.shown(Context::Instances, Action::DemoFault);
+            match fault {
+                Some(fault) => format!("demo server {key} {fault}; {next} changes that"),
+                None => format!("demo server {key} is well again"),
+            }
         }
         DemoUpdate::Registry(runs) => {
             (demo.registry, is_loss) = (runs, !runs);

@@ -154,6 +154,20 @@ fn a_crash_is_not_announced_as_good_news() {
 }
 
 #[test]
+fn a_fault_of_a_demo_server_is_told_with_the_key_that_changes_it() {
+    let (mut model, now) = fixture::demo();
+    let mut told = |fault| {
+        feed(&mut model, Msg::Demo(DemoUpdate::Fault(key(8089), fault)), now);
+        let toast = model.toast.take().unwrap();
+        (toast.text, toast.is_error)
+    };
+    let (text, is_error) = told(Some("refuses all calls"));
+    assert!(is_error && text.ends_with("refuses all calls; F changes that"), "{text}");
+    let (text, is_error) = told(None);
+    assert!(!is_error && text.ends_with("is well again"), "{text}");
+}
+
+#[test]
 fn demo_keys_exist_only_in_a_demo() {
     use crate::action::Action;
     let (model, _) = fixture::busy();

@@ -260,6 +260,8 @@ fn keys_control_the_demo() {
     let (mut model, now) = fixture::demo();
     let traffic = Effect::Demo(DemoCommand::Traffic(false));
     assert_eq!(press(&mut model, Key::char('D'), now), [traffic]);
+    let fault = Effect::Demo(DemoCommand::NextFault(fixture::key(8089)));
+    assert_eq!(press(&mut model, Key::char('F'), now), [fault]);
     let crash = Effect::Demo(DemoCommand::ToggleServer(fixture::key(8089)));
     assert_eq!(press(&mut model, Key::char('K'), now), std::slice::from_ref(&crash));
     let crashed = crate::message::DemoUpdate::Server(fixture::key(8089), false);

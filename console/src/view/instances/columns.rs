@@ -11,6 +11,7 @@ use crate::view::screen::Screen;
 use crate::view::traffic;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::instances::{Column, Probe, Row, State};
+use rpc_console_core::model::own_client::Health;
 use rpc_console_core::model::traffic::{POINTS, Trend};
 use rpc_console_core::text;
 
@@ -184,15 +185,20 @@ impl Columns {
         &self,
         screen: &Screen<'_, '_>,
         row: &Row,
+        shunned: Option<&Health>,
         selected: bool,
         now: Instant,
         live: bool,
     ) -> Line<'static> {
         let theme = screen.theme;
         let state = row.state(now, live);
-        let (glyph, style) = glyph_and_style(screen, state);
+        let (mut glyph, mut style) = glyph_and_style(screen, state);
         let plain = if state == State::Gone { theme.dim() } else { ratatui::style::Style::new() };
-        let word = row.state_text(now, live);
+        let mut word = row.state_text(now, live);
+        // Up for the registry, but not for the console's own calls.
+        if let (Some(shunned), State::Up) = (shunned, state) {
+            (glyph, style, word) = ("◐", theme.warning(), shunned.word());
+        }
         let age = row.age(now).map_or_else(
             || "-".to_owned(),
             |age| {

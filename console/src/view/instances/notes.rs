@@ -32,8 +32,7 @@ pub(super) fn notes(model: &Model, now: Instant, live: bool) -> Vec<String> {
     let is_notable = |row: &&Row| {
         needs_attention(row.state(now, live))
             || matches!(row.probe, Probe::Failed(_))
-            || !model.methods.missing(&row.key).is_empty()
-            || !model.methods.differing(&row.key).is_empty()
+            || model.methods.deviates(&row.key)
     };
     let mut shunned: Vec<_> = model.own_client.health.iter().collect();
     shunned.sort_by_key(|(_, health)| health.gets_calls);

@@ -12,13 +12,15 @@ pub(super) fn shares(theme: Theme, report: &Report, width: u16) -> Vec<Line<'sta
         return Vec::new();
     }
     let failed = report.instances.iter().any(|share| share.failed > 0);
+    let retried = width >= 44 && report.instances.iter().any(|share| share.retried > 0);
     // Without room for both, failures matter more than means.
     let mean = !failed || width >= 36;
-    let columns = 9 + if failed { 8 } else { 0 } + if mean { 8 } else { 0 };
+    let columns = 9 + [failed, retried, mean].into_iter().filter(|shown| *shown).count() * 8;
     let name_width = usize::from(width).saturating_sub(columns).clamp(8, 24);
     let heading = [
         format!(" {} {:>6}", text::left("INSTANCE", name_width), "SHARE"),
         if failed { format!("{:>8}", "FAILED") } else { String::new() },
+        if retried { format!("{:>8}", "RETRIED") } else { String::new() },
         if mean { format!("{:>8}", "MEAN") } else { String::new() },
     ];
     let mut lines = vec![Line::from(Span::styled(heading.concat(), theme.dim()))];
@@ -33,6 +35,10 @@ pub(super) fn shares(theme: Theme, report: &Report, width: u16) -> Vec<Line<'sta
         if failed {
             let style = if share.failed > 0 { theme.bad() } else { theme.dim() };
             line.push_span(Span::styled(format!("{:>8}", text::grouped(share.failed)), style));
+        }
+        if retried {
+            let style = if share.retried > 0 { theme.warning() } else { theme.dim() };
+            line.push_span(Span::styled(format!("{:>8}", text::grouped(share.retried)), style));
         }
         if mean {
             line.push_span(Span::styled(format!("{:>8}", text::precise(share.mean)), theme.dim()));

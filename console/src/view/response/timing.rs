@@ -67,12 +67,15 @@ fn attempt_lines(
 fn phases(theme: Theme, outcome: &Outcome, room: usize) -> Vec<Line<'static>> {
     let mut phases = Vec::new();
     if let Some(timing) = outcome.timing {
-        phases = vec![
+        if !timing.earlier.is_zero() {
+            phases.push(("earlier", timing.earlier));
+        }
+        phases.extend([
             ("queue", timing.queue),
             ("connect", timing.connect),
             ("server", timing.server),
             ("transfer", timing.transfer),
-        ];
+        ]);
     }
     phases.push(("total", outcome.elapsed));
     let longest = phases.iter().map(|(_, time)| *time).max().unwrap_or(Duration::ZERO);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rpc_wire::instance::InstanceKey;
+use rpc_wire::mutants::mutant;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -153,7 +154,14 @@ impl Kept {
 impl Table {
     /// Tells the table what the wall clock shows at `now`. To be repeated: the clock may be set.
     pub(crate) fn set_wall(&mut self, wall: SystemTime, now: Instant) {
-        self.wall = Wall::new(wall, now);
+        let before = std::mem::replace(&mut self.wall, Wall::new(wall, now));
+        if mutant("expiry-by-wall-clock") {
+            let ahead = self.wall.moment(now).wall_ms.saturating_sub(before.moment(now).wall_ms);
+            for slot in self.slots.iter_mut().flatten() {
+                let deadline = slot.deadline.checked_sub(Duration::from_millis(ahead));
+                slot.deadline = deadline.unwrap_or(now);
+            }
+        }
     }
 
     /// Notes changes for [`take_unsaved`](Self::take_unsaved) from now on, at most so many keys of them.

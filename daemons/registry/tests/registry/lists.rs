@@ -149,3 +149,12 @@ async fn a_registry_that_starts_with_nothing_says_so_with_every_list() {
     }
     registry.end().await;
 }
+
+#[tokio::test]
+async fn the_reply_to_a_registration_says_how_long_it_counts() {
+    for (ttl, said) in [(10_000, "10"), (1_500, "1.5")] {
+        let ttl = Duration::from_millis(ttl);
+        let registry = Running::start(RegistryOptions { ttl, ..RegistryOptions::default() }).await;
+        assert_eq!(registry.register(1).await.header("rpcd-ttl"), Some(said));
+    }
+}

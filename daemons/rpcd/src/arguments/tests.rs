@@ -21,7 +21,7 @@ fn method(schema: &serde_json::Value) -> Signature {
 /// The value of one word with a schema.
 fn read(word: &str, schema: &serde_json::Value) -> Result<String, Failure> {
     let arguments = Arguments::of_words(&[word.to_owned()])?;
-    let args = arguments.read(Some(&method(schema)))?;
+    let args = arguments.read(Some(&method(schema)), "")?;
     Ok(args.positional().trim_start_matches('[').trim_end_matches(']').to_owned())
 }
 
@@ -84,12 +84,14 @@ fn a_word_that_cannot_be_what_the_schema_says_is_a_usage_error_that_names_it() {
 #[test]
 fn names_find_their_parameter() {
     let words = ["b=12", "7"].map(str::to_owned);
-    let args = Arguments::of_words(&words).unwrap().read(Some(&method(&json!({"type": "string"}))));
+    let args =
+        Arguments::of_words(&words).unwrap().read(Some(&method(&json!({"type": "string"}))), "");
     let args = args.unwrap();
     assert_eq!((args.positional(), args.keyword()), (r#"["7"]"#, r#"{"b":"12"}"#));
     // Nothing is known of more words, or of other names.
     let words = ["1", "2", "3", "z=4"].map(str::to_owned);
-    let args = Arguments::of_words(&words).unwrap().read(Some(&method(&json!({"type": "string"}))));
+    let args =
+        Arguments::of_words(&words).unwrap().read(Some(&method(&json!({"type": "string"}))), "");
     let args = args.unwrap();
     assert_eq!((args.positional(), args.keyword()), (r#"["1","2",3]"#, r#"{"z":4}"#));
 }
@@ -97,7 +99,7 @@ fn names_find_their_parameter() {
 #[test]
 fn without_a_schema_what_is_json_stays_and_the_rest_is_a_string() {
     let read = |word: &str| {
-        let args = Arguments::of_words(&[word.to_owned()])?.read(None)?;
+        let args = Arguments::of_words(&[word.to_owned()])?.read(None, "")?;
         Ok::<_, Failure>((args.positional().to_owned(), args.keyword().to_owned()))
     };
     for (word, positional, named) in [
@@ -166,7 +168,7 @@ fn a_document_is_an_array_or_an_object_and_keeps_every_digit() {
         ("[]", "[]", "{}"),
         ("[123456789012345678901234567890]", "[123456789012345678901234567890]", "{}"),
     ] {
-        let args = Arguments::of_document(text, "-d").unwrap().read(None).unwrap();
+        let args = Arguments::of_document(text, "-d").unwrap().read(None, "").unwrap();
         assert_eq!((args.positional(), args.keyword()), (positional, named), "{text}");
     }
     for text in ["", "5", "null", "\"x\"", "{bad", "[1] [2]"] {
@@ -180,7 +182,7 @@ fn a_document_is_an_array_or_an_object_and_keeps_every_digit() {
 #[test]
 fn any_words_are_read_or_refused_in_one_line() {
     rpc_fuzz::text("words", |text| {
-        let read = Arguments::of_words(&[text.to_owned()]).and_then(|it| it.read(None));
+        let read = Arguments::of_words(&[text.to_owned()]).and_then(|it| it.read(None, ""));
         if let Err(failure) = read {
             assert_eq!(failure.exit, Exit::Usage);
         }

@@ -25,6 +25,12 @@ fn usage_error(line: &str) -> String {
 }
 
 #[test]
+fn ls_lists_instances() {
+    let typed = Typed::parse(["rpcd", "ls", "--json"].map(Into::into)).unwrap();
+    assert!(matches!(typed.command, Command::Instances(typed) if typed.asking.json));
+}
+
+#[test]
 fn the_flags_are_defined_consistently() {
     use clap::CommandFactory as _;
     Typed::command().debug_assert();

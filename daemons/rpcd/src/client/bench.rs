@@ -7,6 +7,7 @@ mod consent;
 mod text;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rpc_client::{Args, CallError, Client, Request};
 use rpc_host::shutdown;
@@ -62,13 +63,14 @@ async fn prepared(plan: &BenchPlan) -> Result<Args, Failure> {
     let client = Client::new(plan.target.clone(), plan.options.clone())?;
     let mut discovery =
         Discovery::new(&client, &plan.options, plan.options.timeout).without_a_call();
+    let began = Instant::now();
     let args = list_source::said_during(&client, async {
         if !plan.yes {
             consent::obtain(&mut discovery, method, &plan.target).await?;
         }
         let known = discovery.method(method).await?;
         let is_known = known.is_some();
-        let args = plan.arguments.read(known)?;
+        let args = plan.arguments.read(known, &super::flags(&plan.target))?;
         match discovery.error() {
             None if !is_known => refuse_unknown(&client, &mut discovery, method, &args).await?,
             Some(error @ CallError::NoInstance { .. }) => return Err(error.clone().into()),
@@ -77,6 +79,7 @@ async fn prepared(plan: &BenchPlan) -> Result<Args, Failure> {
         Ok(args)
     })
     .await;
+    let args = args.map_err(|failure| list_source::explained(failure, &client, began));
     super::close(client).await;
     args
 }

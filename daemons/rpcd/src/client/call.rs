@@ -1,6 +1,6 @@
 //! `rpcd call`: one call, many, or a stream.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use rpc_client::{Attempt, AttemptLog, CallError, Client, Code, Request, Response, Rounded};
@@ -24,7 +24,16 @@ pub async fn call(plan: CallPlan) -> Result<(), Failure> {
     let options = &plan.options;
     let discovery = Discovery::new(&client, options, plan.timeout.unwrap_or(options.timeout));
     let calls = Calls { client: &client, plan: &plan, discovery };
+    let began = Instant::now();
     let done = list_source::said_during(&client, calls.make()).await;
+    let done = done.map_err(|failure| {
+        let mut failure = list_source::explained(failure, &client, began);
+        if failure.exit != Exit::Usage {
+            // Whoever knows better has said so: nothing was sent yet.
+            failure.details.get_or_insert_default().may_have_run.get_or_insert(false);
+        }
+        failure
+    });
     super::close(client).await;
     done
 }
@@ -45,12 +54,13 @@ impl Calls<'_> {
             known => known,
         };
         if method.is_some_and(|method| method.deprecated) {
-            output::warn(&format!("{0} is deprecated; see rpcd describe {0}", plan.method));
+            let flags = super::flags(&plan.target);
+            output::warn(&format!("{0} is deprecated; see rpcd describe {0}{flags}", plan.method));
         }
         let is_stream = plan.stream || method.is_some_and(|method| method.stream);
         let request = Request {
             method: plan.method.clone(),
-            args: plan.arguments.read(method)?,
+            args: plan.arguments.read(method, &super::flags(&plan.target))?,
             timeout: plan.timeout,
             idempotent: plan.idempotent,
             service: None,
@@ -115,7 +125,7 @@ impl Calls<'_> {
                     self.print(&response, &log)?;
                     continue;
                 }
-                Err(error) => Failure::from(error),
+                Err(error) => Failure::of_call(error),
             };
             say(&log.attempts());
             failed += 1;
@@ -166,7 +176,7 @@ impl Calls<'_> {
                 Err(CallError::Timeout { peer, after, .. }) if count > 0 => {
                     return Err(unended(&peer, after));
                 }
-                item => item?,
+                item => item.map_err(Failure::of_call)?,
             };
             if item.dropped > 0 {
                 output::say(&format!(
@@ -215,6 +225,7 @@ impl Calls<'_> {
         let before = if self.plan.repeat == 1 { self.discovery.spent() } else { Spent::default() };
         let parts = [
             ("discovery", before.discovery),
+            ("earlier attempts", spent.earlier),
             ("queue", before.queue + spent.queue),
             ("connect", before.connect + spent.connect),
             ("server", spent.server),
@@ -224,7 +235,7 @@ impl Calls<'_> {
         let shown: Vec<String> = parts
             .iter()
             .chain([&("total", total)])
-            .filter(|(name, spent)| !spent.is_zero() || !matches!(*name, "discovery" | "queue"))
+            .filter(|(name, spent)| !spent.is_zero() || is_always_shown(name))
             .map(|(name, spent)| format!("{name} {}", precise(*spent)))
             .collect();
         let attempts = match attempts {
@@ -243,6 +254,11 @@ impl Calls<'_> {
     }
 }
 
+/// Parts of a call's time that are shown although they took none.
+fn is_always_shown(part: &str) -> bool {
+    matches!(part, "connect" | "server" | "transfer" | "total")
+}
+
 /// Says where a call went, and why.
 fn say(attempts: &[Attempt]) {
     attempts.iter().for_each(|attempt| output::say(&attempt.to_string()));
@@ -254,5 +270,7 @@ fn unended(peer: &str, after: Duration) -> Failure {
         "the stream of {peer} did not end within {}; raise --timeout, or leave it out to follow the stream",
         Rounded(after)
     );
-    Failure::new(Exit::Timeout, message)
+    let mut failure = Failure::new(Exit::Timeout, message);
+    failure.details.get_or_insert_default().may_have_run = Some(true);
+    failure
 }

@@ -18,10 +18,12 @@ pub(super) async fn failure(
         return failure;
     }
     let is_unknown = is_unknown(&error, name);
-    let CallError::Remote { peer, fault } = &error else { return error.into() };
+    let CallError::Remote { peer, fault } = &error else {
+        return Failure::of_call(error);
+    };
     let may_be_stream = fault.message.contains("a stream");
     let peer = peer.clone();
-    let mut failure = Failure::from(error);
+    let mut failure = Failure::of_call(error);
     if is_unknown && name.starts_with(RESERVED_PREFIX) && reserved::find(name).is_some() {
         failure.message = format!("{peer} is an older server without {name}; upgrade it");
     } else if is_unknown {

@@ -28,6 +28,6 @@ pub(super) async fn registry(error: &CallError) -> Option<Failure> {
 pub(super) async fn failure(error: CallError) -> Failure {
     match registry(&error).await {
         Some(failure) => failure,
-        None => error.into(),
+        None => Failure::of_call(error),
     }
 }

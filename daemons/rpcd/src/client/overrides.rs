@@ -25,7 +25,7 @@ pub async fn overrides(plan: OverridePlan) -> Result<(), Failure> {
         Some(mut asked) => {
             asked.by = Some(person::user_at_machine());
             let entry = registry.set_override(&key, &asked).await?;
-            let text = drained(&entry);
+            let text = drained(&entry, &ask.url);
             (Some(entry), text)
         }
         None => {
@@ -38,7 +38,7 @@ pub async fn overrides(plan: OverridePlan) -> Result<(), Failure> {
         }
     };
     if entry.as_ref().is_none_or(|entry| !entry.listed) {
-        say_unlisted(&registry, &key, &ask.url).await;
+        say_unlisted(&registry, &key, &ask.url, entry.is_some()).await;
     }
     if entry.as_ref().is_some_and(|entry| !entry.durable) {
         output::say(&not_durable(&key, &ask.url));
@@ -53,13 +53,16 @@ fn not_durable(key: &InstanceKey, url: &str) -> String {
     )
 }
 
-fn drained(OverrideEntry { key, overridden, listed, .. }: &OverrideEntry) -> String {
+fn drained(entry: &OverrideEntry, url: &str) -> String {
+    let OverrideEntry { key, overridden, listed, .. } = entry;
     let what = if *listed {
-        "it finishes the calls in flight and gets no new ones"
+        "it leaves the lists of clients now, and from its next heartbeat on it refuses new calls and finishes those in \
+         flight"
     } else {
         "it gets no calls once it registers"
     };
-    format!("{key} is {}: {what}; rpcd undrain {key} brings it back", state(overridden))
+    let (state, at) = (state(overridden), super::at(url));
+    format!("{key} is {state}: {what}; rpcd undrain {key}{at} brings it back")
 }
 
 fn restored(OverrideEntry { key, overridden, listed, .. }: &OverrideEntry) -> String {
@@ -86,8 +89,8 @@ pub(super) fn state(overridden: &OverrideRecord) -> String {
     format!("{state}{left}{reason}")
 }
 
-/// Says that no such instance is listed, and which one was probably meant.
-async fn say_unlisted(registry: &RegistryClient, key: &InstanceKey, url: &str) {
+/// Says that no such instance is listed, whether it is drained all the same, and which one was probably meant.
+async fn say_unlisted(registry: &RegistryClient, key: &InstanceKey, url: &str, is_kept: bool) {
     let Ok(listed) = registry.instances(PROTO_JSON).await else { return };
     let addresses: Vec<_> = listed.iter().map(|record| record.instance.key().to_string()).collect();
     let address = key.to_string();
@@ -96,7 +99,8 @@ async fn say_unlisted(registry: &RegistryClient, key: &InstanceKey, url: &str) {
     }
     let near = nearest(&address, addresses.iter().map(String::as_str));
     let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-    output::say(&format!("no instance {address} is registered at {url}{hint}"));
+    let kept = if is_kept { "; this is kept for when it registers" } else { "" };
+    output::say(&format!("no instance {address} is registered at {url}{kept}{hint}"));
 }
 
 #[cfg(test)]
@@ -119,9 +123,9 @@ mod tests {
             durable: true,
         };
         assert_eq!(
-            drained(&entry),
-            "[::1]:80 is draining for 10m (deploy 7): it finishes the calls in flight and gets no new \
-             ones; rpcd undrain [::1]:80 brings it back"
+            drained(&entry, "http://127.0.0.1:9999"),
+            "[::1]:80 is draining for 10m (deploy 7): it leaves the lists of clients now, and from its next \
+             heartbeat on it refuses new calls and finishes those in flight; rpcd undrain [::1]:80 brings it back"
         );
         assert_eq!(
             restored(&entry),
@@ -135,9 +139,9 @@ mod tests {
             for_ms: None,
         };
         assert_eq!(
-            drained(&entry),
+            drained(&entry, "http://10.0.0.7:9999"),
             "[::1]:80 is in maintenance: it gets no calls once it registers; rpcd undrain [::1]:80 \
-             brings it back"
+             --registry http://10.0.0.7:9999 brings it back"
         );
         assert_eq!(
             restored(&entry),

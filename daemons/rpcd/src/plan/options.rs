@@ -53,18 +53,6 @@ pub struct ServeRegistryPlan {
     pub recover: bool,
 }
 
-impl AnnouncePlan {
-    /// That heartbeats are too seldom for a registry with this TTL.
-    pub(super) fn warning(&self, ttl: Duration) -> Option<String> {
-        let interval = self.heartbeat_interval;
-        (interval > ttl / 2).then(|| {
-            format!(
-                "heartbeat_interval in [server] is {interval:?}, more than half of ttl in [registry-server], {ttl:?}: a registry with this ttl may remove the server when one heartbeat is lost"
-            )
-        })
-    }
-}
-
 impl ServePlan {
     pub(super) fn new(typed: Serve, settings: &Settings) -> Result<Self, Failure> {
         let server = &settings.server;

@@ -212,29 +212,6 @@ fn every_limit_of_the_file_reaches_the_server() {
 }
 
 #[test]
-fn heartbeats_further_apart_than_half_the_ttl_are_a_warning() {
-    let warnings = |line: &str, heartbeat: &str, ttl: &str| {
-        let environment =
-            [("RPCD_SERVER_HEARTBEAT_INTERVAL", heartbeat), ("RPCD_REGISTRY_SERVER_TTL", ttl)];
-        plan_with(line, &environment).unwrap().warnings
-    };
-    let warned = warnings("serve -p 1", "6s", "10s");
-    assert_eq!(warned.len(), 1, "{warned:?}");
-    assert!(
-        warned[0].contains("heartbeat_interval in [server] is 6s, more than half"),
-        "{warned:?}"
-    );
-    for (line, heartbeat, ttl) in [
-        ("serve -p 1", "5s", "10s"),
-        ("serve -p 1", "6s", "12s"),
-        ("serve -p 1 --no-registry", "6s", "10s"),
-        ("registry -p 1 --store none", "6s", "10s"),
-    ] {
-        assert_eq!(warnings(line, heartbeat, ttl), [""; 0], "{line}");
-    }
-}
-
-#[test]
 fn every_limit_of_the_file_reaches_the_registry() {
     let environment = [
         ("RPCD_REGISTRY_SERVER_LISTEN", "::1"),

@@ -20,8 +20,13 @@ fn error(run: &Run, code: i32) -> Value {
 fn with_json_an_error_is_one_line_on_standard_output_with_the_same_exit_code() {
     let site = Site::start();
     let fails = error(&site.run("call fail --json"), 1);
-    let expected =
-        json!({"code": 7, "data": {"why": ["a", 1]}, "kind": "remote", "message": "it broke"});
+    let expected = json!({
+        "code": 7,
+        "data": {"why": ["a", 1]},
+        "kind": "remote",
+        "may_have_run": true,
+        "message": "it broke",
+    });
     assert_eq!(fails, expected);
     let unknown = error(&site.run("call nope --json"), 1);
     assert_eq!((&unknown["code"], &unknown["kind"]), (&json!(-32601), &json!("no_such_method")));
@@ -29,6 +34,9 @@ fn with_json_an_error_is_one_line_on_standard_output_with_the_same_exit_code() {
     assert_eq!((wrong.get("code"), &wrong["kind"]), (None, &json!("usage")));
     let late = error(&site.run("call sleep 60 --json --timeout 300ms"), 4);
     assert_eq!((&late["kind"], &late["code"]), (&json!("timeout"), &json!(-32000)));
+    assert_eq!(late["may_have_run"], true, "{late}");
+    let dead = error(&rpcd(&format!("call add -p {DEAD_PORT} --json")), 3);
+    assert_eq!(dead["may_have_run"], false, "{dead}");
     for line in ["call add", "methods", "stats", "describe add"] {
         let dead = error(&rpcd(&format!("{line} -p {DEAD_PORT} --json")), 3);
         assert_eq!(dead["kind"], "unreachable", "{line}");
@@ -42,6 +50,15 @@ fn with_json_an_error_is_one_line_on_standard_output_with_the_same_exit_code() {
     let run = site.run("call fail --json");
     assert_eq!(run.stderr, "rpcd: Error calling method: it broke\n");
     assert_eq!(site.run("call fail").stdout, "");
+}
+
+#[test]
+fn a_call_without_registry_and_list_says_how_long_it_waited() {
+    let dead = format!("--registry http://127.0.0.1:{DEAD_PORT}");
+    let run = rpcd(&format!("call add 1 2 {dead} --timeout 1s"));
+    assert_eq!(run.code, 3, "{run:?}");
+    let waited = "s for it, and no list of its instances is kept on disk; check that it is running";
+    assert!(run.stderr.contains("; waited ") && run.stderr.contains(waited), "{run:?}");
 }
 
 #[test]

@@ -221,8 +221,11 @@ fn a_description_has_effects_and_examples_and_a_deprecated_method_is_warned_abou
     let described = site.run("describe pay").stdout;
     assert!(described.contains("  Deprecated: ") && described.contains(" Idempotent: "));
     let run = site.run("call pay 3");
-    let said = "rpcd: warning: pay is deprecated; see rpcd describe pay\n";
-    assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, "3\n", said));
+    let said = format!(
+        "rpcd: warning: pay is deprecated; see rpcd describe pay --registry {}\n",
+        site.url
+    );
+    assert_eq!((run.code, run.stdout.as_str(), run.stderr), (0, "3\n", said));
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub(super) struct Attempts<'a> {
     log: Option<AttemptLog>,
     /// The position in the log of the last attempt.
     position: usize,
+    /// When the attempt that goes on began, unless it is the first.
+    earlier: Duration,
     /// The last peer does not have the method.
     is_unoffered: bool,
 }
@@ -74,6 +76,7 @@ impl<'a> Attempts<'a> {
             progress: Progress::default(),
             log: request.attempts,
             position: 0,
+            earlier: Duration::ZERO,
             is_unoffered: false,
         })
     }
@@ -182,7 +185,7 @@ impl<'a> Attempts<'a> {
     fn give_up_on(&self, peer: &Peer) {
         tracing::debug!(peer = %peer.name(), "no sign of life; retrying on another instance");
         peer.load.failed(Instant::now());
-        self.inner.context.retries.add_one();
+        self.note_retry(peer);
         self.note_end(|| {
             AttemptEnd::Failed(CallError::ConnectionLost {
                 peer: peer.name().to_owned(),
@@ -190,6 +193,12 @@ impl<'a> Attempts<'a> {
                 executed: self.outgoing.is_sent(),
             })
         });
+    }
+
+    /// Counts an attempt that failed at the peer and is made again on another instance.
+    fn note_retry(&self, peer: &Peer) {
+        self.inner.context.retries.add_one();
+        peer.load.note_retry();
     }
 
     /// Notes that the peer failed.
@@ -225,6 +234,10 @@ impl<'a> Attempts<'a> {
             }
         };
         self.note_begin(&peer);
+        if self.made.all > 0 {
+            self.earlier = self.began.elapsed();
+            self.progress.connecting = Duration::ZERO;
+        }
         self.made.all += 1;
         self.tried.push(Arc::clone(&peer));
         self.progress.connected = false;
@@ -239,6 +252,7 @@ impl<'a> Attempts<'a> {
             service: self.service.as_deref(),
             tried: &self.tried,
             is_unoffered: self.made.unoffered > 0,
+            began: self.began,
             guess_at: after(self.began, within.min(self.timeout.unwrap_or(within)) / 2),
         }
     }
@@ -276,12 +290,13 @@ impl<'a> Attempts<'a> {
 
     pub(super) fn response(self, reply: CallReply) -> Response {
         let before = reply.sent_at.saturating_duration_since(self.began);
-        let connect = self.progress.connecting;
+        let (earlier, connect) = (self.earlier.min(before), self.progress.connecting);
         Response {
             peer: self.peer_name(),
             dialect: self.progress.dialect.unwrap_or(Dialect::Classic),
             timing: Timing {
-                queue: before.saturating_sub(connect),
+                earlier,
+                queue: before.saturating_sub(earlier).saturating_sub(connect),
                 connect,
                 server: reply.first_byte.saturating_duration_since(reply.sent_at),
                 transfer: reply.done.saturating_duration_since(reply.first_byte),

@@ -275,6 +275,10 @@ impl Health {
         self.trouble.as_ref().is_some_and(|trouble| trouble.cause == Cause::Silent)
     }
 
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.state, State::Up)
+    }
+
     pub(super) fn is_suspect(&self) -> bool {
         matches!(self.state, State::Suspect)
     }

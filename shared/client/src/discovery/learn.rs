@@ -99,12 +99,12 @@ async fn ask(shared: &Shared, contract: Contract, member: Arc<Member>) -> Reply 
 }
 
 fn note(shared: &Shared, replies: Vec<Reply>) {
-    for Reply { member, result, .. } in &replies {
-        if let Err(error) = result {
-            tracing::debug!(instance = %member.peer.name(), %error, "its methods are unknown");
-            shared.note_failure(&member.peer, error, true);
-        }
-    }
+    let failures = replies.iter().filter_map(|Reply { member, result, .. }| {
+        let error = result.as_ref().err()?;
+        tracing::debug!(instance = %member.peer.name(), %error, "its methods are unknown");
+        Some((&member.peer, error))
+    });
+    shared.note_failures(failures, true);
     shared.update(|list, contracts| {
         let now = Instant::now();
         for Reply { contract, member, result } in replies {

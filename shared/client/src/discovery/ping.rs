@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::health::Look;
 use super::member::Member;
 use super::shared::{Shared, has_others};
+use crate::InstanceState;
 
 /// The longest time between two looks.
 const LONGEST: Duration = Duration::from_millis(250);
@@ -107,7 +108,12 @@ fn note(shared: &Shared, member: &Member, answered: bool) {
     }
     let health = member.health().describe(now, options);
     let (state, reason) = (health.state, health.reason.unwrap_or_default());
-    tracing::info!(instance = %member.peer.name(), %state, reason, "instance looked after");
+    let what = match state {
+        InstanceState::Suspect => "instance suspected: it gets no new calls",
+        InstanceState::Ejected => "instance ejected: it gets no calls for a while",
+        _ => "instance takes calls again",
+    };
+    tracing::info!(instance = %member.peer.name(), %state, reason, "{what}");
     shared.update_usable();
     shared.health_changed.notify_one();
     if !state.gets_calls() {

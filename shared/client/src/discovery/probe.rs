@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::member::Member;
@@ -19,7 +19,14 @@ pub(super) async fn run(shared: Arc<Shared>) {
         tokio::select! {
             () = sleep_until(next) => {}
             () = shared.health_changed.notified() => {}
-            Some((member, is_up)) = probes.next() => note(&shared, &member, is_up),
+            Some(first) = probes.next() => {
+                let mut ended = vec![first];
+                // Together: each restored instance replaces the list.
+                while let Some(Some(next)) = probes.next().now_or_never() {
+                    ended.push(next);
+                }
+                note(&shared, &ended);
+            }
         }
     }
 }
@@ -65,19 +72,26 @@ async fn probe(shared: &Shared, member: Arc<Member>) -> (Arc<Member>, bool) {
     (member, is_up)
 }
 
-fn note(shared: &Shared, member: &Member, is_up: bool) {
+fn note(shared: &Shared, ended: &[(Arc<Member>, bool)]) {
     let now = Instant::now();
-    if is_up {
+    for (member, _) in ended.iter().filter(|(_, is_up)| *is_up) {
         tracing::info!(instance = %member.peer.name(), "instance restored");
         member.peer.load.comes_back(now);
     }
+    let any_is_up = ended.iter().any(|(_, is_up)| *is_up);
     shared.update(|list, contracts| {
-        member.health().probed(is_up, now, shared.options(), &mut rand::rng());
-        if is_up {
-            contracts.restored(&member.identity);
-            contracts.is_wanted |= member.take_probed(contracts);
+        let (options, mut rng) = (shared.options(), rand::rng());
+        for (member, is_up) in ended {
+            member.health().probed(*is_up, now, options, &mut rng);
+            if *is_up {
+                contracts.restored(&member.identity);
+                contracts.is_wanted |= member.take_probed(contracts);
+            }
         }
-        Some(list.with_usable(contracts))
+        // The others get as many calls as before: none.
+        any_is_up.then(|| list.with_usable(contracts))
     });
-    shared.learn_wanted.notify_one();
+    if any_is_up {
+        shared.learn_wanted.notify_one();
+    }
 }

@@ -86,15 +86,15 @@ impl Discovery {
             }
             is_last = true;
             self.refresh_now(wanted.guess_at).await?;
-            self.doubt(&view);
+            self.doubt(&view, wanted.began);
         }
     }
 
-    /// Before a call is given up, what may have changed is asked for again, and instances that were taken at
-    /// the word of their digest are asked themselves.
-    pub(super) fn doubt(&self, view: &View) {
+    /// Before a call that began then is given up, what may have changed is asked for again, and instances that
+    /// were taken at the word of their digest are asked themselves.
+    fn doubt(&self, view: &View, began: Instant) {
         let now = Instant::now();
-        let since = now.checked_sub(learn::pause(&self.shared));
+        let since = now.checked_sub(learn::pause(&self.shared)).map(|since| since.min(began));
         self.ask_again(|contracts| {
             let instances = view.identities();
             for member in view.members.iter() {

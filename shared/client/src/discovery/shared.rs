@@ -15,7 +15,7 @@ use super::member::Member;
 use super::outlier::{self, Others, Verdict, judge_failures, judge_slowness, slow_from};
 use crate::blame::Blame;
 use crate::context::Context;
-use crate::pool::{Peer, Run, Sample};
+use crate::pool::{Peer, Run};
 use crate::{CallError, EjectionOptions};
 
 /// An instance is compared with at most so many others.
@@ -62,37 +62,59 @@ impl Shared {
         self.update(|list, contracts| Some(list.with_usable(contracts)));
     }
 
-    pub(super) fn eject(&self, member: &Member, cause: Cause, reason: &str) {
+    /// Ejects the instance; whether that is news. Then the list is to be replaced.
+    fn eject(&self, member: &Member, cause: Cause, reason: &str) -> bool {
         let options = self.options();
-        let why = (cause, reason);
-        if !member.health().eject(why, Instant::now(), options, &mut rand::rng()) {
-            return;
+        let is_news =
+            member.health().eject((cause, reason), Instant::now(), options, &mut rand::rng());
+        if is_news {
+            tracing::info!(instance = %member.peer.name(), reason, "instance ejected");
         }
-        tracing::info!(instance = %member.peer.name(), reason, "instance ejected");
+        is_news
+    }
+
+    /// Instances were ejected.
+    fn note_ejections(&self) {
         self.update_usable();
         self.health_changed.notify_one();
-        // The registry may know who takes its place.
+        // The registry may know who takes their place.
         self.refresh_wanted.notify_one();
     }
 
-    /// Notes that a call of `peer` failed, and ejects it if that says that it takes none, or if it fails where
-    /// others do not. A call that named it is not compared: no other instance got such calls.
-    pub(super) fn note_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) {
+    /// Notes that calls of these peers failed, and ejects those of which that says that they take none, or that
+    /// fail where others do not. Calls that named them are not compared: no other instance got such calls.
+    pub(super) fn note_failures<'a>(
+        &self,
+        failures: impl Iterator<Item = (&'a Arc<Peer>, &'a CallError)>,
+        are_named: bool,
+    ) {
+        // Together: each change replaces the list.
+        let judged = failures.map(|(peer, error)| self.judge_failure(peer, error, are_named));
+        if judged.fold(false, |any, is_ejected| any | is_ejected) {
+            self.note_ejections();
+        }
+    }
+
+    /// Counts a failure; whether the peer is ejected for it.
+    fn judge_failure(&self, peer: &Arc<Peer>, error: &CallError, is_named: bool) -> bool {
         let now = Instant::now();
         let blame = Blame::of(error, peer.is_connected());
         let run = match blame {
-            Blame::Instance | Blame::Method if is_named => return,
-            Blame::Nobody => return,
-            Blame::Caller => return peer.load.answered(now),
+            Blame::Instance | Blame::Method if is_named => return false,
+            Blame::Nobody => return false,
+            Blame::Caller => {
+                peer.load.answered(now);
+                return false;
+            }
             Blame::Gone | Blame::Instance | Blame::Method => peer.load.failed(now),
         };
         let list = self.list.load();
-        let Some(member) = member_of(&list, peer) else { return };
+        let Some(member) = member_of(&list, peer) else { return false };
         if blame == Blame::Gone {
             return self.eject(member, Cause::Gone, &error.to_string());
         }
         if !has_others(&list, member) {
-            return;
+            return false;
         }
         let others = others_of(&list, member).map(|other| &other.peer.load);
         let others = Others::of(others, (&peer.load, run), now);
@@ -100,11 +122,12 @@ impl Shared {
             Verdict::Eject => {
                 let failures = outlier::failures(run, others);
                 let reason = format!("{failures}; the last error: {error}");
-                self.eject(member, Cause::Outlier, &reason);
+                return self.eject(member, Cause::Outlier, &reason);
             }
             Verdict::Outweighed => peer.load.failures_are_outweighed(now),
             Verdict::Wait => {}
         }
+        false
     }
 
     /// Notes that a call of `peer` was slow, and ejects it if it is where others are not.
@@ -117,21 +140,28 @@ impl Shared {
         match judge_slowness(run, others, self.options()) {
             Verdict::Eject => {
                 let reason = outlier::slow_calls(run, others, peer.load.slow_from());
-                self.eject(member, Cause::Outlier, &reason);
+                if self.eject(member, Cause::Outlier, &reason) {
+                    self.note_ejections();
+                }
             }
             Verdict::Outweighed => peer.load.slowness_is_outweighed(now),
             Verdict::Wait => {}
         }
     }
 
-    /// Whether calls of `peer` fail more often than those of others by far: then another one may have the result
-    /// that this one failed to give.
+    /// Whether calls of `peer` fail more often by far than those of half of the others: then another one may have the
+    /// result that this one failed to give. Of all others together, one that failed a moment ago would count for all.
     pub(super) fn fares_worse(&self, peer: &Arc<Peer>) -> bool {
         let (list, now) = (self.list.load(), Instant::now());
         let Some(member) = member_of(&list, peer) else { return false };
         let outcomes = |peer: &Peer| peer.load.outcomes(None, Duration::MAX, now);
-        let others = others_of(&list, member).map(|other| outcomes(&other.peer));
-        outcomes(peer).fails_more_than(others.fold(Sample::default(), Sample::plus))
+        let own = outcomes(peer);
+        let (mut others, mut better) = (0, 0);
+        for other in others_of(&list, member) {
+            others += 1;
+            better += usize::from(own.fails_more_than(outcomes(&other.peer)));
+        }
+        2 * better >= others
     }
 
     /// Compares the latency of an instance with that of others.

@@ -27,6 +27,8 @@ pub(crate) struct Load {
     back: AtomicU64,
     /// Microseconds from `epoch` to the latest trial call.
     trial: AtomicU64,
+    /// Failed attempts that were made again elsewhere.
+    retried: AtomicU64,
     /// Made with the first call: of long lists most instances are never called.
     tally: OnceLock<Box<Tally>>,
     window: Duration,
@@ -56,6 +58,7 @@ impl Load {
             slowness: Slowness::new(),
             back: AtomicU64::new(0),
             trial: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
             tally: OnceLock::new(),
             window,
             sampled: AtomicU64::new(0),
@@ -122,6 +125,15 @@ impl Load {
         self.latency.store(latency, Ordering::Relaxed);
         self.sampled.store(now, Ordering::Relaxed);
         run
+    }
+
+    /// Counts a failed attempt that is made again elsewhere.
+    pub(crate) fn note_retry(&self) {
+        self.retried.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn retried(&self) -> u64 {
+        self.retried.load(Ordering::Relaxed)
     }
 
     /// Its failures say no more than those of others.

@@ -100,7 +100,12 @@ impl RegistryClientError {
         while let Some(source) = cause.source() {
             cause = source;
         }
-        Self::Unreachable { url, reason: cause.to_string() }
+        let reason = match error.is_body() || error.is_decode() {
+            // The HTTP library's words for it are those of its parser.
+            true => "it ended the connection in the middle of a reply".to_owned(),
+            false => cause.to_string(),
+        };
+        Self::Unreachable { url, reason }
     }
 
     /// The error of the first of several addresses, when all failed.

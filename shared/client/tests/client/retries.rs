@@ -97,6 +97,30 @@ async fn an_idempotent_call_that_failed_in_its_method_is_made_where_calls_do_not
 }
 
 #[tokio::test]
+async fn it_is_made_elsewhere_although_one_of_the_others_failed_a_moment_ago() {
+    let fails = |method: &'static str| {
+        extended(move |request| match &request["method_name"] {
+            name if name == method => Do::Write(failure(request, -32603)),
+            _ => Do::Write(result(request, "1")),
+        })
+    };
+    let peers = [fails("before").await, fails("now").await, fails("never").await];
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.each_ref().map(|peer| peer.address));
+    let options = ClientOptions { balance: Balance::RoundRobin, ..options() };
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    let mut failed = 0;
+    for _ in 0..6 {
+        failed += usize::from(client.request(Request::new("before", ()).unwrap()).await.is_err());
+    }
+    assert_eq!(failed, 2);
+    for _ in 0..3 {
+        let request = Request { idempotent: true, ..Request::new("now", ()).unwrap() };
+        client.request(request).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_method_that_fails_everywhere_has_given_its_answer_even_if_it_is_idempotent() {
     let peers = [
         extended(|request| Do::Write(failure(request, -32603))).await,

@@ -370,6 +370,36 @@ async fn an_address_of_choice_has_the_last_word_on_its_methods() {
     assert_eq!(error.to_string(), "No service found for: add");
 }
 
+#[tokio::test]
+async fn what_instances_said_to_a_call_that_lasts_counts_until_it_ends() {
+    // Lists are doubted after 50 ms.
+    let slow = Duration::from_millis(100);
+    let mute = async || {
+        let reply = move |request: &Value| {
+            let name = request["method_name"].as_str().unwrap();
+            let no = crate::offering::no_such_method(request, name);
+            if name == "nope" { Do::WriteAfter(slow, no) } else { Do::Write(no) }
+        };
+        extended(reply).await
+    };
+    let peers = [mute().await, mute().await, mute().await];
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&peers.each_ref().map(|peer| peer.address));
+    let client = client_of(&registry);
+    let log = rpc_client::AttemptLog::new();
+    let request = Request::new("nope", ()).unwrap().attempts(log.clone());
+    let error = client.request(request.clone()).await.unwrap_err().to_string();
+    assert!(error.starts_with(r#"no instance offers "nope": asked 3 of 3"#), "{error}");
+
+    let client = client_of(&registry);
+    let mut stream = client.stream_request(request).await.unwrap();
+    let error = stream.next().await.unwrap().unwrap_err().to_string();
+    assert!(error.starts_with(r#"no instance offers "nope": asked 3 of 3"#), "{error}");
+    // Its attempts are all timed from the beginning of the stream.
+    let began: Vec<_> = log.attempts()[3..].iter().map(|attempt| attempt.began).collect();
+    assert!(began[1] >= slow && began[2] >= 2 * slow, "{began:?}");
+}
+
 /// A peer with one stream, `ticks`, or without any.
 async fn streaming(has_it: bool) -> crate::fakes::Peer {
     extended(move |request| match request["method_name"].as_str().unwrap() {

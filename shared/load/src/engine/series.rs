@@ -117,7 +117,7 @@ mod tests {
     fn measured(calls: u64, latency: Duration) -> Tally {
         let mut tally = Tally::new();
         for _ in 0..calls {
-            let outcome = Outcome { peer: None, retries: 0, error: None };
+            let outcome = Outcome::default();
             let (behind, done) = (Duration::ZERO, Duration::ZERO);
             tally.record(Finished { latency, behind, done, in_time: true, outcome });
         }

@@ -52,6 +52,7 @@ pub(super) struct Counts {
 struct Part {
     calls: u64,
     failed: u64,
+    retried: u64,
     nanos: u64,
 }
 
@@ -80,7 +81,7 @@ impl Tally {
     }
 
     pub(super) fn record(&mut self, call: Finished) {
-        let Outcome { peer, retries, error } = call.outcome;
+        let Outcome { peer, retries, retried_at, earlier, error } = call.outcome;
         let kind = error.as_ref().map(CallError::kind);
         self.counts.add(&Counts {
             calls: 1,
@@ -99,7 +100,11 @@ impl Tally {
         let said = error.as_ref().and_then(CallError::peer);
         if let Some(peer) = peer.as_deref().or(said) {
             let failed = u64::from(error.is_some());
-            self.part(peer).add(&Part { calls: 1, failed, nanos });
+            let nanos = self::nanos(call.latency.saturating_sub(earlier));
+            self.part(peer).add(&Part { calls: 1, failed, nanos, ..Part::default() });
+        }
+        for (peer, retried) in retried_at {
+            self.part(&peer).add(&Part { retried, ..Part::default() });
         }
         if let Some(error) = &error {
             self.errors.count(error);
@@ -130,6 +135,7 @@ impl Tally {
             address: address.clone(),
             calls: part.calls,
             failed: part.failed,
+            retried: part.retried,
             mean: Duration::from_nanos(part.nanos / part.calls.max(1)),
         };
         let mut shares: Vec<Share> = self.instances.iter().map(share).collect();
@@ -165,6 +171,7 @@ impl Part {
     fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.failed += other.failed;
+        self.retried += other.retried;
         self.nanos = self.nanos.saturating_add(other.nanos);
     }
 }
@@ -198,7 +205,8 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn finished(latency: Duration, peer: Option<&str>, error: Option<CallError>) -> Finished {
-        let outcome = Outcome { peer: peer.map(str::to_owned), retries: 0, error };
+        let peer = peer.map(str::to_owned);
+        let outcome = Outcome { peer, error, ..Outcome::default() };
         Finished { latency, behind: Duration::ZERO, done: latency, in_time: true, outcome }
     }
 
@@ -218,6 +226,20 @@ mod tests {
         let shares = tally.shares();
         assert_eq!((shares[0].address.as_str(), shares[0].calls), ("fast:1", 9));
         assert_eq!((shares[1].address.as_str(), shares[1].failed), ("slow:1", 1));
+    }
+
+    #[test]
+    fn an_instance_is_not_charged_for_attempts_on_others_and_those_show_at_theirs() {
+        let mut tally = Tally::new();
+        let mut call = finished(1000 * MS, Some("well:1"), None);
+        (call.outcome.retries, call.outcome.earlier) = (1, 990 * MS);
+        call.outcome.retried_at = vec![("stopped:1".to_owned(), 1)];
+        tally.record(call);
+        let shares = tally.shares();
+        let rows: Vec<_> =
+            shares.iter().map(|s| (s.address.as_str(), s.calls, s.retried, s.mean)).collect();
+        assert_eq!(rows, [("well:1", 1, 0, 10 * MS), ("stopped:1", 0, 1, Duration::ZERO)]);
+        assert!(tally.latency.max() >= nanos(990 * MS), "the caller waited for both");
     }
 
     #[test]

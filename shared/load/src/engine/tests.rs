@@ -34,7 +34,7 @@ impl Caller for Server {
     async fn call(&self) -> Outcome {
         let (takes, error) = (self.reply)(self.started.elapsed());
         sleep(takes).await;
-        Outcome { peer: Some("server:1".to_owned()), retries: 0, error }
+        Outcome { peer: Some("server:1".to_owned()), error, ..Outcome::default() }
     }
 
     fn has_choice(&self) -> bool {

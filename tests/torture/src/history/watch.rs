@@ -27,12 +27,20 @@ impl Watch {
         Self { service, ..Self::default() }
     }
 
-    /// Takes an event.
+    /// Takes an event as it is sent.
     ///
     /// # Errors
     /// It does not follow from those before it.
     pub fn take(&mut self, frame: &[u8]) -> Result<(), Wrong> {
         let (revision, event) = read(frame)?;
+        self.follow(revision, event)
+    }
+
+    /// Takes an event that was read.
+    ///
+    /// # Errors
+    /// It does not follow from those before it.
+    pub fn follow(&mut self, revision: u64, event: WatchEvent) -> Result<(), Wrong> {
         let is_snapshot = matches!(event, WatchEvent::Snapshot(_));
         if self.revision.is_some_and(|known| !is_snapshot && revision <= known) {
             return Err(format!("event {revision} after {:?}: {event:?}", self.revision));
@@ -67,6 +75,11 @@ impl Watch {
     /// The instances it knows.
     pub fn keys(&self) -> impl Iterator<Item = &InstanceKey> {
         self.instances.keys()
+    }
+
+    /// The same, as they were registered.
+    pub fn instances(&self) -> impl Iterator<Item = (&InstanceKey, &Instance)> {
+        self.instances.iter().map(|(key, (instance, _))| (key, instance))
     }
 
     /// Compares what it knows with a snapshot of now.

@@ -1,27 +1,23 @@
 //! What was needed at least once: otherwise it was not tested.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rpc_client::registry::RegistryClient;
 use rpc_client::{Client, InstanceState};
-use rpc_wire::instance::WatchEvent;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{sleep, timeout};
 
 /// Interval between looks at what clients know.
 const LOOK: Duration = Duration::from_millis(50);
 /// Looks at clients for each at the registry's metrics, and the longest time of one.
 const METRICS: u32 = 6;
 const METRICS_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a watcher waits before it watches again, and at last for the events that are on their way.
-const AGAIN: Duration = Duration::from_millis(50);
-const LAST: Duration = Duration::from_secs(3);
+
+/// 1 while the registry cannot write its store.
+pub(super) const STORE_FAILING: &str = "rpc_registry_store_failing";
 
 /// What must be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,20 +51,6 @@ impl Reaches {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reached(Arc<Mutex<BTreeMap<Reaches, u64>>>);
 
-/// Dropping it does not end it.
-pub(super) struct Watching {
-    stop: CancellationToken,
-    folding: JoinHandle<Vec<u16>>,
-}
-
-impl Watching {
-    /// Ends; returns the ports of the instances that are listed, by the registry's events.
-    pub(super) async fn end(self) -> Vec<u16> {
-        self.stop.cancel();
-        self.folding.await.unwrap_or_default()
-    }
-}
-
 impl Reached {
     pub(super) fn note(&self, what: Reaches, reached: bool) {
         if reached {
@@ -83,22 +65,8 @@ impl Reached {
         Reaches::ALL.map(|(what, text)| (text, times(what))).to_vec()
     }
 
-    /// Looks at clients and the registry until it is ended.
-    pub(super) fn watch(
-        &self,
-        registry: RegistryClient,
-        metrics: SocketAddr,
-        clients: Vec<Client>,
-    ) -> Watching {
-        let stop = CancellationToken::new();
-        let looking = self.clone().look(clients, metrics);
-        let stopped = stop.clone();
-        tokio::spawn(async move { stopped.run_until_cancelled(looking).await });
-        let folding = tokio::spawn(self.clone().fold(registry, stop.clone()));
-        Watching { stop, folding }
-    }
-
-    async fn look(self, clients: Vec<Client>, metrics: SocketAddr) {
+    /// Looks at clients and the registry, again and again.
+    pub(super) async fn look(self, clients: Vec<Client>, metrics: SocketAddr) {
         for turn in 0u32.. {
             for client in &clients {
                 for known in client.instances() {
@@ -112,52 +80,17 @@ impl Reached {
             {
                 self.note(Reaches::Brake, value(&page, "rpc_registry_held") > 0.0);
                 self.note(Reaches::Probe, value(&page, "rpc_registry_probes_total") > 0.0);
-                self.note(Reaches::DegradedStore, value(&page, "rpc_registry_store_failing") > 0.0);
+                self.note(Reaches::DegradedStore, value(&page, STORE_FAILING) > 0.0);
             }
             sleep(LOOK).await;
         }
     }
-
-    /// Follows the registry's events over lost connections, and keeps the list that follows from them.
-    async fn fold(self, registry: RegistryClient, stop: CancellationToken) -> Vec<u16> {
-        let (mut listed, mut last_id) = (BTreeSet::new(), None::<String>);
-        let mut until = None;
-        loop {
-            let watching = async {
-                let resumed = last_id.is_some();
-                let Ok(mut watch) = registry.watch("json", false, last_id.clone()).await else {
-                    return;
-                };
-                let mut is_first = true;
-                while let Some(Ok((id, event))) = watch.next().await {
-                    let is_snapshot = matches!(event, WatchEvent::Snapshot(_));
-                    self.note(Reaches::ResumedWatch, is_first && resumed && !is_snapshot);
-                    is_first = false;
-                    last_id = id.or(last_id.take());
-                    apply(&mut listed, event);
-                }
-            };
-            tokio::select! {
-                () = watching => sleep(AGAIN).await,
-                () = stop.cancelled(), if until.is_none() => until = Some(Instant::now() + LAST),
-                () = async { tokio::time::sleep_until(until.unwrap_or_else(Instant::now)).await },
-                    if until.is_some() => return listed.into_iter().collect(),
-            }
-        }
-    }
 }
 
-fn apply(listed: &mut BTreeSet<u16>, event: WatchEvent) {
-    match event {
-        WatchEvent::Snapshot(all) => *listed = all.iter().map(|it| it.instance.port).collect(),
-        WatchEvent::Registered(one) | WatchEvent::Updated(one) | WatchEvent::Suspect(one) => {
-            listed.insert(one.instance.port);
-        }
-        WatchEvent::Unregistered(key) | WatchEvent::Expired(key, _) => {
-            listed.remove(&key.port);
-        }
-        WatchEvent::Beats(_) => {}
-    }
+/// The sum of a metric of the registry over its labels, once it can be reached.
+pub(super) async fn metric(registry: SocketAddr, name: &str) -> Option<f64> {
+    let page = timeout(METRICS_TIMEOUT, page(registry)).await.ok()?.ok()?;
+    Some(value(&page, name))
 }
 
 /// The registry's metrics, as text.

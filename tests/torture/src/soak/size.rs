@@ -1,13 +1,15 @@
-//! How large a process is: memory, descriptors, threads.
+//! How large a server is: memory, descriptors, threads, tasks.
 
 use anyhow::Context;
-use rustix::process::Pid;
+use rpc_client::{Client, ClientOptions};
 
+use crate::cluster::Server;
+use crate::ledger_server::TASKS;
 use crate::trial::Trial;
 
 /// By how much memory may grow from the second quarter of the time to the last, in KiB: allocators keep some.
 const GROWTH: u64 = 8 << 10;
-/// The same of descriptors and threads.
+/// The same of descriptors, threads and tasks.
 const MORE: u64 = 8;
 
 /// Sizes, over time.
@@ -19,15 +21,16 @@ struct Size {
     kibibytes: u64,
     threads: u64,
     descriptors: u64,
+    tasks: u64,
 }
 
 impl Sizes {
-    /// Notes the size of a process now.
+    /// Notes the size of a server now.
     ///
     /// # Errors
-    /// It has ended.
-    pub(super) fn note(&mut self, pid: Pid) -> anyhow::Result<()> {
-        let directory = format!("/proc/{}", pid.as_raw_nonzero());
+    /// It has ended, or does not reply.
+    pub(super) async fn note(&mut self, server: &Server) -> anyhow::Result<()> {
+        let directory = format!("/proc/{}", server.process().pid().as_raw_nonzero());
         let status = std::fs::read_to_string(format!("{directory}/status"));
         let status = status.context("reading the size of a process")?;
         let number = |key: &str| {
@@ -36,7 +39,11 @@ impl Sizes {
         };
         let descriptors = std::fs::read_dir(format!("{directory}/fd"))?.count() as u64;
         let (kibibytes, threads) = (number("VmRSS:"), number("Threads:"));
-        self.0.push(Size { kibibytes, threads, descriptors });
+        let client = Client::direct(server.listens_on().to_string(), ClientOptions::default())?;
+        let tasks = client.call(TASKS, ()).await.context("asking a server for its tasks")?;
+        client.close().await;
+        let tasks = tasks.as_u64().context("tasks that are no number")?;
+        self.0.push(Size { kibibytes, threads, descriptors, tasks });
         Ok(())
     }
 
@@ -50,6 +57,7 @@ impl Sizes {
             ("KiB of memory", (|it| it.kibibytes) as fn(&Size) -> u64, GROWTH),
             ("threads", |it| it.threads, MORE),
             ("descriptors", |it| it.descriptors, MORE),
+            ("tasks", |it| it.tasks, MORE),
         ] {
             // The least of each: what is left when a fault is over.
             let [early, late] = [1, 3].map(|it| quarter(it).iter().map(size).min().unwrap_or(0));
@@ -71,7 +79,12 @@ mod tests {
     #[test]
     fn what_grows_is_found() {
         let sizes = |growth: u64| {
-            let size = |time| Size { kibibytes: 5000 + time * growth, threads: 4, descriptors: 20 };
+            let size = |time| Size {
+                kibibytes: 5000 + time * growth,
+                threads: 4,
+                descriptors: 20,
+                tasks: 9,
+            };
             Sizes((0..40).map(size).collect())
         };
         for (growth, broken) in [(0, 0), (100, 0), (1000, 1)] {

@@ -28,6 +28,8 @@ pub struct Outcome {
 /// The time of each phase of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Phases {
+    /// Attempts on other instances before the one that replied.
+    pub earlier: Duration,
     /// Waiting for a free connection.
     pub queue: Duration,
     /// Connecting.

@@ -28,7 +28,12 @@ pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
     flag("--warmup", crate::text::flag_duration(request.warm_up));
     flag("--timeout", crate::text::flag_duration(request.timeout));
     match &request.target {
-        Target::Registry { url } => flag("--registry", url.clone()),
+        Target::Registry { url } => {
+            flag("--registry", url.clone());
+            if let Some(service) = request.service.name() {
+                flag("--service", service.to_owned());
+            }
+        }
         Target::Direct { host, port } if host.starts_with('-') => {
             return Err(format!("{host}:{port} is no address"));
         }
@@ -51,6 +56,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::model::service::Service;
     use rpc_wire::call::Args;
     use serde_json::json;
 
@@ -88,6 +94,12 @@ mod tests {
             bench_command(&closed).unwrap(),
             "rpcd bench --concurrency 8 --connections 2 --count 500 --warmup 500ms --timeout 10s \
              --registry http://127.0.0.1:9999 add"
+        );
+        let of_a_service = LoadRequest { service: Service::named("orders"), ..closed };
+        let command = bench_command(&of_a_service).unwrap();
+        assert!(
+            command.ends_with("--registry http://127.0.0.1:9999 --service orders add"),
+            "{command}"
         );
     }
 

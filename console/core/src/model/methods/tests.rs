@@ -44,6 +44,7 @@ fn the_list_is_the_union_and_missing_methods_are_found() {
     assert_eq!(methods.all().count(), 3);
     assert_eq!(methods.missing(&key(3)), ["square"]);
     assert!(methods.missing(&key(1)).is_empty(), "a method of one instance only is not missing");
+    assert!(methods.deviates(&key(3)) && !methods.deviates(&key(1)));
 }
 
 #[test]

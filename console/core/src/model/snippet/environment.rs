@@ -77,6 +77,7 @@ mod tests {
 
     fn snippet(text: &str) -> Snippet {
         Snippet {
+            service: Default::default(),
             method: "hello".to_owned(),
             args: Args::from_values(&[json!(text)], &Map::new()),
             target: None,

@@ -65,6 +65,10 @@ pub(super) fn status(progress: &Progress) -> String {
 
 fn how(report: &Report) -> String {
     let connections = many(report.connections as u64, "connection");
+    let connections = match report.instances.len() {
+        0 | 1 => connections,
+        several => format!("{connections} to each of {several} instances"),
+    };
     let mode = match report.mode {
         Mode::OpenLoop { rate, .. } if rate.fract() == 0.0 => {
             format!("{} calls/s on {connections}", grouped(rate as u64))
@@ -156,11 +160,20 @@ fn peaks(values: &[f64]) -> Vec<f64> {
 
 fn instances(out: &mut String, report: &Report) {
     let width = report.instances.iter().map(|share| share.address.len()).max().unwrap_or(0).max(8);
-    let _ = writeln!(out, "\n{:<width$}        calls    share     failed      mean", "instance");
+    // How many attempts failed there, of calls that count for others.
+    let has_retried = report.instances.iter().any(|share| share.retried > 0);
+    let heading = if has_retried { "    retried" } else { "" };
+    let _ = writeln!(
+        out,
+        "\n{:<width$}        calls    share     failed{heading}      mean",
+        "instance"
+    );
     for share in report.instances.iter().take(INSTANCES) {
+        let retried = format!(" {:>10}", grouped(share.retried));
+        let retried = if has_retried { retried } else { String::new() };
         let _ = writeln!(
             out,
-            "{:<width$} {:>12} {:>8} {:>10} {:>9}",
+            "{:<width$} {:>12} {:>8} {:>10}{retried} {:>9}",
             share.address,
             grouped(share.calls),
             percent(share.calls as f64 / report.calls.max(1) as f64),

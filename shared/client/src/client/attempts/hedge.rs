@@ -57,7 +57,7 @@ impl Attempts<'_> {
             return (Arc::clone(first), ended.map(|ended| self.take(ended)));
         };
         tracing::debug!(peer = %first.name(), second = %second.name(), ?delay, "no reply yet; hedging");
-        let first_position = self.begin_hedge(&second);
+        let (first_position, hedged) = (self.begin_hedge(&second), self.began.elapsed());
         let again = Arc::new(outgoing.again());
         let mut other = pin!(attempt(&second, &again, deadline, self.progress));
         let (winner, ended) = tokio::select! {
@@ -79,6 +79,8 @@ impl Attempts<'_> {
             self.position = first_position;
             let last = self.tried.len().saturating_sub(1);
             self.tried.swap(last, last.saturating_sub(1));
+        } else {
+            self.earlier = hedged;
         }
         tracing::trace!(winner = %winner.name(), loser = %loser.name(), "hedged");
         (Arc::clone(winner), Some(self.take(ended)))

@@ -105,7 +105,7 @@ impl Attempts<'_> {
             });
         }
         tracing::debug!(peer = %peer.name(), %error, "retrying on another instance");
-        self.inner.context.retries.add_one();
+        self.note_retry(peer);
         Ok(())
     }
 
@@ -122,6 +122,7 @@ impl Attempts<'_> {
         if !may_retry || !self.has_attempts_left() || !self.can_afford_retry(&error) {
             return Err(error);
         }
+        let failed = self.tried.last().cloned();
         if is_free {
             // Who refused may take calls by then.
             self.tried.clear();
@@ -130,8 +131,10 @@ impl Attempts<'_> {
         if !tokio::time::timeout_at(deadline, look).await.unwrap_or(false) {
             return Err(error);
         }
+        if let Some(peer) = failed {
+            self.note_retry(&peer);
+        }
         tracing::debug!(%error, "retrying after a look into the registry");
-        self.inner.context.retries.add_one();
         Ok(())
     }
 

@@ -13,8 +13,10 @@ use crate::pool::Peer;
 use crate::{AttemptEnd, CallError, CallStream, Request};
 
 /// The peers that a stream was started on before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::client) struct Tried {
+    /// When the stream was asked for.
+    began: Instant,
     peers: SmallVec<[Arc<Peer>; 1]>,
     made: Made,
     /// The position in the log of the last attempt.
@@ -22,6 +24,12 @@ pub(in crate::client) struct Tried {
 }
 
 impl Tried {
+    /// None: the stream is asked for now.
+    pub(in crate::client) fn none() -> Self {
+        let (peers, made) = (SmallVec::new(), Made::default());
+        Self { began: Instant::now(), peers, made, position: 0 }
+    }
+
     /// The same, if another instance may be tried after this failure of the last one.
     pub(in crate::client) fn after(
         self,
@@ -39,13 +47,14 @@ impl Tried {
 impl Attempts<'_> {
     /// The same call, after these were tried.
     pub(in crate::client) fn after(mut self, tried: Tried) -> Self {
-        (self.tried, self.made) = (tried.peers, tried.made);
+        (self.began, self.tried, self.made) = (tried.began, tried.peers, tried.made);
         self.position = tried.position;
         self
     }
 
     fn into_tried(self) -> Tried {
-        Tried { peers: self.tried, made: self.made, position: self.position }
+        let Self { began, tried: peers, made, position, .. } = self;
+        Tried { began, peers, made, position }
     }
 
     /// Begins a stream; the client's timeout limits only the time until it is sent.
