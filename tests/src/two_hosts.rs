@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fd::AsFd;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// Whether a connection in `/proc/PID/net/tcp` is established.
+/// The state of an established connection in `/proc/PID/net/tcp`.
 const ESTABLISHED: &str = "01";
 /// A network card that nobody has.
 const NOBODY: &str = "02:00:00:00:00:01";

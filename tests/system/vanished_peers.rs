@@ -76,7 +76,9 @@ async fn cut_off(hosts: &TwoHosts) {
     let mut waits = Raw::connect(address).await;
     waits.send(classic("sleep", &json!({"seconds": 1}))).await;
     // The same of the client: one of them calls when nobody is left.
-    let options = ClientOptions { tcp_user_timeout: LIMIT, ..ClientOptions::default() };
+    // It asks after each quarter of that time, in whole seconds.
+    let tcp_user_timeout = Duration::from_secs(24);
+    let options = ClientOptions { tcp_user_timeout, ..ClientOptions::default() };
     let clients = [(); 2].map(|()| Client::direct(address.to_string(), options.clone()).unwrap());
     for client in &clients {
         client.call("add", (1, 2)).await.unwrap();
