@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::health::Look;
 use super::member::Member;
-use super::shared::{Shared, has_others};
+use super::shared::Shared;
 use crate::InstanceState;
 
 /// The longest time between two looks.
@@ -77,7 +77,7 @@ fn look(
         };
         match looked {
             // It is called whether it answers or not.
-            Look::Ping if !has_others(&list, member) => member.health().is_alone(now),
+            Look::Ping if list.all.members.len() < 2 => member.health().is_alone(now),
             Look::Ping => {
                 room -= 1;
                 start(Arc::clone(member));

@@ -113,12 +113,15 @@ impl Shared {
         if blame == Blame::Gone {
             return self.eject(member, Cause::Gone, &error.to_string());
         }
-        if !has_others(&list, member) {
+        let is_its_fault = blame == Blame::Instance;
+        // The only one of its service is one of several for calls that name none. Their methods may be others.
+        let whatever_service = is_its_fault && others_of(&list, member).next().is_none();
+        let others = || others(&list, member, whatever_service);
+        if others().next().is_none() {
             return false;
         }
-        let others = others_of(&list, member).map(|other| &other.peer.load);
-        let others = Others::of(others, (&peer.load, run), now);
-        match judge_failures(run, others, blame == Blame::Instance, self.options()) {
+        let others = Others::of(others().map(|it| &it.peer.load), (&peer.load, run), now);
+        match judge_failures(run, others, is_its_fault, self.options()) {
             Verdict::Eject => {
                 let failures = outlier::failures(run, others);
                 let reason = format!("{failures}; the last error: {error}");
@@ -211,13 +214,18 @@ fn member_of<'a>(list: &'a List, peer: &Arc<Peer>) -> Option<&'a Arc<Member>> {
 
 /// The other instances of its service, some of them if there are very many.
 fn others_of<'a>(list: &'a List, member: &'a Arc<Member>) -> impl Iterator<Item = &'a Arc<Member>> {
-    let is_other = move |other: &&Arc<Member>| {
-        !Arc::ptr_eq(other, member) && other.instance.service() == member.instance.service()
-    };
-    list.all.members.iter().filter(is_other).take(MAX_COMPARED)
+    others(list, member, false)
 }
 
-/// Whether there is another instance of its service.
-pub(super) fn has_others(list: &List, member: &Arc<Member>) -> bool {
-    others_of(list, member).next().is_some()
+/// The same, or those of any service.
+fn others<'a>(
+    list: &'a List,
+    member: &'a Arc<Member>,
+    whatever_service: bool,
+) -> impl Iterator<Item = &'a Arc<Member>> {
+    let is_other = move |other: &&Arc<Member>| {
+        !Arc::ptr_eq(other, member)
+            && (whatever_service || other.instance.service() == member.instance.service())
+    };
+    list.all.members.iter().filter(is_other).take(MAX_COMPARED)
 }

@@ -253,6 +253,29 @@ async fn calls_leave_a_stopped_instance_that_has_left_the_list() {
 }
 
 #[tokio::test]
+async fn calls_of_no_service_leave_a_stopped_instance_that_is_alone_in_its_own() {
+    let stopped = Stoppable::new().await;
+    let trio = Trio::new(stopped.peer.address, Balance::RoundRobin, fast()).await;
+    let listed = |at, service| {
+        let contract = "0123456789abcdef0123456789abcdef";
+        entry(at, json!({"wire": 1, "contract": contract, "service": service}))
+    };
+    let [one, other] = trio.good.each_ref().map(|good| listed(good.address, "a"));
+    trio.registry.list_json(&json!([listed(trio.bad, "b"), one, other]));
+    eventually("all services are known", || {
+        trio.client.instances().iter().all(|known| known.instance.service().is_some())
+    })
+    .await;
+    for _ in 0..9 {
+        trio.idempotent_call().await;
+    }
+    stopped.stop();
+    let calls = futures_util::future::join_all((0..30).map(|_| trio.idempotent_call()));
+    let replied = tokio::time::timeout(3000 * MS, calls).await.expect("nobody waits for it");
+    assert!(replied.iter().all(|peer| *peer != stopped.peer.name()), "{replied:?}");
+}
+
+#[tokio::test]
 async fn a_call_that_may_have_run_is_not_sent_elsewhere() {
     let stopped = Stoppable::new().await;
     let trio = Trio::new(stopped.peer.address, Balance::RoundRobin, fast()).await;
