@@ -119,6 +119,7 @@ impl Columns {
     ) -> Line<'static> {
         let theme = screen.theme;
         let (summary, ok) = call.summary();
+        let retried = if call.was_retried() { "↻ " } else { "" };
         let (glyph, style) = match ok {
             Some(true) => ("✓", theme.good()),
             Some(false) => ("✗", theme.bad()),
@@ -135,9 +136,11 @@ impl Columns {
             Span::raw(text::left(&method, self.method - 1)),
             Span::raw(" "),
             Span::raw(text::left(&arguments, self.arguments)),
-            Span::styled(glyph, style),
-            Span::styled(if call.was_retried() { "↻" } else { " " }, theme.warning()),
-            Span::raw(printable(&decoded(&summary), self.result.saturating_sub(3))),
+            Span::styled(format!("{glyph} "), style),
+            Span::raw(printable(
+                &format!("{retried}{}", decoded(&summary)),
+                self.result.saturating_sub(3),
+            )),
             Span::raw(" "),
             Span::raw(text::right(&took, 8)),
         ]);

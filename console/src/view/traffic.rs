@@ -22,7 +22,7 @@ pub(super) fn p99(rates: &Rates) -> String {
 
 /// The traffic in one line, with all its parts, then in shorter words, then with fewer parts: the first
 /// that fits is shown.
-pub(super) fn variants(trend: &Trend) -> [String; 8] {
+pub(super) fn variants(trend: &Trend) -> [String; 9] {
     let now = &trend.now;
     let (calls, in_flight) = (rate(now.calls), now.in_flight);
     let errors = |words: &str| match now.errors {
@@ -44,7 +44,8 @@ pub(super) fn variants(trend: &Trend) -> [String; 8] {
     let graphed = format!("{long_calls} {graph}");
     [
         joined(&[&graphed, long_errors, long_in_flight, &long_p99], " · "),
-        joined(&[long_calls, long_errors, long_in_flight, &long_p99], " · "),
+        joined(&[&graphed, long_errors, long_in_flight, &p99], " · "),
+        joined(&[long_calls, long_errors, long_in_flight, &p99], " · "),
         joined(&[long_calls, short_errors, short_in_flight, &p99], " · "),
         joined(&[short_calls, short_errors, short_in_flight, &p99], " · "),
         joined(&[short_calls, short_errors, &p99], " · "),
@@ -55,4 +56,4 @@ pub(super) fn variants(trend: &Trend) -> [String; 8] {
 }
 
 /// The variants with calls, errors and the 99th percentile.
-pub(super) const WITH_P99: usize = 6;
+pub(super) const WITH_P99: usize = 7;

@@ -44,10 +44,10 @@ fn whom_the_own_client_sets_aside_and_calls_again_are_events() {
     let why =
         "gets none of your calls: cannot reach 127.0.0.1:8090: Connection refused (os error 111)";
     let ejected = ("ejected", dead.clone(), why.to_owned());
-    assert_eq!(said(&model), [ejected.clone()], "one in slow start is no event");
+    assert_eq!(said(&model), std::slice::from_ref(&ejected), "one in slow start is no event");
     let own = model.own_client.clone();
     feed(&mut model, Msg::OwnClient(own), now);
-    assert_eq!(said(&model), [ejected.clone()], "it is said once");
+    assert_eq!(said(&model), std::slice::from_ref(&ejected), "it is said once");
     feed(&mut model, Msg::OwnClient(OwnClient::default()), now);
     let back = ("back", dead, "gets your calls again".to_owned());
     assert_eq!(said(&model), [back, ejected]);

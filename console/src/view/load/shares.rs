@@ -12,7 +12,7 @@ pub(super) fn shares(theme: Theme, report: &Report, width: u16) -> Vec<Line<'sta
         return Vec::new();
     }
     let failed = report.instances.iter().any(|share| share.failed > 0);
-    let retried = width >= 44 && report.instances.iter().any(|share| share.retried > 0);
+    let retried = width >= 52 && report.instances.iter().any(|share| share.retried > 0);
     // Without room for both, failures matter more than means.
     let mean = !failed || width >= 36;
     let columns = 9 + [failed, retried, mean].into_iter().filter(|shown| *shown).count() * 8;
