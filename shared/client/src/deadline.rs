@@ -44,7 +44,8 @@ pub(crate) async fn until<T>(
     let output = match at_once.await {
         Some(output) => output,
         None => {
-            let waited = tokio::time::timeout_at(deadline, future).await;
+            // In a box: it is rare, and every call would have to carry the timer.
+            let waited = Box::pin(tokio::time::timeout_at(deadline, future)).await;
             waited.map_err(|_| Failed::Expired)?
         }
     };

@@ -195,27 +195,33 @@ impl Peer {
     /// The link in use, or a new one.
     async fn link(self: &Arc<Self>, progress: &mut Progress) -> Result<Arc<Link>, CallError> {
         progress.connected = false;
-        let link = match self.usable().map_or_else(|| self.usable_or_connecting(), LinkState::Ready)
-        {
-            LinkState::Ready(link) => link,
-            LinkState::Connecting(mut outcome) => {
-                let began = Instant::now();
-                let failover_after = progress.failover_after.unwrap_or(Duration::MAX);
-                let outcome =
-                    tokio::time::timeout(failover_after, outcome.wait_for(Option::is_some)).await;
-                progress.connecting += began.elapsed();
-                match outcome.as_ref().map(Result::as_deref) {
-                    Ok(Ok(Some(result))) => result.clone()?,
-                    // The task that connects has ended, and so the client.
-                    Ok(_) => return Err(CallError::Closed),
-                    // The attempt continues, for later calls.
-                    Err(_) => return Err(self.no_connection(failover_after)),
-                }
-            }
+        let link = match self.usable() {
+            Some(link) => link,
+            // In a box: it is rare, and every call would have to carry its state.
+            None => Box::pin(self.new_link(progress)).await?,
         };
         progress.connected = true;
         progress.dialect = Some(link.dialect());
         Ok(link)
+    }
+
+    /// Waits for a new link, unless there is one by now.
+    async fn new_link(self: &Arc<Self>, progress: &mut Progress) -> Result<Arc<Link>, CallError> {
+        let mut outcome = match self.usable_or_connecting() {
+            LinkState::Ready(link) => return Ok(link),
+            LinkState::Connecting(outcome) => outcome,
+        };
+        let began = Instant::now();
+        let failover_after = progress.failover_after.unwrap_or(Duration::MAX);
+        let outcome = tokio::time::timeout(failover_after, outcome.wait_for(Option::is_some)).await;
+        progress.connecting += began.elapsed();
+        match outcome.as_ref().map(Result::as_deref) {
+            Ok(Ok(Some(result))) => result.clone(),
+            // The task that connects has ended, and so the client.
+            Ok(_) => Err(CallError::Closed),
+            // The attempt continues, for later calls.
+            Err(_) => Err(self.no_connection(failover_after)),
+        }
     }
 
     /// The link in use, without a lock.

@@ -4,8 +4,10 @@ mod hedge;
 mod retry;
 mod streams;
 
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rpc_wire::mutants::mutant;
@@ -157,10 +159,17 @@ impl<'a> Attempts<'a> {
     ) -> Option<Result<CallReply, Failed>> {
         let _in_flight = peer.load.enter();
         let mut progress = self.progress;
-        let result = tokio::select! {
-            biased;
-            result = peer.call(&self.outgoing, deadline, &mut progress) => Some(result),
-            () = self.peer_suspected(peer), if progress.failover_after.is_some() => None,
+        let may_leave = progress.failover_after.is_some();
+        let result = {
+            let mut call = pin!(peer.call(&self.outgoing, deadline, &mut progress));
+            let mut suspected = pin!(self.peer_suspected(peer));
+            // By hand: `select!` costs a call of a single server as much as one of several.
+            poll_fn(|context| match call.as_mut().poll(context) {
+                Poll::Ready(result) => Poll::Ready(Some(result)),
+                Poll::Pending if may_leave => suspected.as_mut().poll(context).map(|()| None),
+                Poll::Pending => Poll::Pending,
+            })
+            .await
         };
         self.progress = progress;
         result
