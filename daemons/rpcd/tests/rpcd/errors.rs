@@ -182,7 +182,7 @@ fn verbose_says_where_a_call_went_that_failed() {
         let address = port.address().to_string();
         let is_its = |line: &&str| line.starts_with(&format!("rpcd: {address}: "));
         let line = run.stderr.lines().find(is_its).unwrap_or_else(|| panic!("{}", run.stderr));
-        assert!(line.contains("; failed: ") && line.contains(" after "), "{line}");
+        assert!(line.contains("; failed after ") && line.contains("s: cannot reach "), "{line}");
     }
 }
 
