@@ -175,11 +175,11 @@ fn from_an_instance_to_its_log_and_its_load_test_and_back_and_with_the_mouse() {
     assert!(tty.sent("\x1b]52;c;"), "to the terminal's clipboard");
     tty.press("x");
     tty.until(&["Actions: Instances", "unregister…"]);
-    tty.press("jjjjjjjjjjjjj\r");
+    tty.press("jjjjjjjjjjjjjj\r");
     tty.until(&[&format!("Unregister {address}?")]);
     tty.press("\r");
     tty.until(&["cancelled: nothing unregistered"]);
-    tty.press("xjjjjjjjjjjjjj\r");
+    tty.press("xjjjjjjjjjjjjjj\r");
     tty.until(&["Unregister 127."]);
     tty.press(&format!("{address}\r"));
     tty.until(&[&format!("{address}  unregistered")]);
