@@ -1,7 +1,5 @@
 //! A look into the registry for a call that no known instance can take.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
 use super::Discovery;
@@ -15,9 +13,8 @@ impl Discovery {
         self.look().await;
         let list = self.shared.list.load();
         let view = self.view(&list, wanted.service);
-        let was_tried = |peer| wanted.tried.iter().any(|tried| Arc::ptr_eq(tried, peer));
-        let members = &view.anyone(wanted.method).members;
-        members.iter().any(|member| member.gets_calls() && !was_tried(&member.peer))
+        let left = view.anyone(wanted.method).without(wanted.tried);
+        left.members.iter().any(|member| member.gets_calls())
     }
 
     /// Waits for a refresh that begins now or later.
