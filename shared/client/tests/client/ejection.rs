@@ -120,6 +120,12 @@ impl Stoppable {
     fn go_on(&self) {
         self.is_stopped.send_replace(false);
     }
+
+    /// The calls end soon, and others reply to them.
+    async fn is_not_waited_for(&self, calls: impl Future<Output = Vec<String>>) {
+        let replied = tokio::time::timeout(3000 * MS, calls).await.expect("nobody waits for it");
+        assert!(replied.iter().all(|peer| *peer != self.peer.name()), "{replied:?}");
+    }
 }
 
 /// One that fails every `nth` call with an error of the method.
@@ -214,8 +220,7 @@ async fn calls_that_may_run_twice_leave_a_stopped_instance_at_once() {
     stopped.stop();
     let began = Instant::now();
     let calls = futures_util::future::join_all((0..30).map(|_| trio.idempotent_call()));
-    let replied = tokio::time::timeout(3000 * MS, calls).await.expect("nobody waits for it");
-    assert!(replied.iter().all(|peer| *peer != stopped.peer.name()), "{replied:?}");
+    stopped.is_not_waited_for(calls).await;
     assert!(began.elapsed() >= 50 * MS, "a part of them waited for it");
     assert_ne!(trio.state(), InstanceState::Up);
     let reason = trio.known_bad().health.reason.unwrap();
@@ -248,8 +253,7 @@ async fn calls_leave_a_stopped_instance_that_has_left_the_list() {
     };
     let calls = futures_util::future::join_all((0..30).map(|_| trio.idempotent_call()));
     let both = async { tokio::join!(calls, leaving).0 };
-    let replied = tokio::time::timeout(3000 * MS, both).await.expect("nobody waits for it");
-    assert!(replied.iter().all(|peer| *peer != stopped.peer.name()), "{replied:?}");
+    stopped.is_not_waited_for(both).await;
 }
 
 #[tokio::test]
@@ -271,8 +275,7 @@ async fn calls_of_no_service_leave_a_stopped_instance_that_is_alone_in_its_own()
     }
     stopped.stop();
     let calls = futures_util::future::join_all((0..30).map(|_| trio.idempotent_call()));
-    let replied = tokio::time::timeout(3000 * MS, calls).await.expect("nobody waits for it");
-    assert!(replied.iter().all(|peer| *peer != stopped.peer.name()), "{replied:?}");
+    stopped.is_not_waited_for(calls).await;
 }
 
 #[tokio::test]
