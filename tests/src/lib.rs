@@ -8,6 +8,7 @@
 //! - [`daemon`]: a running program: its output, its address, its exit.
 //! - [`terminal`]: a program on its own terminal: keys in, screen out.
 //! - [`python`]: the older system's server, client and registry, as processes.
+//! - [`etcd`]: an etcd cluster of three members.
 //! - [`prometheus`]: what Prometheus and the strict reader of OpenMetrics make of a page of metrics.
 //! - [`fakes`]: servers that send exact bytes: extended, older and scripted ones.
 //! - [`recording_registry`]: a registry that records its requests, and can misbehave.
@@ -35,6 +36,7 @@
 
 pub mod binaries;
 pub mod daemon;
+pub mod etcd;
 pub mod eventually;
 pub mod fakes;
 pub mod home;

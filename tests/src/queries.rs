@@ -1,6 +1,8 @@
 //! Common queries of tests: a daemon's statistics, and the registered instances.
 
+use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,21 +46,36 @@ pub async fn has_in_flight(server: SocketAddr, method: &str, number: u64) {
 /// The peer does not reply.
 pub async fn http(address: SocketAddr, head: &str, body: &[u8]) -> (u16, String) {
     soon(head, async {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let length = body.len();
-        let head =
-            format!("{head} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-        stream.write_all(head.as_bytes()).await.unwrap();
-        // A peer that refuses a large body may reply and close before it has read it all.
-        let _ = stream.write_all(body).await;
-        let mut reply = Vec::new();
-        let _ = stream.read_to_end(&mut reply).await;
-        let reply = String::from_utf8_lossy(&reply).into_owned();
-        let status = reply.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let (_, body) = reply.split_once("\r\n\r\n").unwrap_or_default();
-        (status.unwrap_or_else(|| panic!("no HTTP reply: {reply:?}")), body.to_owned())
+        let reply = exchange(address, head, body).await.unwrap();
+        parse(&reply).unwrap_or_else(|| panic!("no HTTP reply: {reply:?}"))
     })
     .await
+}
+
+/// The same of a peer that may not be there yet.
+pub async fn http_or_none(address: SocketAddr, head: &str) -> Option<(u16, String)> {
+    let reply = tokio::time::timeout(Duration::from_secs(2), exchange(address, head, b"")).await;
+    parse(&reply.ok()?.ok()?)
+}
+
+async fn exchange(address: SocketAddr, head: &str, body: &[u8]) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let length = body.len();
+    let head = format!(
+        "{head} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    // A peer that refuses a large body may reply and close before it has read it all.
+    let _ = stream.write_all(body).await;
+    let mut reply = Vec::new();
+    let _ = stream.read_to_end(&mut reply).await;
+    Ok(String::from_utf8_lossy(&reply).into_owned())
+}
+
+fn parse(reply: &str) -> Option<(u16, String)> {
+    let status = reply.split(' ').nth(1)?.parse().ok()?;
+    let (_, body) = reply.split_once("\r\n\r\n").unwrap_or_default();
+    Some((status, body.to_owned()))
 }
 
 /// The registered instances, as older clients read them; sorted.
