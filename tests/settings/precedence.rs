@@ -8,6 +8,7 @@ use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::eventually;
 use rpc_tests::fakes::{Do, Peer, result};
 use rpc_tests::home::Home;
+use rpc_tests::reserved_port::ReservedPort;
 use tokio::net::TcpStream;
 
 use crate::console;
@@ -27,6 +28,7 @@ const PROOFS: &[Proof] = &[
     ("registry", "rpcd instances", registry_in_instances),
     ("registry", "rpc-console", registry_on_the_screen),
     ("registry-server", "rpcd registry", registry_server_in_registry),
+    ("etcd", "rpcd registry", etcd_in_registry),
     ("server", "rpcd serve", server_in_serve),
     ("client", "rpcd call", client_in_call),
     ("client", "rpcd bench", client_in_bench),
@@ -46,6 +48,7 @@ const READERS: &[(&str, &[&str])] = &[
         &["rpcd serve", "rpcd call", "rpcd bench", "rpcd methods", "rpcd instances", "rpc-console"],
     ),
     ("registry-server", &["rpcd registry"]),
+    ("etcd", &["rpcd registry"]),
     ("server", &["rpcd serve"]),
     ("client", &["rpcd call", "rpcd bench", "rpcd methods", "rpc-console"]),
     ("log", &["rpcd serve", "rpcd registry", "rpcd call", "rpc-console"]),
@@ -198,6 +201,25 @@ async fn listen(section: &str, command: &str) {
 #[tokio::test]
 async fn registry_server_in_registry() {
     listen("registry-server", "registry").await;
+}
+
+/// The members of `[etcd]`, none of which is there: the registry says so. No flag names them.
+#[tokio::test]
+async fn etcd_in_registry() {
+    let unused: [ReservedPort; 3] = std::array::from_fn(|_| ReservedPort::new());
+    let [user, local, environment] = [0, 1, 2].map(|at: usize| unused[at].url());
+    let values = ["http://127.0.0.1:2379", &user, &local, &environment];
+    each_wins_over_those_before(("etcd", "endpoints"), "", values, async |start| {
+        let Start { home, variables, .. } = start;
+        let line = ["registry", "-p", "0", "-l", "127.0.0.1", "--store", "etcd"];
+        let daemon = Daemon::rpcd_in(home, &settings(&variables), line);
+        let member = |line: &str| {
+            let (_, said) = line.split_once("no etcd member works: ")?;
+            Some(format!("http://{}", said.split(": ").next()?))
+        };
+        daemon.line("it cannot reach the member", member).await
+    })
+    .await;
 }
 
 #[tokio::test]

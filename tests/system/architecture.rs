@@ -213,7 +213,12 @@ fn http_libraries_stay_where_they_belong() {
         ["daemons/registry/src/http.rs", "daemons/registry/src/http", "daemons/server/src/http.rs"];
     only("axum::", &CRATES, &http);
     only("hyper::", &CRATES, &http);
-    only("reqwest::", &CRATES, &["shared/client/src/registry.rs", "shared/client/src/registry"]);
+    let clients = [
+        "shared/client/src/registry.rs",
+        "shared/client/src/registry",
+        "daemons/registry/src/store/etcd",
+    ];
+    only("reqwest::", &CRATES, &clients);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn page() -> PathBuf {
 }
 
 /// The options of each section of the page.
-fn options() -> [(&'static str, String); 8] {
+fn options() -> [(&'static str, String); 9] {
     fn shown(options: impl Debug) -> String {
         format!("{options:#?}")
     }
@@ -40,6 +40,7 @@ fn options() -> [(&'static str, String); 8] {
     [
         ("Server", shown(settings.server.limits)),
         ("Registry", shown(settings.registry_server.options)),
+        ("etcd", shown(settings.etcd)),
         ("Client", shown(&settings.client)),
         ("Retries", shown(settings.client.retry)),
         ("Ejection", shown(settings.client.ejection)),

@@ -40,6 +40,7 @@ mod replaced;
 mod rude_clients;
 mod services;
 mod several_registries;
+mod shared_registries;
 mod stopped_servers;
 mod streams;
 mod suspects;

@@ -35,6 +35,9 @@ pub enum RegistryError {
         /// Why.
         source: StoreError,
     },
+    /// The operator: that is no etcd cluster's address.
+    #[error("cannot use etcd: {0}")]
+    Etcd(String),
     /// The operator: the system has no thread for the store.
     #[error("cannot start a thread for the store: {0}; raise the limit of processes")]
     Thread(#[source] io::Error),

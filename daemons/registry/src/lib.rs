@@ -3,13 +3,13 @@
 //! In reading order:
 //!
 //! - [`RegistryOptions`]: every limit and time, with its default.
-//! - [`StoreOptions`]: whether registrations outlive the process.
+//! - [`StoreOptions`]: whether registrations outlive the process, or are shared with other registries.
 //! - [`Registry`]: bind an address, serve until shut down.
 //! - [`RegistryError`]: why a registry could not start, or stopped by itself.
 //!
 //! Inside, `http → service → table → record` and `service → store → record`: `table` is pure (instances,
 //! deadlines, prepared replies; the clock is an argument), `record` is what of it outlives the process,
-//! `store` keeps that on disk, `service` shares both between tasks (lock, timer, change feed, probes, the
+//! `store` keeps that on disk or in etcd, `service` shares both between tasks (lock, timer, change feed, probes, the
 //! thread that saves), and `http` is the only part that knows paths, status codes and hyper.
 //!
 //! Needs Rust 1.95 or later.
@@ -33,6 +33,8 @@ pub use server::Registry;
 #[cfg(feature = "redb")]
 pub use store::Recovered;
 pub use store::StoreError;
+#[cfg(feature = "etcd")]
+pub use store::etcd::EtcdOptions;
 
 /// For tests/torture, which has a simulated disk under the database.
 #[cfg(feature = "simulation")]

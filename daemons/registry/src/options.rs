@@ -24,6 +24,9 @@ pub enum StoreOptions {
         /// Its folder, made if it is not there; one registry at a time uses it.
         data_dir: PathBuf,
     },
+    /// In an etcd cluster, which several registries share: each lists the instances of all.
+    #[cfg(feature = "etcd")]
+    Etcd(crate::EtcdOptions),
 }
 
 impl StoreOptions {
@@ -33,7 +36,17 @@ impl StoreOptions {
             Self::None => "none",
             #[cfg(feature = "redb")]
             Self::Redb { .. } => "redb",
+            #[cfg(feature = "etcd")]
+            Self::Etcd(_) => "etcd",
         }
+    }
+
+    /// Whether several registries use it.
+    pub(crate) fn is_shared(&self) -> bool {
+        #[cfg(feature = "etcd")]
+        return matches!(self, Self::Etcd(_));
+        #[cfg(not(feature = "etcd"))]
+        false
     }
 }
 
@@ -236,6 +249,21 @@ impl RegistryOptions {
                     name,
                     expected: "above 0 and within a year",
                 });
+            }
+        }
+        #[cfg(feature = "etcd")]
+        if let StoreOptions::Etcd(crate::EtcdOptions { lease_ttl, request_timeout, .. }) =
+            &self.store
+        {
+            // Beyond that a time is a mistake; etcd takes no shorter lease.
+            let times = Duration::from_secs(2)..=Duration::from_secs(3600);
+            if !times.contains(lease_ttl) {
+                let expected = "within 2s and an hour";
+                return Err(RegistryError::BadOption { name: "lease_ttl", expected });
+            }
+            if request_timeout.is_zero() || request_timeout > times.end() {
+                let expected = "above 0 and within an hour";
+                return Err(RegistryError::BadOption { name: "request_timeout", expected });
             }
         }
         if self.max_connections == 0 {

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 #[cfg(feature = "redb")]
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +20,13 @@ use crate::http::{Http, refuse_connection, serve_connection};
 #[cfg(feature = "redb")]
 use crate::record::Record;
 use crate::service::Service;
+#[cfg(feature = "redb")]
 use crate::store::Store;
+#[cfg(feature = "etcd")]
+use crate::store::etcd::Etcd;
 #[cfg(feature = "redb")]
 use crate::store::{self, FileStore, Recovered, StoreError};
+#[cfg(feature = "redb")]
 use crate::table::Restored;
 use crate::{RegistryError, RegistryOptions, StoreOptions};
 
@@ -32,14 +36,19 @@ pub struct Registry {
     listener: Listener,
     address: SocketAddr,
     options: RegistryOptions,
-    opened: Option<Opened>,
+    opened: Opened,
 }
 
-/// A store, and what an earlier process left in it.
+/// What the table is kept in.
 #[derive(Debug)]
-struct Opened {
-    store: Box<dyn Store>,
-    left: Vec<Restored>,
+enum Opened {
+    Nothing,
+    /// A store, and what an earlier process left in it.
+    #[cfg(feature = "redb")]
+    File(Box<dyn Store>, Vec<Restored>),
+    /// A cluster that is read while the registry serves.
+    #[cfg(feature = "etcd")]
+    Etcd(Etcd),
 }
 
 impl Registry {
@@ -100,7 +109,7 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let Self { mut listener, address, options, opened } = self;
         info!(%address, ttl = ?options.ttl, check = ?options.check_interval, "listening");
-        if opened.is_none() {
+        if matches!(opened, Opened::Nothing) {
             info!(
                 "nothing is kept: a restart forgets registrations until they are repeated, and overrides for good"
             );
@@ -118,18 +127,19 @@ impl Registry {
     }
 }
 
-#[cfg(not(feature = "redb"))]
-async fn open(options: &RegistryOptions) -> Result<Option<Opened>, RegistryError> {
-    match options.store {
-        StoreOptions::None => Ok(None),
+async fn open(options: &RegistryOptions) -> Result<Opened, RegistryError> {
+    match options.store.clone() {
+        StoreOptions::None => Ok(Opened::Nothing),
+        #[cfg(feature = "redb")]
+        StoreOptions::Redb { data_dir } => open_file(data_dir, options.max_store_cache_bytes).await,
+        #[cfg(feature = "etcd")]
+        StoreOptions::Etcd(etcd) => Etcd::new(etcd).map(Opened::Etcd).map_err(RegistryError::Etcd),
     }
 }
 
 #[cfg(feature = "redb")]
-async fn open(options: &RegistryOptions) -> Result<Option<Opened>, RegistryError> {
-    let StoreOptions::Redb { data_dir } = options.store.clone() else { return Ok(None) };
+async fn open_file(data_dir: PathBuf, cache_bytes: usize) -> Result<Opened, RegistryError> {
     let path = FileStore::path_in(&data_dir);
-    let cache_bytes = options.max_store_cache_bytes;
     let opening = tokio::task::spawn_blocking(move || {
         let (store, records) = FileStore::open(&data_dir, cache_bytes)?;
         let read = |record: &Record| {
@@ -144,7 +154,7 @@ async fn open(options: &RegistryOptions) -> Result<Option<Opened>, RegistryError
     let (store, left) =
         opened.map_err(|source| RegistryError::Store { path: path.clone(), source })?;
     info!(path = %path.display(), records = left.len(), "store opened");
-    Ok(Some(Opened { store: Box::new(store), left }))
+    Ok(Opened::File(Box::new(store), left))
 }
 
 /// Connections accepted before other tasks have their turn.
@@ -170,11 +180,7 @@ const STORE_TIME: Duration = Duration::from_millis(400);
 const PLACES_FOR_LOOPBACK: usize = 8;
 
 impl Acceptor {
-    fn open(
-        options: RegistryOptions,
-        address: SocketAddr,
-        opened: Option<Opened>,
-    ) -> io::Result<Self> {
+    fn open(options: RegistryOptions, address: SocketAddr, opened: Opened) -> io::Result<Self> {
         let ending = CancellationToken::new();
         let room = Room::for_connections(options.max_connections);
         let places = Shares::with_places_for_loopback(
@@ -182,11 +188,21 @@ impl Acceptor {
             options.max_connections_per_peer,
             PLACES_FOR_LOOPBACK,
         );
-        let (store, left) = opened.map_or((None, Vec::new()), |it| (Some(it.store), it.left));
-        let service = Arc::new(Service::new(options, address, left));
-        if let Some(store) = store {
-            service.save_to(store)?;
-        }
+        let service = match opened {
+            Opened::Nothing => Arc::new(Service::new(options, address, Vec::new())),
+            #[cfg(feature = "redb")]
+            Opened::File(store, left) => {
+                let service = Arc::new(Service::new(options, address, left));
+                service.save_to(store)?;
+                service
+            }
+            #[cfg(feature = "etcd")]
+            Opened::Etcd(etcd) => {
+                let service = Arc::new(Service::new(options, address, Vec::new()));
+                service.share_in(etcd, address);
+                service
+            }
+        };
         let acceptor = Self {
             http: Arc::new(Http::new(Arc::clone(&service), ending.clone())),
             places,

@@ -9,6 +9,8 @@ mod pages;
 mod probe;
 mod probes;
 mod saving;
+#[cfg(feature = "etcd")]
+mod sharing;
 #[cfg(feature = "simulation")]
 pub(crate) mod simulation;
 mod snapshots;
@@ -16,6 +18,7 @@ mod targets;
 mod watcher;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -69,6 +72,8 @@ pub(crate) struct Service {
     saving: Saving,
     /// It has just started, and says so until then.
     warm: Instant,
+    /// The store that others share was read.
+    is_read: AtomicBool,
 }
 
 /// The table and the history of its changes, under one lock.
@@ -112,6 +117,7 @@ impl Service {
             override_set: Notify::new(),
             saving: Saving::new(),
             warm,
+            is_read: AtomicBool::new(false),
             options,
         }
     }
@@ -137,6 +143,7 @@ impl Service {
             return Ok(Acknowledged { of: renewed, durable: true });
         }
         let (key, reply) = (registration.key.clone(), registration.reply.clone());
+        let incarnation = registration.incarnation;
         let (change, overridden, changes) = {
             let mut state = self.lock();
             let now = now();
@@ -149,7 +156,13 @@ impl Service {
             Some(change) => self.announce(&[change], Some(peer)),
             None => self.count_heartbeat(),
         }
-        Ok(self.acknowledge(Renewed { reply, overridden, change: changes }, changes).await)
+        let renewed = Renewed { reply, overridden, change: changes };
+        let acknowledged = self.acknowledge(renewed, changes).await;
+        if self.options.store.is_shared() {
+            // Another registry may have known a later life of it.
+            self.lock().table.refuse_earlier(&key, incarnation, now())?;
+        }
+        Ok(acknowledged)
     }
 
     /// Handles a heartbeat of each; `None` for those that are not listed, or with another incarnation.
@@ -271,7 +284,13 @@ impl Service {
     /// How long it will say that it has just started: who is not listed may have yet to register again. Also
     /// with a store: that may have failed, and does not have what was taken then.
     pub(crate) fn warming(&self) -> Option<Duration> {
-        self.warm.checked_duration_since(now()).filter(|left| !left.is_zero())
+        let left = self.warm.checked_duration_since(now()).filter(|left| !left.is_zero());
+        left.or(self.is_unread().then_some(NEXT_LOOK))
+    }
+
+    /// Whether a store that others share was not read yet: who is registered with them is not known.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.options.store.is_shared() && !self.is_read.load(Ordering::Relaxed)
     }
 
     /// Notified after each change from now on.
@@ -425,6 +444,9 @@ impl Service {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What readers wait for the store to be read, before they ask again.
+const NEXT_LOOK: Duration = Duration::from_secs(1);
 
 fn records(rows: &[Row], ttl: Duration, now: Instant) -> Vec<InstanceRecord<&RawValue>> {
     rows.iter().map(|row| row.record(ttl, now)).collect()

@@ -10,6 +10,8 @@
 #[cfg(feature = "redb")]
 mod database;
 mod error;
+#[cfg(feature = "etcd")]
+pub(crate) mod etcd;
 #[cfg(feature = "redb")]
 mod file;
 #[cfg(feature = "redb")]

@@ -19,6 +19,8 @@ mod pace;
 mod peers;
 mod registering;
 mod scope;
+#[cfg(feature = "etcd")]
+mod shared;
 mod standing;
 mod target;
 mod unsaved;
@@ -46,6 +48,8 @@ use pace::Pace;
 use peers::Peers;
 pub(crate) use registering::Renewed;
 pub(crate) use scope::Scope;
+#[cfg(feature = "etcd")]
+pub(crate) use shared::{Pending, Shared, Unshared};
 pub(crate) use standing::{Override, Standing};
 pub(crate) use target::target;
 use unsaved::Unsaved;
@@ -106,6 +110,9 @@ struct Slot {
     is_restored: bool,
     /// The number of its last change that is to be saved.
     change: u64,
+    /// Who takes its heartbeats, of several registries that share what they know.
+    #[cfg(feature = "etcd")]
+    owner: shared::Owner,
 }
 
 impl Table {
@@ -265,6 +272,8 @@ impl Table {
             overridden,
             is_restored: false,
             change: 0,
+            #[cfg(feature = "etcd")]
+            owner: shared::Owner::Here,
         });
         index
     }
@@ -307,6 +316,14 @@ impl Table {
 }
 
 impl Slot {
+    /// Whether another registry takes its heartbeats, and decides whether it lives.
+    fn is_elsewhere(&self) -> bool {
+        #[cfg(feature = "etcd")]
+        return matches!(self.owner, shared::Owner::Elsewhere(_));
+        #[cfg(not(feature = "etcd"))]
+        false
+    }
+
     fn row(&self) -> Row {
         Row {
             entry: Arc::clone(&self.entry),

@@ -15,9 +15,10 @@ const HEAD: &str = "\
 # are limits. Times have a unit (500ms, 10s, 1m), sizes may have one (64KiB, 4MiB).
 ";
 
-const SECTIONS: [(&str, &str); 6] = [
+const SECTIONS: [(&str, &str); 7] = [
     ("registry", "The registry that servers, clients and the console use."),
     ("registry-server", "rpcd registry."),
+    ("etcd", "The etcd cluster of rpcd registry with store = etcd."),
     ("server", "rpcd serve."),
     (
         "client",

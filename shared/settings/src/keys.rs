@@ -4,9 +4,9 @@ use rpc_wire::nearest;
 
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
-    addresses, advertised, answer, any_folder, any_service, attempts, backlog, burst, bytes,
-    choice, count, depth, duration, folder, hedge, host, level, list_cache, names, networks,
-    origins, pause, port, ratio, service, share, switch,
+    addresses, advertised, answer, any_file, any_folder, any_service, attempts, backlog, burst,
+    bytes, choice, count, depth, duration, folder, hedge, host, level, list_cache, names, networks,
+    origins, pause, port, prefix, ratio, service, share, switch, user,
 };
 
 /// A key of `config.ini`.
@@ -103,7 +103,7 @@ pub const KEYS: &[Key] = keys! {
         brake_min: count, registry_server.options.brake_min, "How many these have to be at least.";
         brake_window: pause, registry_server.options.brake_window, "How long silent instances are held at most (rpcd release-brake ends it); 0s: not at all.";
         max_overrides: count, registry_server.options.max_overrides, "Instances that operators may have drained or in maintenance at a time (rpcd drain).";
-        store: choice, registry_server.store, "What registrations are kept in: redb, a database in data_dir, so that they outlive the process; or none.";
+        store: choice, registry_server.store, "What registrations are kept in: redb, a database in data_dir, so that they outlive the process; etcd, a cluster that several registries share; or none.";
         data_dir: any_folder, registry_server.data_dir, "Its folder, for one registry; empty: registry-PORT below $STATE_DIRECTORY, or below rpcd in $XDG_STATE_HOME or ~/.local/state.";
         store_timeout: duration, registry_server.options.store_timeout, "A store that does not answer for this long counts as failing; registrations are taken all the same.";
         max_store_retry: duration, registry_server.options.max_store_retry, "Longest pause between attempts to write to a store that fails.";
@@ -113,6 +113,15 @@ pub const KEYS: &[Key] = keys! {
         drain_timeout: pause, registry_server.options.drain_timeout, "Time for requests in flight at shutdown.";
         allowed_hosts: names, registry_server.options.allowed_hosts, "Further host names by which requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";
         allowed_origins: origins, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";
+    }
+    "etcd" {
+        endpoints: origins, etcd.endpoints, "Its members: http://HOST:PORT, …; one is used while it answers.";
+        prefix: prefix, etcd.prefix, "What all keys begin with: the same for registries that share what they know, another one for others.";
+        user: user, etcd.user, "User, where etcd asks for one.";
+        password_file: any_file, etcd.password_file, "File with the user's password, which its owner alone may read.";
+        request_timeout: duration, etcd.request_timeout, "A member that does not answer for this long is left for another one.";
+        lease_ttl: duration, etcd.lease_ttl, "The instances of a registry that shows no sign of life for this long are taken over by the others; whole seconds, 2s at least.";
+        max_response_bytes: bytes, etcd.max_response_bytes, "Size of a response, and of one line of a watch.";
     }
     "server" {
         listen: host, server.listen, "Address to listen on; :: accepts IPv4 and IPv6.";

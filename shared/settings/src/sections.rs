@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rpc_client::{ClientOptions, ListCache};
 use rpc_host::logging::LogOptions;
-use rpc_registry::RegistryOptions;
+use rpc_registry::{EtcdOptions, RegistryOptions};
 use rpc_server::Limits;
 
 use super::SettingsError;
@@ -22,6 +22,8 @@ pub struct Settings {
     pub registries: BTreeMap<String, RegistryAddress>,
     /// `[registry-server]`: `rpcd registry`.
     pub registry_server: RegistryServer,
+    /// `[etcd]`: the cluster of registries with `store = etcd`.
+    pub etcd: EtcdOptions,
     /// `[server]`: `rpcd serve`.
     pub server: Server,
     /// `[client]`: every program that calls.
@@ -44,6 +46,7 @@ impl Default for Settings {
             registry: RegistryAddress::default(),
             registries: BTreeMap::default(),
             registry_server: RegistryServer::default(),
+            etcd: EtcdOptions::default(),
             server: Server::default(),
             client: ClientOptions { list_cache: ListCache::User, ..ClientOptions::default() },
             log: LogOptions::default(),

@@ -92,6 +92,8 @@ choice! {
         /// A database in a folder.
         #[default]
         Redb = "redb",
+        /// An etcd cluster, which several registries share.
+        Etcd = "etcd",
         /// Nothing: they are gone with the process.
         None = "none",
     }
@@ -593,6 +595,37 @@ pub(crate) mod any_folder {
 
     pub(crate) fn show(value: &Option<PathBuf>) -> String {
         value.as_deref().map(folder::show).unwrap_or_default()
+    }
+}
+
+/// A file; empty text is none.
+pub(crate) mod any_file {
+    pub(crate) use super::any_folder::{read, show};
+}
+
+/// What keys begin with.
+pub(crate) mod prefix {
+    pub(crate) fn read(text: &str) -> Result<String, String> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        match (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+            true => Ok(text.to_owned()),
+            false => Err("expected 1 to 64 of a-z A-Z 0-9 / . _ -".to_owned()),
+        }
+    }
+
+    pub(crate) fn show(value: &str) -> String {
+        value.to_owned()
+    }
+}
+
+/// The name of a user; empty text is none.
+pub(crate) mod user {
+    pub(crate) fn read(text: &str) -> Result<Option<String>, String> {
+        Ok((!text.is_empty()).then(|| text.to_owned()))
+    }
+
+    pub(crate) fn show(value: &Option<String>) -> String {
+        value.clone().unwrap_or_default()
     }
 }
 

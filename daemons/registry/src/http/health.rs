@@ -23,7 +23,9 @@ pub(super) fn ready(context: &Context) -> Reply {
         return status(StatusCode::SERVICE_UNAVAILABLE, "ending");
     }
     let service = &context.service;
-    let store = service.saving().failing().map(|why| FailingStore { failing: why.to_string() });
+    let failing = service.saving().failing().map(|why| why.to_string());
+    let unread = || service.is_unread().then(|| "it was not read yet".to_owned());
+    let store = failing.or_else(unread).map(|failing| FailingStore { failing });
     let brake = service.brake().map(|(brake, left)| Brake {
         held: brake.held as u64,
         left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),

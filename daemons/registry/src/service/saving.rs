@@ -3,12 +3,16 @@
 //! Requests wait until the store has their change; heartbeats compare two numbers. While the store
 //! fails, nobody waits, and when it is back it gets everything.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "etcd")]
+use tokio::sync::Notify;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tracing::{Span, error, info};
 
 use rpc_wire::mutants::mutant;
@@ -23,8 +27,19 @@ pub(crate) struct Saving {
     /// Changes that it has, as in `progress`: a heartbeat reads it without a lock.
     saved: AtomicU64,
     progress: watch::Sender<Progress>,
-    writer: OnceLock<Thread>,
-    ending: AtomicBool,
+    writer: OnceLock<Wake>,
+    /// For a writer that is a task.
+    #[cfg(feature = "etcd")]
+    woken: Notify,
+    ending: CancellationToken,
+}
+
+/// How the writer is woken.
+#[derive(Debug)]
+enum Wake {
+    Thread(Thread),
+    #[cfg(feature = "etcd")]
+    Task,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -73,7 +88,9 @@ impl Saving {
             saved: AtomicU64::new(0),
             progress: watch::Sender::default(),
             writer: OnceLock::new(),
-            ending: AtomicBool::new(false),
+            #[cfg(feature = "etcd")]
+            woken: Notify::new(),
+            ending: CancellationToken::new(),
         }
     }
 
@@ -87,6 +104,30 @@ impl Saving {
         self.writer.get().is_some()
     }
 
+    /// The writer is a task, which waits for [`woken`](Self::woken).
+    #[cfg(feature = "etcd")]
+    pub(super) fn by_task(&self) {
+        // Set once: a service is started once.
+        let _ = self.writer.set(Wake::Task);
+    }
+
+    /// There may be something to write.
+    #[cfg(feature = "etcd")]
+    pub(super) async fn woken(&self) {
+        self.woken.notified().await;
+    }
+
+    /// Cancelled when the rest is to be written.
+    #[cfg(feature = "etcd")]
+    pub(super) fn ending(&self) -> &CancellationToken {
+        &self.ending
+    }
+
+    /// The writer has ended.
+    pub(super) fn ended(&self) {
+        self.progress.send_modify(|it| it.ended = true);
+    }
+
     /// Why the store has not all changes, while it fails.
     pub(crate) fn failing(&self) -> Option<Arc<str>> {
         self.progress.borrow().failure.as_ref().map(|failure| Arc::clone(&failure.why))
@@ -94,8 +135,11 @@ impl Saving {
 
     /// Has the writer look for changes.
     pub(super) fn wake(&self) {
-        if let Some(writer) = self.writer.get() {
-            writer.unpark();
+        match self.writer.get() {
+            Some(Wake::Thread(writer)) => writer.unpark(),
+            #[cfg(feature = "etcd")]
+            Some(Wake::Task) => self.woken.notify_one(),
+            None => {}
         }
     }
 
@@ -159,11 +203,11 @@ impl Saving {
 
     /// Has the writer save the rest and end.
     pub(crate) fn end_soon(&self) {
-        self.ending.store(true, Ordering::Release);
+        self.ending.cancel();
         self.wake();
     }
 
-    fn advance(&self, saved: u64) {
+    pub(super) fn advance(&self, saved: u64) {
         self.saved.store(saved, Ordering::Release);
         let mut is_over = false;
         self.progress.send_modify(|it| {
@@ -179,7 +223,7 @@ impl Saving {
         }
     }
 
-    fn fail(&self, error: &StoreError) {
+    pub(super) fn fail(&self, error: &dyn fmt::Display) {
         let mut was_stuck = false;
         self.progress.send_modify(|it| {
             was_stuck = it.is_stuck();
@@ -215,7 +259,7 @@ impl Service {
         let thread = thread::Builder::new().name("registry-store".to_owned());
         let handle = thread.spawn(move || span.in_scope(|| writer.run()))?;
         // Set once: a service is started once.
-        let _ = self.saving.writer.set(handle.thread().clone());
+        let _ = self.saving.writer.set(Wake::Thread(handle.thread().clone()));
         self.saving.wake();
         Ok(())
     }
@@ -253,14 +297,14 @@ impl Writer {
             }
         }
         self.store.close();
-        self.service.saving.progress.send_modify(|it| it.ended = true);
+        self.saving().ended();
     }
 
     /// What there is to save, once there is something; `None` at the end.
     fn next(&self) -> Option<Batch> {
         loop {
             // Read before the table: what was changed before the end is saved.
-            let ending = self.saving().ending.load(Ordering::Acquire);
+            let ending = self.saving().ending.is_cancelled();
             let unsaved = self.service.lock().table.take_unsaved();
             match unsaved {
                 Some(batch) => return Some(batch),
@@ -286,7 +330,7 @@ impl Writer {
     fn rest(&self, pause: Duration) -> bool {
         let over = Instant::now() + pause;
         loop {
-            if self.saving().ending.load(Ordering::Acquire) {
+            if self.saving().ending.is_cancelled() {
                 return false;
             }
             let left = over.saturating_duration_since(Instant::now());

@@ -32,7 +32,7 @@ pub(crate) struct Batch {
 
 /// What a record says, shared with the table until it is written.
 #[derive(Debug)]
-enum Kept {
+pub(super) enum Kept {
     Instance(Arc<Entry>),
     Override(Arc<Standing>),
     Departure(StoredDeparture),
@@ -51,7 +51,7 @@ struct StoredInstance<'a> {
 
 /// A departure as it is stored; the rest of it is in its key.
 #[derive(Debug, Serialize, Deserialize)]
-struct StoredDeparture {
+pub(super) struct StoredDeparture {
     at_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     incarnation: Option<u64>,
@@ -68,14 +68,14 @@ pub(crate) enum Restored {
 /// An instance that was registered with an earlier process.
 #[derive(Debug)]
 pub(crate) struct RestoredInstance {
-    registration: Registration,
+    pub(super) registration: Registration,
     serial: u64,
-    peer: IpAddr,
-    registered_ms: u64,
+    pub(super) peer: IpAddr,
+    pub(super) registered_ms: u64,
 }
 
 #[cfg_attr(
-    not(feature = "redb"),
+    not(any(feature = "redb", feature = "etcd")),
     expect(dead_code, reason = "without a store nothing is read back")
 )]
 impl Restored {
@@ -133,7 +133,7 @@ impl Batch {
 }
 
 impl Kept {
-    fn to_json(&self) -> Bytes {
+    pub(super) fn to_json(&self) -> Bytes {
         let json = match self {
             Self::Instance(entry) => {
                 let Entry { serial, peer, registered, reply, .. } = &**entry;
@@ -249,7 +249,7 @@ impl Table {
     }
 
     /// What the record of a key says now.
-    fn kept(&self, RecordKey { kind, instance: key }: &RecordKey) -> Option<Kept> {
+    pub(super) fn kept(&self, RecordKey { kind, instance: key }: &RecordKey) -> Option<Kept> {
         Some(match kind {
             Kind::Instance => {
                 let slot = self.slots.get(*self.by_key.get(key)?)?.as_ref()?;

@@ -174,6 +174,9 @@ impl Table {
         let mut slow = Vec::new();
         for (index, slot) in slots.iter_mut().enumerate() {
             let Some(slot) = slot else { continue };
+            if slot.is_elsewhere() {
+                continue;
+            }
             let ticket = slot.ticket(index);
             if judge.check(slot, ticket, late, now) {
                 let Slot { suspect: is_suspect, deadline: since, .. } = *slot;

@@ -141,7 +141,7 @@ impl Table {
     ) -> Option<Change> {
         let slot = self.slots.get_mut(*self.by_key.get(key)?)?.as_mut()?;
         // A server of ours refuses calls until it is told; any other never did.
-        slot.is_restored = standing.is_none() && slot.entry.extended;
+        slot.is_restored = standing.is_none() && slot.entry.extended && !slot.is_elsewhere();
         if slot.is_restored {
             return None;
         }

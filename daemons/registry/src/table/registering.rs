@@ -54,6 +54,8 @@ impl Table {
 
     fn renew_at(&mut self, index: usize, now: Instant) -> Option<(Renewed, Option<Change>)> {
         let pause = self.pause(now);
+        #[cfg(feature = "etcd")]
+        self.claim_at(index);
         let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, pause, self.ttl);
         let overridden = slot.overridden.as_ref().filter(|_| !slot.is_restored);
@@ -169,9 +171,20 @@ impl Table {
         registration: &Registration,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let Registration { key, incarnation: Some(given), .. } = registration else {
-            return Ok(());
-        };
+        self.refuse_earlier(&registration.key, registration.incarnation, now)
+    }
+
+    /// The same of that life of an instance.
+    ///
+    /// # Errors
+    /// It is an earlier one.
+    pub(crate) fn refuse_earlier(
+        &self,
+        key: &InstanceKey,
+        incarnation: Option<u64>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let Some(given) = &incarnation else { return Ok(()) };
         let later = self.listed_incarnation(key).filter(|listed| listed > given);
         let left = self.departures.incarnation(key, now).filter(|left| left >= given);
         match later.max(left) {
@@ -188,6 +201,8 @@ impl Table {
         now: Instant,
     ) -> Result<Option<Changed>, Refusal> {
         let pause = self.pause(now);
+        #[cfg(feature = "etcd")]
+        self.claim_at(index);
         let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
         slot.renew(now, pause, self.ttl);
         self.judge.set(slot, Liveness::Up);
@@ -245,7 +260,7 @@ impl Table {
         Ok(self.place(entry, body, now))
     }
 
-    fn keep_digest(&mut self, index: usize, body: Digest) {
+    pub(super) fn keep_digest(&mut self, index: usize, body: Digest) {
         let Some(Some(slot)) = self.slots.get_mut(index) else { return };
         let old = std::mem::replace(&mut slot.body, body);
         self.by_body.remove(&old);

@@ -18,16 +18,18 @@ pub(super) struct Unsaved {
     is_everything: bool,
     /// Changes noted so far.
     changes: u64,
+    /// What is noted meanwhile need not be saved.
+    is_paused: bool,
 }
 
 impl Unsaved {
     pub(super) fn new(capacity: Option<usize>) -> Self {
-        Self { capacity, keys: HashSet::new(), is_everything: false, changes: 0 }
+        Self { capacity, keys: HashSet::new(), is_everything: false, changes: 0, is_paused: false }
     }
 
     /// Notes that a record changed, came or left.
     pub(super) fn note(&mut self, kind: Kind, instance: &InstanceKey) {
-        let Some(capacity) = self.capacity else { return };
+        let Some(capacity) = self.capacity.filter(|_| !self.is_paused) else { return };
         self.changes += 1;
         if self.is_everything {
             return;
@@ -42,6 +44,31 @@ impl Unsaved {
     pub(super) fn note_everything(&mut self) {
         self.is_everything = true;
         self.keys = HashSet::new();
+    }
+
+    /// Notes nothing until [`resume`](Self::resume).
+    #[cfg(feature = "etcd")]
+    pub(super) fn pause(&mut self) {
+        self.is_paused = true;
+    }
+
+    /// Notes changes again.
+    #[cfg(feature = "etcd")]
+    pub(super) fn resume(&mut self) {
+        self.is_paused = false;
+    }
+
+    /// Whether a record is to be saved.
+    #[cfg(feature = "etcd")]
+    pub(super) fn has(&self, kind: Kind, instance: &InstanceKey) -> bool {
+        let key = RecordKey { kind, instance: instance.clone() };
+        self.is_everything || self.keys.contains(&key)
+    }
+
+    /// A record need not be saved any more.
+    #[cfg(feature = "etcd")]
+    pub(super) fn forget(&mut self, kind: Kind, instance: &InstanceKey) {
+        self.keys.remove(&RecordKey { kind, instance: instance.clone() });
     }
 
     /// Changes noted so far; 0 where there is no store.

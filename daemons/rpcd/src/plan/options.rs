@@ -97,9 +97,12 @@ fn store(typed: &Registry, settings: &Settings) -> Result<StoreOptions, Failure>
     let data_dir = typed_dir.as_ref().or(configured.data_dir.as_ref());
     let by_port = || Some(settings.state.as_ref()?.join(format!("registry-{port}")));
     let data_dir = match (wanted, data_dir, *port) {
-        (StoreKind::None, ..) if typed_dir.is_some() || typed.recover => {
-            return Err(Failure::usage("with store = none there is no folder of it; use --store redb"));
+        (StoreKind::None | StoreKind::Etcd, ..) if typed_dir.is_some() || typed.recover => {
+            let name = if wanted == StoreKind::None { "none" } else { "etcd" };
+            let what = format!("with store = {name} there is no folder of it; use --store redb");
+            return Err(Failure::usage(what));
         }
+        (StoreKind::Etcd, ..) => return Ok(StoreOptions::Etcd(settings.etcd.clone())),
         (StoreKind::None, ..) => return Ok(StoreOptions::None),
         (StoreKind::Redb, Some(data_dir), _) => data_dir.clone(),
         (StoreKind::Redb, None, 0) if typed.store.is_some() || typed.recover => {

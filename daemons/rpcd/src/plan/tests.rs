@@ -8,7 +8,7 @@ use super::*;
 use crate::failure::Exit;
 use rpc_client::{Balance, ClientOptions};
 use rpc_host::shares::Share;
-use rpc_registry::StoreOptions;
+use rpc_registry::{EtcdOptions, StoreOptions};
 
 fn plan_with(line: &str, environment: &[(&str, &str)]) -> Result<Plan, Failure> {
     let words = std::iter::once("rpcd").chain(line.split_whitespace());
@@ -330,6 +330,7 @@ fn a_registry_has_a_store_of_its_own_by_its_port_unless_that_is_any() {
         ("registry -p 0", StoreOptions::None, false),
         ("registry -p 0 --data-dir /d", redb("/d"), false),
         ("registry -p 1 --store none", StoreOptions::None, false),
+        ("registry -p 0 --store etcd", StoreOptions::Etcd(EtcdOptions::default()), false),
     ] {
         assert_eq!(state(line).unwrap(), (expected, recovers), "{line}");
     }
@@ -338,7 +339,8 @@ fn a_registry_has_a_store_of_its_own_by_its_port_unless_that_is_any() {
         ("registry -p 0 --recover", "--data-dir"),
         ("registry -p 1 --store none --data-dir /d", "store = none"),
         ("registry -p 1 --store none --recover", "store = none"),
-        ("registry -p 1 --store etc", "redb, none"),
+        ("registry -p 1 --store etcd --data-dir /d", "store = etcd"),
+        ("registry -p 1 --store etc", "redb, etcd, none"),
     ] {
         let failure = state(line).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage, "{line}");
@@ -347,6 +349,27 @@ fn a_registry_has_a_store_of_its_own_by_its_port_unless_that_is_any() {
     // Nowhere to keep anything.
     let failure = plan("registry -p 1").unwrap_err();
     assert!(failure.message.contains("--store none"), "{}", failure.message);
+}
+
+#[test]
+fn every_setting_of_etcd_reaches_the_registry() {
+    let text = "[registry-server]\nstore = etcd\n[etcd]\nendpoints = http://a:1, http://b:2\nprefix = p/\n\
+                user = u\npassword_file = /secret\nrequest_timeout = 3s\nlease_ttl = 4s\n\
+                max_response_bytes = 5\n";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let line = format!("registry -p 1 --config {}", file.path().display());
+    let Task::Registry(registry) = plan(&line).unwrap().task else { panic!("registry") };
+    let expected = EtcdOptions {
+        endpoints: vec!["http://a:1".to_owned(), "http://b:2".to_owned()],
+        prefix: "p/".to_owned(),
+        user: Some("u".to_owned()),
+        password_file: Some("/secret".into()),
+        request_timeout: Duration::from_secs(3),
+        lease_ttl: Duration::from_secs(4),
+        max_response_bytes: 5,
+    };
+    assert_eq!(registry.options.store, StoreOptions::Etcd(expected));
 }
 
 #[test]

@@ -1,0 +1,479 @@
+//! What several registries know together: what each of them writes of an address, and what it means to the
+//! others.
+//!
+//! All that is known of an address (an instance, an override, departures) is one document, so that it changes as
+//! a whole. An instance has one *owner*: the registry that takes its heartbeats and decides whether it lives.
+//! Whoever gets a heartbeat of it becomes that; the others list it as long as it is there.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use rpc_wire::instance::InstanceKey;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::departures::Departure;
+use super::entry::Entry;
+use super::kept::{Restored, RestoredInstance};
+use super::liveness::{Liveness, Ticket};
+use super::pace::Pace;
+use super::standing::Standing;
+use super::{Change, ChangeKind, Override, Slot, Table};
+use crate::record::{Kind, Record, RecordKey};
+
+/// The registry that takes an instance's heartbeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// This one.
+    Here,
+    /// This one, although no heartbeat came yet: the one before has ended.
+    Adopted,
+    /// Another one.
+    Elsewhere(Arc<str>),
+}
+
+/// The document of an address, as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Document<'a> {
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    owner: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    instance: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "override", skip_serializing_if = "Option::is_none")]
+    overridden: Option<&'a RawValue>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    departure: Option<&'a RawValue>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    classic_departure: Option<&'a RawValue>,
+}
+
+/// The document of an address that was understood.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) key: InstanceKey,
+    owner: Option<Arc<str>>,
+    instance: Option<RestoredInstance>,
+    overridden: Option<Override>,
+    departures: Vec<Departure>,
+}
+
+/// What of an address is to be written, or was when nobody knew yet whether it could be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Pending {
+    instance: bool,
+    overridden: bool,
+    departure: bool,
+}
+
+/// An address whose document is to be written; `None` deletes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unshared {
+    pub(crate) key: InstanceKey,
+    pub(crate) document: Option<Bytes>,
+    pub(crate) pending: Pending,
+}
+
+impl Shared {
+    /// Reads the document of an address.
+    ///
+    /// # Errors
+    /// Says what about it is not as a registry writes it.
+    pub(crate) fn read(key: InstanceKey, value: &[u8]) -> Result<Self, String> {
+        let document: Document<'_> =
+            serde_json::from_slice(value).map_err(|error| error.to_string())?;
+        let mut shared = Self::nothing(key);
+        shared.owner = document.owner.as_deref().map(Arc::from);
+        for (kind, part) in [
+            (Kind::Instance, document.instance),
+            (Kind::Override, document.overridden),
+            (Kind::Departure, document.departure),
+            (Kind::ClassicDeparture, document.classic_departure),
+        ] {
+            let Some(part) = part else { continue };
+            let value = Bytes::copy_from_slice(part.get().as_bytes());
+            let key = RecordKey { kind, instance: shared.key.clone() };
+            match Restored::read(&Record { key, value })? {
+                Restored::Instance(instance) => shared.instance = Some(instance),
+                Restored::Override(_, what) => shared.overridden = Some(what),
+                Restored::Departure(departure) => shared.departures.push(departure),
+            }
+        }
+        if shared.instance.is_some() && shared.owner.is_none() {
+            return Err("its instance has no owner".to_owned());
+        }
+        Ok(shared)
+    }
+
+    /// That there is no document of an address.
+    pub(crate) fn nothing(key: InstanceKey) -> Self {
+        Self { key, owner: None, instance: None, overridden: None, departures: Vec::new() }
+    }
+
+    /// What orders instances in a list: since when they are registered.
+    pub(crate) fn order(&self) -> u64 {
+        self.instance.as_ref().map_or(0, |instance| instance.registered_ms)
+    }
+
+    /// The incarnation of a server that has left.
+    fn left(&self) -> Option<u64> {
+        self.departures.iter().filter_map(|departure| departure.incarnation).max()
+    }
+
+    /// Whether it says that a server without incarnation has left.
+    fn has_departure(&self) -> bool {
+        self.departures.iter().any(|departure| departure.incarnation.is_none())
+    }
+}
+
+impl Pending {
+    pub(crate) const NOTHING: Self = Self { instance: false, overridden: false, departure: false };
+
+    fn note(&mut self, kind: Kind) {
+        match kind {
+            Kind::Instance => self.instance = true,
+            Kind::Override => self.overridden = true,
+            Kind::Departure | Kind::ClassicDeparture => self.departure = true,
+        }
+    }
+}
+
+impl Table {
+    /// Takes what is written of an address, by another registry or by this one: `me`. What is `in_flight` was
+    /// sent from here and did not come to be. What this registry knows better is to be written again.
+    pub(crate) fn take_shared(
+        &mut self,
+        shared: Shared,
+        me: &str,
+        in_flight: Pending,
+        wall: SystemTime,
+        now: Instant,
+    ) -> Vec<Change> {
+        let key = shared.key.clone();
+        let pending = self.pending(&key, in_flight);
+        // What comes from there need not be written there.
+        self.unsaved.pause();
+        let mut rewritten = Pending::default();
+        let mut changes = Vec::new();
+        changes.extend(self.take_override(&shared, pending, &mut rewritten, wall, now));
+        for departure in &shared.departures {
+            self.restore_departure(departure.clone(), wall, now);
+        }
+        // It has not come to be, and says more than what is there.
+        rewritten.departure = pending.departure;
+        changes.extend(self.take_instance(shared, me, pending, &mut rewritten, now));
+        self.note_departures();
+        self.unsaved.resume();
+        let Pending { instance, overridden, departure } = rewritten;
+        for (kind, is_rewritten) in
+            [(Kind::Instance, instance), (Kind::Override, overridden), (Kind::Departure, departure)]
+        {
+            match is_rewritten {
+                true => self.unsaved.note(kind, &key),
+                false => self.unsaved.forget(kind, &key),
+            }
+        }
+        changes
+    }
+
+    fn pending(&self, key: &InstanceKey, in_flight: Pending) -> Pending {
+        let mut pending = in_flight;
+        for kind in [Kind::Instance, Kind::Override, Kind::Departure, Kind::ClassicDeparture] {
+            if self.unsaved.has(kind, key) {
+                pending.note(kind);
+            }
+        }
+        pending
+    }
+
+    fn take_override(
+        &mut self,
+        shared: &Shared,
+        pending: Pending,
+        rewritten: &mut Pending,
+        wall: SystemTime,
+        now: Instant,
+    ) -> Option<Change> {
+        let known = self.overrides.get(&shared.key);
+        if known.as_ref().map(|standing| &standing.what) == shared.overridden.as_ref() {
+            return None;
+        }
+        if pending.overridden {
+            rewritten.overridden = true;
+            return None;
+        }
+        match shared.overridden.clone() {
+            // One more than there may be stays with those who have room for it.
+            Some(what) => self
+                .set_override(shared.key.clone(), Standing::new(what, now, wall), now)
+                .ok()
+                .and_then(|set| set.change),
+            None => self.clear_override(&shared.key, now).and_then(|cleared| cleared.change),
+        }
+    }
+
+    fn take_instance(
+        &mut self,
+        shared: Shared,
+        me: &str,
+        pending: Pending,
+        rewritten: &mut Pending,
+        now: Instant,
+    ) -> Option<Change> {
+        let left = shared.left();
+        let has_departure = shared.has_departure();
+        let Shared { key, owner, instance, .. } = shared;
+        let known = self.by_key.get(&key).copied();
+        match (known, instance) {
+            (None, None) => None,
+            (None, Some(there)) => {
+                let incarnation = there.registration.incarnation;
+                let has_left =
+                    incarnation.is_some() && self.departures.incarnation(&key, now) >= incarnation;
+                let said_farewell = pending.instance && self.departures.contains(&key, now);
+                if has_left || said_farewell {
+                    rewritten.instance = true;
+                    return None;
+                }
+                self.insert_shared(there, owner_of(owner, me), now)
+            }
+            (Some(index), None) => {
+                let slot = self.slots.get(index)?.as_ref()?;
+                let incarnation = slot.entry.incarnation;
+                let has_left = match incarnation {
+                    Some(_) => left >= incarnation,
+                    None => has_departure && !pending.instance,
+                };
+                // Nobody else removes who sends heartbeats here.
+                if slot.owner == Owner::Here && !has_left {
+                    rewritten.instance = true;
+                    return None;
+                }
+                let kind = match has_left {
+                    true => ChangeKind::Unregistered,
+                    false => ChangeKind::Expired(None),
+                };
+                self.remove(index, kind, now)
+            }
+            (Some(index), Some(there)) => {
+                let slot = self.slots.get(index)?.as_ref()?;
+                let owner = owner_of(owner, me);
+                if owner == Owner::Here && !slot.is_elsewhere() {
+                    // This registry wrote it.
+                    rewritten.instance =
+                        pending.instance || slot.entry.reply != there.registration.reply;
+                    return None;
+                }
+                let (here, incarnation) = (slot.entry.incarnation, there.registration.incarnation);
+                let is_earlier = incarnation < here && here.is_some();
+                let is_later = incarnation > here && incarnation.is_some();
+                let is_newest = pending.instance && slot.owner == Owner::Here && !is_later;
+                if is_earlier || is_newest {
+                    rewritten.instance = true;
+                    return None;
+                }
+                self.replace_shared(index, there, owner, now)
+            }
+        }
+    }
+
+    fn insert_shared(
+        &mut self,
+        there: RestoredInstance,
+        owner: Owner,
+        now: Instant,
+    ) -> Option<Change> {
+        if self.len() >= self.max_instances {
+            return None;
+        }
+        let RestoredInstance { registration, peer, registered_ms, .. } = there;
+        let body = self.digests.of(&registration.reply);
+        let registered = self.wall.past(registered_ms, now);
+        let entry = Entry::new(registration, peer, registered, self.serial + 1);
+        if self.bytes + entry.bytes() > self.max_bytes {
+            return None;
+        }
+        let index = self.place(entry, body, now);
+        self.by_body.insert(body, index);
+        let slot = self.slots.get_mut(index)?.as_mut()?;
+        slot.owner = owner;
+        let row = slot.row();
+        Some(self.changed(ChangeKind::Registered, row, None, now))
+    }
+
+    fn replace_shared(
+        &mut self,
+        index: usize,
+        there: RestoredInstance,
+        owner: Owner,
+        now: Instant,
+    ) -> Option<Change> {
+        let RestoredInstance { registration, peer, registered_ms, .. } = there;
+        let registered = self.wall.past(registered_ms, now);
+        let ttl = self.ttl;
+        let slot = self.slots.get_mut(index)?.as_mut()?;
+        self.judge.set(slot, Liveness::Up);
+        let was_suspect = std::mem::replace(&mut slot.suspect, false);
+        slot.owner = owner;
+        slot.pace = Pace::default();
+        // No outcome of an earlier probe counts.
+        slot.heartbeats += 1;
+        slot.last_heartbeat = now;
+        slot.deadline = now + ttl;
+        if slot.entry.reply == registration.reply {
+            let row = slot.row();
+            return was_suspect.then(|| self.changed(ChangeKind::Revived, row, None, now));
+        }
+        let body = self.digests.of(&registration.reply);
+        let serial = slot.entry.serial;
+        let entry = Arc::new(Entry::new(registration, peer, registered, serial));
+        self.bytes = (self.bytes + entry.bytes()).saturating_sub(slot.entry.bytes());
+        let replaced = std::mem::replace(&mut slot.entry, entry);
+        let row = slot.row();
+        self.by_peer.remove(replaced.peer);
+        self.by_peer.add(peer);
+        let Entry { key, service, .. } = &*row.entry;
+        if *service != replaced.service {
+            self.lists.remove(&key.protocol, replaced.service.as_deref(), serial);
+            self.lists.insert(&key.protocol, service.as_deref(), serial, index);
+        }
+        self.keep_digest(index, body);
+        Some(self.changed(ChangeKind::Updated, row, Some(replaced), now))
+    }
+
+    /// A heartbeat came: the instance is this registry's from now on.
+    pub(super) fn claim_at(&mut self, index: usize) {
+        let Some(Some(slot)) = self.slots.get_mut(index) else { return };
+        // Nearly every heartbeat.
+        if slot.owner == Owner::Here {
+            return;
+        }
+        let before = std::mem::replace(&mut slot.owner, Owner::Here);
+        slot.pace = Pace::default();
+        if let Owner::Elsewhere(_) = before {
+            self.unsaved.note(Kind::Instance, &slot.entry.key);
+            slot.change = self.unsaved.changes();
+        }
+    }
+
+    /// The instances of owners that have ended and whose turn it is.
+    pub(crate) fn orphans(
+        &self,
+        has_ended: impl Fn(&str) -> bool,
+        is_ours: impl Fn(&InstanceKey) -> bool,
+    ) -> Vec<InstanceKey> {
+        let orphan = |slot: &Slot| match &slot.owner {
+            Owner::Elsewhere(owner) if has_ended(owner) => Some(slot.entry.key.clone()),
+            _ => None,
+        };
+        self.slots.iter().flatten().filter_map(orphan).filter(is_ours).collect()
+    }
+
+    /// Takes over an instance whose owner has ended, with a full TTL; returns whom to probe.
+    pub(crate) fn adopt(&mut self, key: &InstanceKey, now: Instant) -> Option<Ticket> {
+        let ttl = self.ttl;
+        let slot = self.slots.get_mut(*self.by_key.get(key)?)?.as_mut()?;
+        if !slot.is_elsewhere() {
+            return None;
+        }
+        slot.owner = Owner::Adopted;
+        slot.heartbeats += 1;
+        slot.last_heartbeat = now;
+        slot.deadline = now + ttl;
+        self.unsaved.note(Kind::Instance, key);
+        self.ticket(key)
+    }
+
+    /// The addresses whose documents are to be written, and how many changes are written then.
+    pub(crate) fn take_unshared(&mut self, me: &str) -> (Vec<Unshared>, u64) {
+        let keys = self.unsaved.take().unwrap_or_else(|| self.all_here());
+        let mut pending: HashMap<InstanceKey, Pending> = HashMap::new();
+        for RecordKey { kind, instance } in keys {
+            pending.entry(instance).or_default().note(kind);
+        }
+        let unshared = |(key, pending): (InstanceKey, Pending)| {
+            let document = self.document(&key, me);
+            Unshared { key, document, pending }
+        };
+        let unshared = pending.into_iter().map(unshared).collect();
+        (unshared, self.unsaved.changes())
+    }
+
+    /// What was taken could not be written.
+    pub(crate) fn put_back(&mut self, unshared: &[Unshared]) {
+        for Unshared { key, pending: Pending { instance, overridden, departure }, .. } in unshared {
+            for (kind, is_pending) in [
+                (Kind::Instance, instance),
+                (Kind::Override, overridden),
+                (Kind::Departure, departure),
+            ] {
+                if *is_pending {
+                    self.unsaved.note(kind, key);
+                }
+            }
+        }
+    }
+
+    /// Addresses of which this registry knows anything.
+    pub(crate) fn known_keys(&self) -> Vec<InstanceKey> {
+        let instances = self.by_key.keys();
+        instances.chain(self.overrides.keys()).cloned().collect()
+    }
+
+    /// The records that this registry answers for.
+    fn all_here(&self) -> HashSet<RecordKey> {
+        let is_here = |slot: &&Slot| !slot.is_elsewhere();
+        let here = self.slots.iter().flatten().filter(is_here);
+        let instances = here.map(|slot| (Kind::Instance, slot.entry.key.clone()));
+        let overrides = self.overrides.keys().map(|key| (Kind::Override, key.clone()));
+        let departures = self.departures.keys().map(|(key, _)| (Kind::Departure, key.clone()));
+        let all = instances.chain(overrides).chain(departures);
+        all.map(|(kind, instance)| RecordKey { kind, instance }).collect()
+    }
+
+    /// All that is known of an address; `None` if that is nothing.
+    fn document(&self, key: &InstanceKey, me: &str) -> Option<Bytes> {
+        let part = |kind| {
+            let kept = self.kept(&RecordKey { kind, instance: key.clone() })?;
+            // It was written here.
+            serde_json::from_slice::<Box<RawValue>>(&kept.to_json()).ok()
+        };
+        let instance = part(Kind::Instance);
+        let (overridden, departure) = (part(Kind::Override), part(Kind::Departure));
+        let classic_departure = part(Kind::ClassicDeparture);
+        let parts = [&instance, &overridden, &departure, &classic_departure];
+        if parts.iter().all(|part| part.is_none()) {
+            return None;
+        }
+        let owner = instance.as_ref().and_then(|_| self.owner(key)).map(|owner| match owner {
+            Owner::Here | Owner::Adopted => Cow::Borrowed(me),
+            Owner::Elsewhere(owner) => Cow::Borrowed(&**owner),
+        });
+        let document = Document {
+            owner,
+            instance: instance.as_deref(),
+            overridden: overridden.as_deref(),
+            departure: departure.as_deref(),
+            classic_departure: classic_departure.as_deref(),
+        };
+        // Plain data and JSON serialise.
+        Some(serde_json::to_vec(&document).unwrap_or_default().into())
+    }
+
+    fn owner(&self, key: &InstanceKey) -> Option<&Owner> {
+        Some(&self.slots.get(*self.by_key.get(key)?)?.as_ref()?.owner)
+    }
+}
+
+/// The owner that a document names, as this registry sees it.
+fn owner_of(named: Option<Arc<str>>, me: &str) -> Owner {
+    match named {
+        Some(named) if *named != *me => Owner::Elsewhere(named),
+        _ => Owner::Here,
+    }
+}
+
+#[cfg(test)]
+mod tests;

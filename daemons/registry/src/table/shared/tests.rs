@@ -1,0 +1,498 @@
+//! What documents of other registries do to the table: the rules one by one, and all of them together with
+//! random faults.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rpc_wire::instance::Instance;
+use serde_json::json;
+
+use super::*;
+use crate::RegistryOptions;
+use crate::registration::Registration;
+use crate::table::{Outcome, Scope};
+
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn key(port: u16) -> InstanceKey {
+    Instance::new("127.0.0.1", port).key()
+}
+
+fn body(port: u16, incarnation: Option<u64>) -> Vec<u8> {
+    let parameters = incarnation.map_or(json!({}), |given| json!({"incarnation": given}));
+    json!({"protocol": "json", "host": "127.0.0.1", "port": port, "parameters": parameters})
+        .to_string()
+        .into_bytes()
+}
+
+fn options() -> RegistryOptions {
+    RegistryOptions { brake_window: Duration::ZERO, ..RegistryOptions::default() }
+}
+
+fn table(now: Instant) -> Table {
+    let mut table = Table::new(&options(), now);
+    table.set_wall(SystemTime::now(), now);
+    table.save_changes(1000);
+    table
+}
+
+fn register(table: &mut Table, port: u16, incarnation: Option<u64>, now: Instant) -> bool {
+    let body = body(port, incarnation);
+    if let Some(_known) = table.renew(&body, now) {
+        return true;
+    }
+    let registration = Registration::parse(&body, &options()).unwrap();
+    table.register(registration, &body, PEER, now).is_ok()
+}
+
+fn listed(table: &Table) -> BTreeSet<u16> {
+    let scope = Scope { protocol: Some("json".to_owned()), service: None };
+    table.rows(&scope).iter().map(|row| row.entry.key.port).collect()
+}
+
+fn take(table: &mut Table, port: u16, document: Option<&Bytes>, now: Instant) -> Vec<Change> {
+    let shared = match document {
+        Some(document) => Shared::read(key(port), document).unwrap(),
+        None => Shared::nothing(key(port)),
+    };
+    table.take_shared(shared, "me", Pending::NOTHING, SystemTime::now(), now)
+}
+
+/// What another registry writes of an instance that registers there.
+fn document(port: u16, incarnation: Option<u64>, now: Instant) -> Bytes {
+    let mut other = table(now);
+    assert!(register(&mut other, port, incarnation, now));
+    written(&mut other, "other").remove(&port).unwrap().unwrap()
+}
+
+/// What a table has to write.
+fn written(table: &mut Table, me: &str) -> BTreeMap<u16, Option<Bytes>> {
+    let (unshared, _) = table.take_unshared(me);
+    unshared.into_iter().map(|one| (one.key.port, one.document)).collect()
+}
+
+#[test]
+fn what_registers_elsewhere_is_listed_and_never_expires_here() {
+    let now = Instant::now();
+    let mut table = table(now);
+    let changes = take(&mut table, 1, Some(&document(1, Some(5), now)), now);
+    assert!(matches!(changes[..], [Change { kind: ChangeKind::Registered, .. }]));
+    assert!(table.check(now + 3600 * SECOND).probes.is_empty());
+    assert_eq!(listed(&table), [1].into());
+    assert_eq!(written(&mut table, "me"), BTreeMap::new(), "it is there already");
+    let changes = take(&mut table, 1, None, now);
+    assert!(matches!(changes[..], [Change { kind: ChangeKind::Expired(None), .. }]));
+    assert_eq!(listed(&table), [].into());
+}
+
+#[test]
+fn whoever_gets_a_heartbeat_owns_the_instance_and_further_ones_write_nothing() {
+    let now = Instant::now();
+    let mut table = table(now);
+    take(&mut table, 1, Some(&document(1, Some(5), now)), now);
+    assert!(register(&mut table, 1, Some(5), now));
+    let mine = written(&mut table, "me").remove(&1).unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&mine).contains(r#""owner":"me""#));
+    assert!(register(&mut table, 1, Some(5), now + SECOND));
+    assert_eq!(written(&mut table, "me"), BTreeMap::new());
+    assert_eq!(
+        table.check(now + 60 * SECOND).probes.len(),
+        0,
+        "late by 55 s, which extends its TTL"
+    );
+    // Its heartbeats go elsewhere again.
+    take(&mut table, 1, Some(&document(1, Some(5), now)), now);
+    assert_eq!(written(&mut table, "me"), BTreeMap::new());
+    assert_eq!(table.orphans(|owner| owner == "other", |_| true), [key(1)]);
+}
+
+#[test]
+fn an_earlier_life_replaces_nothing_and_what_has_left_does_not_come_back() {
+    let now = Instant::now();
+    let mut table = table(now);
+    assert!(register(&mut table, 1, Some(7), now));
+    written(&mut table, "me");
+    take(&mut table, 1, Some(&document(1, Some(5), now)), now);
+    let mine = written(&mut table, "me").remove(&1).unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&mine).contains("7"), "it is written again");
+    table.unregister(&key(1), Some(7), now);
+    written(&mut table, "me");
+    assert!(take(&mut table, 1, Some(&document(1, Some(7), now)), now).is_empty());
+    assert_eq!(listed(&table), [].into());
+    let farewell = written(&mut table, "me").remove(&1).unwrap().unwrap();
+    let farewell = String::from_utf8_lossy(&farewell).into_owned();
+    assert!(farewell.contains("departure") && !farewell.contains("owner"), "{farewell}");
+    assert_eq!(take(&mut table, 1, Some(&document(1, Some(8), now)), now).len(), 1);
+}
+
+#[test]
+fn a_farewell_said_elsewhere_removes_it_here_and_is_remembered() {
+    for incarnation in [Some(5), None] {
+        let now = Instant::now();
+        let (mut one, mut other) = (table(now), table(now));
+        assert!(register(&mut other, 1, incarnation, now));
+        let there = written(&mut other, "other").remove(&1).unwrap();
+        take(&mut one, 1, there.as_ref(), now);
+        other.unregister(&key(1), incarnation, now);
+        let farewell = written(&mut other, "other").remove(&1).unwrap();
+        let changes = take(&mut one, 1, farewell.as_ref(), now);
+        assert!(matches!(changes[..], [Change { kind: ChangeKind::Unregistered, .. }]));
+        assert_eq!(written(&mut one, "me"), BTreeMap::new());
+        let is_refused = !register(&mut one, 1, incarnation, now);
+        assert_eq!(is_refused, incarnation.is_some(), "others are asked to connect first");
+        assert!(incarnation.is_some() || !one.unregistered_recently(&key(1), now));
+    }
+}
+
+#[test]
+fn what_sends_heartbeats_here_is_not_removed_by_others() {
+    let now = Instant::now();
+    let mut table = table(now);
+    assert!(register(&mut table, 1, Some(5), now));
+    written(&mut table, "me");
+    assert!(take(&mut table, 1, None, now).is_empty());
+    assert!(written(&mut table, "me").contains_key(&1), "it is written again");
+}
+
+#[test]
+fn an_orphan_gets_a_full_ttl_and_goes_back_to_whoever_got_its_heartbeats() {
+    let now = Instant::now();
+    let mut table = table(now);
+    take(&mut table, 1, Some(&document(1, Some(5), now)), now);
+    let later = now + 3 * SECOND;
+    assert!(table.adopt(&key(1), later).is_some(), "it is to be probed");
+    assert!(table.adopt(&key(1), later).is_none(), "once");
+    assert!(written(&mut table, "me").contains_key(&1));
+    assert!(table.check(now + 5 * SECOND).probes.is_empty());
+    assert!(table.check(now + 10 * SECOND).probes.is_empty());
+    assert_eq!(table.check(now + 15 * SECOND).probes.len(), 1);
+    take(&mut table, 1, Some(&document(1, Some(5), now)), now + 15 * SECOND);
+    assert!(table.check(now + 40 * SECOND).probes.is_empty());
+}
+
+#[test]
+fn an_operators_override_is_that_of_all() {
+    let now = Instant::now();
+    let (mut one, mut other) = (table(now), table(now));
+    let what = Override {
+        state: rpc_wire::instance::OverrideState::Draining,
+        reason: None,
+        by: None,
+        until_ms: None,
+    };
+    take(&mut other, 1, Some(&document(1, Some(5), now)), now);
+    other.set_override(key(1), Standing::new(what, now, SystemTime::now()), now).unwrap();
+    let there = written(&mut other, "other").remove(&1).unwrap();
+    take(&mut one, 1, there.as_ref(), now);
+    assert!(one.override_of(&key(1)).is_some());
+    other.clear_override(&key(1), now);
+    let there = written(&mut other, "other").remove(&1).unwrap();
+    take(&mut one, 1, there.as_ref(), now);
+    assert_eq!((one.override_of(&key(1)), written(&mut one, "me").len()), (None, 0));
+}
+
+#[test]
+fn any_bytes_are_a_document_or_an_error() {
+    rpc_fuzz::bytes("document", |bytes| {
+        let now = Instant::now();
+        if let Ok(shared) = Shared::read(key(1), bytes) {
+            let mut table = table(now);
+            table.take_shared(shared, "me", Pending::NOTHING, SystemTime::now(), now);
+            assert!(table.len() <= 1);
+            assert_eq!(written(&mut table, "me"), BTreeMap::new());
+        }
+    });
+}
+
+/// etcd, as far as registries use it.
+#[derive(Default)]
+struct Cluster {
+    documents: BTreeMap<u16, (i64, Bytes)>,
+    changes: Vec<(u16, Option<Bytes>)>,
+}
+
+impl Cluster {
+    fn revision(&self) -> i64 {
+        i64::try_from(self.changes.len()).unwrap()
+    }
+
+    /// Whether the document was of that revision (0: there was none) and is another one now.
+    fn put(&mut self, port: u16, known: i64, document: Option<Bytes>) -> bool {
+        if self.documents.get(&port).map_or(0, |(revision, _)| *revision) != known {
+            return false;
+        }
+        self.changes.push((port, document.clone()));
+        match document {
+            Some(document) => self.documents.insert(port, (self.revision(), document)),
+            None => self.documents.remove(&port),
+        };
+        true
+    }
+}
+
+/// A registry of the simulation.
+struct Node {
+    id: String,
+    table: Table,
+    /// Changes that it was told.
+    heard: i64,
+    revisions: BTreeMap<u16, i64>,
+    is_cut_off: bool,
+}
+
+impl Node {
+    fn new(id: String, now: Instant) -> Self {
+        Self { id, table: table(now), heard: 0, revisions: BTreeMap::new(), is_cut_off: true }
+    }
+
+    fn take(&mut self, port: u16, document: Option<&Bytes>, pending: Pending, now: Instant) {
+        let shared = match document {
+            Some(document) => Shared::read(key(port), document).unwrap(),
+            None => Shared::nothing(key(port)),
+        };
+        self.table.take_shared(shared, &self.id, pending, SystemTime::now(), now);
+    }
+
+    /// A session begins.
+    fn read_all(&mut self, cluster: &Cluster, now: Instant) {
+        self.is_cut_off = false;
+        self.heard = cluster.revision();
+        self.revisions =
+            cluster.documents.iter().map(|(port, (revision, _))| (*port, *revision)).collect();
+        for (port, (_, document)) in &cluster.documents {
+            self.take(*port, Some(document), Pending::NOTHING, now);
+        }
+        for key in self.table.known_keys() {
+            if !cluster.documents.contains_key(&key.port) {
+                self.take(key.port, None, Pending::NOTHING, now);
+            }
+        }
+    }
+
+    /// Hears one change.
+    fn hear(&mut self, cluster: &Cluster, now: Instant) {
+        if self.is_cut_off || self.heard == cluster.revision() {
+            return;
+        }
+        let (port, document) = &cluster.changes[usize::try_from(self.heard).unwrap()];
+        self.heard += 1;
+        if self.revisions.get(port).is_none_or(|known| *known < self.heard) {
+            self.revisions.insert(*port, self.heard);
+            self.take(*port, document.as_ref(), Pending::NOTHING, now);
+        }
+    }
+
+    fn write(&mut self, cluster: &mut Cluster, now: Instant) {
+        if self.is_cut_off {
+            return;
+        }
+        let (unshared, _) = self.table.take_unshared(&self.id);
+        for Unshared { key, document, pending } in unshared {
+            let port = key.port;
+            let known = self.revisions.get(&port).copied().unwrap_or(0);
+            // One that was deleted is known as well.
+            let exists = cluster.documents.contains_key(&port);
+            let known = if exists || known > self.heard { known } else { 0 };
+            if cluster.put(port, known, document) {
+                self.revisions.insert(port, cluster.revision());
+            } else {
+                let there = cluster.documents.get(&port).cloned();
+                let revision = there.as_ref().map_or(cluster.revision(), |(revision, _)| *revision);
+                self.revisions.insert(port, revision);
+                self.take(port, there.as_ref().map(|(_, document)| document), pending, now);
+            }
+        }
+    }
+}
+
+/// A server of the simulation.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    incarnation: u64,
+    home: usize,
+    is_alive: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Start(u16, usize),
+    Move(u16, usize),
+    Kill(u16),
+    Farewell(u16),
+    Beats,
+    Hear(usize),
+    Write(usize),
+    CutOff(usize),
+    Heal(usize),
+    Restart(usize),
+    Check(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (port, node) = (1..5u16, 0..3usize);
+    prop_oneof![
+        3 => (port.clone(), node.clone()).prop_map(|(port, node)| Step::Start(port, node)),
+        2 => (port.clone(), node.clone()).prop_map(|(port, node)| Step::Move(port, node)),
+        1 => port.clone().prop_map(Step::Kill),
+        1 => port.prop_map(Step::Farewell),
+        4 => Just(Step::Beats),
+        8 => node.clone().prop_map(Step::Hear),
+        6 => node.clone().prop_map(Step::Write),
+        1 => node.clone().prop_map(Step::CutOff),
+        2 => node.clone().prop_map(Step::Heal),
+        1 => node.clone().prop_map(Step::Restart),
+        2 => node.prop_map(Step::Check),
+    ]
+}
+
+struct World {
+    cluster: Cluster,
+    nodes: Vec<Node>,
+    lives: BTreeMap<u16, Life>,
+    now: Instant,
+    count: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Instant::now();
+        let nodes = (0..3).map(|at| Node::new(format!("n{at}.0"), now)).collect();
+        let mut world = Self {
+            cluster: Cluster::default(),
+            nodes,
+            lives: BTreeMap::new(),
+            now,
+            count: 1_700_000_000_000_000,
+        };
+        (0..3).for_each(|at| world.nodes[at].read_all(&world.cluster, now));
+        world
+    }
+
+    fn step(&mut self, step: &Step) {
+        self.count += 1;
+        match *step {
+            Step::Start(port, home) => {
+                self.lives.insert(port, Life { incarnation: self.count, home, is_alive: true });
+                self.beat(port);
+            }
+            Step::Move(port, home) => {
+                if let Some(life) = self.lives.get_mut(&port) {
+                    life.home = home;
+                }
+                self.beat(port);
+            }
+            Step::Kill(port) => {
+                if let Some(life) = self.lives.get_mut(&port) {
+                    life.is_alive = false;
+                }
+            }
+            Step::Farewell(port) => {
+                if let Some(life) = self.lives.get_mut(&port).filter(|life| life.is_alive) {
+                    life.is_alive = false;
+                    let (home, incarnation) = (life.home, life.incarnation);
+                    self.nodes[home].table.unregister(&key(port), Some(incarnation), self.now);
+                }
+            }
+            Step::Beats => (1..5).for_each(|port| self.beat(port)),
+            Step::Hear(at) => self.nodes[at].hear(&self.cluster, self.now),
+            Step::Write(at) => self.nodes[at].write(&mut self.cluster, self.now),
+            Step::CutOff(at) => self.nodes[at].is_cut_off = true,
+            Step::Heal(at) => self.nodes[at].read_all(&self.cluster, self.now),
+            Step::Restart(at) => {
+                // What it had not written yet is lost with it, unless it is sent again.
+                self.nodes[at] = Node::new(format!("n{at}.{}", self.count), self.now);
+                self.nodes[at].read_all(&self.cluster, self.now);
+            }
+            Step::Check(at) => self.check(at),
+        }
+    }
+
+    fn beat(&mut self, port: u16) {
+        if let Some(Life { incarnation, home, is_alive: true }) = self.lives.get(&port).copied() {
+            let table = &mut self.nodes[home].table;
+            let is_taken = register(table, port, Some(incarnation), self.now);
+            assert!(
+                is_taken && listed(table).contains(&port),
+                "{port} is alive and sends heartbeats"
+            );
+        }
+    }
+
+    /// Its TTLs end; who is dead refuses connections.
+    fn check(&mut self, at: usize) {
+        // Not late: everybody who lives sends a heartbeat.
+        for _ in 0..3 {
+            self.now += 5 * SECOND;
+            (1..5).for_each(|port| self.beat(port));
+            let table = &mut self.nodes[at].table;
+            let probes = table.check(self.now).probes;
+            for ticket in super::super::Due::in_order(probes) {
+                let Some(probe) = table.probe(ticket) else { continue };
+                let life = self.lives.get(&probe.key.port);
+                let is_alive = life.is_some_and(|life| life.is_alive);
+                let outcome = if is_alive { Outcome::Alive } else { Outcome::Refused };
+                table.conclude(ticket, outcome, self.now);
+            }
+            table.settle(self.now, 100);
+        }
+    }
+
+    fn adopt(&mut self) {
+        let live: Vec<String> = self.nodes.iter().map(|node| node.id.clone()).collect();
+        for node in &mut self.nodes {
+            let has_ended = |owner: &str| live.iter().all(|id| id != owner);
+            for key in node.table.orphans(has_ended, |_| true) {
+                node.table.adopt(&key, self.now);
+            }
+        }
+    }
+
+    /// All faults are over, for long enough.
+    fn settle(&mut self) {
+        (0..3).for_each(|at| self.nodes[at].read_all(&self.cluster, self.now));
+        for _ in 0..8 {
+            self.adopt();
+            for at in 0..3 {
+                self.nodes[at].write(&mut self.cluster, self.now);
+            }
+            for at in 0..3 {
+                while self.nodes[at].heard < self.cluster.revision() {
+                    self.nodes[at].hear(&self.cluster, self.now);
+                }
+            }
+            (0..3).for_each(|at| self.check(at));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_fails_in_the_end_each_registry_lists_those_who_live_and_one_owns_each(
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let mut world = World::new();
+        steps.iter().for_each(|step| world.step(step));
+        world.settle();
+        let alive: BTreeSet<u16> =
+            world.lives.iter().filter(|(_, life)| life.is_alive).map(|(port, _)| *port).collect();
+        for node in &world.nodes {
+            prop_assert_eq!(listed(&node.table), alive.clone(), "at {}", node.id);
+        }
+        for port in alive {
+            let is_owner = |node: &&Node| node.table.owner(&key(port)) == Some(&Owner::Here);
+            let owners: Vec<_> = world.nodes.iter().filter(is_owner).map(|it| &it.id).collect();
+            prop_assert_eq!(owners, [&world.nodes[world.lives[&port].home].id], "of {}", port);
+        }
+        let before = world.cluster.revision();
+        for at in 0..3 {
+            (1..5).for_each(|port| world.beat(port));
+            world.nodes[at].write(&mut world.cluster, world.now);
+        }
+        prop_assert_eq!(world.cluster.revision(), before, "heartbeats are not written");
+    }
+}
