@@ -14,6 +14,11 @@
 //!
 //! Needs Rust 1.95 or later.
 
+#![cfg_attr(
+    not(all(feature = "redb", feature = "etcd")),
+    allow(dead_code, reason = "each store has a use for another part of what all share")
+)]
+
 mod error;
 mod http;
 mod metrics;
