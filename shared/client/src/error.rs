@@ -48,7 +48,7 @@ pub enum CallError {
         fault: Box<Fault>,
     },
     /// The deadline passed. The call may have been executed if the phase is [`Phase::Reply`].
-    #[error("no reply from {peer} within {} ({phase}); check the server or raise the timeout", Rounded(*.after))]
+    #[error("no reply from {peer} within {} ({phase}); {}", Rounded(*.after), timeout_hint(*.phase))]
     Timeout {
         /// The server that was called, or the registry.
         peer: String,
@@ -407,6 +407,17 @@ fn nearest_hint(nearest: &[String]) -> String {
         [] => "what is offered has no similar name".to_owned(),
         [name] => format!("the nearest name is {name}"),
         names => format!("the nearest names are {}", names.join(", ")),
+    }
+}
+
+fn timeout_hint(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Reply => {
+            "the call may have run: retry only if that is safe, check the server, or raise the timeout"
+        }
+        Phase::Methods | Phase::Connect | Phase::Queue => {
+            "the call did not run: check the server or raise the timeout"
+        }
     }
 }
 

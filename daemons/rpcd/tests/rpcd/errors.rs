@@ -237,6 +237,7 @@ fn a_time_in_an_error_is_rounded() {
     assert_eq!(run.code, 4);
     let said = format!("rpcd: no reply from 127.0.0.1:{port} within 1s (waiting for the reply); ");
     assert!(run.stderr.starts_with(&said), "{}", run.stderr);
+    assert!(run.stderr.contains("the call may have run"), "{}", run.stderr);
 }
 
 #[test]
