@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rpc_client::registry::RegistryClient;
-use rpc_client::{Client, Target};
+use rpc_client::{Client, Rounded, Target};
 use tokio::sync::mpsc;
 use tokio::time::interval;
 
@@ -116,16 +116,23 @@ impl Logs<'_> {
     async fn recent(&mut self) -> Result<bool, Failure> {
         let timeout = self.plan.ask.options.timeout;
         let recent = Recent::of(self.followed.len(), &mut self.events, timeout).await;
+        let silent: Vec<String> = recent.silent(&self.followed).cloned().collect();
         let Recent { mut lines, started, ended, .. } = recent;
         ended.iter().for_each(|ended| self.ended(ended));
         lines.sort_by_key(|line| line.line.at_ms);
         lines.iter().try_for_each(|line| self.printer.print(line))?;
-        if started == 0 {
+        if started.is_empty() {
             let late =
                 || Failure::new(Exit::Timeout, "no daemon sent its log in time; raise --timeout");
             return Err(ended.first().map_or_else(late, no_log));
         }
         ended.iter().for_each(|ended| output::warn(&no_log(ended).message));
+        for name in silent {
+            output::warn(&format!(
+                "no log from {name} within {}; check it, or raise --timeout",
+                Rounded(timeout)
+            ));
+        }
         Ok(self.plan.follow)
     }
 
@@ -142,7 +149,7 @@ impl Logs<'_> {
                         self.ended(&ended);
                         self.printer.lost(&ended.name, &ended.failure);
                     }
-                    Some(Event::Started) => {}
+                    Some(Event::Started(_)) => {}
                     None => return Ok(()),
                 },
                 _ = again.tick() => {

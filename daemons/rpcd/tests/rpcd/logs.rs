@@ -1,11 +1,13 @@
 //! What daemons say of themselves: logs, statistics, health.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::{Child, ChildStdout, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::process::{Daemon, command, rpcd};
+use crate::services::register;
 use crate::site::Site;
 
 /// A registry, its URL, and a server that registered there, as processes: they have logs.
@@ -77,6 +79,22 @@ fn logs_are_followed_and_so_are_instances_that_come_later() {
     let (_other, port) = Daemon::serve(&format!("--registry {url}"));
     logs.until(&["registry", &format!("127.0.0.1:{port}")]);
     logs.until(&[&format!(" 127.0.0.1:{port} "), "listening"]);
+}
+
+#[test]
+fn an_instance_that_says_nothing_is_not_left_out_of_the_logs_without_a_word() {
+    let (_registry, url, _server, at) = both();
+    // The system takes the connections, and nobody reads them.
+    let hung = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = hung.local_addr().unwrap().port();
+    let body = json!({
+        "protocol": "json", "host": "127.0.0.1", "port": port, "status": true, "parameters": {},
+    });
+    assert!(register(&url, &body.to_string()).contains("200"));
+    let run = rpcd(&format!("logs --no-follow --timeout 1 --registry {url}"));
+    assert!(run.stdout.contains(&at), "{}", run.stdout);
+    let said = format!("no log from 127.0.0.1:{port}");
+    assert!(run.code == 0 && run.stderr.contains(&said), "{run:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The recent lines of all daemons, which are printed in order of time once they are there.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
@@ -17,7 +18,7 @@ pub(super) struct Recent {
     pub(super) lines: Vec<Line>,
     bytes: usize,
     /// Daemons that send their log.
-    pub(super) started: usize,
+    pub(super) started: BTreeSet<String>,
     /// Daemons that do not, or no longer.
     pub(super) ended: Vec<Ended>,
 }
@@ -38,7 +39,7 @@ impl Recent {
                 Ok(Some(event)) => recent.add(event),
                 Ok(None) | Err(_) => break,
             }
-            if recent.started + recent.ended.len() >= expected {
+            if recent.started.len() + recent.ended.len() >= expected {
                 // A log that never pauses must not hold back the others.
                 last = last.min(Instant::now() + 4 * QUIET);
                 end = last.min(Instant::now() + QUIET);
@@ -47,9 +48,20 @@ impl Recent {
         recent
     }
 
+    /// Those of `names` that have said nothing, not even that they send no log.
+    pub(super) fn silent<'a>(
+        &'a self,
+        names: &'a BTreeSet<String>,
+    ) -> impl Iterator<Item = &'a String> {
+        let has_ended = |name: &String| self.ended.iter().any(|ended| ended.name == *name);
+        names.iter().filter(move |name| !self.started.contains(*name) && !has_ended(name))
+    }
+
     fn add(&mut self, event: Event) {
         match event {
-            Event::Started => self.started += 1,
+            Event::Started(name) => {
+                self.started.insert(name);
+            }
             Event::Line(line) => {
                 self.bytes += line.line.text().len();
                 self.lines.push(line);
@@ -89,7 +101,7 @@ mod tests {
     async fn recent_lines_wait_for_a_slow_daemon_only_while_there_is_room() {
         let (sender, mut events) = tokio::sync::mpsc::channel(1);
         tokio::spawn(async move {
-            let _ = sender.send(Event::Started).await;
+            let _ = sender.send(Event::Started("a:1".to_owned())).await;
             for seq in 0..100 {
                 let _ = sender.send(Event::Line(line(seq))).await;
             }
@@ -99,7 +111,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let recent = Recent::of(2, &mut events, hour);
         let recent = tokio::time::timeout(Duration::from_secs(20), recent).await.unwrap();
-        assert_eq!((recent.lines.len(), recent.started), (16, 1));
+        assert_eq!((recent.lines.len(), recent.started.len()), (16, 1));
         assert!(matches!(events.recv().await, Some(Event::Line(line)) if line.line.seq == 16));
     }
 }

@@ -28,8 +28,8 @@ pub(super) struct Wanted {
 
 /// What a source says.
 pub(super) enum Event {
-    /// Its lines follow.
-    Started,
+    /// The lines of the daemon with this name follow.
+    Started(String),
     Line(Line),
     /// There are no more.
     Ended(Ended),
@@ -78,7 +78,7 @@ async fn of_registry(
     let recent = usize::try_from(wanted.recent).unwrap_or(usize::MAX);
     let logs = registry.logs(wanted.level, &wanted.contains, recent).await;
     let mut lines = logs.map_err(ended)?;
-    let _ = events.send(Event::Started).await;
+    let _ = events.send(Event::Started(name.to_owned())).await;
     while let Some(line) = lines.next().await {
         let line = line.map_err(ended)?;
         let line = Line { name: name.to_owned(), line: line.line, dropped: line.dropped };
@@ -111,7 +111,7 @@ async fn of_instance(
     };
     // The first item, or the first error, says that the server has one.
     let mut started = false;
-    while let Some(item) = next(&mut items, &mut started, events).await {
+    while let Some(item) = next(&mut items, &mut started, name, events).await {
         let item = match item {
             Ok(item) => item,
             Err(error) => return Err(ended(error).await),
@@ -134,6 +134,7 @@ async fn ended(error: CallError) -> Why {
 async fn next(
     items: &mut rpc_client::CallStream,
     started: &mut bool,
+    name: &str,
     events: &Sender<Event>,
 ) -> Option<Result<rpc_client::StreamItem, CallError>> {
     if *started {
@@ -144,11 +145,11 @@ async fn next(
     match first {
         Ok(Some(Err(error))) => Some(Err(error)),
         Ok(item) => {
-            let _ = events.send(Event::Started).await;
+            let _ = events.send(Event::Started(name.to_owned())).await;
             item
         }
         Err(_) => {
-            let _ = events.send(Event::Started).await;
+            let _ = events.send(Event::Started(name.to_owned())).await;
             items.next().await
         }
     }
