@@ -220,7 +220,8 @@ impl Default for RetryOptions {
 /// by its next failed or slow call, until good ones have outweighed what it was ejected for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EjectionOptions {
-    /// So many failures in a row eject, where other instances fail less; 5.
+    /// So many failures in a row eject, where other instances fail less; 5. Where others hardly ever fail, three do
+    /// that are not of one moment.
     pub max_consecutive_failures: u32,
     /// An instance that fails this share of its calls is ejected after a dozen or so, where others fail none; 0.5.
     /// The lower it is, the less do good calls weigh.

@@ -27,6 +27,8 @@ use crate::{CallError, ClientOptions, Dialect, Phase, Rounded};
 use classic::ClassicPool;
 use connect::{Probed, connect, probe, unreachable};
 pub(crate) use evidence::Run;
+#[cfg(all(test, feature = "registry"))]
+pub(crate) use load::InFlight;
 pub(crate) use load::Load;
 #[cfg(feature = "registry")]
 pub(crate) use tally::Sample;

@@ -1,6 +1,7 @@
 //! What speaks against a server: its bad calls since it last did as well as others, and the good ones among them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The run counts in one number: whether the server is back from an ejection, then bad calls, then good ones.
 const BACK: u64 = 1 << 63;
@@ -30,6 +31,8 @@ pub(crate) struct Run {
     pub(crate) is_back: bool,
     /// Its beginning, in microseconds.
     pub(crate) since: u64,
+    /// From its beginning to its last bad call.
+    pub(crate) lasted: Duration,
 }
 
 impl Evidence {
@@ -53,11 +56,13 @@ impl Evidence {
             self.counts.fetch_add(ONE_BAD, Ordering::Relaxed);
         }
         let counts = self.counts.load(Ordering::Relaxed);
+        let since = self.since.load(Ordering::Relaxed);
         Run {
             bad: counts >> BAD_SHIFT & BAD_MASK,
             good: counts & (ONE_BAD - 1),
             is_back: counts & BACK != 0,
-            since: self.since.load(Ordering::Relaxed),
+            since,
+            lasted: Duration::from_micros(now.saturating_sub(since)),
         }
     }
 
@@ -65,7 +70,7 @@ impl Evidence {
     pub(crate) fn restart(&self, now: u64) -> Run {
         self.since.store(now, Ordering::Relaxed);
         self.counts.store(ONE_BAD, Ordering::Relaxed);
-        Run { bad: 1, good: 0, is_back: false, since: now }
+        Run { bad: 1, good: 0, is_back: false, since: now, lasted: Duration::ZERO }
     }
 
     /// Begins the run of a server that is back.
@@ -87,29 +92,33 @@ mod tests {
 
     const MEMORY: u64 = 10_000_000;
 
-    fn run(bad: u64, good: u64, is_back: bool, since: u64) -> Run {
-        Run { bad, good, is_back, since }
+    /// One that began and ended then.
+    fn run(bad: u64, good: u64, is_back: bool, (since, end): (u64, u64)) -> Run {
+        Run { bad, good, is_back, since, lasted: Duration::from_micros(end - since) }
     }
 
     #[test]
     fn a_run_begins_with_a_bad_call_and_counts_good_ones_from_then_on() {
         let evidence = Evidence::default();
         evidence.good();
-        assert_eq!(evidence.bad(100, MEMORY), run(1, 0, false, 100));
+        assert_eq!(evidence.bad(100, MEMORY), run(1, 0, false, (100, 100)));
         evidence.good();
         evidence.good();
-        assert_eq!(evidence.bad(200, MEMORY), run(2, 2, false, 100));
-        assert_eq!(evidence.restart(200), run(1, 0, false, 200));
-        assert_eq!(evidence.bad(300, MEMORY), run(2, 0, false, 200));
+        assert_eq!(evidence.bad(200, MEMORY), run(2, 2, false, (100, 200)));
+        assert_eq!(evidence.restart(200), run(1, 0, false, (200, 200)));
+        assert_eq!(evidence.bad(300, MEMORY), run(2, 0, false, (200, 300)));
     }
 
     #[test]
     fn a_run_is_forgotten_some_time_after_its_last_bad_call() {
         let evidence = Evidence::default();
         evidence.bad(0, MEMORY);
-        assert_eq!(evidence.bad(MEMORY, MEMORY), run(2, 0, false, 0));
-        assert_eq!(evidence.bad(2 * MEMORY, MEMORY), run(3, 0, false, 0));
-        assert_eq!(evidence.bad(3 * MEMORY + 1, MEMORY), run(1, 0, false, 3 * MEMORY + 1));
+        assert_eq!(evidence.bad(MEMORY, MEMORY), run(2, 0, false, (0, MEMORY)));
+        assert_eq!(evidence.bad(2 * MEMORY, MEMORY), run(3, 0, false, (0, 2 * MEMORY)));
+        assert_eq!(
+            evidence.bad(3 * MEMORY + 1, MEMORY),
+            run(1, 0, false, (3 * MEMORY + 1, 3 * MEMORY + 1))
+        );
     }
 
     #[test]
@@ -121,9 +130,9 @@ mod tests {
             assert!(evidence.is_untried());
             if is_good {
                 evidence.good();
-                assert_eq!(evidence.bad(200, MEMORY), run(1, 1, true, 100));
+                assert_eq!(evidence.bad(200, MEMORY), run(1, 1, true, (100, 200)));
             } else {
-                assert_eq!(evidence.bad(200, MEMORY), run(1, 0, true, 100));
+                assert_eq!(evidence.bad(200, MEMORY), run(1, 0, true, (100, 200)));
             }
             assert!(!evidence.is_untried());
         }
@@ -133,7 +142,8 @@ mod tests {
     fn bad_calls_without_end_do_not_overflow() {
         let evidence = Evidence::default();
         evidence.counts.store(BACK | MOST_BAD << BAD_SHIFT, Ordering::Relaxed);
-        let most = run(MOST_BAD, 0, true, 0);
-        assert_eq!([evidence.bad(1, MEMORY), evidence.bad(2, MEMORY)], [most; 2]);
+        for now in [1, 2] {
+            assert_eq!(evidence.bad(now, MEMORY), run(MOST_BAD, 0, true, (0, now)));
+        }
     }
 }

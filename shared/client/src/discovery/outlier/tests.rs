@@ -351,7 +351,7 @@ fn only_after_enough_calls_is_it_known_what_others_take() {
 fn a_judgement_is_given_in_words() {
     let others =
         Others { all: Sample { calls: 200, failures: 1, slow: 2 }, latest: Sample::default() };
-    let run = |bad, good, is_back| Run { bad, good, is_back, since: 0 };
+    let run = |bad, good, is_back| Run { bad, good, is_back, since: 0, lasted: Duration::ZERO };
     let texts = [
         failures(run(5, 0, false), others),
         failures(run(6, 4, false), others),
