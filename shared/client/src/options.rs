@@ -217,7 +217,8 @@ impl Default for RetryOptions {
 ///
 /// After [`min_ejection`](Self::min_ejection) it is probed. If it takes calls, it gets one, and if that is well, a
 /// share that grows for [`slow_start_window`](Self::slow_start_window). If not, it is ejected for twice as long; also
-/// by its next failed or slow call, until good ones have outweighed what it was ejected for.
+/// by its next failed or slow call, until good ones have outweighed what it was ejected for: the more of them, the
+/// more often it came back in vain.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EjectionOptions {
     /// So many failures in a row eject, where other instances fail less; 5. Where others hardly ever fail, three do

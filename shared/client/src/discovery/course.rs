@@ -205,7 +205,7 @@ impl<'a> World<'a> {
             let load = &member.peer.load;
             let mut health = member.health();
             if health.begin_probe(now) {
-                load.comes_back(now);
+                load.comes_back(health.ejections(), now);
                 health.probed(true, now, &options, &mut self.rng);
                 is_news = true;
             }

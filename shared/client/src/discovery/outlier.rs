@@ -107,7 +107,8 @@ impl Row {
 }
 
 /// Judges by how often calls of others are bad: as much is needed as one of `rows` is worth. One that is back from an
-/// ejection begins with as many bad calls.
+/// ejection begins with as many bad calls, and with one more for each time that it came back before in vain: chance
+/// lets one that fails half of the time pass a few calls.
 fn judge(run: Run, others: f64, rows: &[Row], options: &EjectionOptions) -> Verdict {
     // So often calls are bad that are not with others.
     let ratio = options.max_failure_ratio.clamp(0.01, 0.999);
@@ -115,7 +116,7 @@ fn judge(run: Run, others: f64, rows: &[Row], options: &EjectionOptions) -> Verd
     let of_good = -(1.0 - ratio).log2();
     let least = rows.iter().min_by(|a, b| a.needed(of_bad).total_cmp(&b.needed(of_bad)));
     let Some(row) = least else { return Verdict::Wait };
-    let before = if run.is_back { u64::from(row.calls) } else { 0 };
+    let before = if run.back > 0 { u64::from(row.calls + run.back - 1) } else { 0 };
     let sum = |bad: u64| (before + bad) as f64 * of_bad - run.good as f64 * of_good;
     if sum(run.bad) >= row.needed(of_bad) {
         Verdict::Eject
@@ -140,8 +141,8 @@ pub(super) fn slow_calls(run: Run, others: Others, at_least: Duration) -> String
 }
 
 fn bad_calls(run: Run) -> String {
-    let Run { bad, good, is_back, .. } = run;
-    match (bad, good, is_back) {
+    let Run { bad, good, back, .. } = run;
+    match (bad, good, back > 0) {
         (1, 0, true) => "its first call since it came back".to_owned(),
         (bad, good, true) => format!("{bad} of its {} calls since it came back", bad + good),
         (bad, 0, false) => format!("its last {bad} calls"),
