@@ -236,6 +236,19 @@ impl Pending {
         }
     }
 
+    /// Ends a call whose reply says nothing. What a stream's server says beside items may be of a later version.
+    pub(super) fn fail_empty(&mut self, id: u64, bytes: &[u8]) -> Delivery {
+        if !matches!(self.calls.get(&id), Some(Waiting { reply: ReplyTo::Call(_), .. })) {
+            return Delivery::NoReader;
+        }
+        let Some(waiting) = self.calls.remove(&id) else { return Delivery::NoReader };
+        waiting.received(bytes);
+        waiting
+            .reply
+            .fail(CallError::bad_reply(&self.peer, "it has neither a result nor an error"));
+        Delivery::Delivered
+    }
+
     /// Fails every call; `error` gets whether a byte of the call was written.
     pub(super) fn fail_all(&mut self, written: u64, error: impl Fn(bool) -> CallError) {
         for (_, waiting) in self.calls.drain() {
