@@ -153,6 +153,11 @@ impl Pending {
         self.calls.values().filter_map(Waiting::due).min()
     }
 
+    /// The number of the first byte of the oldest call in flight.
+    pub(super) fn first_byte(&self) -> Option<u64> {
+        self.calls.values().map(|waiting| waiting.starts_at).min()
+    }
+
     /// Removes a call; `None` if it is not in flight.
     pub(super) fn remove(&mut self, id: u64) -> Option<Waiting> {
         self.calls.remove(&id)
