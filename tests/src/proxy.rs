@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 pub struct Proxy {
     address: SocketAddr,
     is_cut: watch::Sender<bool>,
+    stalls: watch::Sender<()>,
     accepting: JoinHandle<()>,
 }
 
@@ -36,12 +37,15 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let is_cut = watch::Sender::new(false);
         let seen = is_cut.subscribe();
+        let stalls = watch::Sender::new(());
+        let stalling = stalls.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(pass_on(stream, daemon, delay, seen.clone()));
+                let faults = (seen.clone(), stalling.subscribe());
+                tokio::spawn(pass_on(stream, daemon, delay, faults));
             }
         });
-        Self { address, is_cut, accepting }
+        Self { address, is_cut, stalls, accepting }
     }
 
     /// Where it listens.
@@ -57,6 +61,11 @@ impl Proxy {
     /// From now on nothing gets through: what is open and what comes is closed.
     pub fn cut(&self) {
         self.is_cut.send_replace(true);
+    }
+
+    /// From now on nothing gets through on what is open, which stays open; new connections get through.
+    pub fn stall_open(&self) {
+        self.stalls.send_replace(());
     }
 
     /// New connections get through again.
@@ -76,13 +85,18 @@ async fn pass_on(
     from: TcpStream,
     daemon: SocketAddr,
     delay: Duration,
-    mut is_cut: watch::Receiver<bool>,
+    (mut is_cut, mut stalls): (watch::Receiver<bool>, watch::Receiver<()>),
 ) {
+    // Until the end, so that a stalled one stays open.
+    let mut copying = std::pin::pin!(copied(from, daemon, delay));
     tokio::select! {
         biased;
-        _ = is_cut.wait_for(|is_cut| *is_cut) => {}
-        _ = copied(from, daemon, delay) => {}
+        _ = is_cut.wait_for(|is_cut| *is_cut) => return,
+        _ = stalls.changed() => {}
+        _ = &mut copying => return,
     }
+    // An error means that the proxy is dropped.
+    let _ = is_cut.wait_for(|is_cut| *is_cut).await;
 }
 
 /// Passes both directions on until both have ended, or one is lost.

@@ -25,7 +25,10 @@ mod sync;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use rpc_wire::call::Args;
+use rpc_wire::paths::RPC_HEALTH;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -49,6 +52,8 @@ pub(crate) use subscription::Subscription;
 
 /// Calls that may wait at the driver, beside those in flight.
 const QUEUE: usize = 64;
+/// Bytes that are with the peer in a fraction of a second, wherever it is.
+const AT_ONCE: u64 = 64 << 10;
 /// Items of a stream that may wait for its reader; then nothing more is read.
 const STREAM_QUEUE: usize = 16;
 
@@ -117,6 +122,29 @@ impl Connection {
         let result = shared.halves.receive(id, inline, reply, received_bytes, commands).await;
         guard.disarm();
         result.unwrap_or_else(|_| Err(shared.driver_gone(request.is_sent()).into()))
+    }
+
+    /// Whether the peer replies to a ping on this very connection. So does one whose answer proves nothing: more is on
+    /// the way to it than arrives at once, or it may be an older server, which takes one call at a time.
+    pub(crate) async fn replies_within(&self, within: Duration) -> bool {
+        let Shared { is_probed, next_id, halves, .. } = &*self.handle.shared;
+        if !is_probed && next_id.load(Ordering::Relaxed) <= FIRST_ID + 1 {
+            return true;
+        }
+        let ping = Arc::new(Outgoing::new(RPC_HEALTH.to_owned(), Args::none(), None));
+        let replied = self.call(&ping, after(Instant::now(), within)).await;
+        let outbound = halves.outbound();
+        !matches!(replied, Err(Failed::Expired))
+            || outbound.has_unwritten()
+            || outbound.on_the_way() > AT_ONCE
+    }
+
+    /// Takes no new calls. Those in flight may still get their replies.
+    pub(crate) fn retire(&self) {
+        let halves = &self.handle.shared.halves;
+        halves.retire(&halves.outbound());
+        // An error means that the driver has ended.
+        let _ = self.handle.commands.send(Command::Retire);
     }
 
     /// Begins a stream. On a connection of its own: a slow reader stops all reading.

@@ -3,6 +3,8 @@
 
 mod catalog;
 mod contracts;
+#[cfg(test)]
+mod course;
 mod disk;
 mod doubt;
 mod health;

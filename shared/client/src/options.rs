@@ -217,10 +217,12 @@ impl Default for RetryOptions {
 ///
 /// After [`min_ejection`](Self::min_ejection) it is probed. If it takes calls, it gets one, and if that is well, a
 /// share that grows for [`slow_start_window`](Self::slow_start_window). If not, it is ejected for twice as long; also
-/// by its next failed or slow call, until good ones have outweighed what it was ejected for.
+/// by its next failed or slow call, until good ones have outweighed what it was ejected for: the more of them, the
+/// more often it came back in vain.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EjectionOptions {
-    /// So many failures in a row eject, where other instances fail less; 5.
+    /// So many failures in a row eject, where other instances fail less; 5. Where others hardly ever fail, three do
+    /// that are not of one moment.
     pub max_consecutive_failures: u32,
     /// An instance that fails this share of its calls is ejected after a dozen or so, where others fail none; 0.5.
     /// The lower it is, the less do good calls weigh.

@@ -27,6 +27,8 @@ use crate::{CallError, ClientOptions, Dialect, Phase, Rounded};
 use classic::ClassicPool;
 use connect::{Probed, connect, probe, unreachable};
 pub(crate) use evidence::Run;
+#[cfg(all(test, feature = "registry"))]
+pub(crate) use load::InFlight;
 pub(crate) use load::Load;
 #[cfg(feature = "registry")]
 pub(crate) use tally::Sample;
@@ -325,6 +327,21 @@ impl Peer {
         };
         let answered = tokio::time::timeout(within, attempt).await;
         answered.unwrap_or_else(|_| dialect.is_none() && self.link_in_use.load().is_some())
+    }
+
+    /// Whether the connection for calls was stuck: the server has just answered on a new one, and on this nothing
+    /// arrives, not even the reply to a ping. Then it takes no new calls, and those that may run twice leave it. The
+    /// others wait: a server that computes for long looks just like that.
+    pub(crate) async fn leaves_stuck_connection(&self, within: Duration) -> bool {
+        let Some(link) = self.usable() else { return false };
+        let Link::Extended(connection) = &*link else { return false };
+        let heard = self.heard();
+        if connection.replies_within(within).await || self.heard() != heard {
+            return false;
+        }
+        connection.retire();
+        self.note_suspicion();
+        true
     }
 
     /// Counts the bytes received on all connections for calls and streams: a sign of life.

@@ -1,12 +1,15 @@
 //! Programs with planted defects, each of which one of the trials must find.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use rpc_wire::mutants::VARIABLE;
 use tokio::process::Command;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::process::Programs;
 use crate::trial::Trial;
@@ -23,31 +26,10 @@ struct Finder {
 /// Commands without processes.
 const SIMULATED: [&str; 1] = ["histories"];
 
-/// Short trials, which find nothing without a defect.
+/// Short trials, which find nothing without a defect. The longest first, since several run at the same time.
 const FINDERS: [Finder; 11] = [
-    Finder { command: &["restarts", "--count", "8", "--kill"], finds: &["retry-after-execution"] },
     Finder {
-        command: &["restarts", "--count", "8", "--rtt", "10"],
-        finds: &["drain-without-reading"],
-    },
-    Finder { command: &["storm"], finds: &["retry-budget-ignored"] },
-    Finder { command: &["histories", "--steps", "60000"], finds: &["expiry-by-wall-clock"] },
-    Finder { command: &["registry", "--trouble", "acknowledged"], finds: &["ack-before-commit"] },
-    Finder {
-        command: &["registry", "--trouble", "late-farewell"],
-        finds: &["late-farewell-removes"],
-    },
-    Finder { command: &["registry", "--trouble", "killed-server"], finds: &["probe-says-alive"] },
-    Finder {
-        command: &["registry", "--trouble", "empty", "--longest", "6s"],
-        finds: &["empty-list-believed"],
-    },
-    Finder {
-        command: &["sick", "--kind", "refusing", "--seconds", "30", "--closed-seconds", "0"],
-        finds: &["never-retries"],
-    },
-    Finder {
-        command: &["sick", "--kind", "half-open", "--seconds", "30", "--closed-seconds", "0"],
+        command: &["sick", "--kind", "half-open", "--seconds", "20", "--closed-seconds", "0"],
         finds: &["ejection-never-ends", "deadline-ignored"],
     },
     // Pings make up for it where one is silent.
@@ -55,6 +37,27 @@ const FINDERS: [Finder; 11] = [
         command: &["sick", "--kind", "resetting", "--seconds", "20", "--closed-seconds", "0"],
         finds: &["ejects-nobody"],
     },
+    Finder {
+        command: &["sick", "--kind", "refusing", "--seconds", "20", "--closed-seconds", "0"],
+        finds: &["never-retries"],
+    },
+    Finder {
+        command: &["registry", "--trouble", "empty", "--longest", "6s"],
+        finds: &["empty-list-believed"],
+    },
+    Finder { command: &["restarts", "--count", "8", "--kill"], finds: &["retry-after-execution"] },
+    Finder {
+        command: &["restarts", "--count", "8", "--rtt", "10"],
+        finds: &["drain-without-reading"],
+    },
+    Finder { command: &["storm"], finds: &["retry-budget-ignored"] },
+    Finder { command: &["registry", "--trouble", "acknowledged"], finds: &["ack-before-commit"] },
+    Finder {
+        command: &["registry", "--trouble", "late-farewell"],
+        finds: &["late-farewell-removes"],
+    },
+    Finder { command: &["registry", "--trouble", "killed-server"], finds: &["probe-says-alive"] },
+    Finder { command: &["histories", "--steps", "60000"], finds: &["expiry-by-wall-clock"] },
 ];
 
 /// Which defects.
@@ -63,6 +66,9 @@ pub struct MutantsOptions {
     /// Only this one
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// So many trials run at the same time, which mostly wait
+    #[arg(long, default_value_t = 4, value_name = "NUMBER")]
+    pub at_once: usize,
 }
 
 /// Has each defect found. Who found it is told to `say`.
@@ -79,25 +85,42 @@ pub async fn mutants(
         cfg!(feature = "mutants"),
         "build with the defects: cargo build -p rpcd -p rpc-torture --features rpc-torture/mutants"
     );
-    let mut trial = Trial::default();
+    let (began, mut trial) = (Instant::now(), Trial::default());
+    let places = Arc::new(Semaphore::new(options.at_once.max(1)));
+    let mut running = JoinSet::new();
     for finder in FINDERS {
-        let wanted = |name: &&&str| options.name.as_deref().is_none_or(|only| only == **name);
-        let names: Vec<_> = finder.finds.iter().filter(wanted).collect();
-        if names.is_empty() {
-            continue;
-        }
-        let command = finder.command.join(" ");
+        let is_wanted = |name: &&str| options.name.as_deref().is_none_or(|only| only == *name);
+        let names: Vec<_> = finder.finds.iter().copied().filter(is_wanted).collect();
         // Without a defect it finds nothing: otherwise what it finds says nothing of the defect.
-        if let Some(found) = run(&programs, finder.command, seed, None).await? {
-            trial.broken.push(format!("{command} finds something without a defect: {found}"));
+        let without = (!names.is_empty()).then_some(None);
+        for mutant in without.into_iter().chain(names.into_iter().map(Some)) {
+            let (programs, places) = (programs.clone(), Arc::clone(&places));
+            running.spawn(async move {
+                let _place = places.acquire_owned().await?;
+                let found = run(&programs, finder.command, seed, mutant).await;
+                anyhow::Ok((finder.command.join(" "), mutant, found?))
+            });
         }
-        for name in names {
-            match run(&programs, finder.command, seed, Some(name)).await? {
-                Some(found) => say(&format!("{name:<24} {command}: {found}")),
-                None => trial.broken.push(format!("{name} was not found by {command}")),
+    }
+    ensure!(!running.is_empty(), "there is no such defect");
+    let mut found = 0;
+    while let Some(done) = running.join_next().await {
+        match done.context("a trial panicked")?? {
+            (command, None, Some(what)) => {
+                trial.broken.push(format!("{command} finds something without a defect: {what}"));
+            }
+            (_, None, None) => {}
+            (command, Some(name), Some(what)) => {
+                found += 1;
+                say(&format!("{name:<24} {command}: {what}"));
+            }
+            (command, Some(name), None) => {
+                trial.broken.push(format!("{name} was not found by {command}"));
             }
         }
     }
+    trial.count(found, "defects found");
+    trial.count(format!("{:.1}", began.elapsed().as_secs_f64()), "seconds");
     Ok(trial)
 }
 

@@ -193,7 +193,10 @@ impl<'a> Attempts<'a> {
     /// Leaves a silent peer for another one.
     fn give_up_on(&self, peer: &Peer) {
         tracing::debug!(peer = %peer.name(), "no sign of life; retrying on another instance");
-        peer.load.failed(Instant::now());
+        // Of one that has left a stuck connection, only that was silent.
+        if peer.is_connected() {
+            peer.load.failed(Instant::now());
+        }
         self.note_retry(peer);
         self.note_end(|| {
             AttemptEnd::Failed(CallError::ConnectionLost {

@@ -8,6 +8,8 @@ pub(super) enum Command {
     Send(QueuedCall),
     /// The caller is gone.
     Cancel(u64),
+    /// It takes no new calls any more: those that are not sent fail.
+    Retire,
     /// An inline caller left unread bytes or an unsent tail, or needs an earlier timer.
     Wake,
 }

@@ -234,6 +234,9 @@ impl Driver {
                     draining = true;
                     true
                 }
+                Reply::Empty { id } => {
+                    delivered(pending.fail_empty(id, bytes), &mut self.undelivered)
+                }
                 Reply::Unknown => false,
             };
             if !matched {

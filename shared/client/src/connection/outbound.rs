@@ -58,6 +58,11 @@ impl<W: WriteHalf> Outbound<W> {
         !self.outbox.is_empty()
     }
 
+    /// Bytes that may not have arrived: those from the oldest call in flight on.
+    pub(super) fn on_the_way(&self) -> u64 {
+        self.pending.first_byte().map_or(0, |first| self.outbox.total - first)
+    }
+
     /// Whether the connection has ended.
     pub(super) fn is_closed(&self) -> bool {
         self.socket.is_none()

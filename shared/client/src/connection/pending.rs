@@ -153,6 +153,11 @@ impl Pending {
         self.calls.values().filter_map(Waiting::due).min()
     }
 
+    /// The number of the first byte of the oldest call in flight.
+    pub(super) fn first_byte(&self) -> Option<u64> {
+        self.calls.values().map(|waiting| waiting.starts_at).min()
+    }
+
     /// Removes a call; `None` if it is not in flight.
     pub(super) fn remove(&mut self, id: u64) -> Option<Waiting> {
         self.calls.remove(&id)
@@ -234,6 +239,19 @@ impl Pending {
             }
             None => Delivery::NoReader,
         }
+    }
+
+    /// Ends a call whose reply says nothing. What a stream's server says beside items may be of a later version.
+    pub(super) fn fail_empty(&mut self, id: u64, bytes: &[u8]) -> Delivery {
+        if !matches!(self.calls.get(&id), Some(Waiting { reply: ReplyTo::Call(_), .. })) {
+            return Delivery::NoReader;
+        }
+        let Some(waiting) = self.calls.remove(&id) else { return Delivery::NoReader };
+        waiting.received(bytes);
+        waiting
+            .reply
+            .fail(CallError::bad_reply(&self.peer, "it has neither a result nor an error"));
+        Delivery::Delivered
     }
 
     /// Fails every call; `error` gets whether a byte of the call was written.

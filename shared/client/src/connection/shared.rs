@@ -47,6 +47,10 @@ impl Shared {
             Command::Send(call) if self.halves.is_retired() => call.reply.fail(self.retired()),
             Command::Send(call) => outbound.enqueue(call),
             Command::Cancel(id) => outbound.cancel(id),
+            Command::Retire => {
+                outbound.fail_waiting(|| self.retired());
+                self.slots.wake_all();
+            }
             // The driver is awake, and does whatever there is to do in its loop.
             Command::Wake => {}
         }

@@ -24,6 +24,8 @@ const READ_TIMEOUT: Duration = Duration::from_millis(500);
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 /// A file under way that is older was left by a process that was killed.
 const ABANDONED: Duration = Duration::from_secs(60);
+/// The same of one without a byte: bytes are written at once.
+const ABANDONED_EMPTY: Duration = Duration::from_secs(1);
 /// Bytes of a file's name, for file systems that take no more than 255.
 const MAX_NAME: usize = 240;
 
@@ -266,6 +268,27 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn is_abandoned(path: &Path) -> bool {
-    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-    modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED))
+    let Ok(metadata) = fs::metadata(path) else { return false };
+    let limit = if metadata.len() == 0 { ABANDONED_EMPTY } else { ABANDONED };
+    metadata.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_byte_that_a_killed_process_left_is_in_nobodys_way_for_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, new) = (folder.path().join("r.list"), folder.path().join("r.new"));
+        for (content, age, is_written) in
+            [("", 0, false), ("", 2, true), ("half a l", 2, false), ("half a l", 61, true)]
+        {
+            fs::write(&new, content).unwrap();
+            let left = File::options().write(true).open(&new).unwrap();
+            left.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+            assert_eq!(write(&path, b"list").is_ok(), is_written, "{content:?}, {age} s old");
+            assert_eq!(new.exists(), !is_written);
+        }
+    }
 }

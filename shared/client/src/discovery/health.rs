@@ -145,6 +145,11 @@ impl Health {
         self.set(State::Ejected { probe_at: after(from, delay).max(now) }, now);
     }
 
+    /// How often it was ejected, or found down by a probe, since it was last well for long.
+    pub(super) fn ejections(&self) -> u32 {
+        self.ejections
+    }
+
     /// When something is due without any news: the probe, or the end of the slow start.
     pub(super) fn due(&self, options: &EjectionOptions) -> Option<Instant> {
         match self.state {

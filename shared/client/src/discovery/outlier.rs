@@ -11,14 +11,22 @@ use tokio::time::Instant;
 use crate::pool::{Load, Run, Sample};
 use crate::{EjectionOptions, Rounded};
 
-/// Bits that each failure of a row must be worth. The five of the default are worth 15 together, as much as four
-/// standard errors. With fewer, a method that fails half of the time everywhere would have an instance ejected every
-/// few seconds: so long is a row of failures that comes by chance.
+/// So many bad calls in a row eject, each of which must be worth so many bits.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    calls: u32,
+    bits: f64,
+}
+
+/// Bits of each failure. The five of the default are worth 15 together, as much as four standard errors. With fewer,
+/// a method that fails half of the time everywhere would have an instance ejected every few seconds: so long is a row
+/// of failures that comes by chance.
 const BITS_OF_FAILURE: f64 = 3.0;
-/// So many slow calls in a row eject: one may be a pause.
-const SLOW_CALLS: u32 = 3;
-/// Bits that each of them must be worth, 18 together: every service has some.
-const BITS_OF_SLOW_CALL: f64 = 6.0;
+/// Bad calls that have not one cause. One may be a pause; with fewer bits than 18 together, every service has some.
+const SEPARATE: Row = Row { calls: 3, bits: 6.0 };
+/// Failures of one moment may have one cause, such as a pause or a lost connection. Those of a run that lasts for so
+/// long have not: one that gets few calls because it fails is found out by as few.
+const LASTING: Duration = Duration::from_millis(250);
 
 /// The calls of others.
 #[derive(Debug, Clone, Copy, Default)]
@@ -77,7 +85,9 @@ pub(super) fn judge_failures(
         return if in_a_row { Verdict::Eject } else { Verdict::Wait };
     }
     let share = others.share(|sample| sample.failures);
-    judge(run, share, (limit, BITS_OF_FAILURE), options)
+    let in_a_row = Row { calls: limit, bits: BITS_OF_FAILURE };
+    let rows = [in_a_row, SEPARATE];
+    judge(run, share, if run.lasted < LASTING { &rows[..1] } else { &rows }, options)
 }
 
 /// Judges an instance one of whose calls was slow.
@@ -86,19 +96,29 @@ pub(super) fn judge_slowness(run: Run, others: Others, options: &EjectionOptions
         return Verdict::Wait;
     }
     let share = others.share(|sample| sample.slow);
-    judge(run, share, (SLOW_CALLS, BITS_OF_SLOW_CALL), options)
+    judge(run, share, &[SEPARATE], options)
 }
 
-/// Judges by how often calls of others are bad. As much is needed as so many bad calls in a row are worth, and each
-/// of them counts so many bits at least. One that is back from an ejection begins with that much.
-fn judge(run: Run, others: f64, (limit, bits): (u32, f64), options: &EjectionOptions) -> Verdict {
+impl Row {
+    /// What it is worth at least, with so many bits of a bad call.
+    fn needed(self, of_bad: f64) -> f64 {
+        f64::from(self.calls) * of_bad.max(self.bits)
+    }
+}
+
+/// Judges by how often calls of others are bad: as much is needed as one of `rows` is worth. One that is back from an
+/// ejection begins with as many bad calls, and with one more for each time that it came back before in vain: chance
+/// lets one that fails half of the time pass a few calls.
+fn judge(run: Run, others: f64, rows: &[Row], options: &EjectionOptions) -> Verdict {
     // So often calls are bad that are not with others.
     let ratio = options.max_failure_ratio.clamp(0.01, 0.999);
     let of_bad = ((others + ratio * (1.0 - others)) / others).log2();
     let of_good = -(1.0 - ratio).log2();
-    let before = if run.is_back { u64::from(limit) } else { 0 };
+    let least = rows.iter().min_by(|a, b| a.needed(of_bad).total_cmp(&b.needed(of_bad)));
+    let Some(row) = least else { return Verdict::Wait };
+    let before = if run.back > 0 { u64::from(row.calls + run.back - 1) } else { 0 };
     let sum = |bad: u64| (before + bad) as f64 * of_bad - run.good as f64 * of_good;
-    if sum(run.bad) >= f64::from(limit) * of_bad.max(bits) {
+    if sum(run.bad) >= row.needed(of_bad) {
         Verdict::Eject
     } else if run.good > 0 && sum(run.bad.saturating_sub(1)) <= 0.0 {
         Verdict::Outweighed
@@ -121,8 +141,8 @@ pub(super) fn slow_calls(run: Run, others: Others, at_least: Duration) -> String
 }
 
 fn bad_calls(run: Run) -> String {
-    let Run { bad, good, is_back, .. } = run;
-    match (bad, good, is_back) {
+    let Run { bad, good, back, .. } = run;
+    match (bad, good, back > 0) {
         (1, 0, true) => "its first call since it came back".to_owned(),
         (bad, good, true) => format!("{bad} of its {} calls since it came back", bad + good),
         (bad, 0, false) => format!("its last {bad} calls"),

@@ -16,6 +16,9 @@ use crate::InstanceState;
 /// The longest time between two looks.
 const LONGEST: Duration = Duration::from_millis(250);
 const SHORTEST: Duration = Duration::from_millis(5);
+/// A ping on a connection with calls may wait for so many times as long as one on a new connection: it stands behind
+/// those calls.
+const PATIENCE: u32 = 2;
 /// After so many looks at which nobody was busy it sleeps until calls are made.
 const IDLE_LOOKS: u32 = 8;
 
@@ -95,7 +98,12 @@ fn look(
 }
 
 async fn ping(shared: &Shared, member: Arc<Member>) -> (Arc<Member>, bool) {
-    let answered = member.peer.ping(shared.options().ping_timeout).await;
+    let within = shared.options().ping_timeout;
+    let answered = member.peer.ping(within).await;
+    if answered && member.peer.leaves_stuck_connection(within * PATIENCE).await {
+        let instance = member.peer.name();
+        tracing::info!(instance, "a connection is stuck: calls go over a new one");
+    }
     (member, answered)
 }
 

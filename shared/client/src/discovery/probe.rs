@@ -76,7 +76,8 @@ fn note(shared: &Shared, ended: &[(Arc<Member>, bool)]) {
     let now = Instant::now();
     for (member, _) in ended.iter().filter(|(_, is_up)| *is_up) {
         tracing::info!(instance = %member.peer.name(), "instance restored");
-        member.peer.load.comes_back(now);
+        let ejections = member.health().ejections();
+        member.peer.load.comes_back(ejections, now);
     }
     let any_is_up = ended.iter().any(|(_, is_up)| *is_up);
     shared.update(|list, contracts| {

@@ -3,18 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rand::RngExt;
 use rpc_wire::instance::is_service_name;
 use rpc_wire::most_similar;
 use rpc_wire::paths::is_reserved;
 use tokio::time::Instant;
 
 use super::contracts::{Contracts, Offering};
-use super::health::share;
 use super::list::List;
 use super::view::{Candidates, Route, View};
 use super::{Discovery, learn};
-use crate::balance::Choice;
 use crate::catalog::SUGGESTED;
 use crate::pool::Peer;
 use crate::wanted::{Picked, Wanted};
@@ -126,42 +123,21 @@ impl Discovery {
     }
 
     pub(super) fn choose(&self, candidates: &Candidates, tried: &[Arc<Peer>]) -> Option<Picked> {
-        if !tried.is_empty() {
-            let steady = candidates.steady.as_ref().map(|steady| steady.without(tried));
-            let left = steady.filter(|steady| !steady.members.is_empty());
-            let left = left.unwrap_or_else(|| candidates.without(tried));
-            // After a failure, rather one that is known to be up.
-            return self.choose(left.connected().as_ref().unwrap_or(&left), &[]);
-        }
         if !self.shared.is_watched.load(Ordering::Relaxed) {
             self.shared.is_watched.store(true, Ordering::Relaxed);
             self.shared.calls_begin.notify_one();
         }
-        let Candidates { members, weights, is_guess, steady, .. } = candidates;
-        let now = Instant::now();
-        let choice = Choice {
-            count: members.len(),
-            weights,
-            turn: self.turn.fetch_add(1, Ordering::Relaxed),
-            cost: |index: usize| members.get(index).map_or(u64::MAX, |m| m.peer.load.cost(now)),
-        };
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let (options, now) = (&self.shared.context.options, Instant::now());
         let mut rng = rand::rng();
-        let index = choice.choose(self.shared.context.options.balance, &mut rng)?;
-        let peer = Arc::clone(&members.get(index)?.peer);
-        if let Some(steady) = steady
-            && let Some(at) = candidates.slow_start(index)
-        {
-            let options = self.shared.options();
-            let is_chosen = if peer.load.is_untried() {
-                peer.load.begin_trial(now, options.min_ejection)
-            } else {
-                rng.random_bool(share(at, now, options))
-            };
-            if !is_chosen {
-                return self.choose(steady, &[]).map(|picked| Picked { has_other: true, ..picked });
-            }
+        if tried.is_empty() {
+            return candidates.choose(turn, options, now, &mut rng);
         }
-        Some(Picked { peer, has_other: members.len() > 1, is_guess: *is_guess })
+        let steady = candidates.steady.as_ref().map(|steady| steady.without(tried));
+        let left = steady.filter(|steady| !steady.members.is_empty());
+        let left = left.unwrap_or_else(|| candidates.without(tried));
+        // After a failure, rather one that is known to be up.
+        left.connected().as_ref().unwrap_or(&left).choose(turn, options, now, &mut rng)
     }
 
     /// Whether there is an instance for the call besides those that were tried.

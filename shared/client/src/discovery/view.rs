@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use rand::{Rng, RngExt};
 use rpc_wire::paths::RESERVED_PREFIX;
 use tokio::time::Instant;
 
 use super::contracts::{Contracts, Identity, Offering};
-use super::health::{Standing, get_calls};
+use super::health::{Standing, get_calls, share};
 use super::member::Member;
-use crate::balance::running_totals;
+use crate::ClientOptions;
+use crate::balance::{Choice, running_totals};
 use crate::pool::Peer;
+use crate::wanted::Picked;
 
 /// Methods whose candidates are kept; with more, they are determined again when needed.
 const MAX_ROUTES: usize = 4096;
@@ -35,7 +38,7 @@ pub(super) struct Candidates {
     /// Those that get calls, see [`get_calls`].
     pub(super) members: Vec<Arc<Member>>,
     /// Running totals of their weights.
-    pub(super) weights: Vec<u64>,
+    weights: Vec<u64>,
     /// Which of them are in their slow start, and since when.
     slow_starts: Vec<(usize, Instant)>,
     /// The others, if there are some of both.
@@ -122,7 +125,7 @@ impl View {
 }
 
 impl Candidates {
-    fn of(members: Vec<Arc<Member>>) -> Self {
+    pub(super) fn of(members: Vec<Arc<Member>>) -> Self {
         let Some(first) = members.first() else { return Self::default() };
         let ratio = first.peer.options().ejection.max_ejected_ratio;
         let standings: Vec<_> = members.iter().map(|member| member.health().standing()).collect();
@@ -151,8 +154,42 @@ impl Candidates {
         Self { weights: weights(&members), members, is_guess, ..Self::default() }
     }
 
+    /// The one to call. `turn` counts up with every call. One in its slow start gets a part of its calls.
+    pub(super) fn choose(
+        &self,
+        turn: usize,
+        options: &ClientOptions,
+        now: Instant,
+        rng: &mut (impl Rng + ?Sized),
+    ) -> Option<Picked> {
+        let choice = Choice {
+            count: self.members.len(),
+            weights: &self.weights,
+            turn,
+            cost: |index: usize| {
+                self.members.get(index).map_or(u64::MAX, |m| m.peer.load.cost(now))
+            },
+        };
+        let index = choice.choose(options.balance, rng)?;
+        let peer = Arc::clone(&self.members.get(index)?.peer);
+        if let Some(steady) = &self.steady
+            && let Some(at) = self.slow_start(index)
+        {
+            let is_chosen = if peer.load.is_untried() {
+                peer.load.begin_trial(now, options.ejection.min_ejection)
+            } else {
+                rng.random_bool(share(at, now, &options.ejection))
+            };
+            if !is_chosen {
+                let other = steady.choose(turn, options, now, rng);
+                return other.map(|picked| Picked { has_other: true, ..picked });
+            }
+        }
+        Some(Picked { peer, has_other: self.members.len() > 1, is_guess: self.is_guess })
+    }
+
     /// Since when the candidate with that index is in its slow start, if it is.
-    pub(super) fn slow_start(&self, index: usize) -> Option<Instant> {
+    fn slow_start(&self, index: usize) -> Option<Instant> {
         self.slow_starts.iter().find(|(slow, _)| *slow == index).map(|(_, at)| *at)
     }
 

@@ -25,6 +25,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 const MAX_PROBE_BYTES: usize = 64 << 10;
 /// A contract is a digest of 32 digits; what is longer is none, and is not kept.
 const MAX_CONTRACT: usize = 64;
+/// Keepalive probes before a peer is given up.
+const PROBES: u32 = 3;
 /// The most that systems accept for these options.
 const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
@@ -71,14 +73,23 @@ pub(super) fn unreachable(peer: &str, error: &std::io::Error) -> CallError {
 fn set_up(socket: &TcpStream, tcp_user_timeout: Duration) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let socket = SockRef::from(socket);
-    // By then the last of four keepalive probes in a row has gone unanswered.
-    let quarter = (tcp_user_timeout / 4).clamp(Duration::from_secs(1), LONGEST_KEEPALIVE);
-    let keepalive = TcpKeepalive::new().with_time(quarter).with_interval(quarter).with_retries(3);
-    socket.set_tcp_keepalive(&keepalive)?;
+    let limit = tcp_user_timeout.clamp(Duration::from_secs(1), LONGEST_KEEPALIVE);
+    let (silence, interval) = keepalive(limit);
+    let keepalive = TcpKeepalive::new().with_time(silence).with_interval(interval);
+    socket.set_tcp_keepalive(&keepalive.with_retries(PROBES))?;
     // Keepalive sends no probes while sent bytes wait for their acknowledgement.
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(tcp_user_timeout.clamp(quarter, LONGEST_KEEPALIVE)))?;
+    socket.set_tcp_user_timeout(Some(limit))?;
     Ok(())
+}
+
+/// After which silence the first keepalive probe is sent, and how often the next, so that the last of them has gone
+/// unanswered at `limit`, of four seconds at least. Systems count whole seconds: what is left over of the interval goes to the silence.
+fn keepalive(limit: Duration) -> (Duration, Duration) {
+    let limit = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
+    let interval = (limit / u64::from(PROBES + 1)).max(1);
+    let silence = limit.saturating_sub(interval * u64::from(PROBES)).max(1);
+    (Duration::from_secs(silence), Duration::from_secs(interval))
 }
 
 /// A connection to a peer whose dialect is known.
@@ -157,5 +168,24 @@ fn read(health: Result<&RawValue, Fault>) -> (bool, Option<String>) {
         }
         Ok(Err(_)) => (true, None),
         Err(fault) => (fault.code != Code::Draining, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keepalive_gives_up_at_the_limit_whatever_part_of_a_second_is_left_over() {
+        for (limit, expected) in
+            [(4000, (1, 1)), (20_000, (5, 5)), (25_000, (7, 6)), (4500, (2, 1)), (7000, (4, 1))]
+        {
+            let (silence, interval) = keepalive(Duration::from_millis(limit));
+            assert_eq!((silence.as_secs(), interval.as_secs()), expected, "{limit} ms");
+            let end = silence + PROBES * interval;
+            assert!(
+                end >= Duration::from_millis(limit) && end < Duration::from_millis(limit + 1000)
+            );
+        }
     }
 }

@@ -156,16 +156,17 @@ impl Load {
         self.slowness.begins_at(latency.map(micros));
     }
 
-    /// The server takes calls again. Its figures from before are forgotten, except that it was ejected.
-    pub(crate) fn comes_back(&self, now: Instant) {
+    /// The server takes calls again, for the given time since it was last well for long. Its figures from before are
+    /// forgotten, except that it was ejected.
+    pub(crate) fn comes_back(&self, times: u32, now: Instant) {
         let now = self.micros_to(now);
         self.tally().clear();
         self.latency.store(0, Ordering::Relaxed);
         self.penalty.store(0, Ordering::Relaxed);
         self.trial.store(0, Ordering::Relaxed);
         self.back.store(now, Ordering::Relaxed);
-        self.slowness.comes_back(now);
-        self.failures.comes_back(now);
+        self.slowness.comes_back(times, now);
+        self.failures.comes_back(times, now);
     }
 
     /// Whether the server is back, and no call that was sent since has ended.

@@ -51,9 +51,9 @@ impl Slowness {
     }
 
     /// The server is back.
-    pub(crate) fn comes_back(&self, now: u64) {
+    pub(crate) fn comes_back(&self, times: u32, now: u64) {
         self.counted.store(0, Ordering::Relaxed);
-        self.evidence.comes_back(now);
+        self.evidence.comes_back(times, now);
     }
 }
 

@@ -9,6 +9,7 @@ use rpc_client::{
     Balance, Client, ClientOptions, EjectionOptions, InstanceState, KnownInstance, Request,
 };
 use rpc_tests::fakes::{self, Do, Peer, adder, extended, failure, result, sum};
+use rpc_tests::proxy::Proxy;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
@@ -381,6 +382,46 @@ async fn one_whose_method_takes_long_is_never_suspect() {
     assert_eq!(replied.iter().filter(|peer| **peer == slow.name()).count(), 10);
     let pings = slow.seen.messages().len() - slow.seen.calls().len();
     assert!((1..=12).contains(&pings), "{pings}");
+}
+
+#[tokio::test]
+async fn a_stuck_connection_is_left_for_a_new_one_and_its_instance_is_not_blamed() {
+    let slow = Arc::new(AtomicBool::new(false));
+    let is_slow = Arc::clone(&slow);
+    let peer = extended(move |request| {
+        let reply = result(request, &sum(request).to_string());
+        match is_slow.load(Ordering::SeqCst) {
+            true => Do::WriteAfter(500 * MS, reply),
+            false => Do::Write(reply),
+        }
+    })
+    .await;
+    let way = Proxy::start(peer.address).await;
+    let trio = Trio::new(way.address(), Balance::RoundRobin, fast()).await;
+    let name = way.address().to_string();
+    for _ in 0..6 {
+        trio.idempotent_call().await;
+    }
+    // Whose reply takes long is not stuck.
+    slow.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        trio.idempotent_call().await;
+    }
+    slow.store(false, Ordering::SeqCst);
+    let is_add = |message: &&Value| message["method_name"] == "add";
+    let calls = || peer.seen.calls().iter().filter(is_add).count();
+    assert_eq!(calls(), 3, "each third, once");
+    way.stall_open();
+    let began = Instant::now();
+    let replied: Vec<_> =
+        futures_util::future::join_all((0..6).map(|_| trio.idempotent_call())).await;
+    assert!(began.elapsed() < 3000 * MS, "{:?}", began.elapsed());
+    assert!(!replied.contains(&name), "what may run twice goes elsewhere: {replied:?}");
+    assert_eq!(trio.state(), InstanceState::Up);
+    let replied: Vec<_> =
+        futures_util::future::join_all((0..6).map(|_| trio.idempotent_call())).await;
+    assert!(replied.contains(&name), "over a new connection: {replied:?}");
+    assert_eq!(trio.state(), InstanceState::Up);
 }
 
 #[tokio::test]

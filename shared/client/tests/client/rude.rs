@@ -46,6 +46,26 @@ async fn invalid_bytes_are_a_bad_reply() {
 }
 
 #[tokio::test]
+async fn a_reply_with_neither_result_nor_error_is_a_bad_one_at_once_and_the_connection_goes_on() {
+    let peer = extended(|request| {
+        let id = &request["id"];
+        Do::Write(match request["method_name"].as_str() {
+            Some("empty") => format!("{{\"id\":{id},\"later\":true}}\n"),
+            _ => result(request, "1"),
+        })
+    })
+    .await;
+    let client = direct(peer.address);
+    let calls = futures_util::future::join_all((0..3).map(|_| client.call("empty", ()))).await;
+    for outcome in calls {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, CallError::BadReply { .. }), "{error}");
+    }
+    assert_eq!(client.call("m", ()).await.unwrap(), json!(1));
+    assert_eq!(peer.seen.accepted(), 1);
+}
+
+#[tokio::test]
 async fn an_error_without_an_id_is_the_servers_and_ends_the_calls_in_flight() {
     for (text, code) in [
         ("request is larger than 100 bytes", Code::TooLarge),

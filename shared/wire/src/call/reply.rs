@@ -107,6 +107,11 @@ pub enum Reply<'a> {
         /// The client's id.
         id: u64,
     },
+    /// It has the id of a call and says nothing that is known of it: no result, no error, no item, no end.
+    Empty {
+        /// The client's id.
+        id: u64,
+    },
     /// The server is draining: send it no new calls.
     Draining,
     /// Not meant for this client: a foreign id, or keys of a later version.
@@ -244,6 +249,7 @@ impl<'a> Reply<'a> {
             (None, None, Some(value), None) if keys.id.is_none() => {
                 Self::Done { id, outcome: classic_outcome(value) }
             }
+            (Some(id), None, None, None) => Self::Empty { id },
             _ => Self::Unknown,
         })
     }
@@ -387,8 +393,14 @@ mod tests {
 
     #[test]
     fn foreign_ids_and_later_keys_are_unknown() {
-        for frame in [r#"{"id":"x","res":1}"#, r#"{"id":1}"#, r#"{"later":true}"#] {
+        for frame in [r#"{"id":"x","res":1}"#, r#"{"id":"x"}"#, r#"{"later":true}"#] {
             assert!(matches!(Reply::parse(frame.as_bytes()), Ok(Reply::Unknown)), "{frame}");
+        }
+        for frame in [r#"{"id":1}"#, r#"{"id":1,"later":true}"#] {
+            assert!(
+                matches!(Reply::parse(frame.as_bytes()), Ok(Reply::Empty { id: 1 })),
+                "{frame}"
+            );
         }
     }
 

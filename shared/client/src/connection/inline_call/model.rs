@@ -247,7 +247,7 @@ async fn drive(
             Event::Read(Err(_)) => return,
             Event::Command(Some(Command::Send(call))) => halves.outbound().enqueue(call),
             Event::Command(Some(Command::Cancel(id))) => halves.outbound().cancel(id),
-            Event::Command(Some(Command::Wake)) => {}
+            Event::Command(Some(Command::Retire | Command::Wake)) => {}
             Event::Command(None) => abandoned = true,
             Event::Time => halves.outbound().wake_by = Instant::now() + FAR,
         }

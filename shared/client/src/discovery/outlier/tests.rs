@@ -267,21 +267,40 @@ fn one_that_is_slower_in_all_its_methods_stands_out_though_others_have_slow_call
 #[test]
 fn one_that_is_back_is_ejected_by_its_first_bad_call() {
     let mut fleet = Fleet::called_for(5);
-    fleet.loads[0].comes_back(fleet.now);
+    fleet.loads[0].comes_back(1, fleet.now);
     assert_eq!(fleet.failures_until_ejected(), Some(1));
-    fleet.loads[0].comes_back(fleet.now);
+    fleet.loads[0].comes_back(1, fleet.now);
     assert_eq!(fleet.slow_calls_until_ejected(240 * MS), Some(1));
     // What it was is forgotten with time, and sooner by good calls.
-    fleet.loads[0].comes_back(fleet.now);
+    fleet.loads[0].comes_back(1, fleet.now);
     for _ in 0..20 {
         fleet.now += 30 * MS;
         (0..3).for_each(|index| _ = fleet.takes(index, 20 * MS));
     }
     assert!(fleet.failures_until_ejected() > Some(2));
-    fleet.loads[0].comes_back(fleet.now);
+    fleet.loads[0].comes_back(1, fleet.now);
     fleet.now += fleet.options.failure_window + MS;
     fleet.takes(1, 20 * MS);
     assert!(fleet.failures_until_ejected() >= Some(5));
+}
+
+#[test]
+fn the_more_often_one_came_back_in_vain_the_more_good_calls_it_needs() {
+    let needs = |times: u32| {
+        let mut fleet = Fleet::called_for(5);
+        let fails_after = |fleet: &mut Fleet, good: usize| {
+            fleet.loads[0].comes_back(times, fleet.now);
+            for _ in 0..good {
+                fleet.now += 5 * MS;
+                (0..3).for_each(|index| _ = fleet.takes(index, 20 * MS));
+            }
+            fleet.fails(0) == Verdict::Eject
+        };
+        (0..50).find(|good| !fails_after(&mut fleet, *good))
+    };
+    let [once, twice, often, more] = [1, 2, 3, 9].map(|times| needs(times).unwrap());
+    assert!((6..12).contains(&once), "{once}");
+    assert!(twice > once + 5 && often > twice + 5 && more == often, "{twice}, {often}, {more}");
 }
 
 #[test]
@@ -298,7 +317,7 @@ fn where_calls_fail_everywhere_one_that_is_back_is_not_ejected_by_one_failure() 
             };
         }
     }
-    fleet.loads[0].comes_back(fleet.now);
+    fleet.loads[0].comes_back(1, fleet.now);
     assert!(fleet.failures_until_ejected() >= Some(3));
 }
 
@@ -307,7 +326,7 @@ fn a_trial_call_is_slow_before_it_ends_and_is_one_at_a_time() {
     let mut fleet = Fleet::called_for(5);
     let load = &fleet.loads[0];
     let patience = 1000 * MS;
-    load.comes_back(fleet.now);
+    load.comes_back(1, fleet.now);
     assert!(load.is_untried());
     assert!(load.begin_trial(fleet.now, patience) && !load.begin_trial(fleet.now, patience));
     assert_eq!(load.slow_trial(fleet.now + 199 * MS), None);
@@ -325,7 +344,7 @@ fn a_trial_call_is_slow_before_it_ends_and_is_one_at_a_time() {
 fn calls_from_before_an_ejection_say_nothing_after_it() {
     let mut fleet = Fleet::called_for(5);
     fleet.now += 1000 * MS;
-    fleet.loads[0].comes_back(fleet.now);
+    fleet.loads[0].comes_back(1, fleet.now);
     fleet.now += 500 * MS;
     assert_eq!(fleet.takes(0, 501 * MS), Verdict::Wait);
     assert!(fleet.loads[0].is_untried());
@@ -351,13 +370,13 @@ fn only_after_enough_calls_is_it_known_what_others_take() {
 fn a_judgement_is_given_in_words() {
     let others =
         Others { all: Sample { calls: 200, failures: 1, slow: 2 }, latest: Sample::default() };
-    let run = |bad, good, is_back| Run { bad, good, is_back, since: 0 };
+    let run = |bad, good, back| Run { bad, good, back, since: 0, lasted: Duration::ZERO };
     let texts = [
-        failures(run(5, 0, false), others),
-        failures(run(6, 4, false), others),
-        failures(run(1, 0, true), Others::default()),
-        slow_calls(run(2, 0, false), others, 210 * MS),
-        slow_calls(run(1, 3, true), others, 210 * MS),
+        failures(run(5, 0, 0), others),
+        failures(run(6, 4, 0), others),
+        failures(run(1, 0, 1), Others::default()),
+        slow_calls(run(2, 0, 0), others, 210 * MS),
+        slow_calls(run(1, 3, 1), others, 210 * MS),
     ];
     let expected = [
         "its last 5 calls failed, of the others' 1 of 200",
