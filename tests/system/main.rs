@@ -35,6 +35,7 @@ mod old_programs;
 mod overrides;
 mod packages;
 mod registry_lost_and_found;
+mod registry_peers;
 mod registry_store;
 mod replaced;
 mod rude_clients;

@@ -62,15 +62,16 @@ pub fn record(host: &str, port: u16, age_ms: u64, registered_s: u64) -> Instance
     instance.parameters.insert("wire".to_owned(), json!(1));
     InstanceRecord {
         instance,
-        age_ms,
+        age_ms: Some(age_ms),
         ttl_ms: 10_000,
         registered_ms_ago: registered_s * 1_000,
-        heartbeats: 1_604,
+        heartbeats: Some(1_604),
         state: InstanceState::Up,
         incarnation: None,
         held_ms: None,
         overridden: None,
         durable: true,
+        owner: None,
     }
 }
 
