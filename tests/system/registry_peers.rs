@@ -60,7 +60,7 @@ impl Scene {
             lists(registry, &[of_a, of_b]).await;
             is_ready(registry).await;
         }
-        Some(Self { _cluster: cluster, a, b, of_a, of_b, b_process, others: [a_process, one, two] })
+        Some(Self { cluster, a, b, of_a, of_b, b_process, others: [a_process, one, two] })
     }
 }
 

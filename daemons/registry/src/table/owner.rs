@@ -73,7 +73,8 @@ impl Table {
     }
 }
 
-#[cfg(all(test, feature = "etcd"))]
+#[cfg(test)]
+#[cfg(feature = "etcd")]
 mod tests {
     use std::time::{Duration, SystemTime};
 
