@@ -198,8 +198,8 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
             let store = model.link.readiness.store_name().filter(|_| wide);
             let sharing = model.link.readiness.sharing.as_ref();
             let with = sharing.map(|it| match wide {
-                // One other by its name, more by their number.
-                true => it.text(usize::from(it.peers.len() == 1)),
+                true if it.peers.len() > 1 => format!("with {} others", it.peers.len()),
+                true => it.text(),
                 false => format!("1 of {}", it.peers.len() + 1),
             });
             let words: Vec<_> =

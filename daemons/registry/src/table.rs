@@ -14,6 +14,7 @@ mod entry;
 mod kept;
 mod lists;
 mod liveness;
+mod moves;
 mod overrides;
 mod owner;
 mod pace;

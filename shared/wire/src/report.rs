@@ -90,13 +90,13 @@ pub struct Brake {
 }
 
 impl Sharing {
-    /// With whom, for people, at most so many by name: `with 10.0.0.6:9999`, `with 10.0.0.6:9999 and 3 others`.
-    pub fn text(&self, max_named: usize) -> String {
-        let named: Vec<_> = self.peers.iter().take(max_named).map(ToString::to_string).collect();
+    /// With whom, for people: `with 10.0.0.6:9999, 10.0.0.7:9999`.
+    pub fn text(&self) -> String {
+        /// Further ones are counted.
+        const MAX_NAMED: usize = 8;
+        let named: Vec<_> = self.peers.iter().take(MAX_NAMED).map(ToString::to_string).collect();
         match (&named[..], self.peers.len() - named.len()) {
-            ([], 0) => "with no other registry now".to_owned(),
-            ([], 1) => "with another registry".to_owned(),
-            ([], others) => format!("with {others} others"),
+            ([], _) => "with no other registry now".to_owned(),
             (named, 0) => format!("with {}", named.join(", ")),
             (named, others) => format!("with {} and {others} others", named.join(", ")),
         }
@@ -125,7 +125,7 @@ impl Readiness {
         });
         let cut_off = self.sharing.as_ref().and_then(|sharing| sharing.cut_off_ms).map(|ms| {
             let since = ms / 1000;
-            format!("it is cut off from etcd since {since}s: what the other registries know has not reached it since, nor they what it knows")
+            format!("it has been cut off from etcd for {since}s: what it lists of the other registries is as it was then")
         });
         store.into_iter().chain(cut_off).chain(brake).collect()
     }

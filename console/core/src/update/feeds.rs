@@ -106,9 +106,6 @@ fn old_list(
     push_event(model, EventKind::Warning, "list", subject, text, now);
 }
 
-/// Other registries that are named.
-const MAX_PEERS: usize = 8;
-
 /// Keeps the registry's condition; what comes and goes is an event, the time left is not.
 fn readiness(model: &mut Model, readiness: Readiness, now: Now) {
     let address = model.link.address().to_owned();
@@ -124,7 +121,7 @@ fn readiness(model: &mut Model, readiness: Readiness, now: Now) {
     if others.is_some()
         && let Some(sharing) = &now_wrong.sharing
     {
-        let text = format!("shares what it knows {}", sharing.text(MAX_PEERS));
+        let text = format!("shares what it knows {}", sharing.text());
         push_event(model, EventKind::Neutral, "registry", address.clone(), text, now);
     }
     let now_wrong = &model.link.readiness;

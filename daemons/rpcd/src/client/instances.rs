@@ -65,9 +65,6 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
     }
 }
 
-/// Other registries that are named.
-const MAX_PEERS: usize = 8;
-
 /// Says which of several registries it is, what is wrong with it, if anything is, and to people what it keeps
 /// registrations in. That it does not say is no failure.
 async fn say_condition(registry: &RegistryClient) {
@@ -82,7 +79,7 @@ async fn say_condition(registry: &RegistryClient) {
     }
     let Ok(readiness) = registry.readiness().await else { return };
     if let Some(store) = readiness.store_name().filter(|_| output::is_terminal()) {
-        let shared = readiness.sharing.as_ref().map(|sharing| sharing.text(MAX_PEERS));
+        let shared = readiness.sharing.as_ref().map(|sharing| sharing.text());
         let shared = shared.map(|with| format!(", shared {with}")).unwrap_or_default();
         output::say(&format!("the registry at {}: {store}{shared}", registry.url()));
     }
