@@ -13,6 +13,7 @@
 )]
 
 mod addresses;
+mod another_store;
 mod any_split;
 mod architecture;
 mod client_ends;

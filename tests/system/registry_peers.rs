@@ -22,7 +22,7 @@ async fn reply(registry: SocketAddr, path: &str) -> HttpReply {
     HttpReply::read(&raw.rest().await).unwrap()
 }
 
-async fn get(registry: SocketAddr, path: &str) -> Value {
+pub(super) async fn get(registry: SocketAddr, path: &str) -> Value {
     let HttpReply { status, body, .. } = reply(registry, path).await;
     assert_eq!(status, 200, "{path}: {body}");
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
