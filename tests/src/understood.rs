@@ -10,6 +10,9 @@ const ADDED: &[&str] = &[
     "contract",
     // Of a registry's readiness.
     "store_kind",
+    "sharing",
+    // Of an instance that one of several registries lists.
+    "owner",
     // Of a method in discovery.
     "x-read-only",
     "x-idempotent",

@@ -13,6 +13,7 @@
 )]
 
 mod addresses;
+mod another_store;
 mod any_split;
 mod architecture;
 mod client_ends;
@@ -35,6 +36,7 @@ mod old_programs;
 mod overrides;
 mod packages;
 mod registry_lost_and_found;
+mod registry_peers;
 mod registry_store;
 mod replaced;
 mod rude_clients;

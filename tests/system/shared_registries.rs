@@ -10,7 +10,7 @@ use rpc_tests::eventually::{eventually, eventually_within};
 use rpc_tests::queries::{find_all, http, lists};
 use rustix::process::Signal;
 
-async fn registry(cluster: &Cluster, port: u16) -> (Daemon, SocketAddr) {
+pub(super) async fn registry(cluster: &Cluster, port: u16) -> (Daemon, SocketAddr) {
     registry_with(cluster, port, &[]).await
 }
 
@@ -34,7 +34,7 @@ async fn registry_with(
 }
 
 /// A server that sends its heartbeats to the first of these registries.
-async fn server(registries: &[SocketAddr]) -> (Daemon, SocketAddr) {
+pub(super) async fn server(registries: &[SocketAddr]) -> (Daemon, SocketAddr) {
     let (first, others) = registries.split_first().unwrap();
     let also: Vec<_> = others.iter().map(ToString::to_string).collect();
     let also = also.join(",");
@@ -46,7 +46,7 @@ async fn readiness(registry: SocketAddr) -> String {
     http(registry, "GET /readyz", b"").await.1
 }
 
-async fn is_ready(registry: SocketAddr) {
+pub(super) async fn is_ready(registry: SocketAddr) {
     eventually("it has read the cluster", async || readiness(registry).await.contains("\"ready\""))
         .await;
 }

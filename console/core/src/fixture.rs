@@ -15,7 +15,10 @@ pub use services::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rpc_wire::instance::{Beat, Instance, InstanceKey, InstanceRecord, InstanceState, WatchEvent};
+use rpc_wire::instance::{
+    Beat, Instance, InstanceKey, InstanceRecord, InstanceState, RegistryName, WatchEvent,
+};
+use rpc_wire::report::{FailingStore, Readiness, Sharing};
 use rpc_wire::signature::{Parameter, Signature};
 use rpc_wire::target::Target;
 use serde_json::json;
@@ -62,15 +65,16 @@ pub fn record(host: &str, port: u16, age_ms: u64, registered_s: u64) -> Instance
     instance.parameters.insert("wire".to_owned(), json!(1));
     InstanceRecord {
         instance,
-        age_ms,
+        age_ms: Some(age_ms),
         ttl_ms: 10_000,
         registered_ms_ago: registered_s * 1_000,
-        heartbeats: 1_604,
+        heartbeats: Some(1_604),
         state: InstanceState::Up,
         incarnation: None,
         held_ms: None,
         overridden: None,
         durable: true,
+        owner: None,
     }
 }
 
@@ -142,6 +146,42 @@ pub fn registries() -> Registries {
 }
 
 /// Two up, one late that lacks a method, one gone.
+/// One registry of three; another one owns the selected instance.
+pub fn sharing(cut_off_ms: Option<u64>) -> (Model, Now) {
+    let (mut model, now) = busy();
+    let [this, other, third] = ["127.0.0.1:9999", "10.0.0.6:9999", "10.0.0.7:9999"]
+        .map(|address| RegistryName { id: address.to_owned(), address: Some(address.to_owned()) });
+    let owned = |host: &str, port, owner: &RegistryName| InstanceRecord {
+        owner: Some(owner.clone()),
+        ..record(host, port, 1_200, 7_980)
+    };
+    let foreign =
+        InstanceRecord { age_ms: None, heartbeats: None, ..owned("10.0.0.7", 8089, &other) };
+    let records = vec![owned("127.0.0.1", 8089, &this), foreign];
+    snapshot(&mut model, records, now);
+    model.instances.selected = Some(Instance::new("10.0.0.7", 8089).key());
+    model.instances.follow_first = false;
+    let failing = "no etcd member works: 127.0.0.1:2379 does not answer".to_owned();
+    let readiness = Readiness {
+        store_kind: Some("etcd".to_owned()),
+        store: cut_off_ms.map(|_| FailingStore { failing }),
+        sharing: Some(Sharing {
+            registry: this,
+            peers: vec![other, third],
+            owned: 1,
+            foreign: 1,
+            cut_off_ms,
+        }),
+        ..Readiness::default()
+    };
+    feed(&mut model, Msg::Registry(RegistryUpdate::Readiness(readiness)), now);
+    // Beyond the rows that linger.
+    let later = after(now, 10_000);
+    feed(&mut model, Msg::Tick, later);
+    beat(&mut model, 1_200, later);
+    (model, later)
+}
+
 pub fn busy() -> (Model, Now) {
     let start = now();
     let mut model = Model::new("http://127.0.0.1:9999", start);

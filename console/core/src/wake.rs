@@ -117,15 +117,16 @@ mod tests {
         let mut model = Model::new("http://127.0.0.1:9999", now);
         let record = InstanceRecord {
             instance: Instance::new("h", 1),
-            age_ms: 500,
+            age_ms: Some(500),
             ttl_ms: 10_000,
             registered_ms_ago: 0,
-            heartbeats: 1,
+            heartbeats: Some(1),
             state: InstanceState::Up,
             incarnation: None,
             held_ms: None,
             overridden: None,
             durable: true,
+            owner: None,
         };
         update(&mut model, Msg::Registry(RegistryUpdate::Live { ages: true }), now);
         let list = WatchEvent::Snapshot(vec![record]);

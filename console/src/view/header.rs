@@ -1,5 +1,7 @@
 //! The first two rows: registry and counts, then the tabs.
 
+use std::time::Duration;
+
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
@@ -182,6 +184,10 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
             Span::styled(format!("? silent for {silent}"), theme.warning())
         }
         LinkState::Connecting => Span::styled("… connecting", theme.warning()),
+        LinkState::Live { .. } if let Some(ms) = cut_off_ms(model) => {
+            let since = text::seconds(Duration::from_millis(ms));
+            Span::styled(format!("◐ cut off from etcd {since}"), theme.warning())
+        }
         LinkState::Live { .. } if model.link.readiness.store.is_some() => {
             Span::styled("◐ store fails", theme.warning())
         }
@@ -190,8 +196,15 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
         }
         LinkState::Live { ages: true } => {
             let store = model.link.readiness.store_name().filter(|_| wide);
-            let store = store.map(|store| format!(", {}", text::printable(&store)));
-            Span::styled(format!("● live{}", store.unwrap_or_default()), theme.good())
+            let sharing = model.link.readiness.sharing.as_ref();
+            let with = sharing.map(|it| match wide {
+                true if it.peers.len() > 1 => format!("with {} others", it.peers.len()),
+                true => it.text(),
+                false => format!("1 of {}", it.peers.len() + 1),
+            });
+            let words: Vec<_> =
+                ["● live".to_owned()].into_iter().chain(store).chain(with).collect();
+            Span::styled(text::printable(&words.join(", ")).into_owned(), theme.good())
         }
         LinkState::Live { ages: false } if wide => {
             let every = text::flag_duration(model.refresh_interval);
@@ -209,6 +222,11 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
             Span::styled(format!("✗ {what}, {next}"), theme.bad())
         }
     }
+}
+
+/// For how long the registry has been cut off from the others, in milliseconds.
+fn cut_off_ms(model: &Model) -> Option<u64> {
+    model.link.readiness.sharing.as_ref()?.cut_off_ms
 }
 
 pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {

@@ -187,6 +187,16 @@ fn the_header_names_the_registrys_store_where_there_is_room() {
 }
 
 #[test]
+fn registries_that_share_a_cluster() {
+    golden("sharing", || fixture::sharing(None));
+}
+
+#[test]
+fn a_registry_that_is_cut_off_from_its_cluster() {
+    golden("cut_off", || fixture::sharing(Some(42_000)));
+}
+
+#[test]
 fn whom_the_consoles_own_client_does_not_call_and_by_which_list() {
     golden("ejected", fixture::ejected);
 }

@@ -11,16 +11,17 @@ use super::*;
 fn every_state() -> String {
     let record = |port: u16, age_s: u64, state| InstanceRecord {
         instance: Instance::new("127.1.2.3", port),
-        age_ms: age_s * 1_000,
+        age_ms: Some(age_s * 1_000),
         // Long enough that no state changes, even on a busy machine.
         ttl_ms: 600_000,
         registered_ms_ago: u64::from(port) * 1_000_000,
-        heartbeats: 9,
+        heartbeats: Some(9),
         state,
         incarnation: None,
         held_ms: None,
         overridden: None,
         durable: true,
+        owner: None,
     };
     let records = vec![
         record(11, 1, InstanceState::Up),

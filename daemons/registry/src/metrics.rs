@@ -5,6 +5,7 @@ mod labels;
 use std::time::Duration;
 
 use rpc_metrics::{Counter, Counters, Format, Gauge, Histogram, Page, Seconds};
+use rpc_wire::report::Sharing;
 
 use crate::table::Tally;
 use labels::{Eviction, Probed};
@@ -61,7 +62,7 @@ impl Refused {
 }
 
 /// What is measured when it is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sizes {
     pub(crate) instances: usize,
     pub(crate) table_bytes: usize,
@@ -69,6 +70,8 @@ pub(crate) struct Sizes {
     pub(crate) tally: Tally,
     pub(crate) overrides: usize,
     pub(crate) store_is_failing: bool,
+    /// With which registries; `None`: it shares nothing.
+    pub(crate) sharing: Option<Sharing>,
     pub(crate) log_lines_dropped: u64,
 }
 
@@ -86,14 +89,14 @@ impl Metrics {
     }
 
     /// The text of `/metrics`.
-    pub(crate) fn render(&self, format: Format, sizes: Sizes) -> String {
+    pub(crate) fn render(&self, format: Format, sizes: &Sizes) -> String {
         let mut page = Page::new(format);
         self.write(&mut page, sizes);
         page.finish()
     }
 
     /// The table of names, kinds and meanings.
-    fn write(&self, page: &mut Page, sizes: Sizes) {
+    fn write(&self, page: &mut Page, sizes: &Sizes) {
         page.gauge("rpc_registry_build_info", "1; the labels say which program replies")
             .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1_u64);
 
@@ -106,6 +109,14 @@ impl Metrics {
         gauge("rpc_registry_overrides", "Overrides that stand", sizes.overrides as u64);
         let help = "1 while the store fails: what is new is not durable";
         gauge("rpc_registry_store_failing", help, u64::from(sizes.store_is_failing));
+        let sharing = sizes.sharing.as_ref();
+        let help = "Other registries that share the etcd cluster, as last known; 0 without etcd";
+        gauge("rpc_registry_peers", help, sharing.map_or(0, |it| it.peers.len() as u64));
+        let help = "Of the instances listed, those whose heartbeats other registries take";
+        gauge("rpc_registry_instances_foreign", help, sharing.map_or(0, |it| it.foreign));
+        let help = "1 while cut off from etcd: the other registries are as last known, what is new is not durable";
+        let is_cut_off = sharing.is_some_and(|it| it.cut_off_ms.is_some());
+        gauge("rpc_registry_etcd_cut_off", help, u64::from(is_cut_off));
         let help = "Memory of the instances, approximately";
         gauge("rpc_registry_table_bytes", help, sizes.table_bytes as u64);
         let help = "Lists and snapshots that are kept, or being read";
@@ -168,7 +179,7 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use rpc_wire::instance::ExpiryReason;
+    use rpc_wire::instance::{ExpiryReason, RegistryName};
 
     use super::*;
     use crate::table::Outcome;
@@ -182,6 +193,7 @@ mod tests {
         metrics.probes.inc(Outcome::Alive.into());
         metrics.evictions.inc(Some(ExpiryReason::Refused).into());
         metrics.pause(Duration::from_millis(1500));
+        let name = |id: &str| RegistryName { id: id.to_owned(), address: None };
         let tally = Tally { suspect: 6, held: 7, ..Tally::default() };
         let sizes = Sizes {
             instances: 3,
@@ -190,9 +202,16 @@ mod tests {
             tally,
             overrides: 8,
             store_is_failing: true,
+            sharing: Some(Sharing {
+                registry: name("a"),
+                peers: vec![name("b"), name("c")],
+                owned: 1,
+                foreign: 2,
+                cut_off_ms: Some(1),
+            }),
             log_lines_dropped: 9,
         };
-        let text = metrics.render(Format::Text, sizes);
+        let text = metrics.render(Format::Text, &sizes);
         for line in [
             "rpc_registry_heartbeats_total 1",
             "rpc_registry_refused_total{status=\"404\"} 1",
@@ -205,6 +224,9 @@ mod tests {
             "rpc_registry_log_lines_dropped_total 9",
             "rpc_registry_overrides 8",
             "rpc_registry_store_failing 1",
+            "rpc_registry_peers 2",
+            "rpc_registry_instances_foreign 2",
+            "rpc_registry_etcd_cut_off 1",
             "rpc_registry_probes_total{outcome=\"alive\"} 1",
             "rpc_registry_evictions_total{reason=\"refused\"} 1",
         ] {

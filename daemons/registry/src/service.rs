@@ -4,6 +4,7 @@ mod ages;
 mod answers;
 mod catalog;
 mod history;
+mod membership;
 mod overrides;
 mod pages;
 mod probe;
@@ -19,12 +20,11 @@ mod watcher;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use rpc_wire::instance::{InstanceKey, InstanceRecord, first_incarnation};
-use serde_json::value::RawValue;
+use rpc_wire::instance::{InstanceKey, first_incarnation};
 use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
@@ -32,6 +32,8 @@ use ages::Ages;
 pub(crate) use answers::{Answers, Pieces};
 use catalog::Catalogs;
 use history::History;
+use membership::Membership;
+pub(crate) use membership::Reader;
 pub(crate) use pages::{Page, View};
 use probe::Prober;
 use probes::Probes;
@@ -44,7 +46,8 @@ use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
 use crate::table::{
-    Change, ChangeKind, HeldBack, List, Renewed, Restored, Row, Scope, Table, Tally, Ticket, target,
+    Change, ChangeKind, HeldBack, List, Owner, Renewed, Restored, Scope, Table, Tally, Ticket,
+    target,
 };
 use crate::{RegistryOptions, StoreOptions};
 
@@ -74,6 +77,8 @@ pub(crate) struct Service {
     warm: Instant,
     /// The store that others share was read.
     is_read: AtomicBool,
+    /// Set once, if others share what it knows.
+    membership: OnceLock<Membership>,
 }
 
 /// The table and the history of its changes, under one lock.
@@ -118,6 +123,7 @@ impl Service {
             saving: Saving::new(),
             warm,
             is_read: AtomicBool::new(false),
+            membership: OnceLock::new(),
             options,
         }
     }
@@ -435,6 +441,13 @@ impl Service {
                     self.metrics.revivals.inc();
                     info!(%instance, protocol, peer, "up again: a heartbeat came");
                 }
+                ChangeKind::Moved => {
+                    let to = match &row.owner {
+                        Owner::Elsewhere(id) => id,
+                        Owner::Here | Owner::Adopted => "this one",
+                    };
+                    debug!(%instance, protocol, to, "another registry takes its heartbeats");
+                }
             }
         }
     }
@@ -447,10 +460,6 @@ impl Service {
 
 /// What readers wait for the store to be read, before they ask again.
 const NEXT_LOOK: Duration = Duration::from_secs(1);
-
-fn records(rows: &[Row], ttl: Duration, now: Instant) -> Vec<InstanceRecord<&RawValue>> {
-    rows.iter().map(|row| row.record(ttl, now)).collect()
-}
 
 /// A monotonic clock, which tests can pause.
 fn now() -> Instant {

@@ -14,7 +14,9 @@ mod entry;
 mod kept;
 mod lists;
 mod liveness;
+mod moves;
 mod overrides;
+mod owner;
 mod pace;
 mod peers;
 mod registering;
@@ -44,6 +46,7 @@ pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Due, Outcome, Probe
 use liveness::{Judge, Liveness};
 pub(crate) use overrides::Overridden;
 use overrides::Overrides;
+pub(crate) use owner::Owner;
 use pace::Pace;
 use peers::Peers;
 pub(crate) use registering::Renewed;
@@ -71,6 +74,8 @@ pub(crate) struct Table {
     next_check: Instant,
     /// The revision of the last change.
     revision: u64,
+    /// That of the last one that gave an instance another owner.
+    last_move: u64,
     /// Instances ever registered.
     serial: u64,
     slots: Vec<Option<Slot>>,
@@ -110,9 +115,7 @@ struct Slot {
     is_restored: bool,
     /// The number of its last change that is to be saved.
     change: u64,
-    /// Who takes its heartbeats, of several registries that share what they know.
-    #[cfg(feature = "etcd")]
-    owner: shared::Owner,
+    owner: Owner,
 }
 
 impl Table {
@@ -125,6 +128,7 @@ impl Table {
             bytes: 0,
             next_check: now + options.check_interval,
             revision: 0,
+            last_move: 0,
             serial: 0,
             slots: Vec::new(),
             free: Vec::new(),
@@ -150,11 +154,13 @@ impl Table {
     /// took out of use are not in it.
     pub(crate) fn elements(&self, scope: &Scope) -> (u64, Vec<Bytes>) {
         let reply = |index: usize| {
-            let slot = self.slots.get(index)?.as_ref()?;
+            let slot =
+                self.slots.get(index)?.as_ref().filter(|slot| scope.is_owned(&slot.owner))?;
             slot.overridden.is_none().then(|| slot.entry.reply.clone())
         };
         let elements = self.lists.slots(scope).filter_map(reply).collect();
-        (self.lists.revision(scope), elements)
+        let revision = self.lists.revision(scope);
+        (if scope.is_local { revision.max(self.last_move) } else { revision }, elements)
     }
 
     /// Keeps a list for its readers, unless it changed since its elements were taken.
@@ -164,8 +170,7 @@ impl Table {
 
     /// The instances of a scope, in order of registration within a protocol.
     pub(crate) fn rows(&self, scope: &Scope) -> Vec<Row> {
-        let row = |index: usize| Some(self.slots.get(index)?.as_ref()?.row());
-        self.lists.slots(scope).filter_map(row).collect()
+        self.lists.slots(scope).filter_map(|index| self.row_at(scope, index)).collect()
     }
 
     /// The instances of a scope after one (its protocol and number), in the same order: those registered
@@ -177,7 +182,7 @@ impl Table {
         until: u64,
         bytes: usize,
     ) -> Vec<Row> {
-        let row = |index: usize| Some(self.slots.get(index)?.as_ref()?.row());
+        let row = |index: usize| self.row_at(scope, index);
         let mut rows = Vec::new();
         let mut taken = 0;
         for row in self.lists.slots_after(scope, after, until).filter_map(row) {
@@ -188,6 +193,11 @@ impl Table {
             }
         }
         rows
+    }
+
+    fn row_at(&self, scope: &Scope, index: usize) -> Option<Row> {
+        let slot = self.slots.get(index)?.as_ref()?;
+        scope.is_owned(&slot.owner).then(|| slot.row())
     }
 
     /// The number of the last registration of a new instance.
@@ -213,12 +223,18 @@ impl Table {
 
     /// The instances whose last heartbeat was after `then`.
     pub(crate) fn with_heartbeat_since(&self, then: Instant) -> Vec<Row> {
-        self.slots
-            .iter()
-            .flatten()
-            .filter(|slot| slot.last_heartbeat > then)
-            .map(Slot::row)
-            .collect()
+        let is_new = |slot: &&Slot| slot.last_heartbeat > then && slot.owner.is_heard();
+        self.slots.iter().flatten().filter(is_new).map(Slot::row).collect()
+    }
+
+    /// The instances whose heartbeats other registries take.
+    pub(crate) fn foreign_rows(&self) -> Vec<Row> {
+        self.slots.iter().flatten().filter(|slot| slot.is_elsewhere()).map(Slot::row).collect()
+    }
+
+    /// How many there are of these.
+    pub(crate) fn foreign(&self) -> usize {
+        self.slots.iter().flatten().filter(|slot| slot.is_elsewhere()).count()
     }
 
     /// Instances listed.
@@ -272,8 +288,7 @@ impl Table {
             overridden,
             is_restored: false,
             change: 0,
-            #[cfg(feature = "etcd")]
-            owner: shared::Owner::Here,
+            owner: Owner::Here,
         });
         index
     }
@@ -301,7 +316,14 @@ impl Table {
         self.revision += 1;
         // Neither is in a list: those who keep one need not read it again.
         if matches!(kind, ChangeKind::Suspect | ChangeKind::Revived) {
-            return Change { revision: self.revision, kind, at: now, row, replaced };
+            return Change {
+                revision: self.revision,
+                kind,
+                at: now,
+                row,
+                replaced,
+                moved_from: None,
+            };
         }
         for entry in replaced.iter().chain([&row.entry]) {
             let protocol = &entry.key.protocol;
@@ -311,17 +333,14 @@ impl Table {
         if kind != ChangeKind::Overridden {
             self.unsaved.note(Kind::Instance, &row.entry.key);
         }
-        Change { revision: self.revision, kind, at: now, row, replaced }
+        Change { revision: self.revision, kind, at: now, row, replaced, moved_from: None }
     }
 }
 
 impl Slot {
     /// Whether another registry takes its heartbeats, and decides whether it lives.
     fn is_elsewhere(&self) -> bool {
-        #[cfg(feature = "etcd")]
-        return matches!(self.owner, shared::Owner::Elsewhere(_));
-        #[cfg(not(feature = "etcd"))]
-        false
+        self.owner.is_elsewhere()
     }
 
     fn row(&self) -> Row {
@@ -336,6 +355,7 @@ impl Slot {
                 _ => None,
             },
             change: self.change,
+            owner: self.owner.clone(),
         }
     }
 }

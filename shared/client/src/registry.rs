@@ -241,7 +241,8 @@ impl RegistryClient {
     /// # Errors
     /// [`RegistryClientError::Unsupported`] on an older registry; else see [`RegistryClientError`].
     pub async fn instances(&self, proto: &str) -> Result<Vec<InstanceRecord>, RegistryClientError> {
-        let request = self.request(Method::GET, paths::INSTANCES, &[(paths::PROTO, proto)]);
+        let query = [(paths::PROTO, proto), (paths::OWNERS, "1")];
+        let request = self.request(Method::GET, paths::INSTANCES, &query);
         let response = self.successful(self.send(request).await?).await?;
         self.note_warming(response.headers());
         Ok(self.entries(response).await?.0)

@@ -8,7 +8,7 @@
 //! - [`shares`]: places that peers compete for.
 //! - [`web`]: which HTTP requests are refused because a foreign page may have caused them.
 //! - [`write_timeout`]: a stream whose peer must read.
-//! - [`person`]: who runs the program, for those who read what it did.
+//! - [`person`]: who runs the program, and where, for those who read what it did.
 //! - [`task`]: where a daemon's main loop runs.
 //! - [`shutdown`]: SIGINT, SIGTERM, SIGQUIT and a closed terminal: the first shuts down gracefully, the second exits at
 //!   once.

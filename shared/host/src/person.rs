@@ -1,4 +1,4 @@
-//! Who runs this program, as others read it.
+//! Who runs this program, and where, as others read it.
 
 use rpc_wire::instance::MAX_BY_BYTES;
 use rpc_wire::is_hidden;
@@ -9,12 +9,16 @@ pub fn user_at_machine() -> String {
     let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
     let user = named("USER").or_else(|| named("LOGNAME"));
     let user = user.unwrap_or_else(|| format!("uid{}", rustix::process::getuid().as_raw()));
-    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let mut person = format!("{user}@{machine}").replace(is_hidden, "");
+    let mut person = format!("{user}@{}", machine()).replace(is_hidden, "");
     while person.len() > MAX_BY_BYTES {
         person.pop();
     }
     person
+}
+
+/// The machine's name.
+pub fn machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().replace(is_hidden, "")
 }
 
 #[cfg(test)]

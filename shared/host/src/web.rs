@@ -64,7 +64,7 @@ pub enum Verdict {
 impl WebPolicy {
     /// With the origins (`https://example.org`) and host names given by an operator.
     pub fn new(allowed_origins: Vec<String>, allowed_hosts: Vec<String>) -> Self {
-        let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+        let own = crate::person::machine().to_ascii_lowercase();
         Self { allowed_origins, allowed_hosts, own_names: vec![own] }
     }
 

@@ -187,14 +187,17 @@ pub struct InstanceRecord<P = Parameters> {
     /// The instance itself; its keys are in the same object as the others.
     #[serde(flatten)]
     pub instance: Instance<P>,
-    /// Milliseconds since the last heartbeat.
-    pub age_ms: u64,
+    /// Milliseconds since the last heartbeat; `None` if this registry does not know: another one takes them
+    /// ([`owner`](Self::owner)), or none has come since this one took it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
     /// Milliseconds from a heartbeat to expiry.
     pub ttl_ms: u64,
     /// Milliseconds since it registered.
     pub registered_ms_ago: u64,
-    /// Heartbeats counted, the registration included.
-    pub heartbeats: u64,
+    /// Heartbeats counted, the registration included; `None` as [`age_ms`](Self::age_ms).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeats: Option<u64>,
     /// The registry's judgement of it.
     pub state: InstanceState,
     /// `parameters.incarnation`, if given.
@@ -211,6 +214,26 @@ pub struct InstanceRecord<P = Parameters> {
     /// where the registry keeps nothing on purpose. Absent means `true`.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub durable: bool,
+    /// Of several registries that share what they know, the one that takes its heartbeats and decides
+    /// whether it lives; `None`: there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<RegistryName>,
+}
+
+/// A registry among several that share what they know. Displays as its address.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RegistryName {
+    /// Another one with every start.
+    pub id: String,
+    /// `host:port`, as people know it; `None` if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+impl fmt::Display for RegistryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.address.as_deref().unwrap_or(&self.id))
+    }
 }
 
 fn yes() -> bool {
@@ -480,15 +503,16 @@ mod tests {
     fn watch_events_round_trip() {
         let record = InstanceRecord {
             instance: Instance::new("::1", 1),
-            age_ms: 1,
+            age_ms: Some(1),
             ttl_ms: 10_000,
             registered_ms_ago: 5,
-            heartbeats: 2,
+            heartbeats: Some(2),
             state: InstanceState::Up,
             incarnation: None,
             overridden: None,
             held_ms: Some(7),
             durable: true,
+            owner: Some(RegistryName { id: "7".to_owned(), address: None }),
         };
         let key = record.instance.key();
         let beat = Beat { key: key.clone(), age_ms: 3, heartbeats: 4 };

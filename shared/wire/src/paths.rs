@@ -44,6 +44,14 @@ pub const SERVICE: &str = "service";
 /// Query parameter of [`FIND_ALL`]: how long to wait for a list other than the one that `If-None-Match` names,
 /// `30s` or `500ms`. Older registries ignore it.
 pub const WAIT: &str = "wait";
+/// Query parameter of [`FIND_ALL`], [`INSTANCES`] and [`WATCH`], with [`SCOPE_LOCAL`]: of several registries that
+/// share what they know, only the instances whose heartbeats this one takes. Older registries ignore it.
+pub const SCOPE: &str = "scope";
+/// The value of [`SCOPE`].
+pub const SCOPE_LOCAL: &str = "local";
+/// Query parameter of [`INSTANCES`] and [`WATCH`]: `owners=1` says that the reader takes a record without an
+/// age, which is not known of an instance whose heartbeats another registry takes. Older registries ignore it.
+pub const OWNERS: &str = "owners";
 /// Query parameter of [`WATCH`]: `beats=1` adds heartbeat ages, at most once a second.
 pub const BEATS: &str = "beats";
 /// Query parameter of [`LOGS`]: the minimum level.
@@ -71,6 +79,9 @@ pub const DURABLE_HEADER: &str = "rpcd-durable";
 /// Header of a list: for so many seconds the registry will say that it has just started, so that
 /// what is missing may only have to register again; else absent.
 pub const WARMING_HEADER: &str = "rpcd-warming";
+/// Header of [`INSTANCES`] and [`WATCH`]: of several registries that share what they know, the
+/// [id](crate::instance::RegistryName::id) of the one that replies; [`READYZ`] names the others.
+pub const REGISTRY_HEADER: &str = "rpcd-registry";
 
 /// Classic discovery: a list of names and defaults.
 pub const ALL_YOUR_METHODS: &str = "all_your_methods";

@@ -5,6 +5,8 @@ use std::fmt::{self, Write};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::instance::RegistryName;
+
 /// The reply to `rpc.health`. A client learns from it that a peer speaks the extended dialect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -41,7 +43,7 @@ pub enum HealthStatus {
 pub struct Readiness {
     /// `ready`; `degraded` while its store fails; `ending` while it shuts down.
     pub status: String,
-    /// What it keeps registrations in, `redb` or `none`. An older registry does not say.
+    /// What it keeps registrations in: `redb`, `etcd` or `none`. An older registry does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_kind: Option<String>,
     /// What is wrong with its store.
@@ -50,6 +52,25 @@ pub struct Readiness {
     /// The brake on mass expiry, while it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brake: Option<Brake>,
+    /// The registries that it shares what it knows with, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
+}
+
+/// A registry among others that share an etcd cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sharing {
+    /// Its own name.
+    pub registry: RegistryName,
+    /// The others, as it knew them last.
+    pub peers: Vec<RegistryName>,
+    /// Instances whose heartbeats it takes.
+    pub owned: u64,
+    /// Instances whose heartbeats the others take.
+    pub foreign: u64,
+    /// Milliseconds since it lost the cluster, or started and has not reached it; `None`: it is connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_off_ms: Option<u64>,
 }
 
 /// A store that cannot write: new registrations are taken, and would be lost with the process.
@@ -66,6 +87,20 @@ pub struct Brake {
     pub held: u64,
     /// Milliseconds until it ends.
     pub left_ms: u64,
+}
+
+impl Sharing {
+    /// With whom, for people: `with 10.0.0.6:9999, 10.0.0.7:9999`.
+    pub fn text(&self) -> String {
+        /// Further ones are counted.
+        const MAX_NAMED: usize = 8;
+        let named: Vec<_> = self.peers.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+        match (&named[..], self.peers.len() - named.len()) {
+            ([], _) => "with no other registry now".to_owned(),
+            (named, 0) => format!("with {}", named.join(", ")),
+            (named, others) => format!("with {} and {others} others", named.join(", ")),
+        }
+    }
 }
 
 impl Readiness {
@@ -88,7 +123,11 @@ impl Readiness {
                 (left_ms.div_ceil(1000), if held == 1 { "instance" } else { "instances" });
             format!("its brake holds {held} silent {instances} for {left}s at most: many fell silent at once")
         });
-        store.into_iter().chain(brake).collect()
+        let cut_off = self.sharing.as_ref().and_then(|sharing| sharing.cut_off_ms).map(|ms| {
+            let since = ms / 1000;
+            format!("it has been cut off from etcd for {since}s: what it lists of the other registries is as it was then")
+        });
+        store.into_iter().chain(cut_off).chain(brake).collect()
     }
 }
 

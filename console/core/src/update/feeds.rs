@@ -111,8 +111,21 @@ fn readiness(model: &mut Model, readiness: Readiness, now: Now) {
     let address = model.link.address().to_owned();
     let before = std::mem::replace(&mut model.link.readiness, readiness);
     let now_wrong = &model.link.readiness;
-    let kinds = |it: &Readiness| (it.store.is_some(), it.brake.is_some());
-    if kinds(&before) == kinds(now_wrong) {
+    let peers = |it: &Readiness| it.sharing.as_ref().map(|sharing| sharing.peers.clone());
+    let others = peers(now_wrong).filter(|others| *others != peers(&before).unwrap_or_default());
+    let kinds = |it: &Readiness| {
+        let is_cut_off = it.sharing.as_ref().is_some_and(|sharing| sharing.cut_off_ms.is_some());
+        (it.store.is_some(), it.brake.is_some(), is_cut_off)
+    };
+    let is_other_kind = kinds(&before) != kinds(now_wrong);
+    if others.is_some()
+        && let Some(sharing) = &now_wrong.sharing
+    {
+        let text = format!("shares what it knows {}", sharing.text());
+        push_event(model, EventKind::Neutral, "registry", address.clone(), text, now);
+    }
+    let now_wrong = &model.link.readiness;
+    if !is_other_kind {
         return;
     }
     let (kind, text) = match now_wrong.troubles() {

@@ -21,15 +21,16 @@ impl Scene {
         let now = Now { at: start, wall_ms: 0 };
         let record = InstanceRecord {
             instance: Instance::new("h", 1),
-            age_ms: 0,
+            age_ms: Some(0),
             ttl_ms: 10_000,
             registered_ms_ago: 0,
-            heartbeats: 1,
+            heartbeats: Some(1),
             state: InstanceState::Up,
             incarnation: None,
             held_ms: None,
             overridden: None,
             durable: true,
+            owner: None,
         };
         let mut scene = Self { model: Model::new("http://127.0.0.1:9999", now), start };
         scene.tell(0, RegistryUpdate::Live { ages: true });

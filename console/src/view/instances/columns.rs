@@ -271,10 +271,12 @@ impl Columns {
         cells.flat_map(|(_, cell)| [Span::raw(" ".repeat(GAP)), cell]).collect()
     }
 
-    /// The age of its heartbeat as a part of its TTL.
+    /// The age of its heartbeat as a part of its TTL, or the registry that takes it.
     fn age_bar(&self, row: &Row, now: Instant) -> String {
         let Some(age) = row.age(now).filter(|_| row.gone.is_none()) else {
-            return " ".repeat(self.bar);
+            let owner = row.owner.as_ref().filter(|_| row.gone.is_none());
+            let owner = owner.map(|owner| format!("at {owner}")).unwrap_or_default();
+            return text::left(&text::cut(&text::printable(&owner), self.bar), self.bar);
         };
         let share = (age.as_secs_f64() / row.ttl.as_secs_f64().max(0.001)).clamp(0.0, 1.0);
         #[expect(

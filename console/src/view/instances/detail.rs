@@ -117,6 +117,7 @@ fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> V
         };
         lines.push(rows.plain("heartbeat", age));
     }
+    lines.extend(owner(model, row, rows));
     if let Some(beats) = row.heartbeats {
         lines.push(rows.plain("received", text::count(beats, "heartbeat", "heartbeats")));
     }
@@ -129,6 +130,19 @@ fn liveness(model: &Model, screen: &Screen<'_, '_>, row: &Row, rows: &Rows) -> V
         lines.push(rows.plain("registered", since));
     }
     lines
+}
+
+/// Of several registries, the one that takes its heartbeats.
+fn owner(model: &Model, row: &Row, rows: &Rows) -> Option<Wrapped> {
+    let owner = row.owner.as_ref()?;
+    let name = text::printable(&owner.to_string()).into_owned();
+    let is_this = model.link.readiness.sharing.as_ref().is_some_and(|it| it.registry == *owner);
+    let text = match (is_this, row.last_beat) {
+        (true, Some(_)) => format!("{name}, this registry"),
+        (true, None) => format!("{name}, this registry, which has not heard it yet"),
+        (false, _) => format!("{name}, which takes its heartbeats"),
+    };
+    Some(rows.plain("owner", text))
 }
 
 fn probes(row: &Row, rows: &Rows) -> Vec<Wrapped> {

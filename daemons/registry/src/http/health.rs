@@ -17,7 +17,7 @@ pub(super) fn live() -> Reply {
 
 /// 503 once the registry is shutting down. One whose store fails is degraded, and still ready: it serves
 /// lists and takes heartbeats, and whoever took it out of use for that would make a fault an outage. It
-/// also says what it keeps registrations in, and whether the brake on mass expiry holds.
+/// also says what it keeps registrations in, with whom it shares them, and whether the brake on mass expiry holds.
 pub(super) fn ready(context: &Context) -> Reply {
     if context.ending.is_cancelled() {
         return status(StatusCode::SERVICE_UNAVAILABLE, "ending");
@@ -36,6 +36,7 @@ pub(super) fn ready(context: &Context) -> Reply {
         store_kind: Some(service.options.store.name().to_owned()),
         store,
         brake,
+        sharing: service.sharing(),
     };
     with_type(StatusCode::OK, JSON, json!(readiness).to_string().into())
 }
@@ -58,9 +59,10 @@ pub(super) fn metrics(context: &Context, headers: &HeaderMap) -> Reply {
         tally: service.tally(),
         overrides: service.overrides_len(),
         store_is_failing: service.saving().failing().is_some(),
+        sharing: service.sharing(),
         log_lines_dropped: service.options.log_ring.as_ref().map_or(0, LogRing::dropped),
     };
-    let text = service.metrics.render(format, sizes);
+    let text = service.metrics.render(format, &sizes);
     let content_type = HeaderValue::from_static(format.content_type());
     with_type(StatusCode::OK, content_type, text.into())
 }

@@ -16,10 +16,10 @@ pub(super) fn first<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
         .map(|(_, value)| value)
 }
 
-/// The instances that [`paths::PROTO`] and [`paths::SERVICE`] name.
+/// The instances that [`paths::PROTO`], [`paths::SERVICE`] and [`paths::SCOPE`] name.
 ///
 /// # Errors
-/// The service cannot be a name: no instance has it.
+/// The service cannot be a name: no instance has it; or the scope is none.
 pub(super) fn scope(query: &str) -> Result<Scope, Refusal> {
     let service = first(query, paths::SERVICE).map(Cow::into_owned);
     if service.as_deref().is_some_and(|name| !is_service_name(name)) {
@@ -28,7 +28,24 @@ pub(super) fn scope(query: &str) -> Result<Scope, Refusal> {
             "must be 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'",
         ));
     }
-    Ok(Scope { protocol: first(query, paths::PROTO).map(Cow::into_owned), service })
+    let is_local = match first(query, paths::SCOPE).as_deref() {
+        None => false,
+        Some(paths::SCOPE_LOCAL) => true,
+        Some(_) => return Err(bad(paths::SCOPE, "must be local, or not be there")),
+    };
+    Ok(Scope { protocol: first(query, paths::PROTO).map(Cow::into_owned), service, is_local })
+}
+
+/// Whether a parameter that is 1 or 0 is 1; without it: 0.
+///
+/// # Errors
+/// It is neither.
+pub(super) fn is_on(query: &str, name: &str) -> Result<bool, Refusal> {
+    match first(query, name).as_deref() {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(bad(name, "must be 0 or 1")),
+    }
 }
 
 /// A duration written as `30s` or `500ms`.

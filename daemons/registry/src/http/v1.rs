@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use rpc_host::logging::{Followed, LogFollower};
 use rpc_host::shares::{Full, Place};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, JSON, Peer, Reply, in_pieces, query, warming, whole};
 use crate::error::Refusal;
-use crate::service::{Page, Service, View, Watcher};
+use crate::service::{Page, Reader, Service, View, Watcher};
 use crate::sse;
 
 /// The instances of `proto` and `service`, or all, with their ages: in parts, each made when the previous
@@ -50,9 +50,10 @@ async fn by_pages(
     peer: &Peer,
     view: View,
 ) -> Result<Reply, Refusal> {
-    let scope = query::scope(head.uri.query().unwrap_or_default())?;
+    let query = head.uri.query().unwrap_or_default();
+    let scope = query::scope(query)?;
     let (service, cut) = (Arc::clone(&context.service), peer.cut.clone());
-    let mut page = Page::new(view);
+    let mut page = Page::new(view, reader(context, query)?);
     let first = service.page(&scope, &mut page).unwrap_or_default();
     service.make_room(first.len()).await?;
     let parts = stream::unfold((page, Some(first)), move |(mut page, first)| {
@@ -71,7 +72,24 @@ async fn by_pages(
             Some((service.answers.pieces(part, &cut), (page, None)))
         }
     });
-    Ok(warming(in_pieces(JSON, parts.flat_map(stream::iter)), &context.service))
+    let reply = in_pieces(JSON, parts.flat_map(stream::iter));
+    Ok(named(warming(reply, &context.service), &context.service))
+}
+
+/// What the reader makes of a record.
+fn reader(context: &Context, query: &str) -> Result<Reader, Refusal> {
+    let knows_owners = query::is_on(query, paths::OWNERS)?;
+    let has_owners = context.service.membership().is_some();
+    Ok(if knows_owners && has_owners { Reader::Owners } else { Reader::Ages })
+}
+
+/// Says which of several registries replies.
+fn named(mut reply: Reply, service: &Service) -> Reply {
+    let id = service.membership().and_then(|it| HeaderValue::from_str(it.id()).ok());
+    if let Some(id) = id {
+        reply.headers_mut().insert(REGISTRY, id);
+    }
+    reply
 }
 
 /// The changes of `proto` and `service`, or all: a snapshot or the changes since `Last-Event-ID`, then each new
@@ -79,20 +97,17 @@ async fn by_pages(
 pub(super) async fn watch(context: &Context, head: &Parts, peer: &Peer) -> Result<Reply, Refusal> {
     let query = head.uri.query().unwrap_or_default();
     let scope = query::scope(query)?;
-    let beats = match query::first(query, paths::BEATS).as_deref() {
-        None | Some("0") => false,
-        Some("1") => true,
-        Some(_) => return Err(query::bad(paths::BEATS, "must be 0 or 1")),
-    };
+    let beats = query::is_on(query, paths::BEATS)?;
+    let reader = reader(context, query)?;
     let last = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let open = OpenStream::new(context, peer.ip)?;
-    let mut watcher = Watcher::new(Arc::clone(&context.service), scope, last, beats);
+    let mut watcher = Watcher::new(Arc::clone(&context.service), (scope, reader), last, beats);
     watcher.start().await?;
     let frames =
         stream::unfold(watcher, async |mut watcher| Some((watcher.next().await?, watcher)));
     let (answers, cut) = (Arc::clone(&context.service.answers), peer.cut.clone());
     let pieces = frames.flat_map(move |frame| stream::iter(answers.pieces(frame, &cut)));
-    Ok(warming(event_stream(open, pieces), &context.service))
+    Ok(named(warming(event_stream(open, pieces), &context.service), &context.service))
 }
 
 /// The registry's own log: recent lines, then each new one.
@@ -125,6 +140,7 @@ pub(super) fn logs(context: &Context, head: &Parts, peer: IpAddr) -> Result<Repl
     Ok(event_stream(open, frames))
 }
 
+const REGISTRY: HeaderName = HeaderName::from_static(paths::REGISTRY_HEADER);
 const LAST_EVENT_ID: &str = "last-event-id";
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rpc_wire::instance::{Beat, WatchEvent};
 
-use super::{Service, now};
+use super::{Reader, Service, now};
 use crate::sse;
 use crate::table::{Row, Scope};
 
@@ -20,22 +20,32 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Ages {
     rows: Vec<Row>,
     at: Option<Instant>,
+    /// Those that other registries take, for readers that need an age of each.
+    foreign: Vec<Row>,
+    /// The age of these: for how long nothing was heard of the cluster.
+    unheard: Duration,
     /// Built when the first watcher of a scope asks; there are at most as many as watchers.
-    frames: Mutex<HashMap<Scope, Option<Bytes>>>,
+    frames: Mutex<HashMap<(Scope, Reader), Option<Bytes>>>,
 }
 
 impl Ages {
     /// The heartbeats of a scope; `None` if there were none.
-    pub(super) fn of(&self, scope: &Scope) -> Option<Bytes> {
+    pub(super) fn of(&self, scope: &Scope, reader: Reader) -> Option<Bytes> {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(built) = frames.get(scope) {
+        let key = (scope.clone(), reader);
+        if let Some(built) = frames.get(&key) {
             return built.clone();
         }
         let at = self.at?;
-        let rows = self.rows.iter().filter(|row| scope.contains(&row.entry));
-        let ages: Vec<Beat> = rows.map(|row| row.age(at)).collect();
+        let is_of = |row: &&Row| scope.contains(&row.entry, &row.owner);
+        let mut ages: Vec<Beat> = self.rows.iter().filter(is_of).map(|row| row.age(at)).collect();
+        if reader == Reader::Ages {
+            let age_ms = u64::try_from(self.unheard.as_millis()).unwrap_or(u64::MAX);
+            let beat = |row: &Row| Beat { key: row.entry.key.clone(), age_ms, heartbeats: 0 };
+            ages.extend(self.foreign.iter().filter(is_of).map(beat));
+        }
         let built = (!ages.is_empty()).then(|| frame(ages));
-        frames.insert(scope.clone(), built.clone());
+        frames.insert(key, built.clone());
         built
     }
 }
@@ -44,19 +54,30 @@ impl Service {
     /// Publishes a round every [`INTERVAL`] while anyone watches. Never returns.
     pub(super) async fn publish_ages(&self) {
         let mut last = now();
+        let mut told = now();
         loop {
             tokio::time::sleep(INTERVAL).await;
             let since = std::mem::replace(&mut last, now());
-            if self.ages.receiver_count() > 0 {
-                let rows = self.lock().table.with_heartbeat_since(since);
-                if !rows.is_empty() {
-                    self.ages.send_replace(Arc::new(Ages {
-                        rows,
-                        at: Some(now()),
-                        frames: Mutex::default(),
-                    }));
-                }
+            if self.ages.receiver_count() == 0 {
+                continue;
             }
+            // As often as a server sends its heartbeats.
+            let is_due = now().saturating_duration_since(told) >= self.options.ttl / 2;
+            let shares = self.membership().filter(|_| is_due);
+            let (rows, foreign) = {
+                let table = &self.lock().table;
+                let foreign = shares.map(|_| table.foreign_rows()).unwrap_or_default();
+                (table.with_heartbeat_since(since), foreign)
+            };
+            if rows.is_empty() && foreign.is_empty() {
+                continue;
+            }
+            if !foreign.is_empty() {
+                told = now();
+            }
+            let unheard = shares.and_then(|shares| shares.cut_off(now())).unwrap_or_default();
+            let (at, frames) = (Some(now()), Mutex::default());
+            self.ages.send_replace(Arc::new(Ages { rows, at, foreign, unheard, frames }));
         }
     }
 }

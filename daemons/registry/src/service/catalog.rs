@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
+use super::Service;
 use super::pages::Page;
 use super::targets::with_parameters;
-use super::{Service, records};
 use crate::error::Refusal;
 use crate::table::Scope;
 
@@ -136,7 +136,7 @@ impl Service {
             if rows.is_empty() {
                 break;
             }
-            records(&rows, self.options.ttl, now).iter().for_each(|record| catalog.add(record));
+            rows.iter().for_each(|row| catalog.add(&row.record(self.options.ttl, now)));
             tokio::task::yield_now().await;
         }
         let body = catalog.write();

@@ -2,47 +2,59 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use rpc_wire::instance::WatchEvent;
+use rpc_wire::instance::{InstanceRecord, WatchEvent};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
+use super::Reader;
 use crate::sse;
 use crate::table::{Change, ChangeKind, Row};
 
-/// A change, and its Server-Sent Event, which is built once for all watchers.
+/// A change, and its Server-Sent Event, which is built once for all watchers of a kind.
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) change: Change,
-    frame: OnceLock<Bytes>,
+    frames: [OnceLock<Bytes>; Reader::KINDS],
 }
 
 impl Event {
-    /// With the ages at the time of the change.
-    pub(super) fn frame(&self, kind: ChangeKind, epoch: &str, ttl: Duration) -> Bytes {
-        let build = || self.frame_of(kind, &self.change.row, self.change.at, epoch, ttl);
-        // Only readers of one service see another kind.
-        if kind == self.change.kind { self.frame.get_or_init(build).clone() } else { build() }
+    /// With the record of its instance at the time of the change, for a reader.
+    pub(super) fn frame<'event>(
+        &'event self,
+        kind: ChangeKind,
+        epoch: &str,
+        reader: Reader,
+        record: impl FnOnce(&'event Row, Instant) -> InstanceRecord<&'event RawValue>,
+    ) -> Bytes {
+        let row = &self.change.row;
+        let build = || self.frame_of(kind, row, epoch, || record(row, self.change.at));
+        // Only readers of one service, or of one registry, see another kind.
+        match self.frames.get(reader as usize).filter(|_| kind == self.change.kind) {
+            Some(frame) => frame.get_or_init(build).clone(),
+            None => build(),
+        }
     }
 
-    /// The change as one of this kind, with the ages of `row` at `now`.
-    pub(super) fn frame_of(
+    /// The change as one of this kind, with a record of `row`.
+    pub(super) fn frame_of<'row>(
         &self,
         kind: ChangeKind,
-        row: &Row,
-        now: Instant,
+        row: &'row Row,
         epoch: &str,
-        ttl: Duration,
+        record: impl FnOnce() -> InstanceRecord<&'row RawValue>,
     ) -> Bytes {
         let event = match kind {
-            ChangeKind::Registered => WatchEvent::Registered(row.record(ttl, now)),
-            ChangeKind::Updated | ChangeKind::Overridden | ChangeKind::Revived => {
-                WatchEvent::Updated(row.record(ttl, now))
-            }
+            ChangeKind::Registered => WatchEvent::Registered(record()),
+            ChangeKind::Updated
+            | ChangeKind::Overridden
+            | ChangeKind::Revived
+            | ChangeKind::Moved => WatchEvent::Updated(record()),
             ChangeKind::Unregistered => WatchEvent::Unregistered(row.entry.key.clone()),
             ChangeKind::Expired(reason) => WatchEvent::Expired(row.entry.key.clone(), reason),
-            ChangeKind::Suspect => WatchEvent::Suspect(row.record(ttl, now)),
+            ChangeKind::Suspect => WatchEvent::Suspect(record()),
         };
         frame(&event, epoch, self.change.revision)
     }
@@ -74,7 +86,7 @@ impl History {
     pub(super) fn extend(&mut self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
             self.last = change.revision;
-            self.events.push_back(Arc::new(Event { change, frame: OnceLock::new() }));
+            self.events.push_back(Arc::new(Event { change, frames: Default::default() }));
             if self.events.len() > self.capacity {
                 self.events.pop_front();
             }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::targets::Target;
-use super::{Service, now, records};
+use super::{Reader, Service, now};
 use crate::table::{Row, Scope};
 
 /// Bytes of a page, approximately.
@@ -17,6 +17,7 @@ const PAGE: usize = 32 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Page {
     view: View,
+    reader: Reader,
     /// The protocol of the last instance it has, and the number of its registration.
     after: Option<(String, u64)>,
     /// Later registrations are not for this reader, so that it gets no instance twice.
@@ -36,8 +37,8 @@ pub(crate) enum View {
 
 impl Page {
     /// Before the first page.
-    pub(crate) fn new(view: View) -> Self {
-        Self { view, ..Self::default() }
+    pub(crate) fn new(view: View, reader: Reader) -> Self {
+        Self { view, reader, ..Self::default() }
     }
 }
 
@@ -54,7 +55,8 @@ impl Service {
             page.ended = true;
             return Some(if is_first { b"[]".to_vec() } else { b"]".to_vec() });
         }
-        let mut records = records(&rows, self.options.ttl, now);
+        let record = |row| self.record(row, page.reader, now);
+        let mut records: Vec<_> = rows.iter().map(record).collect();
         for (record, row) in records.iter_mut().zip(&rows) {
             record.durable = self.saving.has(row.change);
         }

@@ -23,12 +23,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
-use rpc_wire::instance::InstanceKey;
+use rpc_wire::instance::{InstanceKey, RegistryName};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tracing::{Instrument as _, Span, info, warn};
 
-use super::{Service, now};
+use super::{Membership, Service, now};
 use crate::store::etcd::{
     Compared, Etcd, EtcdError, KeyValue, Put, Txn, TxnOutcome, Watch, WatchEvent,
 };
@@ -50,7 +50,7 @@ const AT_ONCE: usize = 64;
 /// Pauses between sessions that fail.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// This registry among those that share a cluster.
+/// This registry's part in a cluster.
 #[derive(Debug)]
 struct Sharing {
     etcd: Etcd,
@@ -193,6 +193,15 @@ impl Sharing {
     }
 }
 
+/// An address as people know it: one that stands for all of a machine is the machine's name.
+fn shown(address: SocketAddr) -> String {
+    if !address.ip().is_unspecified() {
+        return address.to_string();
+    }
+    let machine = rpc_host::person::machine();
+    format!("{machine}:{}", address.port())
+}
+
 /// `PROTOCOL/HOST/PORT`.
 fn instance(text: &str) -> Option<InstanceKey> {
     let (protocol, rest) = text.split_once('/')?;
@@ -249,7 +258,11 @@ impl Service {
     /// Shares the table with the other registries of a cluster from now on, as the one at `address`.
     pub(crate) fn share_in(self: &Arc<Self>, etcd: Etcd, address: SocketAddr) {
         self.saving.by_task();
-        let sharing = Arc::clone(self).share(Sharing::new(etcd, address.to_string()));
+        let sharing = Sharing::new(etcd, shown(address));
+        let me = RegistryName { id: sharing.id.clone(), address: Some(sharing.address.clone()) };
+        // Set once: a service is started once.
+        let _ = self.membership.set(Membership::new(me));
+        let sharing = Arc::clone(self).share(sharing);
         tokio::spawn(sharing.instrument(Span::current()));
     }
 
@@ -261,6 +274,7 @@ impl Service {
             let began = now();
             let Err(error) = self.session(&sharing).await else { break };
             self.metrics.store_failures.inc();
+            self.membership.get().inspect(|membership| membership.is_cut_off());
             self.saving.fail(&error);
             if now().saturating_duration_since(began) > self.options.max_store_retry {
                 pause = FIRST_PAUSE;
@@ -362,6 +376,7 @@ impl Session<'_> {
             self.service.take(some, &self.sharing.id);
             tokio::task::yield_now().await;
         }
+        self.tell_members();
         self.service.is_read.store(true, Ordering::Relaxed);
     }
 
@@ -381,11 +396,17 @@ impl Session<'_> {
                     (Name::Instance(key), document) => {
                         heard.push(Heard { key, document, revision });
                     }
-                    (Name::Registry(id), Some(value)) => self.is_live(id, &value),
+                    (Name::Registry(id), Some(value)) => {
+                        self.is_live(id, &value);
+                        self.tell_members();
+                    }
                     (Name::Registry(id), None) if id == self.sharing.id => {
                         return Err(EtcdError::LeaseEnded);
                     }
-                    (Name::Registry(id), None) => self.has_ended(&id),
+                    (Name::Registry(id), None) => {
+                        self.has_ended(&id);
+                        self.tell_members();
+                    }
                     (Name::Format, _) => self.sharing.check_format().await?,
                     (Name::Strange, _) => self.is_strange(&key),
                 }
@@ -539,14 +560,15 @@ impl Session<'_> {
                 orphans.extend(state.table.orphans(|owner| gone(owner, ADOPT_ANY_AFTER), |_| true));
                 let now = now();
                 let adopt = |key: &InstanceKey| state.table.adopt(key, now);
-                let tickets: Vec<_> = orphans.iter().filter_map(adopt).collect();
-                (orphans.len(), tickets)
+                let (tickets, changes): (Vec<_>, Vec<_>) = orphans.iter().filter_map(adopt).unzip();
+                state.history.extend(changes.iter().cloned());
+                (tickets, changes)
             };
-            let (count, tickets) = adopted;
-            if count > 0 {
-                info!(instances = count, "taken over from a registry that has ended");
-                self.service.saving.wake();
-                self.service.probe_now(&tickets);
+            let (tickets, changes) = adopted;
+            if !changes.is_empty() {
+                info!(instances = changes.len(), "taken over from a registry that has ended");
+                self.service.announce(&changes, None);
+                self.service.probe_now(&tickets.into_iter().flatten().collect::<Vec<_>>());
             }
         }
     }
@@ -577,6 +599,13 @@ impl Session<'_> {
         if let Some(address) = known.live.remove(id) {
             warn!(id, address, "another registry has ended; its instances are taken over");
             known.ended.insert(id.to_owned(), now());
+        }
+    }
+
+    /// Has readers told which registries there are.
+    fn tell_members(&self) {
+        if let Some(membership) = self.service.membership() {
+            membership.heard(&self.known().live);
         }
     }
 

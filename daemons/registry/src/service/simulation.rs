@@ -7,13 +7,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use rpc_wire::instance::{InstanceKey, OverrideState, WatchEvent, first_incarnation};
 
+use super::Reader;
 use super::history::{History, frame};
-use super::records;
 use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::record::{Change, Record};
 use crate::registration::Registration;
-use crate::table::{self, Due, List, Override, Restored, Scope, Standing, Table, Ticket};
+use crate::table::{self, Due, List, Override, Restored, Row, Scope, Standing, Table, Ticket};
 
 /// A time on both clocks.
 #[derive(Debug, Clone, Copy)]
@@ -202,7 +202,7 @@ impl Registry {
 
     /// The list of a protocol, as older clients get it, and its revision.
     pub fn list(&mut self, protocol: &str) -> (u64, Bytes) {
-        let scope = Scope { protocol: Some(protocol.to_owned()), service: None };
+        let scope = Scope { protocol: Some(protocol.to_owned()), ..Scope::default() };
         if let Some(list) = self.table.prepared(&scope) {
             return (list.revision, list.body);
         }
@@ -219,19 +219,20 @@ impl Registry {
 
     /// The instances of all protocols as a watcher's first event has them.
     pub fn snapshot(&self, service: Option<&str>, now: Instant) -> Vec<u8> {
-        let scope = Scope { protocol: None, service: service.map(str::to_owned) };
+        let scope = Scope { service: service.map(str::to_owned), ..Scope::default() };
         let rows = self.table.rows(&scope);
-        let records = records(&rows, self.options.ttl, now);
+        let records = rows.iter().map(|row| row.record(self.options.ttl, now)).collect::<Vec<_>>();
         frame(&WatchEvent::Snapshot(records), "0", self.table.revision()).to_vec()
     }
 
     /// The events after a revision; `None` if not all of them are kept.
     pub fn events_after(&self, service: Option<&str>, revision: u64) -> Option<Vec<Vec<u8>>> {
-        let scope = Scope { protocol: None, service: service.map(str::to_owned) };
+        let scope = Scope { service: service.map(str::to_owned), ..Scope::default() };
         let events = self.history.since(revision)?;
         let frames = events.filter_map(|event| {
             let kind = scope.kind_of(&event.change)?;
-            Some(event.frame(kind, "0", self.options.ttl).to_vec())
+            let record = |row, at| Row::record(row, self.options.ttl, at);
+            Some(event.frame(kind, "0", Reader::default(), record).to_vec())
         });
         Some(frames.collect())
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rpc_wire::instance::WatchEvent;
 
 use super::history;
-use super::{Service, now, records};
+use super::{Reader, Service, now};
 use crate::error::Refusal;
 use crate::table::Scope;
 
@@ -17,7 +17,7 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// Snapshots by scope. Only scopes with instances have one.
 #[derive(Debug, Default)]
-pub(super) struct Snapshots(Mutex<HashMap<Scope, Snapshot>>);
+pub(super) struct Snapshots(Mutex<HashMap<(Scope, Reader), Snapshot>>);
 
 /// All instances at a revision, as a Server-Sent Event.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ impl Snapshots {
         self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Scope, Snapshot>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Scope, Reader), Snapshot>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -56,9 +56,14 @@ impl Service {
     ///
     /// # Errors
     /// It would have to be built, and too much is unread.
-    pub(super) fn snapshot(&self, scope: &Scope, fell_behind: bool) -> Result<Snapshot, Refusal> {
+    pub(super) fn snapshot(
+        &self,
+        (scope, reader): (&Scope, Reader),
+        fell_behind: bool,
+    ) -> Result<Snapshot, Refusal> {
         let _one_at_a_time = self.one_build_at_a_time();
-        let known = self.snapshots.lock().get(scope).cloned();
+        let key = (scope.clone(), reader);
+        let known = self.snapshots.lock().get(&key).cloned();
         let (revision, rows, made) = {
             let state = self.lock();
             let now = now();
@@ -76,11 +81,12 @@ impl Service {
             (state.table.revision(), rows, now)
         };
         self.metrics.snapshots.inc();
-        let event = WatchEvent::Snapshot(records(&rows, self.options.ttl, made));
+        let records = rows.iter().map(|row| self.record(row, reader, made)).collect();
+        let event = WatchEvent::Snapshot(records);
         let frame = self.answers.keep(history::frame(&event, &self.epoch, revision));
         let snapshot = Snapshot { revision, frame, made };
         if !rows.is_empty() {
-            self.snapshots.lock().insert(scope.clone(), snapshot.clone());
+            self.snapshots.lock().insert(key, snapshot.clone());
         }
         Ok(snapshot)
     }

@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 
 use rpc_wire::instance::{EntryLimits, WatchEvent};
 
+use rpc_wire::instance::InstanceRecord;
+
 use super::*;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -30,8 +32,8 @@ async fn register(service: &Service, body: &[u8]) -> String {
 }
 
 fn watch(service: &Arc<Service>, protocol: Option<&str>, last: Option<&str>) -> Watcher {
-    let scope = Scope { protocol: protocol.map(Into::into), service: None };
-    Watcher::new(Arc::clone(service), scope, last, false)
+    let scope = Scope { protocol: protocol.map(Into::into), ..Scope::default() };
+    Watcher::new(Arc::clone(service), (scope, Reader::Ages), last, false)
 }
 
 /// The next event and its id.
@@ -133,7 +135,10 @@ async fn a_late_event_has_current_ages() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (event, _) = next(&mut watch(&service, None, id.as_deref())).await;
     let WatchEvent::Registered(record) = event else { panic!("{event:?}") };
-    assert_eq!((record.age_ms, record.registered_ms_ago, record.heartbeats), (3000, 43_000, 11));
+    assert_eq!(
+        (record.age_ms, record.registered_ms_ago, record.heartbeats),
+        (Some(3000), 43_000, Some(11))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,7 +185,8 @@ async fn ages_come_at_most_once_a_second_with_each_instance_once() {
     for port in [1, 2, 3] {
         register(&service, &body("json", port, 0)).await;
     }
-    let mut watcher = Watcher::new(Arc::clone(&service), Scope::protocol("json"), None, true);
+    let mut watcher =
+        Watcher::new(Arc::clone(&service), (Scope::protocol("json"), Reader::Ages), None, true);
     assert_eq!(next_text(&mut watcher).await, "snapshot 1,2,3");
     tokio::time::sleep(Duration::from_millis(2500)).await;
     while !is_silent(&mut watcher).await {}

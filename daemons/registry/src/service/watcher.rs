@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::ages::Ages;
 use super::history::Event;
-use super::{Service, now};
+use super::{Reader, Service, now};
 use crate::error::Refusal;
 use crate::sse;
 use crate::table::{ChangeKind, Row, Scope};
@@ -20,6 +20,7 @@ use crate::table::{ChangeKind, Row, Scope};
 pub(crate) struct Watcher {
     service: Arc<Service>,
     scope: Scope,
+    reader: Reader,
     /// The revision it has; `None` before its first snapshot.
     revision: Option<u64>,
     ready: VecDeque<Bytes>,
@@ -38,7 +39,7 @@ impl Watcher {
     /// ages if wanted.
     pub(crate) fn new(
         service: Arc<Service>,
-        scope: Scope,
+        (scope, reader): (Scope, Reader),
         last: Option<&str>,
         beats: bool,
     ) -> Self {
@@ -46,7 +47,7 @@ impl Watcher {
         let changed = service.changed.subscribe();
         let ages = beats.then(|| service.ages.subscribe());
         let ready = VecDeque::new();
-        Self { service, scope, revision, ready, changed, ages }
+        Self { service, scope, reader, revision, ready, changed, ages }
     }
 
     /// Gets ready what is sent first.
@@ -81,7 +82,7 @@ impl Watcher {
             }
             tokio::select! {
                 Ok(()) = self.changed.changed() => {}
-                frame = next_ages(&mut self.ages, &self.scope) => return Some(frame),
+                frame = next_ages(&mut self.ages, &self.scope, self.reader) => return Some(frame),
                 () = tokio::time::sleep(keep_alive) => return Some(sse::comment()),
             }
         }
@@ -90,7 +91,8 @@ impl Watcher {
     /// Takes the next changes; `true` if there were any, also outside its scope.
     fn catch_up(&mut self) -> Result<bool, Refusal> {
         let Some(missed) = self.revision.and_then(|revision| self.service.missed(revision)) else {
-            let snapshot = self.service.snapshot(&self.scope, self.revision.is_some())?;
+            let snapshot =
+                self.service.snapshot((&self.scope, self.reader), self.revision.is_some())?;
             self.revision = Some(snapshot.revision);
             self.ready.push_back(snapshot.frame);
             return Ok(true);
@@ -99,7 +101,7 @@ impl Watcher {
         self.revision = Some(last.event.change.revision);
         let frame = |missed: &Missed| {
             let kind = self.scope.kind_of(&missed.event.change)?;
-            Some(self.service.frame(missed, kind))
+            Some(self.service.frame(missed, kind, self.reader))
         };
         self.ready.extend(missed.iter().filter_map(frame));
         Ok(true)
@@ -131,7 +133,8 @@ impl Service {
                 | ChangeKind::Updated
                 | ChangeKind::Overridden
                 | ChangeKind::Suspect
-                | ChangeKind::Revived => true,
+                | ChangeKind::Revived
+                | ChangeKind::Moved => true,
             };
             let stale = has_ages && now.saturating_duration_since(change.at) > STALE;
             let current = || state.table.row(&change.row.entry.key);
@@ -140,19 +143,24 @@ impl Service {
         Some(missed.collect())
     }
 
-    fn frame(&self, Missed { event, current }: &Missed, kind: ChangeKind) -> Bytes {
+    fn frame(&self, missed: &Missed, kind: ChangeKind, reader: Reader) -> Bytes {
+        let Missed { event, current } = missed;
         match current {
-            Some(row) => event.frame_of(kind, row, now(), &self.epoch, self.options.ttl),
-            None => event.frame(kind, &self.epoch, self.options.ttl),
+            Some(row) => event.frame_of(kind, row, &self.epoch, || self.record(row, reader, now())),
+            None => event.frame(kind, &self.epoch, reader, |row, at| self.record(row, reader, at)),
         }
     }
 }
 
 /// Waits for the next round of ages for this watcher; for ever if none are wanted.
-async fn next_ages(ages: &mut Option<watch::Receiver<Arc<Ages>>>, scope: &Scope) -> Bytes {
+async fn next_ages(
+    ages: &mut Option<watch::Receiver<Arc<Ages>>>,
+    scope: &Scope,
+    reader: Reader,
+) -> Bytes {
     if let Some(ages) = ages {
         while ages.changed().await.is_ok() {
-            if let Some(frame) = ages.borrow_and_update().of(scope) {
+            if let Some(frame) = ages.borrow_and_update().of(scope, reader) {
                 return frame;
             }
         }

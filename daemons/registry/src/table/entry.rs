@@ -10,6 +10,7 @@ use rpc_wire::instance::{
 };
 use serde_json::value::RawValue;
 
+use super::owner::Owner;
 use super::standing::Standing;
 use super::wall::{Moment, millis};
 use crate::registration::Registration;
@@ -76,17 +77,19 @@ pub(crate) struct Row {
     pub(super) held_until: Option<Instant>,
     /// Its last change is durable when the store has that many changes.
     pub(crate) change: u64,
+    /// The registry that takes its heartbeats.
+    pub(crate) owner: Owner,
 }
 
 impl Row {
-    /// The record for people, with ages at `now`.
+    /// The record for people, with ages at `now`. Whose it is, is not in it.
     pub(crate) fn record(&self, ttl: Duration, now: Instant) -> InstanceRecord<&RawValue> {
         let overridden = self.overridden.as_ref().map(|standing| standing.record(now));
         InstanceRecord {
-            age_ms: millis(now, self.last_heartbeat),
+            age_ms: self.owner.is_heard().then(|| millis(now, self.last_heartbeat)),
             ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
             registered_ms_ago: millis(now, self.entry.registered.at),
-            heartbeats: self.heartbeats,
+            heartbeats: self.owner.is_heard().then_some(self.heartbeats),
             state: match &overridden {
                 Some(overridden) => overridden.state.into(),
                 None if self.suspect => InstanceState::Suspect,
@@ -96,6 +99,7 @@ impl Row {
             overridden,
             held_ms: self.held_until.map(|until| millis(until, now)),
             durable: true,
+            owner: None,
             instance: self.entry.instance(),
         }
     }
@@ -124,6 +128,8 @@ pub(crate) struct Change {
     pub(crate) row: Row,
     /// The entry that it replaced: of another service, perhaps.
     pub(crate) replaced: Option<Arc<Entry>>,
+    /// The registry that took its heartbeats before, if that is not so any more.
+    pub(crate) moved_from: Option<Owner>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,4 +145,6 @@ pub(crate) enum ChangeKind {
     Suspect,
     /// A suspect has sent a heartbeat.
     Revived,
+    /// Its heartbeats come to another registry than before.
+    Moved,
 }

@@ -135,6 +135,10 @@ impl Lists {
 
     /// The list of a scope with a protocol, if it is current.
     pub(super) fn prepared(&self, scope: &Scope) -> Option<List> {
+        // Its readers are few, and it changes also with the owners.
+        if scope.is_local {
+            return None;
+        }
         match self.members(scope).next() {
             Some(members) => members.prepared.clone(),
             None => Some(List::empty()),
@@ -142,7 +146,7 @@ impl Lists {
     }
 
     pub(super) fn keep(&mut self, scope: &Scope, list: &List) {
-        let Some(protocol) = &scope.protocol else { return };
+        let Some(protocol) = scope.protocol.as_ref().filter(|_| !scope.is_local) else { return };
         let Some(known) = self.protocols.get_mut(protocol) else { return };
         let members = match &scope.service {
             Some(service) => known.services.get_mut(service),
@@ -160,7 +164,7 @@ impl Lists {
 
     /// The same with their protocols, from one on.
     fn members_from(&self, scope: &Scope, first: &str) -> impl Iterator<Item = (&str, &Members)> {
-        let Scope { protocol, service } = scope;
+        let Scope { protocol, service, .. } = scope;
         let range = match protocol.as_deref() {
             Some(one) => (Bound::Included(one), Bound::Included(one)),
             None => (Bound::Included(first), Bound::Unbounded),

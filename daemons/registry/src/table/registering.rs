@@ -54,8 +54,7 @@ impl Table {
 
     fn renew_at(&mut self, index: usize, now: Instant) -> Option<(Renewed, Option<Change>)> {
         let pause = self.pause(now);
-        #[cfg(feature = "etcd")]
-        self.claim_at(index);
+        let before = self.claim_at(index);
         let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, pause, self.ttl);
         let overridden = slot.overridden.as_ref().filter(|_| !slot.is_restored);
@@ -64,7 +63,12 @@ impl Table {
         let renewed = Renewed { reply: entry.reply.clone(), overridden, change };
         let change = self.revive(index, now);
         // One change at a time: of a suspect the override ends with the heartbeat after.
-        Some((renewed, change.or_else(|| self.end_restored(index, now))))
+        let change = change.or_else(|| self.end_restored(index, now));
+        let change = match before {
+            Some(before) => self.moved(index, before, change, now),
+            None => change,
+        };
+        Some((renewed, change))
     }
 
     /// The listed instance whose last registration or heartbeat had this body.
@@ -91,6 +95,7 @@ impl Table {
         self.refuse_earlier_life(&registration, now)?;
         let digest = self.digests.of(body);
         let known = self.by_key.get(&registration.key).copied();
+        let before = known.and_then(|index| self.claim_at(index));
         let (index, change) = match known {
             Some(index) => (index, self.renew_known(index, registration, peer, now)?),
             None => {
@@ -99,13 +104,16 @@ impl Table {
             }
         };
         self.keep_digest(index, digest);
-        let Some((kind, replaced)) = change else { return Ok(None) };
-        let Some(row) = self.slots[index].as_ref().map(Slot::row) else { return Ok(None) };
-        let change = self.changed(kind, row, replaced, now);
-        if let Some(slot) = &mut self.slots[index] {
-            slot.change = self.unsaved.changes();
-        }
-        Ok(Some(change))
+        let change = change.and_then(|(kind, replaced)| {
+            let row = self.slots.get(index)?.as_ref()?.row();
+            let change = self.changed(kind, row, replaced, now);
+            self.slots.get_mut(index)?.as_mut()?.change = self.unsaved.changes();
+            Some(change)
+        });
+        Ok(match before {
+            Some(before) => self.moved(index, before, change, now),
+            None => change,
+        })
     }
 
     /// Removes the instance, unless another life of it is listed that is not earlier, and remembers that
@@ -201,8 +209,6 @@ impl Table {
         now: Instant,
     ) -> Result<Option<Changed>, Refusal> {
         let pause = self.pause(now);
-        #[cfg(feature = "etcd")]
-        self.claim_at(index);
         let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
         slot.renew(now, pause, self.ttl);
         self.judge.set(slot, Liveness::Up);

@@ -1,31 +1,42 @@
 //! Which instances a reader asks for: those of a protocol, of a service, or all.
 
-use super::{Change, ChangeKind, Entry};
+use super::{Change, ChangeKind, Entry, Owner};
 
 /// What a reader asks for; `None` means any.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Scope {
     pub(crate) protocol: Option<String>,
     pub(crate) service: Option<String>,
+    /// Only those whose heartbeats come to this registry.
+    pub(crate) is_local: bool,
 }
 
 impl Scope {
     /// The instances of a protocol, of whatever service.
     #[cfg(test)]
     pub(crate) fn protocol(name: impl Into<String>) -> Self {
-        Self { protocol: Some(name.into()), service: None }
+        Self { protocol: Some(name.into()), ..Self::default() }
     }
 
-    /// Whether it has this entry.
-    pub(crate) fn contains(&self, entry: &Entry) -> bool {
-        self.is_of(&entry.key.protocol, entry.service.as_deref())
+    /// Whether it has this entry with that owner.
+    pub(crate) fn contains(&self, entry: &Entry, owner: &Owner) -> bool {
+        self.is_of(&entry.key.protocol, entry.service.as_deref()) && self.is_owned(owner)
+    }
+
+    /// Whether it has instances of that owner.
+    pub(crate) fn is_owned(&self, owner: &Owner) -> bool {
+        !self.is_local || !owner.is_elsewhere()
     }
 
     /// What a change is to its readers; `None`: nothing. To a reader of one service, an instance that
-    /// moves to another has left.
+    /// moves to another has left, and so it is with registries.
     pub(crate) fn kind_of(&self, change: &Change) -> Option<ChangeKind> {
-        let was = change.replaced.as_ref().map(|entry| self.contains(entry));
-        match (was, self.contains(&change.row.entry)) {
+        let Change { row, replaced, moved_from, .. } = change;
+        let was = (replaced.is_some() || moved_from.is_some()).then(|| {
+            let entry = replaced.as_ref().unwrap_or(&row.entry);
+            self.contains(entry, moved_from.as_ref().unwrap_or(&row.owner))
+        });
+        match (was, self.contains(&row.entry, &row.owner)) {
             (Some(false), true) => Some(ChangeKind::Registered),
             (Some(true), false) => Some(ChangeKind::Unregistered),
             (_, true) => Some(change.kind),

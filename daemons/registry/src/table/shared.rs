@@ -19,21 +19,11 @@ use super::departures::Departure;
 use super::entry::Entry;
 use super::kept::{Restored, RestoredInstance};
 use super::liveness::{Liveness, Ticket};
+use super::owner::Owner;
 use super::pace::Pace;
 use super::standing::Standing;
 use super::{Change, ChangeKind, Override, Slot, Table};
 use crate::record::{Kind, Record, RecordKey};
-
-/// The registry that takes an instance's heartbeats.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Owner {
-    /// This one.
-    Here,
-    /// This one, although no heartbeat came yet: the one before has ended.
-    Adopted,
-    /// Another one.
-    Elsewhere(Arc<str>),
-}
 
 /// The document of an address, as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -316,7 +306,8 @@ impl Table {
         let slot = self.slots.get_mut(index)?.as_mut()?;
         self.judge.set(slot, Liveness::Up);
         let was_suspect = std::mem::replace(&mut slot.suspect, false);
-        slot.owner = owner;
+        let before = std::mem::replace(&mut slot.owner, owner);
+        let before = Some(before).filter(|before| *before != slot.owner);
         slot.pace = Pace::default();
         // No outcome of an earlier probe counts.
         slot.heartbeats += 1;
@@ -324,7 +315,11 @@ impl Table {
         slot.deadline = now + ttl;
         if slot.entry.reply == registration.reply {
             let row = slot.row();
-            return was_suspect.then(|| self.changed(ChangeKind::Revived, row, None, now));
+            let revived = was_suspect.then(|| self.changed(ChangeKind::Revived, row, None, now));
+            return match before {
+                Some(before) => self.moved(index, before, revived, now),
+                None => revived,
+            };
         }
         let body = self.digests.of(&registration.reply);
         let serial = slot.entry.serial;
@@ -340,21 +335,10 @@ impl Table {
             self.lists.insert(&key.protocol, service.as_deref(), serial, index);
         }
         self.keep_digest(index, body);
-        Some(self.changed(ChangeKind::Updated, row, Some(replaced), now))
-    }
-
-    /// A heartbeat came: the instance is this registry's from now on.
-    pub(super) fn claim_at(&mut self, index: usize) {
-        let Some(Some(slot)) = self.slots.get_mut(index) else { return };
-        // Nearly every heartbeat.
-        if slot.owner == Owner::Here {
-            return;
-        }
-        let before = std::mem::replace(&mut slot.owner, Owner::Here);
-        slot.pace = Pace::default();
-        if let Owner::Elsewhere(_) = before {
-            self.unsaved.note(Kind::Instance, &slot.entry.key);
-            slot.change = self.unsaved.changes();
+        let updated = Some(self.changed(ChangeKind::Updated, row, Some(replaced), now));
+        match before {
+            Some(before) => self.moved(index, before, updated, now),
+            None => updated,
         }
     }
 
@@ -372,18 +356,24 @@ impl Table {
     }
 
     /// Takes over an instance whose owner has ended, with a full TTL; returns whom to probe.
-    pub(crate) fn adopt(&mut self, key: &InstanceKey, now: Instant) -> Option<Ticket> {
+    pub(crate) fn adopt(
+        &mut self,
+        key: &InstanceKey,
+        now: Instant,
+    ) -> Option<(Option<Ticket>, Change)> {
         let ttl = self.ttl;
-        let slot = self.slots.get_mut(*self.by_key.get(key)?)?.as_mut()?;
+        let index = *self.by_key.get(key)?;
+        let slot = self.slots.get_mut(index)?.as_mut()?;
         if !slot.is_elsewhere() {
             return None;
         }
-        slot.owner = Owner::Adopted;
+        let before = std::mem::replace(&mut slot.owner, Owner::Adopted);
         slot.heartbeats += 1;
         slot.last_heartbeat = now;
         slot.deadline = now + ttl;
         self.unsaved.note(Kind::Instance, key);
-        self.ticket(key)
+        let moved = self.moved(index, before, None, now)?;
+        Some((self.ticket(key), moved))
     }
 
     /// The addresses whose documents are to be written, and how many changes are written then.

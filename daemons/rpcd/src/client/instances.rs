@@ -79,7 +79,9 @@ async fn say_condition(registry: &RegistryClient) {
     }
     let Ok(readiness) = registry.readiness().await else { return };
     if let Some(store) = readiness.store_name().filter(|_| output::is_terminal()) {
-        output::say(&format!("the registry at {}: {store}", registry.url()));
+        let shared = readiness.sharing.as_ref().map(|sharing| sharing.text());
+        let shared = shared.map(|with| format!(", shared {with}")).unwrap_or_default();
+        output::say(&format!("the registry at {}: {store}{shared}", registry.url()));
     }
     for trouble in readiness.troubles() {
         output::warn(&format!("the registry at {}: {trouble}", registry.url()));
@@ -129,9 +131,9 @@ fn table(records: &[InstanceRecord]) -> Result<(), Failure> {
             record.instance.version().unwrap_or("-").to_owned(),
             record.instance.key().to_string(),
             record.state.to_string(),
-            format!("{} ago", age(record.age_ms)),
+            heartbeat(record),
             ttl(record),
-            record.heartbeats.to_string(),
+            record.heartbeats.map_or_else(|| "-".to_owned(), |count| count.to_string()),
             format!("{} ago", age(record.registered_ms_ago)),
         ];
         row.extend(has_notes.then_some(note));
@@ -144,12 +146,12 @@ fn table(records: &[InstanceRecord]) -> Result<(), Failure> {
 /// the service comes last, so that the place of the others is what it was.
 fn row(record: &InstanceRecord) -> String {
     format!(
-        "{:<21}  {:<11}  heartbeat {} ago (TTL {})  heartbeats {}  registered {} ago{}{}",
+        "{:<21}  {:<11}  heartbeat {} (TTL {})  heartbeats {}  registered {} ago{}{}",
         record.instance.key().to_string(),
         record.state.to_string(),
-        age(record.age_ms),
+        heartbeat(record),
         ttl(record),
-        record.heartbeats,
+        record.heartbeats.map_or_else(|| "-".to_owned(), |count| count.to_string()),
         age(record.registered_ms_ago),
         words(&record.instance),
         note(record).map(|note| format!("  {note}")).unwrap_or_default(),
@@ -183,6 +185,15 @@ fn words(instance: &Instance) -> String {
     [service, version].into_iter().flatten().collect()
 }
 
+/// `1.2s ago`; of one whose heartbeats another registry takes `at 10.0.0.6:9999`.
+fn heartbeat(record: &InstanceRecord) -> String {
+    match (record.age_ms, &record.owner) {
+        (Some(ms), _) => format!("{} ago", age(ms)),
+        (None, Some(owner)) => format!("at {owner}"),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
 fn age(ms: u64) -> String {
     show::age(Duration::from_millis(ms))
 }
@@ -195,21 +206,22 @@ fn ttl(record: &InstanceRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rpc_wire::instance::{InstanceState, OverrideState};
+    use rpc_wire::instance::{InstanceState, OverrideState, RegistryName};
 
     #[test]
     fn a_row_shows_address_state_heartbeats_and_age() {
         let mut record = InstanceRecord {
             instance: Instance::new("::1", 8089),
-            age_ms: 1234,
+            age_ms: Some(1234),
             ttl_ms: 10_000,
             registered_ms_ago: 7_980_000,
-            heartbeats: 1604,
+            heartbeats: Some(1604),
             state: InstanceState::Up,
             incarnation: None,
             held_ms: None,
             overridden: None,
             durable: true,
+            owner: None,
         };
         assert_eq!(
             row(&record),
@@ -219,6 +231,15 @@ mod tests {
         record.instance.parameters.insert("service".to_owned(), json!("orders"));
         record.instance.parameters.insert("version".to_owned(), json!("1.2"));
         assert!(row(&record).ends_with("registered 2h13m ago  service orders  version 1.2"));
+        (record.age_ms, record.heartbeats) = (None, None);
+        record.owner =
+            Some(RegistryName { id: "1".to_owned(), address: Some("10.0.0.6:9999".to_owned()) });
+        let row_elsewhere = row(&record);
+        assert!(
+            row_elsewhere
+                .contains("  heartbeat at 10.0.0.6:9999 (TTL 10s)  heartbeats -  registered"),
+            "{row_elsewhere}"
+        );
         record.held_ms = Some(41_000);
         assert!(row(&record).contains("  kept for 41s although it is silent"), "{}", row(&record));
         (record.held_ms, record.state) = (None, InstanceState::Draining);

@@ -279,15 +279,16 @@ mod tests {
         assert_eq!(shown(WatchEvent::Expired(instance.key(), None)), "h:1");
         let held = InstanceRecord {
             instance,
-            age_ms: 0,
+            age_ms: Some(0),
             ttl_ms: 0,
             registered_ms_ago: 0,
-            heartbeats: 0,
+            heartbeats: Some(0),
             state: InstanceState::Suspect,
             incarnation: None,
             held_ms: Some(41_000),
             overridden: None,
             durable: true,
+            owner: None,
         };
         assert!(
             shown(WatchEvent::Suspect(held)).starts_with("h:1  kept for 41s although it is silent")

@@ -65,7 +65,7 @@ impl RegistryClient {
         beats: bool,
         last_id: Option<String>,
     ) -> Result<Watch, RegistryClientError> {
-        let mut query = vec![(paths::PROTO, proto)];
+        let mut query = vec![(paths::PROTO, proto), (paths::OWNERS, "1")];
         query.extend(service.map(|service| (paths::SERVICE, service)));
         if beats {
             query.push((paths::BEATS, "1"));

@@ -87,7 +87,7 @@ async fn ages_and_states_are_read() {
         "ttl_ms":10000,"registered_ms_ago":9,"heartbeats":2,"state":"suspect"}]"#;
     registry.reply(http(record));
     let records = client_of(&registry).instances("json").await.unwrap();
-    assert_eq!((records[0].age_ms, records[0].instance.host.as_str()), (5, "h"));
+    assert_eq!((records[0].age_ms, records[0].instance.host.as_str()), (Some(5), "h"));
     let one_bad = record.replacen('[', r#"[{"host":"no port"},"#, 1);
     registry.reply(http(&one_bad));
     let client = client_of(&registry);

@@ -100,15 +100,16 @@ mod tests {
     fn record(port: u16) -> InstanceRecord {
         InstanceRecord {
             instance: Instance::new("h", port),
-            age_ms: 0,
+            age_ms: Some(0),
             ttl_ms: 0,
             registered_ms_ago: 0,
-            heartbeats: 1,
+            heartbeats: Some(1),
             state: InstanceState::Up,
             incarnation: None,
             overridden: None,
             held_ms: None,
             durable: true,
+            owner: None,
         }
     }
 

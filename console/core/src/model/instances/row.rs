@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{
     ExpiryReason, Instance, InstanceKey, InstanceRecord, InstanceState, OverrideRecord,
-    OverrideState,
+    OverrideState, RegistryName,
 };
 
 use crate::model::heard::Heard;
@@ -114,6 +114,8 @@ pub struct Row {
     pub ttl: Duration,
     /// Number of heartbeats, as counted by the registry.
     pub heartbeats: Option<u64>,
+    /// Of several registries, the one that takes its heartbeats.
+    pub owner: Option<RegistryName>,
     /// The state reported by the registry.
     pub reported: InstanceState,
     /// The operator's override of it, as of then.
@@ -174,6 +176,7 @@ impl Row {
             registered: None,
             ttl: Duration::from_secs(10),
             heartbeats: None,
+            owner: None,
             reported: InstanceState::Up,
             overridden: None,
             held_until: None,
@@ -198,7 +201,15 @@ impl Row {
         if restarted {
             self.forget_beats();
         }
-        self.beat(record.age_ms, record.heartbeats, arrived);
+        match (record.age_ms, record.heartbeats) {
+            (Some(age_ms), Some(heartbeats)) => self.beat(age_ms, heartbeats, arrived),
+            // They go to another registry, or went until now.
+            _ => {
+                (self.last_beat, self.heartbeats) = (None, None);
+                self.intervals.clear();
+            }
+        }
+        self.owner = record.owner;
         self.registered = Some(Aged::new(record.registered_ms_ago, arrived));
         self.ttl = Duration::from_millis(record.ttl_ms.max(1));
         self.reported = record.state;
@@ -270,6 +281,7 @@ impl Row {
     /// Clears what only a newer registry reports, after a switch to an older one.
     pub fn forget_ages(&mut self) {
         (self.last_beat, self.registered, self.heartbeats) = (None, None, None);
+        self.owner = None;
         self.reported = InstanceState::Up;
         (self.overridden, self.held_until) = (None, None);
         self.was_late = false;

@@ -6,15 +6,16 @@ use rpc_wire::instance::InstanceState;
 fn record(port: u16, age_ms: u64) -> InstanceRecord {
     InstanceRecord {
         instance: Instance::new("127.0.0.1", port),
-        age_ms,
+        age_ms: Some(age_ms),
         ttl_ms: 10_000,
         registered_ms_ago: 60_000,
-        heartbeats: 3,
+        heartbeats: Some(3),
         state: InstanceState::Up,
         incarnation: None,
         held_ms: None,
         overridden: None,
         durable: true,
+        owner: None,
     }
 }
 

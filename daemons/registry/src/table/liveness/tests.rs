@@ -123,6 +123,7 @@ fn name(change: &Change) -> &'static str {
         ChangeKind::Suspect if change.row.is_held() => "held",
         ChangeKind::Suspect => "suspect",
         ChangeKind::Revived => "revived",
+        ChangeKind::Moved => "moved",
     }
 }
 

@@ -49,7 +49,7 @@ fn register(table: &mut Table, port: u16, incarnation: Option<u64>, now: Instant
 }
 
 fn listed(table: &Table) -> BTreeSet<u16> {
-    let scope = Scope { protocol: Some("json".to_owned()), service: None };
+    let scope = Scope { protocol: Some("json".to_owned()), ..Scope::default() };
     table.rows(&scope).iter().map(|row| row.entry.key.port).collect()
 }
 

@@ -134,15 +134,16 @@ mod tests {
         instance.parameters.insert("service".to_owned(), json!(service));
         InstanceRecord {
             instance,
-            age_ms: 0,
+            age_ms: Some(0),
             ttl_ms: 0,
             registered_ms_ago: 0,
-            heartbeats: 0,
+            heartbeats: Some(0),
             state: InstanceState::Up,
             incarnation: None,
             held_ms: None,
             overridden: None,
             durable: true,
+            owner: None,
         }
     }
 

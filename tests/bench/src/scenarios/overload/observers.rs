@@ -112,7 +112,7 @@ fn listed(registry: SocketAddr, server: SocketAddr) -> anyhow::Result<Option<Dur
     let body = http_get(registry, &path).context("the registry's list")?;
     let records: Vec<InstanceRecord> = serde_json::from_slice(&body)?;
     let found = records.iter().find(|record| record.instance.port == server.port());
-    Ok(found.map(|record| Duration::from_millis(record.age_ms)))
+    Ok(found.and_then(|record| record.age_ms).map(Duration::from_millis))
 }
 
 /// The longest of some calls of an idle server, one at a time, each on a new connection.

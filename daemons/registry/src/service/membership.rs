@@ -1,0 +1,141 @@
+//! The registries that share a cluster, as this one knows them, and what it says of them to its readers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rpc_wire::instance::{InstanceRecord, RegistryName};
+use rpc_wire::report::Sharing;
+use serde_json::value::RawValue;
+
+use super::{Service, now};
+use crate::table::{Owner, Row};
+
+/// This registry among those that share a cluster.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    me: RegistryName,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The registries that lived when the cluster was last heard, by id, with their addresses.
+    live: BTreeMap<String, String>,
+    /// Since when nothing is heard of it.
+    cut_off: Option<Instant>,
+}
+
+/// What a reader makes of a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Reader {
+    /// It knows that an instance may have an owner elsewhere, and then no age.
+    Owners,
+    /// An earlier one needs an age: that of the last word of the owner's, which is told even while nothing
+    /// else is.
+    #[default]
+    Ages,
+}
+
+impl Reader {
+    /// How many kinds there are.
+    pub(super) const KINDS: usize = 2;
+}
+
+impl Membership {
+    pub(super) fn new(me: RegistryName) -> Self {
+        let state = State { live: BTreeMap::new(), cut_off: Some(now()) };
+        Self { me, state: Mutex::new(state) }
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> &str {
+        &self.me.id
+    }
+
+    /// The cluster was heard: these registries live.
+    pub(super) fn heard(&self, live: &BTreeMap<String, String>) {
+        let mut state = self.lock();
+        state.live.clone_from(live);
+        state.cut_off = None;
+    }
+
+    /// The cluster cannot be reached, or does not work.
+    pub(super) fn is_cut_off(&self) {
+        self.lock().cut_off.get_or_insert_with(now);
+    }
+
+    /// For how long nothing has been heard.
+    pub(super) fn cut_off(&self, now: Instant) -> Option<Duration> {
+        self.lock().cut_off.map(|since| now.saturating_duration_since(since))
+    }
+
+    /// Who an owner is.
+    fn name_of(&self, owner: &Owner) -> RegistryName {
+        match owner {
+            Owner::Here | Owner::Adopted => self.me.clone(),
+            Owner::Elsewhere(id) => {
+                let address = self.lock().live.get(&**id).filter(|it| !it.is_empty()).cloned();
+                RegistryName { id: id.to_string(), address }
+            }
+        }
+    }
+
+    fn peers(&self) -> Vec<RegistryName> {
+        let ids: Vec<Arc<str>> = {
+            let state = self.lock();
+            let others = state.live.keys().filter(|id| **id != self.me.id);
+            others.map(|id| Arc::from(id.as_str())).collect()
+        };
+        let mut peers: Vec<_> =
+            ids.into_iter().map(|id| self.name_of(&Owner::Elsewhere(id))).collect();
+        peers.sort_by(|a, b| (&a.address, &a.id).cmp(&(&b.address, &b.id)));
+        peers
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service {
+    /// The registries that it shares what it knows with.
+    pub(crate) fn membership(&self) -> Option<&Membership> {
+        self.membership.get()
+    }
+
+    /// The same for people.
+    pub(crate) fn sharing(&self) -> Option<Sharing> {
+        let membership = self.membership()?;
+        let (all, foreign) = {
+            let table = &self.lock().table;
+            (table.len(), table.foreign())
+        };
+        let cut_off = membership.cut_off(now());
+        Some(Sharing {
+            registry: membership.me.clone(),
+            peers: membership.peers(),
+            owned: all.saturating_sub(foreign) as u64,
+            foreign: foreign as u64,
+            cut_off_ms: cut_off.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        })
+    }
+
+    /// The record of an instance for a reader, with ages at `now`.
+    pub(super) fn record<'row>(
+        &self,
+        row: &'row Row,
+        reader: Reader,
+        now: Instant,
+    ) -> InstanceRecord<&'row RawValue> {
+        let mut record = row.record(self.options.ttl, now);
+        let Some(membership) = self.membership() else { return record };
+        record.owner = Some(membership.name_of(&row.owner));
+        if reader == Reader::Ages && record.age_ms.is_none() {
+            let unheard = membership.cut_off(now).unwrap_or_default();
+            record.age_ms = u64::try_from(unheard.as_millis()).ok();
+            record.heartbeats = Some(0);
+        }
+        record
+    }
+}
