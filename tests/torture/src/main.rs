@@ -10,6 +10,7 @@ use clap::{Args, Parser};
 use rpc_torture::mutants::mutants;
 use rpc_torture::plan::{Options, PlantedOptions, Torture, Trying, Typed};
 use rpc_torture::process::{self, Programs};
+use rpc_torture::registries::registries;
 use rpc_torture::registry::registry;
 use rpc_torture::replace::replace;
 use rpc_torture::report::Report;
@@ -46,6 +47,9 @@ fn main() -> ExitCode {
         }
         Torture::Registry(trying) => {
             trial(&trying, |programs, seed| registry(programs, &trying.options, seed, line))
+        }
+        Torture::Registries(trying) => {
+            trial(&trying, |programs, seed| registries(programs, &trying.options, seed, line))
         }
         Torture::Soak(trying) => {
             trial(&trying, |programs, seed| soak(programs, &trying.options, seed, line))

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::ledger_server::LedgerServerOptions;
 use crate::mutants::MutantsOptions;
+use crate::registries::RegistriesOptions;
 use crate::registry::RegistryOptions;
 use crate::replace::ReplaceOptions;
 use crate::restarts::RestartsOptions;
@@ -41,6 +42,8 @@ pub enum Torture {
     Storm(#[command(flatten)] Trying<StormOptions>),
     /// A registry that is killed, cut off or lies while its servers are called
     Registry(#[command(flatten)] Trying<RegistryOptions>),
+    /// Registries that share an etcd cluster, all of which are ended, stopped and cut off
+    Registries(#[command(flatten)] Trying<RegistriesOptions>),
     /// All these faults at random
     Soak(#[command(flatten)] Trying<SoakOptions>),
     /// Programs with planted defects, each of which must be found
