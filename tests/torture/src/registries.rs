@@ -110,7 +110,7 @@ pub async fn registries(
     let verdict = judge(called.calls, &called.outcomes, Some(&executions));
     let mut trial = Trial::of(&called, &verdict);
     calls(&mut trial, &called, &world.endings);
-    // Whose end is not witnessed.
+    world.witness.note(|several, _| several.ends_all());
     drop(members);
     agree(&mut trial, &world).await;
     drop(witnessing);

@@ -209,6 +209,13 @@ impl Several {
         known.refuses = (!known.is_open).then_some(at);
     }
 
+    /// All instances are about to end.
+    pub fn ends_all(&mut self) {
+        for known in self.known.values_mut() {
+            (known.alive, known.refuses) = (None, None);
+        }
+    }
+
     /// Since when a registry has what was durable at `at`, if it surely has.
     fn spread_to(&self, registry: usize, at: Option<Duration>) -> Option<Duration> {
         Some(self.registries[registry].together?.max(at?) + self.bounds.spread)
