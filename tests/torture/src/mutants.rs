@@ -1,5 +1,7 @@
 //! Programs with planted defects, each of which one of the trials must find.
 
+mod shared;
+
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -80,7 +82,7 @@ pub async fn mutants(
         "build with the defects: cargo build -p rpcd -p rpc-torture --features rpc-torture/mutants"
     );
     let mut trial = Trial::default();
-    for finder in FINDERS {
+    for finder in FINDERS.into_iter().chain(shared::FINDERS) {
         let wanted = |name: &&&str| options.name.as_deref().is_none_or(|only| only == **name);
         let names: Vec<_> = finder.finds.iter().filter(wanted).collect();
         if names.is_empty() {

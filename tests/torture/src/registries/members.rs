@@ -22,6 +22,8 @@ const BEAT: Duration = Duration::from_millis(500);
 const MOST_BEATS: u32 = 40;
 /// The longest time from one life to the next.
 const LONGEST_OFF: Duration = Duration::from_secs(8);
+/// How long a heartbeat may be on its way.
+const LATEST: Duration = Duration::from_secs(4);
 /// Earlier lives that may be heard of late.
 const STRAYS: usize = 3;
 
@@ -60,9 +62,14 @@ impl Member {
         loop {
             // It only fails where the system is out of something; the next life may find it.
             if let Ok(accepting) = self.accept() {
-                let last = self.live().await;
+                let (last, has_left) = self.live().await;
                 self.witness.ends(&last);
                 drop(accepting);
+                if has_left && self.random.random_bool(0.5) {
+                    sleep(self.random.random_range(Duration::ZERO..LATEST)).await;
+                    let registry = self.random.random_range(0..self.witness.registries());
+                    self.witness.late_heartbeat(registry, &last).await;
+                }
                 self.strays.push(last);
                 if self.strays.len() > STRAYS {
                     self.strays.remove(0);
@@ -72,8 +79,8 @@ impl Member {
         }
     }
 
-    /// One life, in the words of its last registration.
-    async fn live(&mut self) -> Instance {
+    /// One life, in the words of its last registration, and whether its farewell was acknowledged.
+    async fn live(&mut self) -> (Instance, bool) {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.life = incarnation(since_1970, self.random.random()).max(self.life + 1);
         self.registry = self.random.random_range(0..self.witness.registries());
@@ -99,12 +106,15 @@ impl Member {
             }
             sleep(BEAT.mul_f64(self.random.random_range(0.8..1.2))).await;
         }
-        if self.random.random_bool(0.5) && !self.witness.unregister(self.registry, &instance).await
-        {
-            self.turn();
-            self.witness.unregister(self.registry, &instance).await;
+        if self.random.random_bool(0.5) {
+            return (instance, false);
         }
-        instance
+        let mut has_left = self.witness.unregister(self.registry, &instance).await;
+        if !has_left {
+            self.turn();
+            has_left = self.witness.unregister(self.registry, &instance).await;
+        }
+        (instance, has_left)
     }
 
     /// Registers, with another registry if that does not reply; whether it is durable.

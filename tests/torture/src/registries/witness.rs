@@ -112,6 +112,15 @@ impl Witness {
 
     /// An instance registers, or sends a heartbeat; whether that is acknowledged as durable, if it is acknowledged.
     pub(super) async fn register(&self, registry: usize, instance: &Instance) -> Option<bool> {
+        self.send(registry, instance, false).await
+    }
+
+    /// A heartbeat of an instance that has ended arrives late.
+    pub(super) async fn late_heartbeat(&self, registry: usize, instance: &Instance) {
+        self.send(registry, instance, true).await;
+    }
+
+    async fn send(&self, registry: usize, instance: &Instance, is_late: bool) -> Option<bool> {
         let (key, life) = (instance.key(), instance.incarnation().unwrap_or(0));
         self.notes().several.registers(&key, life);
         let from = self.now();
@@ -129,6 +138,9 @@ impl Witness {
         let by = By { registry, durable };
         let judged = notes.several.registered(&key, life, told, by, span);
         notes.judge(judged, span.to);
+        if is_late {
+            notes.several.ends(&key, span.to);
+        }
         // Who is told that a later life is known need not ask elsewhere.
         (told != Told::Nothing).then_some(durable)
     }
