@@ -236,8 +236,8 @@ mod tests {
         departures.note(key(1), None, true, 50 * SECOND, start);
         assert!(departures.contains(&key(1), start + 9 * SECOND));
         assert!(!departures.contains(&key(1), start + 10 * SECOND));
-        departures.note(key(1), None, true, 70 * SECOND, start);
-        assert!(!departures.contains(&key(1), start));
+        departures.note(key(2), None, true, 70 * SECOND, start);
+        assert!(!departures.contains(&key(2), start));
     }
 
     #[test]
