@@ -30,7 +30,8 @@
 //! - [`callers`]: calls in an open or closed loop; [`outcome`]: what a caller was told.
 //! - [`judge`]: compares what callers were told with what was executed.
 //! - [`trial`]: what a trial comes to. Trials: [`restarts`], [`replace`], [`sick`], [`storm`],
-//!   [`registry`], and all at random: [`soak`]; of several registries that share an etcd cluster: [`registries`].
+//!   [`registry`], and all at random: [`soak`]; of several registries that share an etcd cluster: [`registries`], and what that
+//!   costs: [`sharing`].
 //! - [`mutants`]: programs with planted defects, which trials must find.
 
 #![cfg_attr(
@@ -61,6 +62,7 @@ pub mod replace;
 pub mod report;
 pub mod restarts;
 pub mod runs;
+pub mod sharing;
 pub mod sick;
 pub mod soak;
 pub mod store;

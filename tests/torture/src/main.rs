@@ -16,6 +16,7 @@ use rpc_torture::replace::replace;
 use rpc_torture::report::Report;
 use rpc_torture::restarts::restarts;
 use rpc_torture::runs::{self, Run};
+use rpc_torture::sharing::sharing;
 use rpc_torture::sick::sick;
 use rpc_torture::soak::soak;
 use rpc_torture::storm::storm;
@@ -50,6 +51,9 @@ fn main() -> ExitCode {
         }
         Torture::Registries(trying) => {
             trial(&trying, |programs, seed| registries(programs, &trying.options, seed, line))
+        }
+        Torture::Sharing(trying) => {
+            trial(&trying, |programs, _| sharing(programs, &trying.options))
         }
         Torture::Soak(trying) => {
             trial(&trying, |programs, seed| soak(programs, &trying.options, seed, line))

@@ -11,6 +11,7 @@ use crate::registries::RegistriesOptions;
 use crate::registry::RegistryOptions;
 use crate::replace::ReplaceOptions;
 use crate::restarts::RestartsOptions;
+use crate::sharing::SharingOptions;
 use crate::sick::SickOptions;
 use crate::soak::SoakOptions;
 use crate::storm::StormOptions;
@@ -44,6 +45,8 @@ pub enum Torture {
     Registry(#[command(flatten)] Trying<RegistryOptions>),
     /// Registries that share an etcd cluster, all of which are ended, stopped and cut off
     Registries(#[command(flatten)] Trying<RegistriesOptions>),
+    /// What it costs that registries share an etcd cluster, as figures
+    Sharing(#[command(flatten)] Trying<SharingOptions>),
     /// All these faults at random
     Soak(#[command(flatten)] Trying<SoakOptions>),
     /// Programs with planted defects, each of which must be found

@@ -80,7 +80,7 @@ struct Left {
     span: Span,
     durable: bool,
     /// For each registry, the process that must not list it any more, and since when: it has acknowledged that, or
-    /// was without it.
+    /// learned it.
     unlisted: Vec<Option<(u32, Duration)>>,
 }
 
@@ -283,22 +283,30 @@ impl Several {
         Ok(())
     }
 
-    /// What is listed stays while it lives, and what has left stays away.
+    /// What is listed stays while it lives, and what a registry has learned of farewells it knows whatever happens
+    /// to etcd.
     fn note_listed(&mut self, registry: usize, lives: &BTreeMap<InstanceKey, u64>, span: Span) {
         let start = self.registries[registry].start;
+        let learned = |left: &Left| {
+            let since = self.spread_to(registry, left.durable.then_some(left.span.to));
+            since.is_some_and(|since| since < span.from)
+        };
+        let learned: Vec<_> = self
+            .known
+            .iter()
+            .filter(|(_, known)| known.left.as_ref().is_some_and(learned))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in learned {
+            if let Some(left) = &mut self.known(&key).left {
+                note(&mut left.unlisted[registry], start, span.to);
+            }
+        }
         for (key, known) in &mut self.known {
-            let listed = lives.get(key);
             if let Some(alive) = &mut known.alive
-                && listed == Some(&alive.life)
+                && lives.get(key) == Some(&alive.life)
             {
                 note(&mut alive.listed[registry], start, span.to);
-            }
-            if let Some(left) = &mut known.left
-                && left.durable
-                && left.span.to < span.from
-                && listed.is_none_or(|listed| *listed > left.life)
-            {
-                note(&mut left.unlisted[registry], start, span.to);
             }
         }
     }
@@ -420,9 +428,11 @@ mod tests {
         assert_eq!(seen.listed(1, &[instance(5)], at(450, 451)), Ok(()));
         assert!(seen.listed(1, &[instance(5)], at(451, 452)).is_err());
         seen.apart(1, false);
-        assert_eq!(seen.listed(1, &[instance(5)], at(460, 461)), Ok(()));
-        assert_eq!(seen.listed(1, &[], at(470, 471)), Ok(()));
-        assert!(seen.listed(1, &[instance(5)], at(480, 481)).is_err(), "it knew it");
+        assert_eq!(seen.listed(1, &[instance(5)], at(460, 461)), Ok(()), "it may not know it");
+        seen.together(1, ms(470));
+        assert_eq!(seen.listed(1, &[], at(571, 572)), Ok(()));
+        seen.apart(1, false);
+        assert!(seen.listed(1, &[instance(5)], at(580, 581)).is_err(), "it knew it");
         let by = By { registry: 0, durable: true };
         assert!(seen.registered(&key(), 5, Told::Listed, by, at(500, 501)).is_err());
         assert_eq!(seen.registered(&key(), 5, Told::Outlived(5), by, at(500, 501)), Ok(()));
