@@ -1,9 +1,11 @@
 //! The older client, server and registry as processes, combined with ours in every way.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use rpc_client::{CallError, Client, ClientOptions, Code};
 use rpc_tests::daemon::{Daemon, run_rpcd};
+use rpc_tests::etcd::Cluster;
 use rpc_tests::eventually::{SOON, eventually};
 use rpc_tests::python::{has_python, old_client, old_client_results, old_registry, old_server};
 use rpc_tests::queries::{find_all, lists};
@@ -129,6 +131,41 @@ async fn an_older_server_is_listed_in_our_registry_beside_ours() {
     old.signal(Signal::TERM);
     assert!(old.exits_within(SOON).await.success());
     lists(registry, &[our_address]).await;
+}
+
+/// Each of them knows one address of a registry.
+#[tokio::test]
+async fn an_older_server_at_one_of_the_registries_that_share_etcd_is_found_at_the_other() {
+    if !has_python() {
+        return;
+    }
+    let Some(cluster) = Cluster::start().await else { return };
+    let endpoints = cluster.endpoints();
+    let settings = [
+        ("ETCD_ENDPOINTS", endpoints.as_str()),
+        ("ETCD_LEASE_TTL", "2s"),
+        ("REGISTRY_SERVER_TTL", "3s"),
+        ("REGISTRY_SERVER_CHECK_INTERVAL", "500ms"),
+    ];
+    let (a, a_at) = Daemon::registry_with(&settings, 0, &["--store", "etcd"]).await;
+    let (_b, b_at) = Daemon::registry_with(&settings, 0, &["--store", "etcd"]).await;
+    let arguments = ["--registry", &a_at.to_string(), "--beat", "0.5"];
+    let (mut old, address) = old_server(&arguments).await;
+    lists(b_at, &[address]).await;
+    the_older_client_succeeds(&["--registry", &b_at.to_string()]).await;
+    old.signal(Signal::TERM);
+    assert!(old.exits_within(SOON).await.success());
+    lists(b_at, &[]).await;
+    // Nobody takes its heartbeats any more, and it replies.
+    let (_old, address) = old_server(&arguments).await;
+    lists(b_at, &[address]).await;
+    a.signal(Signal::KILL);
+    let until = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < until {
+        assert_eq!(find_all(b_at).await, [address]);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    the_older_client_succeeds(&["--registry", &b_at.to_string()]).await;
 }
 
 #[tokio::test]

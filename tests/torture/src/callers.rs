@@ -113,6 +113,19 @@ pub struct Called {
 }
 
 impl Called {
+    /// What these callers were told, and others.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.calls += other.calls;
+        self.outcomes.extend(other.outcomes);
+        self.attempts.extend(other.attempts);
+        self.errors.extend(other.errors);
+        self.retries += other.retries;
+        self.most_attempts = self.most_attempts.max(other.most_attempts);
+        self.late = self.late.max(other.late);
+        self
+    }
+
     /// Keeps the text of an error, unless there are enough of its kind.
     fn keep(&mut self, why: Why, method: Method, text: impl FnOnce() -> String) {
         let kind = (why, method.may_repeat());

@@ -262,22 +262,8 @@ impl Cluster {
             process.line(|line| line.parse::<u16>().ok()).await?;
             return Ok(process);
         }
-        let mut arguments: Vec<OsString> = vec![
-            "serve-ledger".into(),
-            "--listen".into(),
-            listen.to_string().into(),
-            "--advertise".into(),
-            advertised.to_string().into(),
-            "--registry".into(),
-            format!("http://{registry}").into(),
-            "--ledger".into(),
-            ledger,
-        ];
-        arguments.extend(self.plan.server_arguments.iter().map(OsString::from));
-        let program = &self.programs.torture;
-        let mut process = Process::start(&self.programs, program, &arguments, &[])?;
-        process.line(|line| line.contains("listening").then_some(())).await?;
-        Ok(process)
+        let (url, further) = (format!("http://{registry}"), &self.plan.server_arguments);
+        serve_ledger(&self.programs, listen, advertised, &url, Path::new(&ledger), further).await
     }
 
     /// The number that this life of the server has in the registry's list, if it is there.
@@ -322,6 +308,32 @@ impl Cluster {
         }
         bail!("nobody calls {}\n{}", server.address(), server.process.transcript())
     }
+}
+
+/// Starts a server that notes what it executes, and waits until it listens.
+pub(crate) async fn serve_ledger(
+    programs: &Programs,
+    listen: SocketAddr,
+    advertised: SocketAddr,
+    registry: &str,
+    ledger: &Path,
+    further: &[String],
+) -> anyhow::Result<Process> {
+    let mut arguments: Vec<OsString> = vec![
+        "serve-ledger".into(),
+        "--listen".into(),
+        listen.to_string().into(),
+        "--advertise".into(),
+        advertised.to_string().into(),
+        "--registry".into(),
+        registry.into(),
+        "--ledger".into(),
+        ledger.into(),
+    ];
+    arguments.extend(further.iter().map(OsString::from));
+    let mut process = Process::start(programs, &programs.torture, &arguments, &[])?;
+    process.line(|line| line.contains("listening").then_some(())).await?;
+    Ok(process)
 }
 
 async fn start_registry(

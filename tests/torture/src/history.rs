@@ -1,12 +1,13 @@
 //! One history: simulated servers, operators and watchers of a registry, with its clock, compared with what
 //! must hold at each step. [`seen`] and [`fold`] are what must hold of what clients of a real registry were told,
-//! as in a [soak](crate::soak).
+//! as in a [soak](crate::soak); [`several`] of several ones that share what they know.
 
 pub mod fold;
 pub mod model;
 pub mod registry;
 pub mod seen;
 pub mod servers;
+pub mod several;
 pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

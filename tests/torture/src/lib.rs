@@ -24,12 +24,14 @@
 //! - [`process`]: a program as a child process, killed with its parent, its output kept.
 //! - [`proxy`]: a way to a daemon that can be slow, broken or closed at run time.
 //! - [`liar`]: a way to a registry on which answers can be false.
+//! - [`http`]: one HTTP request. [`etcd`]: an etcd cluster.
 //! - [`ledger`]: which calls were executed; [`ledger_server`]: the server that notes it.
 //! - [`cluster`]: a registry and such servers, started, ended and started again.
 //! - [`callers`]: calls in an open or closed loop; [`outcome`]: what a caller was told.
 //! - [`judge`]: compares what callers were told with what was executed.
 //! - [`trial`]: what a trial comes to. Trials: [`restarts`], [`replace`], [`sick`], [`storm`],
-//!   [`registry`], and all at random: [`soak`].
+//!   [`registry`], and all at random: [`soak`]; of several registries that share an etcd cluster: [`registries`], and what that
+//!   costs: [`sharing`].
 //! - [`mutants`]: programs with planted defects, which trials must find.
 
 #![cfg_attr(
@@ -40,7 +42,9 @@
 pub mod callers;
 pub mod cluster;
 pub mod disk;
+pub mod etcd;
 pub mod history;
+pub mod http;
 pub mod judge;
 pub mod ledger;
 pub mod ledger_server;
@@ -52,11 +56,13 @@ pub mod plan;
 pub mod process;
 pub mod proxy;
 pub mod records;
+pub mod registries;
 pub mod registry;
 pub mod replace;
 pub mod report;
 pub mod restarts;
 pub mod runs;
+pub mod sharing;
 pub mod sick;
 pub mod soak;
 pub mod store;

@@ -10,11 +10,13 @@ use clap::{Args, Parser};
 use rpc_torture::mutants::mutants;
 use rpc_torture::plan::{Options, PlantedOptions, Torture, Trying, Typed};
 use rpc_torture::process::{self, Programs};
+use rpc_torture::registries::registries;
 use rpc_torture::registry::registry;
 use rpc_torture::replace::replace;
 use rpc_torture::report::Report;
 use rpc_torture::restarts::restarts;
 use rpc_torture::runs::{self, Run};
+use rpc_torture::sharing::sharing;
 use rpc_torture::sick::sick;
 use rpc_torture::soak::soak;
 use rpc_torture::storm::storm;
@@ -46,6 +48,12 @@ fn main() -> ExitCode {
         }
         Torture::Registry(trying) => {
             trial(&trying, |programs, seed| registry(programs, &trying.options, seed, line))
+        }
+        Torture::Registries(trying) => {
+            trial(&trying, |programs, seed| registries(programs, &trying.options, seed, line))
+        }
+        Torture::Sharing(trying) => {
+            trial(&trying, |programs, _| sharing(programs, &trying.options))
         }
         Torture::Soak(trying) => {
             trial(&trying, |programs, seed| soak(programs, &trying.options, seed, line))

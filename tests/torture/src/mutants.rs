@@ -1,5 +1,7 @@
 //! Programs with planted defects, each of which one of the trials must find.
 
+mod shared;
+
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,7 +90,7 @@ pub async fn mutants(
     let (began, mut trial) = (Instant::now(), Trial::default());
     let places = Arc::new(Semaphore::new(options.at_once.max(1)));
     let mut running = JoinSet::new();
-    for finder in FINDERS {
+    for finder in FINDERS.into_iter().chain(shared::FINDERS) {
         let is_wanted = |name: &&str| options.name.as_deref().is_none_or(|only| only == *name);
         let names: Vec<_> = finder.finds.iter().copied().filter(is_wanted).collect();
         // Without a defect it finds nothing: otherwise what it finds says nothing of the defect.

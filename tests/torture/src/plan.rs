@@ -7,9 +7,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::ledger_server::LedgerServerOptions;
 use crate::mutants::MutantsOptions;
+use crate::registries::RegistriesOptions;
 use crate::registry::RegistryOptions;
 use crate::replace::ReplaceOptions;
 use crate::restarts::RestartsOptions;
+use crate::sharing::SharingOptions;
 use crate::sick::SickOptions;
 use crate::soak::SoakOptions;
 use crate::storm::StormOptions;
@@ -41,6 +43,10 @@ pub enum Torture {
     Storm(#[command(flatten)] Trying<StormOptions>),
     /// A registry that is killed, cut off or lies while its servers are called
     Registry(#[command(flatten)] Trying<RegistryOptions>),
+    /// Registries that share an etcd cluster, all of which are ended, stopped and cut off
+    Registries(#[command(flatten)] Trying<RegistriesOptions>),
+    /// What it costs that registries share an etcd cluster, as figures
+    Sharing(#[command(flatten)] Trying<SharingOptions>),
     /// All these faults at random
     Soak(#[command(flatten)] Trying<SoakOptions>),
     /// Programs with planted defects, each of which must be found

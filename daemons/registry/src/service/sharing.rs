@@ -24,6 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use rpc_wire::instance::{InstanceKey, RegistryName};
+use rpc_wire::mutants::mutant;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tracing::{Instrument as _, Span, info, warn};
@@ -552,8 +553,10 @@ impl Session<'_> {
                     let since = known.ended.get(owner).copied().unwrap_or(self.began);
                     now().saturating_duration_since(since)
                 };
-                let gone =
-                    |owner: &str, time| !known.live.contains_key(owner) && gone_for(owner) >= time;
+                let gone = |owner: &str, time| {
+                    let lives = known.live.contains_key(owner);
+                    !lives && gone_for(owner) >= time || mutant("adopts-the-living")
+                };
                 let is_heir = |key: &InstanceKey| heir(key, known.live.keys()) == Some(me);
                 let mut state = self.service.lock();
                 let mut orphans = state.table.orphans(|owner| gone(owner, ADOPT_AFTER), is_heir);

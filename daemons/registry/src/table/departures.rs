@@ -83,7 +83,7 @@ impl Departures {
     }
 
     /// Remembers an instance that left `ago`. A late farewell of a lower incarnation does not hide
-    /// that of a higher one.
+    /// that of a higher one, and one of longer ago does not have a later one forgotten sooner.
     pub(super) fn note(
         &mut self,
         key: InstanceKey,
@@ -96,9 +96,10 @@ impl Departures {
         // A second farewell finds it unlisted.
         let was_listed =
             was_listed || self.recent.get(&who).is_some_and(|record| record.place.was_listed);
-        let highest =
-            incarnation.max(self.current(&who, now).and_then(|record| record.incarnation));
+        let known = self.current(&who, now);
+        let highest = incarnation.max(known.and_then(|record| record.incarnation));
         let until = now + self.window.saturating_sub(ago);
+        let until = known.map_or(until, |record| record.until.max(until));
         let place = self.next_place(was_listed);
         self.insert(who, Record { until, place, incarnation: highest, held: false }, now);
     }
@@ -235,8 +236,19 @@ mod tests {
         departures.note(key(1), None, true, 50 * SECOND, start);
         assert!(departures.contains(&key(1), start + 9 * SECOND));
         assert!(!departures.contains(&key(1), start + 10 * SECOND));
-        departures.note(key(1), None, true, 70 * SECOND, start);
-        assert!(!departures.contains(&key(1), start));
+        departures.note(key(2), None, true, 70 * SECOND, start);
+        assert!(!departures.contains(&key(2), start));
+    }
+
+    #[test]
+    fn a_departure_of_longer_ago_that_is_heard_of_late_shortens_nothing() {
+        for ago in [50, 70] {
+            let start = Instant::now();
+            let mut departures = Departures::new(60 * SECOND, 10);
+            departures.note(key(1), Some(7), true, NOW, start);
+            departures.note(key(1), Some(5), true, ago * SECOND, start);
+            assert_eq!(departures.incarnation(&key(1), start + 59 * SECOND), Some(7), "{ago}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use rpc_wire::instance::InstanceKey;
+use rpc_wire::mutants::mutant;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -148,8 +149,10 @@ impl Table {
         let mut rewritten = Pending::default();
         let mut changes = Vec::new();
         changes.extend(self.take_override(&shared, pending, &mut rewritten, wall, now));
-        for departure in &shared.departures {
-            self.restore_departure(departure.clone(), wall, now);
+        if !mutant("departures-stay-local") {
+            for departure in &shared.departures {
+                self.restore_departure(departure.clone(), wall, now);
+            }
         }
         // It has not come to be, and says more than what is there.
         rewritten.departure = pending.departure;
@@ -365,6 +368,10 @@ impl Table {
         let index = *self.by_key.get(key)?;
         let slot = self.slots.get_mut(index)?.as_mut()?;
         if !slot.is_elsewhere() {
+            return None;
+        }
+        if mutant("adopts-nobody-alive") {
+            self.remove(index, ChangeKind::Expired(None), now);
             return None;
         }
         let before = std::mem::replace(&mut slot.owner, Owner::Adopted);

@@ -65,11 +65,8 @@ impl Fold {
         let due = |(revision, _): &(u64, _)| *revision < before;
         while let Some((revision, list)) = self.waiting.pop_front_if(|waiting| due(waiting)) {
             self.compared += 1;
-            let folded: BTreeMap<_, _> = self
-                .watch
-                .instances()
-                .map(|(key, instance)| (key.clone(), instance.clone()))
-                .collect();
+            let folded: BTreeMap<_, _> =
+                self.watch.ready().map(|(key, instance)| (key.clone(), instance.clone())).collect();
             if list != folded {
                 return Err(format!(
                     "the list of revision {revision} is {list:?}, and by the events {folded:?}"
@@ -81,7 +78,7 @@ impl Fold {
 
     /// The instances by the events so far.
     pub fn keys(&self) -> impl Iterator<Item = &InstanceKey> {
-        self.watch.instances().map(|(key, _)| key)
+        self.watch.keys()
     }
 }
 
@@ -125,6 +122,17 @@ mod tests {
             let next = fold.event("e.7", WatchEvent::Registered(record(3)));
             assert_eq!((next.is_ok(), fold.compared), (is_right, 1), "{next:?}");
         }
+    }
+
+    #[test]
+    fn whoever_takes_no_calls_is_in_no_list() {
+        let mut fold = Fold::default();
+        fold.event("e.4", WatchEvent::Snapshot(vec![record(1)])).unwrap();
+        let drained = InstanceRecord { state: InstanceState::Draining, ..record(1) };
+        fold.event("e.5", WatchEvent::Updated(drained)).unwrap();
+        fold.list("\"e.5\"", &[]);
+        assert_eq!(fold.event("e.6", WatchEvent::Updated(record(1))), Ok(()));
+        assert_eq!(fold.compared, 1);
     }
 
     #[test]

@@ -77,9 +77,11 @@ impl Watch {
         self.instances.keys()
     }
 
-    /// The same, as they were registered.
-    pub fn instances(&self) -> impl Iterator<Item = (&InstanceKey, &Instance)> {
-        self.instances.iter().map(|(key, (instance, _))| (key, instance))
+    /// Those that older readers are told of, as they were registered: all that take calls.
+    pub fn ready(&self) -> impl Iterator<Item = (&InstanceKey, &Instance)> {
+        let takes_calls = |state| matches!(state, InstanceState::Up | InstanceState::Suspect);
+        let ready = self.instances.iter().filter(move |(_, (_, state))| takes_calls(*state));
+        ready.map(|(key, (instance, _))| (key, instance))
     }
 
     /// Compares what it knows with a snapshot of now.

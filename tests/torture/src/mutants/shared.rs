@@ -1,0 +1,16 @@
+//! Defects of registries that share an etcd cluster.
+
+use super::Finder;
+
+/// What finds them.
+pub(super) const FINDERS: [Finder; 2] = [
+    Finder {
+        command: &["registries", "--only", "registry-paused", "--seconds", "8"],
+        finds: &["adopts-the-living", "adopts-nobody-alive"],
+    },
+    // Nothing happens but what servers do.
+    Finder {
+        command: &["registries", "--only", "overridden", "--seconds", "30"],
+        finds: &["departures-stay-local"],
+    },
+];
