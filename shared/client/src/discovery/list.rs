@@ -154,12 +154,15 @@ impl List {
         self.all.members.iter().filter(has_left).filter(is_called).cloned().collect()
     }
 
+    /// The member that has the peer.
+    pub(super) fn member_of(&self, peer: &Arc<Peer>) -> Option<&Arc<Member>> {
+        self.all.members.iter().find(|member| Arc::ptr_eq(&member.peer, peer))
+    }
+
     /// Whom the peer is, or was when it was listed.
     pub(super) fn identity_of(&self, peer: &Arc<Peer>) -> Option<&Arc<Identity>> {
-        let members = || self.all.members.iter();
-        let listed = members().find(|member| Arc::ptr_eq(&member.peer, peer));
         let left = || self.left.iter().find(|left| left.peer.as_ptr() == Arc::as_ptr(peer));
-        listed.map(|member| &member.identity).or_else(|| Some(&left()?.identity))
+        self.member_of(peer).map(|member| &member.identity).or_else(|| Some(&left()?.identity))
     }
 
     /// Those whose contracts are to be known: its members, and who left it with calls.

@@ -109,7 +109,7 @@ impl Shared {
             Blame::Gone | Blame::Instance | Blame::Method => peer.load.failed(now),
         };
         let list = self.list.load();
-        let Some(member) = member_of(&list, peer) else { return false };
+        let Some(member) = list.member_of(peer) else { return false };
         if blame == Blame::Gone {
             return self.eject(member, Cause::Gone, &error.to_string());
         }
@@ -136,7 +136,7 @@ impl Shared {
     /// Notes that a call of `peer` was slow, and ejects it if it is where others are not.
     pub(super) fn note_slow(&self, peer: &Arc<Peer>, run: Run) {
         let (list, now) = (self.list.load(), Instant::now());
-        let Some(member) = member_of(&list, peer) else { return };
+        let Some(member) = list.member_of(peer) else { return };
         // One that is set aside says nothing of what calls must take.
         let others = others_of(&list, member).filter(|other| other.gets_calls());
         let others = Others::of(others.map(|it| &it.peer.load), (&peer.load, run), now);
@@ -156,7 +156,7 @@ impl Shared {
     /// result that this one failed to give. Of all others together, one that failed a moment ago would count for all.
     pub(super) fn fares_worse(&self, peer: &Arc<Peer>) -> bool {
         let (list, now) = (self.list.load(), Instant::now());
-        let Some(member) = member_of(&list, peer) else { return false };
+        let Some(member) = list.member_of(peer) else { return false };
         let outcomes = |peer: &Peer| peer.load.outcomes(None, Duration::MAX, now);
         let own = outcomes(peer);
         let (mut others, mut better) = (0, 0);
@@ -206,10 +206,6 @@ impl Shared {
     pub(super) fn identity_of(&self, peer: &Arc<Peer>) -> Option<Arc<Identity>> {
         self.list.load().identity_of(peer).cloned()
     }
-}
-
-fn member_of<'a>(list: &'a List, peer: &Arc<Peer>) -> Option<&'a Arc<Member>> {
-    list.all.members.iter().find(|member| Arc::ptr_eq(&member.peer, peer))
 }
 
 /// The other instances of its service, some of them if there are very many.
