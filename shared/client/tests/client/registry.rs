@@ -252,11 +252,11 @@ async fn changes_are_events_with_ids_and_unknown_ones_are_skipped() {
     assert_eq!(events[0], (Some("e.1".to_owned()), WatchEvent::Snapshot(Vec::new())));
     assert!(matches!(&events[1], (Some(id), WatchEvent::Expired(..)) if id == "e.2"));
     let request = &registry.requests()[0];
-    assert!(request.starts_with("GET /v1/watch?proto=json&beats=1 "), "{request}");
+    assert!(request.starts_with("GET /v1/watch?proto=json&owners=1&beats=1 "), "{request}");
     assert!(request.contains("last-event-id: e.0\r\n"), "{request}");
     let _of_orders = client.watch_service("json", Some("orders"), false, None).await.unwrap();
     let request = &registry.requests()[1];
-    assert!(request.starts_with("GET /v1/watch?proto=json&service=orders "), "{request}");
+    assert!(request.starts_with("GET /v1/watch?proto=json&owners=1&service=orders "), "{request}");
 }
 
 #[tokio::test]
