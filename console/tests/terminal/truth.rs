@@ -137,7 +137,10 @@ fn readonly_says_so_and_refuses_what_may_change_something() {
     tty.until(&["READ-ONLY", "4 up"]);
     tty.press(":");
     tty.until(&["Commands, methods, instances"]);
-    tty.press("order tea\r");
+    tty.press("order tea");
+    // Its methods are known.
+    tty.until(&["▸ call shop · order"]);
+    tty.press("\r");
     tty.until(&["not sent: read-only (--readonly): the method may change something"]);
     tty.press("b");
     tty.until(&["read-only (--readonly): the method may change something"]);
