@@ -19,7 +19,9 @@ use rpc_wire::paths::{REGISTER, UNREGISTER};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::etcd::{Etcd, MEMBERS};
@@ -203,16 +205,12 @@ impl Room {
     async fn heartbeats(&self, options: &SharingOptions, trial: &mut Trial) -> anyhow::Result<()> {
         let registries = [&self.one, &self.other];
         let half = options.instances / 2;
-        let mut beating = Vec::new();
+        let (mut beating, stop) = (JoinSet::new(), CancellationToken::new());
         for (number, registry) in registries.iter().enumerate() {
             let beats = Beats::of(number, half);
             let load = Load { address: registry.address(), connections: 4 };
             load.once(&beats).await?;
-            beating.push(tokio::spawn(load.every(
-                beats,
-                BEAT,
-                Duration::from_secs(options.seconds),
-            )));
+            beating.spawn(load.every(beats, BEAT, stop.clone()));
         }
         let writes = async || {
             let mut commits = 0.0;
@@ -229,18 +227,21 @@ impl Room {
             instance.parameters.insert(VERSION_KEY.to_owned(), number.to_string().into());
             registries[number % 2].told(REGISTER, &instance).await?;
         }
-        let mut sent = 0;
-        for beats in beating {
-            sent += beats.await??;
-        }
+        sleep(Duration::from_secs(options.seconds)).await;
+        // While all of them beat: whom nobody hears of expires, which is a change.
         let after = writes().await?;
+        stop.cancel();
+        let mut sent = 0;
+        while let Some(beats) = beating.join_next().await {
+            sent += beats??;
+        }
         let written = after.0.saturating_sub(before.0);
         trial.count(sent, &format!("heartbeats of {} instances", half * 2));
         trial.count(written, &format!("revisions of etcd for {CHANGES} changes meanwhile"));
         trial.count(after.1 - before.1, "commits, by the metrics of both registries");
         trial.count(self.leases().await?, "leases");
-        // The last change may have expired.
-        trial.never(written.saturating_sub(CHANGES as u64 + 1), "writes too many");
+        // What was changed may have expired since, and its departure may be forgotten.
+        trial.never(written.saturating_sub(CHANGES as u64 + 2), "writes too many");
         Ok(())
     }
 
@@ -252,6 +253,10 @@ impl Room {
 
     /// Heartbeats of a registry with etcd beside those of one without, in turn.
     async fn pairs(&self, pairs: usize, trial: &mut Trial) -> anyhow::Result<()> {
+        // Those of before expire first.
+        while self.one.metric("rpc_registry_instances").await? > 0.0 {
+            sleep(Duration::from_millis(100)).await;
+        }
         let beats = Beats::of(7, INSTANCES);
         let mut shares = Vec::new();
         let mut figures = Vec::new();

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 /// The requests, one for each instance.
 #[derive(Debug, Clone)]
@@ -43,20 +44,22 @@ impl Beats {
 impl Load {
     /// Sends each once.
     pub(super) async fn once(self, beats: &Beats) -> anyhow::Result<u64> {
-        self.every(beats.clone(), Duration::ZERO, Duration::ZERO).await
+        let stop = CancellationToken::new();
+        stop.cancel();
+        self.every(beats.clone(), Duration::ZERO, stop).await
     }
 
-    /// Sends each at once, and then again at an interval, for a time; how many.
+    /// Sends each at once, and then again at an interval, until it is stopped after a round; how many.
     pub(super) async fn every(
         self,
         Beats(beats): Beats,
         interval: Duration,
-        time: Duration,
+        stop: CancellationToken,
     ) -> anyhow::Result<u64> {
         let began = Instant::now();
         let share = beats.len().div_ceil(self.connections);
         self.on_each(move |at, mut connection| {
-            let beats = Arc::clone(&beats);
+            let (beats, stop) = (Arc::clone(&beats), stop.clone());
             async move {
                 let mine = beats.chunks(share).nth(at).unwrap_or_default();
                 let pause = interval / u32::try_from(mine.len().max(1)).unwrap_or(u32::MAX);
@@ -69,7 +72,7 @@ impl Load {
                         connection.send(beat).await?;
                         sent += 1;
                     }
-                    if began.elapsed() >= time {
+                    if stop.is_cancelled() {
                         return Ok(sent);
                     }
                 }
