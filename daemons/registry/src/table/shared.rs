@@ -149,10 +149,8 @@ impl Table {
         let mut rewritten = Pending::default();
         let mut changes = Vec::new();
         changes.extend(self.take_override(&shared, pending, &mut rewritten, wall, now));
-        if !mutant("departures-stay-local") {
-            for departure in &shared.departures {
-                self.restore_departure(departure.clone(), wall, now);
-            }
+        for departure in &shared.departures {
+            self.restore_departure(departure.clone(), wall, now);
         }
         // It has not come to be, and says more than what is there.
         rewritten.departure = pending.departure;

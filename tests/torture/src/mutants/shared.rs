@@ -3,14 +3,7 @@
 use super::Finder;
 
 /// What finds them.
-pub(super) const FINDERS: [Finder; 2] = [
-    Finder {
-        command: &["registries", "--only", "registry-paused", "--seconds", "8"],
-        finds: &["adopts-the-living", "adopts-nobody-alive"],
-    },
-    // Nothing happens but what servers do.
-    Finder {
-        command: &["registries", "--only", "overridden", "--seconds", "30"],
-        finds: &["departures-stay-local"],
-    },
-];
+pub(super) const FINDERS: [Finder; 1] = [Finder {
+    command: &["registries", "--only", "registry-paused", "--seconds", "8"],
+    finds: &["adopts-the-living", "adopts-nobody-alive"],
+}];
