@@ -48,7 +48,7 @@ enum Opened {
     File(Box<dyn Store>, Vec<Restored>),
     /// A cluster that is read while the registry serves.
     #[cfg(feature = "etcd")]
-    Etcd(Etcd),
+    Etcd(Box<Etcd>),
 }
 
 impl Registry {
@@ -133,7 +133,10 @@ async fn open(options: &RegistryOptions) -> Result<Opened, RegistryError> {
         #[cfg(feature = "redb")]
         StoreOptions::Redb { data_dir } => open_file(data_dir, options.max_store_cache_bytes).await,
         #[cfg(feature = "etcd")]
-        StoreOptions::Etcd(etcd) => Etcd::new(etcd).map(Opened::Etcd).map_err(RegistryError::Etcd),
+        StoreOptions::Etcd(etcd) => {
+            let etcd = Etcd::new(etcd).map_err(RegistryError::Etcd)?;
+            Ok(Opened::Etcd(Box::new(etcd)))
+        }
     }
 }
 
@@ -199,7 +202,7 @@ impl Acceptor {
             #[cfg(feature = "etcd")]
             Opened::Etcd(etcd) => {
                 let service = Arc::new(Service::new(options, address, Vec::new()));
-                service.share_in(etcd, address);
+                service.share_in(*etcd, address);
                 service
             }
         };

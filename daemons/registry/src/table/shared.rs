@@ -12,7 +12,6 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use rpc_wire::instance::InstanceKey;
-use rpc_wire::mutants::mutant;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -366,10 +365,6 @@ impl Table {
         let index = *self.by_key.get(key)?;
         let slot = self.slots.get_mut(index)?.as_mut()?;
         if !slot.is_elsewhere() {
-            return None;
-        }
-        if mutant("adopts-nobody-alive") {
-            self.remove(index, ChangeKind::Expired(None), now);
             return None;
         }
         let before = std::mem::replace(&mut slot.owner, Owner::Adopted);
