@@ -19,6 +19,9 @@ use crate::trial::Trial;
 /// The longest time of a trial.
 const LONGEST: Duration = Duration::from_secs(180);
 
+/// Trials until a defect counts as missed: when a process is killed is chance, whatever the seed.
+const TRIES: usize = 3;
+
 /// A trial: its command line, and the defects that it must find.
 struct Finder {
     command: &'static [&'static str],
@@ -99,8 +102,15 @@ pub async fn mutants(
             let (programs, places) = (programs.clone(), Arc::clone(&places));
             running.spawn(async move {
                 let _place = places.acquire_owned().await?;
-                let found = run(&programs, finder.command, seed, mutant).await;
-                anyhow::Ok((finder.command.join(" "), mutant, found?))
+                let tries = if mutant.is_some() { TRIES } else { 1 };
+                let mut found = None;
+                for seed in (seed..).take(tries) {
+                    found = run(&programs, finder.command, seed, mutant).await?;
+                    if found.is_some() {
+                        break;
+                    }
+                }
+                anyhow::Ok((finder.command.join(" "), mutant, found))
             });
         }
     }
