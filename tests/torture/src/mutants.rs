@@ -32,7 +32,7 @@ struct Finder {
 const SIMULATED: [&str; 1] = ["histories"];
 
 /// Short trials, which find nothing without a defect. The longest first, since several run at the same time.
-const FINDERS: [Finder; 11] = [
+const FINDERS: [Finder; 10] = [
     Finder {
         command: &["sick", "--kind", "half-open", "--seconds", "20", "--closed-seconds", "0"],
         finds: &["ejection-never-ends", "deadline-ignored"],
@@ -56,7 +56,6 @@ const FINDERS: [Finder; 11] = [
         finds: &["drain-without-reading"],
     },
     Finder { command: &["storm"], finds: &["retry-budget-ignored"] },
-    Finder { command: &["registry", "--trouble", "acknowledged"], finds: &["ack-before-commit"] },
     Finder {
         command: &["registry", "--trouble", "late-farewell"],
         finds: &["late-farewell-removes"],

@@ -15,8 +15,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, error, info};
 
-use rpc_wire::mutants::mutant;
-
 use super::Service;
 use crate::store::{Store, StoreError};
 use crate::table::Batch;
@@ -271,9 +269,6 @@ impl Service {
 
     /// `of`, when the store has that many changes, or fails.
     pub(super) async fn acknowledge<T>(&self, of: T, changes: u64) -> Acknowledged<T> {
-        if mutant("ack-before-commit") {
-            return Acknowledged { of, durable: true };
-        }
         let durable = self.saving.wait_for(changes, self.options.store_timeout).await;
         Acknowledged { of, durable }
     }
