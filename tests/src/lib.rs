@@ -41,6 +41,7 @@ pub mod eventually;
 pub mod fakes;
 pub mod home;
 pub mod http_reply;
+mod installed;
 pub mod prometheus;
 pub mod proxy;
 pub mod python;

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
+use crate::installed::is_there;
+
 /// Whether Debian's package `prometheus` is installed. Without it tests are skipped with a message; with
 /// `CI=true` they fail instead, since nobody reads the messages there.
 ///
@@ -26,18 +28,6 @@ pub fn python_with_openmetrics() -> Option<&'static str> {
     let python = ["python3", "/usr/bin/python3"].into_iter().find(has_it);
     is_there(python.is_some(), "python3-prometheus-client");
     python
-}
-
-fn is_there(found: bool, package: &str) -> bool {
-    if !found {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "{package} is missing: install it (apt-get install {package}), CI=true forbids skipping"
-        );
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        eprintln!("skipped {test}: {package} is not installed");
-    }
-    found
 }
 
 /// What `promtool check metrics` says about a page in the text format: nothing, if all is well.

@@ -1,0 +1,18 @@
+//! Programs that some tests need.
+
+/// `found`, whether what a Debian package has is there. Without it tests are skipped with a message; with
+/// `CI=true` they fail instead, since nobody reads the messages there.
+///
+/// # Panics
+/// `CI=true` and it is missing.
+pub(crate) fn is_there(found: bool, package: &str) -> bool {
+    if !found {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "{package} is missing: install it (apt-get install {package}), CI=true forbids skipping"
+        );
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        eprintln!("skipped {test}: {package} is not installed");
+    }
+    found
+}
