@@ -1,0 +1,239 @@
+//! The identities that a daemon knows, by the SHA-256 of their secrets.
+//!
+//! One line each: `NAME ROLES sha256:HEX [expires=DATE] [services=A,B] [hosts=CIDR,…]`; empty lines and
+//! those that begin with `#` say nothing.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ipnet::IpNet;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use crate::identity::Identity;
+use crate::secret::{MAX_SECRET, MIN_SECRET};
+
+/// Tokens in a file. Each is compared with what a caller shows, so that the time tells nothing.
+pub const MAX_TOKENS: usize = 1_000;
+/// Bytes of a file of tokens.
+pub const MAX_BYTES: usize = 1 << 20;
+/// Bytes of a name.
+const MAX_NAME: usize = 64;
+/// How a digest begins in a file.
+const SHA256: &str = "sha256:";
+
+/// The SHA-256 of a secret: what is kept of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// That of the secret's text as it is sent.
+    pub fn of(secret: &SecretString) -> Self {
+        Self(Sha256::digest(secret.expose_secret()).into())
+    }
+
+    fn parse(hex: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if hex.len() != 2 * bytes.len() || !hex.is_ascii() {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            let digit = |at: usize| char::from(pair[at]).to_digit(16);
+            *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+/// As in a file of tokens.
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(SHA256)?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(…)")
+    }
+}
+
+/// The tokens of a file.
+#[derive(Debug, Clone, Default)]
+pub struct Tokens {
+    entries: Vec<(Digest, Arc<Identity>)>,
+}
+
+/// Why nobody is identified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotIdentified {
+    /// No such token.
+    #[error("this token is not known here; ask for a new one")]
+    Unknown,
+    /// It was good until its date.
+    #[error("this token has expired; ask for a new one")]
+    Expired,
+}
+
+/// What is wrong with a file of tokens. It never quotes what may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokensError {
+    /// A line cannot be read.
+    #[error("line {line}: {problem}")]
+    Line {
+        /// Counted from one.
+        line: usize,
+        /// What is wrong, and what to write.
+        problem: &'static str,
+    },
+    /// More tokens than are compared.
+    #[error("more than {MAX_TOKENS} tokens; remove those that have expired")]
+    TooMany,
+    /// More bytes than are read.
+    #[error("more than {MAX_BYTES} bytes; a file of tokens has one line for each")]
+    TooLarge,
+}
+
+impl Tokens {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// A line is wrong, or there are too many. None is skipped: a daemon that knows fewer tokens than its
+    /// file would refuse who should be served.
+    pub fn parse(text: &str) -> Result<Self, TokensError> {
+        if text.len() > MAX_BYTES {
+            return Err(TokensError::TooLarge);
+        }
+        let mut entries: Vec<(Digest, Arc<Identity>)> = Vec::new();
+        for (at, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let wrong = |problem| TokensError::Line { line: at + 1, problem };
+            let (digest, identity) = entry(line).map_err(wrong)?;
+            if entries.iter().any(|(other, _)| *other == digest) {
+                return Err(wrong("this token is in a line above; remove one of them"));
+            }
+            if entries.len() == MAX_TOKENS {
+                return Err(TokensError::TooMany);
+            }
+            entries.push((digest, Arc::new(identity)));
+        }
+        Ok(Self { entries })
+    }
+
+    /// Whose secret it is.
+    ///
+    /// # Errors
+    /// Nobody's, or no longer good.
+    pub fn identify(
+        &self,
+        secret: &SecretString,
+        now: SystemTime,
+    ) -> Result<Arc<Identity>, NotIdentified> {
+        let length = secret.expose_secret().len();
+        if !(MIN_SECRET..=MAX_SECRET).contains(&length) {
+            return Err(NotIdentified::Unknown);
+        }
+        self.recheck(Digest::of(secret), now)
+    }
+
+    /// Whether a secret that was shown before, of which the digest is kept, is still good: in a file that
+    /// was read anew, at a later time.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn recheck(&self, shown: Digest, now: SystemTime) -> Result<Arc<Identity>, NotIdentified> {
+        // All are compared, and all of their bytes: the time says nothing about which was nearly right.
+        let mut found = u32::MAX;
+        for (at, (digest, _)) in (0u32..).zip(&self.entries) {
+            let is_equal: Choice = digest.0.ct_eq(&shown.0);
+            found = u32::conditional_select(&found, &at, is_equal);
+        }
+        let found = usize::try_from(found).ok().and_then(|at| self.entries.get(at));
+        let (_, identity) = found.ok_or(NotIdentified::Unknown)?;
+        match identity.is_expired(now) {
+            true => Err(NotIdentified::Expired),
+            false => Ok(Arc::clone(identity)),
+        }
+    }
+
+    /// Who there is, in the order of the file.
+    pub fn identities(&self) -> impl ExactSizeIterator<Item = &Identity> {
+        self.entries.iter().map(|(_, identity)| &**identity)
+    }
+}
+
+/// One line. Its problems are fixed texts: whatever stands in the wrong place may be a secret.
+fn entry(line: &str) -> Result<(Digest, Identity), &'static str> {
+    let mut words = line.split_whitespace();
+    let mut next = || words.next().ok_or("too short; write NAME ROLES sha256:HEX");
+    let (name, roles, digest) = (next()?, next()?, next()?);
+    if !is_name(name) {
+        return Err("the name must be at most 64 letters, digits, '-', '_', '.' or '@'");
+    }
+    let roles = roles.parse();
+    let roles = roles
+        .map_err(|_| "the roles must be call, observe, register or operate, separated by commas")?;
+    let digest = digest.strip_prefix(SHA256).and_then(Digest::parse);
+    let digest = digest.ok_or(
+        "the third word must be sha256: and 64 hexadecimal digits, never the secret itself; see rpcd token new",
+    )?;
+    let mut identity =
+        Identity { name: name.to_owned(), roles, services: None, hosts: Vec::new(), expires: None };
+    for option in words {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        let is_again = match key {
+            "expires" => identity.expires.replace(date(value)?).is_some(),
+            "services" => identity.services.replace(services(value)?).is_some(),
+            "hosts" => !std::mem::replace(&mut identity.hosts, hosts(value)?).is_empty(),
+            _ => return Err("unknown option; there are expires=, services= and hosts="),
+        };
+        if is_again {
+            return Err("an option is there twice; write it once, with commas");
+        }
+    }
+    Ok((digest, identity))
+}
+
+/// Whether it can be the name of an identity.
+pub(crate) fn is_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_allowed)
+}
+
+/// `2027-01-31`, when that day begins in UTC, or `2027-01-31T12:00:00Z`.
+pub(crate) fn date(text: &str) -> Result<SystemTime, &'static str> {
+    let full = match text.len() {
+        10 => format!("{text}T00:00:00Z"),
+        _ => text.to_owned(),
+    };
+    humantime::parse_rfc3339(&full)
+        .map_err(|_| "expires must be a date such as 2027-01-31, or 2027-01-31T12:00:00Z")
+}
+
+fn services(text: &str) -> Result<BTreeSet<String>, &'static str> {
+    const WRONG: &str = "services must be names separated by commas";
+    let names: BTreeSet<String> = text.split(',').map(str::to_owned).collect();
+    let is_name = |name: &String| !name.is_empty() && !name.contains(char::is_control);
+    if names.iter().all(is_name) { Ok(names) } else { Err(WRONG) }
+}
+
+fn hosts(text: &str) -> Result<Vec<IpNet>, &'static str> {
+    const WRONG: &str =
+        "hosts must be networks such as 10.1.0.0/16, or addresses, separated by commas";
+    let network = |text: &str| {
+        let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        text.parse().ok().or_else(address).ok_or(WRONG)
+    };
+    text.split(',').map(network).collect()
+}
+
+#[cfg(test)]
+mod tests;
