@@ -41,7 +41,6 @@ pub struct Registry {
 
 /// What the table is kept in.
 #[derive(Debug)]
-#[cfg_attr(feature = "etcd", expect(clippy::large_enum_variant, reason = "a registry has one"))]
 enum Opened {
     Nothing,
     /// A store, and what an earlier process left in it.

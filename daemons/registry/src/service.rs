@@ -149,6 +149,7 @@ impl Service {
             return Ok(Acknowledged { of: renewed, durable: true });
         }
         let (key, reply) = (registration.key.clone(), registration.reply.clone());
+        #[cfg(feature = "etcd")]
         let incarnation = registration.incarnation;
         let (change, overridden, changes) = {
             let mut state = self.lock();
