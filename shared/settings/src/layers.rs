@@ -3,11 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use rpc_registry::Password;
+
 use super::keys::{self, KEYS, Key};
 use super::{ENVIRONMENT_PREFIX, KeyLine, Settings, SettingsError, ini};
 
 /// The variables that keys of `[keys]` would have. They have none: names of actions contain dots.
 const KEYS_VARIABLES: &str = "RPCD_KEYS_";
+/// No key: a file of settings is no place for a password, and others can read a command line.
+const ETCD_PASSWORD: &str = "RPCD_ETCD_PASSWORD";
 
 impl Settings {
     /// The settings in `text`, overridden by the variables. `file` is the name of `text` in errors.
@@ -89,6 +93,10 @@ impl Settings {
     ) -> Result<(), SettingsError> {
         for (name, value) in variables {
             if !name.starts_with(ENVIRONMENT_PREFIX) {
+                continue;
+            }
+            if name == ETCD_PASSWORD {
+                self.etcd.password = (!value.is_empty()).then(|| Password::new(value));
                 continue;
             }
             let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
