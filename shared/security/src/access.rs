@@ -125,6 +125,14 @@ pub enum Denied {
     OutOfBounds(Role),
 }
 
+impl Denied {
+    /// The role that it is about.
+    pub fn role(self) -> Role {
+        let (Self::Unknown(role) | Self::MissingRole(role) | Self::OutOfBounds(role)) = self;
+        role
+    }
+}
+
 impl Access {
     /// Whether `caller` may do what needs `permission`, with `object`. What is not allowed is denied.
     pub fn decide(

@@ -8,6 +8,8 @@
 //!   the protocol. [`Permission`] is what one of them needs, [`Object`] what it is about, [`Caller`] who asks.
 //! - [`Tokens`]: the identities that a daemon knows, by the SHA-256 of their secrets; [`TokenFile`]: the
 //!   same from a file, read again when it changes.
+//! - [`Guard`]: all of that together, at the doors of a daemon: identifies, decides, counts, and knows when
+//!   to ask again; [`Shown`]: what a caller has shown on a connection.
 //! - [`secret`]: a client's secret, from a file that nobody else reads, and new ones.
 //!
 //! ```
@@ -28,6 +30,7 @@
 
 mod access;
 mod file;
+mod guard;
 mod identity;
 mod role;
 pub mod secret;
@@ -35,6 +38,8 @@ mod tokens;
 
 pub use access::{Access, Auth, Caller, Decision, Denied, Object, Permission};
 pub use file::{FileError, TokenFile};
+pub use guard::{Figures, Guard, REASONS, RELOAD_INTERVAL, Shown, TOKEN_REASONS};
 pub use identity::Identity;
+pub use ipnet::IpNet;
 pub use role::{Role, Roles, UnknownRole};
 pub use tokens::{Digest, MAX_BYTES, MAX_TOKENS, NotIdentified, Tokens, TokensError};

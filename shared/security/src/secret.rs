@@ -54,6 +54,11 @@ pub fn parse(text: &str) -> Result<SecretString, NotASecret> {
     Ok(text.into())
 }
 
+/// Whether a text is probably a secret of ours, and where something else is expected must not be quoted.
+pub fn looks_like_one(text: &str) -> bool {
+    text.trim().starts_with(PREFIX) && parse(text).is_ok()
+}
+
 /// The secret in a file that has nothing else. The file is refused if everyone can read it.
 ///
 /// # Errors
