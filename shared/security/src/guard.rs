@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::access::{Access, Auth, Caller, Decision, Denied, Object, Permission};
-use crate::file::TokenFile;
+use crate::access::{Access, Auth, Caller, Decision, Denied, Permission};
+use crate::digest::Digest;
 use crate::identity::Identity;
+use crate::object::Object;
 use crate::role::Role;
 use crate::secret::SecretString;
-use crate::tokens::{Digest, NotIdentified, Tokens};
+use crate::token_file::TokenFile;
+use crate::tokens::{NotIdentified, Tokens};
 
 /// What a daemon asks at each of its doors. Cheap to clone; clones are one guard.
 ///

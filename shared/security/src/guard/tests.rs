@@ -1,3 +1,5 @@
+//! Who is identified, and what is counted and logged.
+
 use std::fs::write;
 use std::path::Path;
 
