@@ -156,7 +156,8 @@ pub struct RegistryOptions {
     /// Where registrations outlive the process: nowhere.
     pub store: StoreOptions,
     /// The store counts as failing when it gives no answer for this long: 2 s. Then registrations are
-    /// taken all the same, and their replies say that they are not durable.
+    /// taken all the same, and their replies say that they are not durable. For so long after the start
+    /// readers wait until a store that others share was read.
     pub store_timeout: Duration,
     /// Longest pause between attempts to write to a store that fails: 5 s.
     pub max_store_retry: Duration,

@@ -80,7 +80,8 @@ impl Session<'_> {
             tokio::task::yield_now().await;
         }
         self.tell_members();
-        self.service.is_read.store(true, Ordering::Relaxed);
+        // Set already by an earlier session, perhaps.
+        let _ = self.service.read.set(());
     }
 
     /// Follows what the other registries write.
