@@ -354,7 +354,7 @@ fn a_registry_has_a_store_of_its_own_by_its_port_unless_that_is_any() {
 #[test]
 fn every_setting_of_etcd_reaches_the_registry() {
     let text = "[registry-server]\nstore = etcd\n[etcd]\nendpoints = http://a:1, http://b:2\nprefix = p/\n\
-                ca = /ca\ncert = /cert\nkey = /key\nuser = u\npassword_file = /secret\nrequest_timeout = 3s\nlease_ttl = 4s\n\
+                ca = /ca\ncert = /cert\nkey = /key\nuser = u\npassword_file = /secret\nallow_plaintext_password = true\nrequest_timeout = 3s\nlease_ttl = 4s\n\
                 max_response_bytes = 5\n";
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -369,6 +369,7 @@ fn every_setting_of_etcd_reaches_the_registry() {
         user: Some("u".to_owned()),
         password_file: Some("/secret".into()),
         password: None,
+        allow_plaintext_password: true,
         request_timeout: Duration::from_secs(3),
         lease_ttl: Duration::from_secs(4),
         max_response_bytes: 5,
