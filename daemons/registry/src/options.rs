@@ -150,6 +150,10 @@ pub struct RegistryOptions {
     /// How long the brake holds silent instances at most: 60 s. Zero: there is no brake.
     pub brake_window: Duration,
 
+    /// How often in a minute an instance passes from one of several registries to another because its heartbeats
+    /// go there: 3. Then it stays until the minute is over, and its owner asks the instance itself whether it lives.
+    pub max_moves_per_minute: usize,
+
     /// Operators' overrides of instances, listed or not: 10,000. A further one gets 503.
     pub max_overrides: usize,
 
@@ -219,6 +223,7 @@ impl Default for RegistryOptions {
             brake_share: 0.3,
             brake_min: 5,
             brake_window: Duration::from_secs(60),
+            max_moves_per_minute: 3,
             max_overrides: 10_000,
             store: StoreOptions::None,
             store_timeout: Duration::from_secs(2),

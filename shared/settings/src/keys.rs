@@ -102,6 +102,7 @@ pub const KEYS: &[Key] = keys! {
         brake_share: ratio, registry_server.options.brake_share, "Share of all instances that has to fall silent within one TTL and two checks to be held instead of removed.";
         brake_min: count, registry_server.options.brake_min, "How many these have to be at least.";
         brake_window: pause, registry_server.options.brake_window, "How long silent instances are held at most (rpcd release-brake ends it); 0s: not at all.";
+        max_moves_per_minute: count, registry_server.options.max_moves_per_minute, "How often a minute an instance passes from one of several registries to another because its heartbeats go there.";
         max_overrides: count, registry_server.options.max_overrides, "Instances that operators may have drained or in maintenance at a time (rpcd drain).";
         store: choice, registry_server.store, "What registrations are kept in: redb, a database in data_dir, so that they outlive the process; etcd, a cluster that several registries share; or none.";
         data_dir: any_folder, registry_server.data_dir, "Its folder, for one registry; empty: registry-PORT below $STATE_DIRECTORY, or below rpcd in $XDG_STATE_HOME or ~/.local/state.";
