@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::message::{Call, Meta};
+use super::message::{Call, Meta, Token};
 use crate::json::Json;
 
 /// The call at the start of `text` and its length.
@@ -34,7 +34,7 @@ struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     fn call(&mut self) -> Option<Call<'a>> {
         let (mut id, mut method, mut args, mut kwargs) = (None, None, None, None);
-        let mut deadline_ms = None;
+        let mut meta = None;
         self.expect(b'{')?;
         loop {
             self.spaces();
@@ -43,7 +43,7 @@ impl<'a> Cursor<'a> {
                 Key::Args => args.replace(self.list()?).is_some(),
                 Key::Kwargs => kwargs.replace(self.object()?).is_some(),
                 Key::Id => id.replace(self.id()?).is_some(),
-                Key::Meta => deadline_ms.replace(self.deadline()?).is_some(),
+                Key::Meta => meta.replace(self.meta()?).is_some(),
             };
             if repeated {
                 return None;
@@ -53,7 +53,7 @@ impl<'a> Cursor<'a> {
             }
         }
         // A classic call has no envelope, whatever keys it has.
-        let deadline_ms = deadline_ms.filter(|_| id.is_some());
+        let (deadline_ms, token) = meta.filter(|_| id.is_some()).unwrap_or_default();
         Some(Call {
             id,
             method: Cow::Borrowed(method?),
@@ -62,6 +62,7 @@ impl<'a> Cursor<'a> {
             kwargs,
             meta: Meta { deadline_ms, ..Meta::default() },
             traceparent: None,
+            token,
         })
     }
 
@@ -101,10 +102,26 @@ impl<'a> Cursor<'a> {
         Some(true)
     }
 
-    /// `{"deadline_ms":N}`, the whole `meta` of most calls.
-    fn deadline(&mut self) -> Option<u64> {
+    /// `{"deadline_ms":N}`, the whole `meta` of most calls; `"token"` may follow, or be alone.
+    #[inline(always)]
+    fn meta(&mut self) -> Option<(Option<u64>, Option<Token<'a>>)> {
         self.expect(b'{')?;
         self.spaces();
+        let deadline_ms = self.deadline();
+        if deadline_ms.is_some() {
+            self.spaces();
+            if self.take(b'}') {
+                return Some((deadline_ms, None));
+            }
+            self.expect(b',')?;
+            self.spaces();
+        }
+        Some((deadline_ms, Some(self.token()?)))
+    }
+
+    /// `"deadline_ms":N`.
+    #[inline(always)]
+    fn deadline(&mut self) -> Option<u64> {
         self.consume(b"\"deadline_ms\":")?;
         self.spaces();
         let start = self.at;
@@ -114,10 +131,20 @@ impl<'a> Cursor<'a> {
             return None;
         }
         let digits = self.bytes.get(start..self.at)?.iter();
-        let value = digits.fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+        Some(digits.fold(0, |value, digit| value * 10 + u64::from(digit - b'0')))
+    }
+
+    /// `"token":"…"}`, in the first call of a connection.
+    #[cold]
+    fn token(&mut self) -> Option<Token<'a>> {
+        self.consume(b"\"token\":")?;
+        self.spaces();
+        let start = self.at;
+        self.string()?;
+        let token = Token::new(self.json(start)?)?;
         self.spaces();
         self.expect(b'}')?;
-        Some(value)
+        Some(token)
     }
 
     /// An integer or a string.
@@ -288,6 +315,9 @@ mod tests {
             r#"{"method_name": "add", "method_args": [1, 2], "method_kwargs": {"c": 5}}"#,
             r#"{"id":7,"method_name":"add","method_args":[1,-2.5,"x",null,true],"method_kwargs":{}}"#,
             r#"{"id":"a","method_name":"m","meta":{"deadline_ms":2500}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"token":"x"}}"#,
+            r#"{"id":1,"method_name":"m","meta": {"deadline_ms": 9, "token": "x"}}"#,
+            r#"{"method_name":"m","meta":{"token":"x"}}"#,
         ] {
             let (call, length) = read(frame).unwrap();
             assert_eq!((Some(call), length), (general(frame.as_bytes()), frame.len()));
@@ -307,6 +337,11 @@ mod tests {
             r#"{"id":null,"method_name":"m"}"#,
             r#"{"jsonrpc":"2.0","method_name":"m"}"#,
             r#"{"method_name":"m","meta":{"stream":true}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"deadline_ms":01}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"deadline_ms":1,}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"token":1}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"token":"\u0061"}}"#,
+            r#"{"id":1,"method_name":"m","meta":{}}"#,
             r#"{"cancel":1}"#,
             "{}",
             r#"{"method_name":"m""#,
@@ -331,6 +366,7 @@ mod tests {
             "\"method_kwargs\"",
             "\"meta\"",
             "\"deadline_ms\"",
+            "\"token\"",
             "\"cancel\"",
             "\"x\"",
             "\"\\n\"",
@@ -363,7 +399,11 @@ mod tests {
                     "\"method_name\":\"add\"".to_owned(),
                     format!("\"method_args\":[{}]", list.join(",")),
                     format!("\"method_kwargs\":{{{}}}", object.join(",")),
-                    format!("\"meta\":{{\"deadline_ms\":{deadline}}}"),
+                    match deadline % 3 {
+                        0 => format!("\"meta\":{{\"deadline_ms\":{deadline}}}"),
+                        1 => "\"meta\":{\"token\":\"x y\"}".to_owned(),
+                        _ => format!("\"meta\":{{\"deadline_ms\":{deadline},\"token\":\"x\"}}"),
+                    },
                 ];
                 let chosen = keys.iter().enumerate().filter(|(n, _)| which & (1 << n) == 0);
                 let text = chosen.map(|(_, key)| key.as_str()).collect::<Vec<_>>().join(",");

@@ -38,10 +38,34 @@ pub struct Call<'a> {
     pub meta: Meta,
     /// The caller's W3C trace context, from the envelope: a string, not yet read.
     pub traceparent: Option<Json<'a>>,
+    /// The caller's secret, from the envelope.
+    pub token: Option<Token<'a>>,
 }
 
-/// The `meta` of an extended call. Unknown keys are ignored, wrong types refused; `token` must be a
-/// string and is not used yet.
+/// A secret as it was sent: a string. It has no `Display`, and its `Debug` does not show it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Token<'a>(Json<'a>);
+
+impl<'a> Token<'a> {
+    /// `None` if it is no string.
+    pub(super) fn new(json: Json<'a>) -> Option<Self> {
+        json.as_string().is_some().then_some(Self(json))
+    }
+
+    /// The secret.
+    pub fn expose(self) -> Cow<'a, str> {
+        // It is a string, see `new`.
+        self.0.as_string().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// The `meta` of an extended call. Unknown keys are ignored, wrong types refused.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
     /// Milliseconds left when the request was sent.
@@ -60,8 +84,8 @@ struct Envelope<'a> {
     oneway: bool,
     #[serde(borrow)]
     traceparent: Option<&'a RawValue>,
-    #[serde(rename = "token")]
-    _token: Option<String>,
+    #[serde(borrow)]
+    token: Option<&'a RawValue>,
 }
 
 /// A frame that is not a usable message, and the reply to it.
@@ -206,11 +230,15 @@ impl<'a> Keys<'a> {
                 .map_err(|error| wrong_shape(&format!("meta is wrong: {}", describe(&error))))?,
             None => Envelope::default(),
         };
-        let Envelope { deadline_ms, stream, oneway, traceparent, .. } = envelope;
+        let Envelope { deadline_ms, stream, oneway, traceparent, token } = envelope;
         let traceparent = traceparent.map(Json::from);
         if traceparent.is_some_and(|text| text.as_string().is_none()) {
             return Err(wrong_shape("meta is wrong: traceparent must be a string"));
         }
+        // What it is instead is not said: it may be a secret.
+        let token = token.map(|token| Token::new(token.into()));
+        let token = token
+            .map(|token| token.ok_or_else(|| wrong_shape("meta is wrong: token must be a string")));
         Ok(Message::Call(Call {
             id,
             method,
@@ -219,6 +247,7 @@ impl<'a> Keys<'a> {
             kwargs: self.method_kwargs.filter(|kwargs| !kwargs.is_null()),
             meta: Meta { deadline_ms, stream, oneway },
             traceparent,
+            token: token.transpose()?,
         }))
     }
 }
@@ -390,6 +419,22 @@ mod tests {
         assert_eq!(call(extended).meta.deadline_ms, Some(9));
         assert!(call(extended).meta.stream);
         assert_eq!(call(r#"{"method_name":"m","meta":5}"#).meta, Meta::default());
+    }
+
+    #[test]
+    fn a_secret_is_read_from_extended_calls_only_and_never_shown() {
+        let secret = |frame| call(frame).token.map(|token| token.expose().into_owned());
+        let extended = r#"{"id":1,"method_name":"m","meta":{"token":"can\u0061ry"}}"#;
+        assert_eq!(secret(extended).as_deref(), Some("canary"));
+        assert!(!format!("{:?}", call(extended)).contains("can"));
+        assert_eq!(secret(r#"{"method_name":"m","meta":{"token":"canary"}}"#), None);
+        assert_eq!(secret(r#"{"id":1,"method_name":"m","meta":{"token":null}}"#), None);
+        for wrong in [r#"["canary"]"#, r#"{"canary":1}"#, "1", r#""canary\ud800""#] {
+            let frame = format!(r#"{{"id":1,"method_name":"m","meta":{{"token":{wrong}}}}}"#);
+            let rejected = Message::parse(frame.as_bytes()).unwrap_err();
+            assert_eq!(rejected.fault.code, Code::Malformed);
+            assert!(!format!("{rejected:?}").contains("canary"), "{rejected:?}");
+        }
     }
 
     #[test]
