@@ -34,6 +34,7 @@ mod table;
 pub use error::RegistryError;
 pub use ipnet::IpNet;
 pub use options::{RegistryOptions, StoreOptions};
+pub use rpc_security as security;
 pub use server::Registry;
 #[cfg(feature = "redb")]
 pub use store::Recovered;
