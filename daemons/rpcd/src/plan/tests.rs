@@ -164,6 +164,9 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_CLOSE_TIMEOUT", "19s"),
             ("RPCD_SERVER_DRAIN_NOTICE", "16s"),
             ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
+            ("RPCD_SERVER_MAX_UNIDENTIFIED_BYTES", "19"),
+            ("RPCD_SERVER_MAX_UNIDENTIFIED_CONNECTIONS", "20"),
+            ("RPCD_SERVER_UNIDENTIFIED_TIMEOUT", "21s"),
             ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
             ("RPCD_SERVER_WRITE_TIMEOUT", "15s"),
@@ -202,6 +205,9 @@ fn every_limit_of_the_file_reaches_the_server() {
             .unregister_timeout(seconds(8))
             .write_timeout(seconds(15))
             .tcp_user_timeout(seconds(17))
+            .max_unidentified_bytes(19)
+            .max_unidentified_connections(Share::AtMost(20))
+            .unidentified_timeout(seconds(21))
             .backlog(9)
     );
     let announce = plan.announce.unwrap();
