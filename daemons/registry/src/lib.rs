@@ -40,7 +40,7 @@ pub use server::Registry;
 pub use store::Recovered;
 pub use store::StoreError;
 #[cfg(feature = "etcd")]
-pub use store::etcd::EtcdOptions;
+pub use store::etcd::{EtcdOptions, Password};
 
 /// For tests/torture, which has a simulated disk under the database.
 #[cfg(feature = "simulation")]

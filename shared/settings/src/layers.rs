@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use rpc_registry::Password;
 use rpc_security::secret;
 
 use super::keys::{self, KEYS, Key};
@@ -10,6 +11,8 @@ use super::{ENVIRONMENT_PREFIX, KeyLine, Settings, SettingsError, TOKEN_VARIABLE
 
 /// The variables that keys of `[keys]` would have. They have none: names of actions contain dots.
 const KEYS_VARIABLES: &str = "RPCD_KEYS_";
+/// No key: a file of settings is no place for a password, and others can read a command line.
+const ETCD_PASSWORD: &str = "RPCD_ETCD_PASSWORD";
 
 /// Which file settings are from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +131,10 @@ impl Settings {
                     name,
                 };
                 self.token = token.map_err(no_token)?;
+                continue;
+            }
+            if name == ETCD_PASSWORD {
+                self.etcd.password = (!value.is_empty()).then(|| Password::new(value));
                 continue;
             }
             let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {

@@ -421,7 +421,7 @@ fn a_client_shows_the_token_of_the_variable_or_of_a_file_that_others_cannot_read
 #[test]
 fn every_setting_of_etcd_reaches_the_registry() {
     let text = "[registry-server]\nstore = etcd\n[etcd]\nendpoints = http://a:1, http://b:2\nprefix = p/\n\
-                user = u\npassword_file = /secret\nrequest_timeout = 3s\nlease_ttl = 4s\n\
+                ca = /ca\ncert = /cert\nkey = /key\nuser = u\npassword_file = /secret\nrequest_timeout = 3s\nlease_ttl = 4s\n\
                 max_response_bytes = 5\n";
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -430,8 +430,12 @@ fn every_setting_of_etcd_reaches_the_registry() {
     let expected = EtcdOptions {
         endpoints: vec!["http://a:1".to_owned(), "http://b:2".to_owned()],
         prefix: "p/".to_owned(),
+        ca: Some("/ca".into()),
+        cert: Some("/cert".into()),
+        key: Some("/key".into()),
         user: Some("u".to_owned()),
         password_file: Some("/secret".into()),
+        password: None,
         request_timeout: Duration::from_secs(3),
         lease_ttl: Duration::from_secs(4),
         max_response_bytes: 5,

@@ -193,10 +193,10 @@ fn report(state: &ServerState, peer: IpAddr, first: &[u8]) -> Answer {
         if report != Report::Health {
             return Answer::None;
         }
-        reply::fault(&mut reply, message.id, &refusal.into());
+        reply::fault(&mut reply, message.reply_to, &refusal.into());
         return Answer::Reply(reply, framer.unfinished_from());
     }
-    reply::begin_result(&mut reply, message.id);
+    reply::begin_result(&mut reply, message.reply_to);
     reply.extend_from_slice(&reserved::report(state, report, Instant::now()));
     reply::end_result(&mut reply);
     Answer::Reply(reply, framer.unfinished_from())
