@@ -390,7 +390,7 @@ fn a_daemon_whose_tokens_cannot_be_used_does_not_start() {
 
 #[test]
 fn a_client_shows_the_token_of_the_variable_or_of_a_file_that_others_cannot_read() {
-    use rpc_client::SecretString;
+    use rpc_client::Token;
     use rpc_security::secret::{self, ExposeSecret};
     use std::os::unix::fs::PermissionsExt;
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -399,7 +399,7 @@ fn a_client_shows_the_token_of_the_variable_or_of_a_file_that_others_cannot_read
     let by_file = ("RPCD_CLIENT_TOKEN_FILE", file.path().to_str().unwrap());
     let token = |environment: &[(&str, &str)]| match plan_with("call m", environment)?.task {
         Task::Call(call) => {
-            let shown = |token: &SecretString| token.expose_secret().to_owned();
+            let shown = |token: &Token| token.secret().expose_secret().to_owned();
             let registry = call.options.registry().token;
             let token = call.options.token.as_ref().map(shown);
             assert_eq!(registry.as_ref().map(shown), token, "the registry gets it as well");
