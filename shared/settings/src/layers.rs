@@ -124,6 +124,10 @@ impl Settings {
             if !name.starts_with(ENVIRONMENT_PREFIX) {
                 continue;
             }
+            if name == ETCD_PASSWORD {
+                self.etcd.password = (!value.is_empty()).then(|| Password::new(value));
+                continue;
+            }
             if name == TOKEN_VARIABLE {
                 let token = (!value.trim().is_empty()).then(|| secret::parse(&value)).transpose();
                 let no_token = |why: secret::NotASecret| SettingsError::Variable {
@@ -131,10 +135,6 @@ impl Settings {
                     name,
                 };
                 self.token = token.map_err(no_token)?;
-                continue;
-            }
-            if name == ETCD_PASSWORD {
-                self.etcd.password = (!value.is_empty()).then(|| Password::new(value));
                 continue;
             }
             let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
