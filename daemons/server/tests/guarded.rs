@@ -114,7 +114,7 @@ fn builder() -> ServerBuilder {
         .method(Method::named("whom").sync(whom))
         .method(Method::named("length").parameters(["text"]).sync(|text: String| text.len()))
         .method(Method::named("reset").sync(|| "done").with_role(Role::Operate))
-        .method(Method::named("forever").stream(|| stream::pending::<u8>()))
+        .method(Method::named("forever").stream(stream::pending::<u8>))
         .log_ring(LogRing::new(100))
 }
 
