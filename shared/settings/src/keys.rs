@@ -182,6 +182,9 @@ pub const KEYS: &[Key] = keys! {
         max_buffered_bytes: bytes, server.limits.max_buffered_bytes, "Kept for all connections beyond 64 KiB of each; beyond it such connections are not read, and peers that take no replies are disconnected.";
         max_connections: count, server.limits.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one takes the place of that which has waited longest for a request, for a tenth of idle_timeout at least, or is refused and counted.";
         max_connections_per_peer: share, server.limits.max_connections_per_peer, "Of these from one address; as above.";
+        max_unidentified_bytes: bytes, server.limits.max_unidentified_bytes, "With auth = required, on a connection that has shown no token: size of a request.";
+        max_unidentified_connections: share, server.limits.max_unidentified_connections, "Such connections; quarter: a quarter of max_connections, at least 256; 0: as many as there are connections.";
+        unidentified_timeout: duration, server.limits.unidentified_timeout, "They are closed after this time.";
         backlog: backlog, server.limits.backlog, "Connections waiting to be accepted.";
         idle_timeout: duration, server.limits.idle_timeout, "An idle connection is closed after this time.";
         write_timeout: duration, server.limits.write_timeout, "An HTTP client that reads nothing for this long is disconnected.";

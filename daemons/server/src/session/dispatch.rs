@@ -17,12 +17,13 @@ use rpc_wire::json::Json;
 use self::batches::Batches;
 use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
-use crate::method::{Given, RunNow};
+use crate::method::{Given, Method, RunNow};
 use crate::metrics::{Outcome, Shard};
 use crate::older_clients::Noted;
 use crate::places::calls::PlacesOfPeer;
 use crate::reserved::Reserved;
 use crate::state::ServerState;
+use crate::visitor::Visitor;
 
 /// Older clients read a reply with a single read of this size.
 const OLD_CLIENT_READS: usize = 1024;
@@ -36,6 +37,8 @@ const LARGE_OUTPUT: usize = 64 * 1024;
 pub(crate) struct Dispatcher {
     state: Arc<ServerState>,
     peer: SocketAddr,
+    /// Who the peer is, if not everyone may do everything.
+    visitor: Option<Box<Visitor>>,
     /// The peer's places for calls, looked up with the first that needs one.
     places: Option<PlacesOfPeer>,
     shard: Shard,
@@ -94,6 +97,7 @@ impl Dispatcher {
         let now = Instant::now();
         Self {
             shard: state.metrics.shard(),
+            visitor: Visitor::new(&state.guard, peer.ip()).map(Box::new),
             places: None,
             state,
             peer,
@@ -306,6 +310,27 @@ impl Dispatcher {
         self.calls.cancel_extended();
     }
 
+    /// Whether the peer may do nothing at all, as far as it has said who it is.
+    pub(crate) fn serves_stranger(&mut self) -> bool {
+        self.visitor.as_mut().is_some_and(|visitor| visitor.is_stranger())
+    }
+
+    /// Whether the peer has streams that it could lose the right to.
+    pub(crate) fn has_guarded_streams(&self) -> bool {
+        self.visitor.is_some() && self.calls.has_streams()
+    }
+
+    /// Ends the streams that the peer may no longer have: its token has expired, or is gone.
+    pub(crate) fn recheck_streams(&mut self) {
+        let Some(visitor) = &mut self.visitor else { return };
+        let state = &self.state;
+        self.calls.stop_streams(|method| {
+            let method = state.methods.at(method);
+            let permission = method.map_or(Reserved::Logs.permission(), Method::permission);
+            visitor.may(permission, state.object()).err().map(Fault::from)
+        });
+    }
+
     pub(crate) fn begin_drain(&mut self) {
         self.draining = true;
         self.calls.cancel_streams();
@@ -358,9 +383,13 @@ impl Dispatcher {
     #[cold]
     fn refuse(&mut self, call: &Call<'_>, fault: &Fault, received: Instant) {
         self.count_refused(call, fault, received);
-        if !call.meta.oneway {
-            reply::fault(&mut self.output, call.reply_to, fault);
+        if call.meta.oneway {
+            return;
         }
+        if fault.code == Code::Unauthorised && self.visitor.is_some() {
+            return self.refuse_unauthorised(call, fault, received);
+        }
+        reply::fault(&mut self.output, call.reply_to, fault);
     }
 
     /// Runs a synchronous method at once.
