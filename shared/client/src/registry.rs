@@ -7,6 +7,7 @@ mod events;
 mod options;
 mod overrides;
 mod registered;
+mod token;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,12 +17,14 @@ use reqwest::{Method, StatusCode, header};
 use rpc_wire::instance::{self, Entry, Instance, InstanceRecord};
 use rpc_wire::paths;
 use rpc_wire::report::Readiness;
+use secrecy::SecretString;
 
 use addresses::Addresses;
 pub use error::RegistryClientError;
 pub use events::{Logs, RegistryLogLine, Watch};
 pub use options::RegistryClientOptions;
 pub use registered::Registered;
+use token::Token;
 
 /// Talks to a registry: to one, or to one of several that share what they know
 /// (`http://10.0.0.5:9999,10.0.0.6:9999`). When the one in use cannot be reached, does not reply, fails
@@ -47,6 +50,7 @@ pub struct RegistryClient {
     http: reqwest::Client,
     addresses: Addresses,
     options: RegistryClientOptions,
+    token: Option<Token>,
     /// See [`hold_connection`](Self::hold_connection).
     holds_connection: bool,
     /// Invalid entries of the last list.
@@ -87,7 +91,7 @@ impl RegistryClient {
     /// comma. Nothing is sent.
     ///
     /// # Errors
-    /// It is not an `http` URL.
+    /// It is not an `http` URL, or the token cannot be sent.
     pub fn new(url: &str, options: RegistryClientOptions) -> Result<Self, RegistryClientError> {
         let addresses = Addresses::parse(url)?;
         // Without no_proxy a proxy of the environment would capture the registry's traffic.
@@ -107,6 +111,7 @@ impl RegistryClient {
         Ok(Self {
             http,
             addresses,
+            token: Token::of(&options)?,
             options,
             holds_connection: false,
             invalid: Arc::default(),
@@ -120,6 +125,24 @@ impl RegistryClient {
     #[must_use]
     pub fn hold_connection(self) -> Self {
         Self { holds_connection: true, ..self }
+    }
+
+    /// The same, showing who it is: to addresses over TLS and to this machine only, unless
+    /// `allow_plaintext`.
+    ///
+    /// # Errors
+    /// The token cannot be sent.
+    pub fn with_token(
+        self,
+        token: SecretString,
+        allow_plaintext: bool,
+    ) -> Result<Self, RegistryClientError> {
+        let options = RegistryClientOptions {
+            token: Some(token),
+            allow_plaintext_token: allow_plaintext,
+            ..self.options
+        };
+        Ok(Self { token: Token::of(&options)?, options, ..self })
     }
 
     /// Its first address, `host:port`.
@@ -361,14 +384,18 @@ impl RegistryClient {
         }
     }
 
-    /// The start of the response. That of a stream comes within the time of a whole response.
+    /// The start of the response. That of a stream comes within the time of a whole response. This is the
+    /// only place that shows the token: redirects are never followed.
     async fn send_to(
         &self,
         address: &url::Url,
-        request: reqwest::Request,
+        mut request: reqwest::Request,
     ) -> Result<reqwest::Response, RegistryClientError> {
         let url = || address.as_str().trim_end_matches('/').to_owned();
         let is_stream = request.timeout().is_none();
+        if let Some(token) = self.token.as_ref().and_then(|token| token.for_address(address)) {
+            request.headers_mut().insert(header::AUTHORIZATION, token);
+        }
         let sending = self.http.execute(request);
         let sent = if is_stream {
             let Ok(sent) = tokio::time::timeout(self.options.timeout, sending).await else {
