@@ -217,12 +217,11 @@ fn http_libraries_stay_where_they_belong() {
     let http =
         ["daemons/registry/src/http.rs", "daemons/registry/src/http", "daemons/server/src/http.rs"];
     only("axum::", &CRATES, &http);
-    only("hyper::", &CRATES, &http);
-    let clients = [
-        "shared/client/src/registry.rs",
-        "shared/client/src/registry",
-        "daemons/registry/src/store/etcd",
-    ];
+    // Not reqwest: its TLS would come with every client, in every image with or without certificates.
+    let etcd = "daemons/registry/src/store/etcd";
+    only("hyper::", &CRATES, &[&http[..], &[etcd]].concat());
+    only("rustls::", &CRATES, &[etcd]);
+    let clients = ["shared/client/src/registry.rs", "shared/client/src/registry"];
     only("reqwest::", &CRATES, &clients);
 }
 

@@ -15,6 +15,7 @@ use crate::error::RegistryError;
 /// Where a registry's content outlives its process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "etcd", expect(clippy::large_enum_variant, reason = "a registry has one"))]
 pub enum StoreOptions {
     /// Nowhere: after a restart the instances are listed again by their heartbeats.
     #[default]

@@ -133,10 +133,13 @@ pub const KEYS: &[Key] = keys! {
         allowed_origins: origins, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";
     }
     "etcd" {
-        endpoints: origins, etcd.endpoints, "Its members: http://HOST:PORT, …; one is used while it answers.";
+        endpoints: origins, etcd.endpoints, "Its members: https://HOST:PORT, … or all of them http; one is used while it answers.";
         prefix: prefix, etcd.prefix, "What all keys begin with: the same for registries that share what they know, another one for others.";
+        ca: any_file, etcd.ca, "PEM file with the certificates that sign those of members; needed for https.";
+        cert: any_file, etcd.cert, "PEM file with the registry's certificate, where etcd asks for one.";
+        key: any_file, etcd.key, "PEM file with its private key, which its owner alone may read. All three are read again when a member cannot be reached.";
         user: user, etcd.user, "User, where etcd asks for one.";
-        password_file: any_file, etcd.password_file, "File with the user's password, which its owner alone may read.";
+        password_file: any_file, etcd.password_file, "File with the user's password, which its owner alone may read; without one it is in the variable RPCD_ETCD_PASSWORD.";
         request_timeout: duration, etcd.request_timeout, "A member that does not answer for this long is left for another one.";
         lease_ttl: duration, etcd.lease_ttl, "The instances of a registry that shows no sign of life for this long are taken over by the others; whole seconds, 2s at least.";
         max_response_bytes: bytes, etcd.max_response_bytes, "Size of a response, and of one line of a watch.";
@@ -166,6 +169,7 @@ pub const KEYS: &[Key] = keys! {
         max_inline_bytes: bytes, server.limits.max_inline_bytes, "Arguments of a synchronous method that runs where they were read; with more it runs on a thread of its own.";
         max_nesting: depth, server.limits.max_nesting, "Nesting of JSON in a request, at most 128.";
         max_id_bytes: bytes, server.limits.max_id_bytes, "Size of a call's id.";
+        max_batch_requests: count, server.limits.max_batch_requests, "Requests of one JSON-RPC batch.";
         request_timeout: duration, server.limits.request_timeout, "Time from a request's first byte to its last.";
         max_calls_per_connection: count, server.limits.max_calls_per_connection, "Calls in flight per connection.";
         max_calls: count, server.limits.max_calls, "Calls in flight in total.";

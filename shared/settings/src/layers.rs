@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use rpc_registry::Password;
 use rpc_security::secret;
 
 use super::keys::{self, KEYS, Key};
@@ -10,6 +11,8 @@ use super::{ENVIRONMENT_PREFIX, KeyLine, Settings, SettingsError, TOKEN_VARIABLE
 
 /// The variables that keys of `[keys]` would have. They have none: names of actions contain dots.
 const KEYS_VARIABLES: &str = "RPCD_KEYS_";
+/// No key: a file of settings is no place for a password, and others can read a command line.
+const ETCD_PASSWORD: &str = "RPCD_ETCD_PASSWORD";
 
 /// Which file settings are from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +122,10 @@ impl Settings {
     ) -> Result<(), SettingsError> {
         for (name, value) in variables {
             if !name.starts_with(ENVIRONMENT_PREFIX) {
+                continue;
+            }
+            if name == ETCD_PASSWORD {
+                self.etcd.password = (!value.is_empty()).then(|| Password::new(value));
                 continue;
             }
             if name == TOKEN_VARIABLE {

@@ -144,6 +144,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_MAX_NESTING", "7"),
             ("RPCD_SERVER_MAX_INLINE_BYTES", "8"),
             ("RPCD_SERVER_MAX_ID_BYTES", "64"),
+            ("RPCD_SERVER_MAX_BATCH_REQUESTS", "20"),
             ("RPCD_SERVER_REQUEST_TIMEOUT", "1s"),
             ("RPCD_SERVER_MAX_CALLS_PER_CONNECTION", "2"),
             ("RPCD_SERVER_MAX_CALLS", "3"),
@@ -180,6 +181,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             .max_nesting(7)
             .max_inline_bytes(8)
             .max_id_bytes(64)
+            .max_batch_requests(20)
             .request_timeout(seconds(1))
             .max_calls_per_connection(2)
             .max_calls(3)
@@ -416,7 +418,7 @@ fn a_client_shows_the_token_of_the_variable_or_of_a_file_that_others_cannot_read
 #[test]
 fn every_setting_of_etcd_reaches_the_registry() {
     let text = "[registry-server]\nstore = etcd\n[etcd]\nendpoints = http://a:1, http://b:2\nprefix = p/\n\
-                user = u\npassword_file = /secret\nrequest_timeout = 3s\nlease_ttl = 4s\n\
+                ca = /ca\ncert = /cert\nkey = /key\nuser = u\npassword_file = /secret\nrequest_timeout = 3s\nlease_ttl = 4s\n\
                 max_response_bytes = 5\n";
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -425,8 +427,12 @@ fn every_setting_of_etcd_reaches_the_registry() {
     let expected = EtcdOptions {
         endpoints: vec!["http://a:1".to_owned(), "http://b:2".to_owned()],
         prefix: "p/".to_owned(),
+        ca: Some("/ca".into()),
+        cert: Some("/cert".into()),
+        key: Some("/key".into()),
         user: Some("u".to_owned()),
         password_file: Some("/secret".into()),
+        password: None,
         request_timeout: Duration::from_secs(3),
         lease_ttl: Duration::from_secs(4),
         max_response_bytes: 5,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
+use rpc_wire::call::ReplyTo;
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 use serde_json::value::RawValue;
@@ -25,21 +26,52 @@ pub(crate) struct Calls {
     next_serial: u64,
     /// Of all calls in flight.
     argument_bytes: usize,
+    /// The batch to which the calls belong that start now.
+    batch: Option<u64>,
 }
 
 /// A call in flight: its id, method, start, and the kind of reply it gets.
 pub(crate) struct CallContext {
     serial: u64,
-    /// `None` for a classic call.
-    id: Option<Arc<RawValue>>,
+    reply_to: Kept,
     /// The method's position.
     pub(crate) method: usize,
     pub(crate) started: Instant,
     /// Bytes of its arguments.
     pub(crate) argument_bytes: usize,
     pub(crate) oneway: bool,
+    /// The batch that it belongs to.
+    pub(crate) batch: Option<u64>,
     /// The caller reads a stream; a unary result is sent as its only item.
     pub(crate) is_stream: bool,
+}
+
+/// A [`ReplyTo`] that outlives the bytes of its call.
+#[derive(Debug, Clone)]
+pub(crate) enum Kept {
+    Classic,
+    Extended(Arc<RawValue>),
+    JsonRpc(Arc<RawValue>),
+}
+
+impl Kept {
+    fn of(reply_to: ReplyTo<'_>) -> Self {
+        // An id is valid JSON already.
+        let id = reply_to.id().and_then(|id| RawValue::from_string(id.text().to_owned()).ok());
+        match (reply_to, id.map(Arc::from)) {
+            (ReplyTo::Extended(_), Some(id)) => Self::Extended(id),
+            (ReplyTo::JsonRpc(_), Some(id)) => Self::JsonRpc(id),
+            (ReplyTo::Classic, _) | (_, None) => Self::Classic,
+        }
+    }
+
+    pub(crate) fn get(&self) -> ReplyTo<'_> {
+        match self {
+            Self::Classic => ReplyTo::Classic,
+            Self::Extended(id) => ReplyTo::Extended(Json::from(&**id)),
+            Self::JsonRpc(id) => ReplyTo::JsonRpc(Json::from(&**id)),
+        }
+    }
 }
 
 /// A step of a call in flight.
@@ -61,7 +93,8 @@ pub(crate) struct Rest {
 
 struct Handle {
     serial: u64,
-    id: Option<Arc<RawValue>>,
+    batch: Option<u64>,
+    reply_to: Kept,
     abort: AbortHandle,
     is_stream: bool,
 }
@@ -82,6 +115,21 @@ impl Calls {
     /// Bytes of arguments of all calls in flight.
     pub(crate) fn argument_bytes(&self) -> usize {
         self.argument_bytes
+    }
+
+    /// The calls that start from now on belong to this batch, or to none.
+    pub(crate) fn set_batch(&mut self, batch: Option<u64>) {
+        self.batch = batch;
+    }
+
+    /// The batch whose calls are started.
+    pub(crate) fn batch(&self) -> Option<u64> {
+        self.batch
+    }
+
+    /// Whether a call of this batch is in flight.
+    pub(crate) fn has_any_of(&self, batch: u64) -> bool {
+        self.handles.iter().any(|handle| handle.batch == Some(batch))
     }
 
     /// Runs a call until its result, its deadline or its cancellation.
@@ -157,22 +205,22 @@ impl Calls {
 
     /// Cancels every call with this id; each then gets a reply that it was cancelled.
     pub(crate) fn cancel(&self, id: Json<'_>) {
-        self.stop(|handle| handle.id.as_ref().is_some_and(|own| own.get() == id.text()));
+        self.stop(|handle| handle.reply_to.get().id() == Some(id));
     }
 
     pub(crate) fn cancel_extended(&self) {
-        self.stop(|handle| handle.id.is_some());
+        self.stop(|handle| handle.reply_to.get().is_extended());
     }
 
     pub(crate) fn cancel_streams(&self) {
         self.stop(|handle| handle.is_stream);
     }
 
-    /// Drops all calls in flight; returns their ids.
-    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Option<Arc<RawValue>>> {
+    /// Drops all calls in flight; returns how each is replied to, and its batch.
+    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = (Kept, Option<u64>)> {
         self.running = FuturesUnordered::new();
         self.argument_bytes = 0;
-        std::mem::take(&mut self.handles).into_iter().map(|handle| handle.id)
+        std::mem::take(&mut self.handles).into_iter().map(|handle| (handle.reply_to, handle.batch))
     }
 
     fn stop(&self, which: impl Fn(&Handle) -> bool) {
@@ -182,10 +230,12 @@ impl Calls {
     fn register(&mut self, context: &mut CallContext, abort: AbortHandle, is_stream: bool) {
         self.next_serial += 1;
         context.serial = self.next_serial;
+        context.batch = self.batch;
         self.argument_bytes += context.argument_bytes;
         self.handles.push(Handle {
             serial: context.serial,
-            id: context.id.clone(),
+            batch: context.batch,
+            reply_to: context.reply_to.clone(),
             abort,
             is_stream,
         });
@@ -193,16 +243,22 @@ impl Calls {
 }
 
 impl CallContext {
-    /// The id to reply with.
-    pub(crate) fn id(&self) -> Option<Json<'_>> {
-        self.id.as_deref().map(Json::from)
+    /// How it is replied to.
+    pub(crate) fn reply_to(&self) -> ReplyTo<'_> {
+        self.reply_to.get()
     }
 
-    pub(crate) fn new(id: Option<Json<'_>>, method: usize, started: Instant) -> Self {
-        // An id is valid JSON already.
-        let id = id.and_then(|id| RawValue::from_string(id.text().to_owned()).ok());
-        let id = id.map(Arc::from);
-        Self { serial: 0, id, method, started, argument_bytes: 0, oneway: false, is_stream: false }
+    pub(crate) fn new(reply_to: ReplyTo<'_>, method: usize, started: Instant) -> Self {
+        Self {
+            serial: 0,
+            reply_to: Kept::of(reply_to),
+            method,
+            started,
+            argument_bytes: 0,
+            oneway: false,
+            batch: None,
+            is_stream: false,
+        }
     }
 }
 

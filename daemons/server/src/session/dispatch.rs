@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rpc_host::shares::Place;
-use rpc_wire::call::{Call, Message, Rejected, reply};
+use rpc_wire::call::{Batch, Call, Message, Rejected, ReplyTo, is_meant_as_json_rpc, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
+use super::batches::Batches;
 use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
 use crate::method::{Given, RunNow};
@@ -39,6 +40,7 @@ pub(crate) struct Dispatcher {
     shard: Shard,
     output: Vec<u8>,
     calls: Calls,
+    batches: Batches,
     /// A classic call is in flight: the next ones wait for it.
     classic_is_running: bool,
     classic_waiting: VecDeque<Waiting>,
@@ -52,8 +54,10 @@ pub(crate) struct Dispatcher {
     /// The peer was told so.
     is_told: bool,
     older_clients: Noted,
-    /// Written once every previous call has its reply.
-    final_error: Option<Fault>,
+    /// Written once every previous call has its reply; in which dialect.
+    final_error: Option<(ReplyTo<'static>, Fault)>,
+    /// The last message was JSON-RPC.
+    is_json_rpc: bool,
     /// When the current messages arrived.
     arrived: Instant,
     /// When the turn in which they are handled began.
@@ -94,6 +98,7 @@ impl Dispatcher {
             peer,
             output: Vec::new(),
             calls: Calls::default(),
+            batches: Batches::default(),
             classic_is_running: false,
             classic_waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -103,6 +108,7 @@ impl Dispatcher {
             is_told: false,
             older_clients: Noted::default(),
             final_error: None,
+            is_json_rpc: false,
             arrived: now,
             turn_began: now,
             now,
@@ -166,7 +172,7 @@ impl Dispatcher {
     ) -> Result<(), Fault> {
         let received = self.arrived;
         match with_short_id(message, state.limits.max_id_bytes) {
-            Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
+            Ok(Message::Call(call)) if call.reply_to.is_classic() && self.classic_must_wait() => {
                 let waiting = match self.places().call() {
                     Ok(place) => Waiting::Call { frame: frame.into(), received, place },
                     Err(fault) => {
@@ -181,21 +187,76 @@ impl Dispatcher {
                 Ok(()) => self.begin(state, &call, received),
                 Err(fault) => self.refuse(&call, &fault, received),
             },
+            Ok(Message::Batch(array)) => {
+                self.is_json_rpc = true;
+                match Batch::new(array, state.limits.max_batch_requests) {
+                    Ok(batch) => self.batches.begin(batch),
+                    Err(fault) => {
+                        self.state.metrics.malformed.inc();
+                        reply::fault(&mut self.output, ReplyTo::JsonRpc(Json::NULL), &fault);
+                    }
+                }
+            }
             Ok(Message::Cancel(id)) => {
                 self.is_extended = true;
                 self.calls.cancel(id);
             }
-            Err(Rejected { fatal: true, fault, .. }) => return Err(fault),
-            Err(Rejected { id, fault, .. }) => {
+            Err(Rejected { fatal: true, fault, .. }) => {
+                self.is_json_rpc |= is_meant_as_json_rpc(frame);
+                return Err(fault);
+            }
+            Err(Rejected { reply_to, fault, .. }) => {
                 self.state.metrics.malformed.inc();
-                if id.is_none() && self.classic_must_wait() {
+                self.is_json_rpc = reply_to.is_json_rpc();
+                if reply_to.is_classic() && self.classic_must_wait() {
                     self.classic_waiting.push_back(Waiting::Refused(fault));
                 } else {
-                    reply::fault(&mut self.output, id, &fault);
+                    reply::fault(&mut self.output, reply_to, &fault);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether requests of a batch are still to be handled, before anything else is.
+    pub(crate) fn has_batch(&self) -> bool {
+        self.batches.has_begun()
+    }
+
+    /// Handles the next request of the batch that was begun.
+    pub(crate) fn handle_next_of_batch(&mut self, state: &ServerState) {
+        let Some((serial, mut batch)) = self.batches.take() else { return };
+        let received = self.arrived;
+        let start = self.output.len();
+        self.calls.set_batch(Some(serial));
+        let is_full = self.batches.reply_bytes(serial) >= state.limits.max_unwritten_bytes;
+        let request = batch.next();
+        let is_last = request.is_none();
+        let message = request.map(|request| request.map(Message::Call));
+        match message {
+            Some(Ok(Message::Call(call))) if is_full => {
+                self.refuse(&call, &too_much_for_a_batch(state), received);
+            }
+            Some(message) => {
+                let handled = self.handle(state, message, &[]);
+                debug_assert!(handled.is_ok(), "the batch is JSON");
+            }
+            None => {}
+        }
+        self.calls.set_batch(None);
+        self.batches.collect(serial, &mut self.output, start);
+        if is_last {
+            self.end_batch(serial);
+        } else {
+            self.batches.go_on(batch);
+        }
+    }
+
+    /// Sends the replies of a batch if none of its calls is in flight.
+    fn end_batch(&mut self, serial: u64) {
+        if !self.calls.has_any_of(serial) {
+            self.batches.end(serial, &mut self.output);
+        }
     }
 
     /// Waits for the next progress of a call in flight and appends it to the output; `false` if
@@ -204,7 +265,7 @@ impl Dispatcher {
         match self.calls.next().await {
             None => return false,
             Some(Progress::Item(context, item, dropped, rest)) => {
-                if let Some(id) = context.id() {
+                if let Some(id) = context.reply_to().id() {
                     reply::item(&mut self.output, id, &item, dropped);
                 }
                 self.calls.resume(context, rest);
@@ -212,11 +273,20 @@ impl Dispatcher {
             }
             Some(Progress::End(context)) => {
                 self.count(&context, Outcome::Result);
-                if let Some(id) = context.id() {
+                if let Some(id) = context.reply_to().id() {
                     reply::end_of_stream(&mut self.output, id);
                 }
             }
-            Some(Progress::Done(context, outcome)) => self.finish(&context, outcome),
+            Some(Progress::Done(context, outcome)) => {
+                let start = self.output.len();
+                self.finish(&context, outcome);
+                if let Some(serial) = context.batch {
+                    self.batches.collect(serial, &mut self.output, start);
+                    if !self.batches.is_begun(serial) {
+                        self.end_batch(serial);
+                    }
+                }
+            }
         }
         self.flush_final_error();
         true
@@ -254,7 +324,10 @@ impl Dispatcher {
 
     /// What is kept for the peer: output, calls that wait, and the arguments of those in flight.
     pub(crate) fn kept_bytes(&self) -> usize {
-        self.output.capacity() + self.waiting_bytes + self.calls.argument_bytes()
+        self.output.capacity()
+            + self.waiting_bytes
+            + self.calls.argument_bytes()
+            + self.batches.bytes()
     }
 
     pub(crate) fn has_large_output(&self) -> bool {
@@ -266,10 +339,15 @@ impl Dispatcher {
         self.output = Vec::new();
     }
 
-    /// Sends this error once every previous call has its reply. Streams, which may never end, stop.
-    pub(crate) fn set_final_error(&mut self, fault: Fault) {
+    /// Sends this error about bytes that cannot be read once every previous call has its reply. Streams,
+    /// which may never end, stop.
+    pub(crate) fn set_final_error(&mut self, fault: Fault, unread: &[u8]) {
         self.calls.cancel_streams();
-        self.final_error = Some(fault);
+        let reply_to = match self.is_json_rpc || is_meant_as_json_rpc(unread) {
+            true => ReplyTo::JsonRpc(Json::NULL),
+            false => ReplyTo::Classic,
+        };
+        self.final_error = Some((reply_to, fault));
         self.flush_final_error();
     }
 
@@ -285,7 +363,7 @@ impl Dispatcher {
 
     /// Tells it once to a peer that is known to understand it.
     pub(super) fn tell_draining(&mut self) {
-        if self.is_extended && !self.is_told {
+        if self.is_extended && !self.is_told && self.calls.batch().is_none() {
             self.is_told = true;
             reply::draining(&mut self.output);
         }
@@ -294,17 +372,22 @@ impl Dispatcher {
     /// The drain timeout passed: of every call in flight it is unknown whether it has run.
     pub(crate) fn abandon_all(&mut self) {
         let fault = Fault::abandoned("the server ended before the call did");
-        for id in self.calls.abandon() {
-            reply::fault(&mut self.output, id.as_deref().map(Json::from), &fault);
+        for (reply_to, batch) in self.calls.abandon() {
+            let start = self.output.len();
+            reply::fault(&mut self.output, reply_to.get(), &fault);
+            if let Some(serial) = batch {
+                self.batches.collect(serial, &mut self.output, start);
+            }
         }
+        self.batches.end_all(&mut self.output);
         self.waiting_bytes = 0;
         for _ in self.classic_waiting.drain(..) {
-            reply::fault(&mut self.output, None, &fault);
+            reply::fault(&mut self.output, ReplyTo::Classic, &fault);
         }
     }
 
     fn in_flight(&self) -> usize {
-        self.calls.len() + self.classic_waiting.len()
+        self.calls.len() + self.classic_waiting.len() + usize::from(self.batches.has_begun())
     }
 
     fn classic_must_wait(&self) -> bool {
@@ -313,7 +396,8 @@ impl Dispatcher {
 
     /// Runs a call at once, or starts it.
     fn begin(&mut self, state: &ServerState, call: &Call<'_>, received: Instant) {
-        self.is_extended |= call.id.is_some();
+        self.is_extended |= call.reply_to.is_extended();
+        self.is_json_rpc = call.reply_to.is_json_rpc();
         if let Err(fault) = self.try_begin(state, call, received) {
             self.refuse(call, &fault, received);
         }
@@ -324,7 +408,7 @@ impl Dispatcher {
     fn refuse(&mut self, call: &Call<'_>, fault: &Fault, received: Instant) {
         self.count_refused(call, fault, received);
         if !call.meta.oneway {
-            reply::fault(&mut self.output, call.id, fault);
+            reply::fault(&mut self.output, call.reply_to, fault);
         }
     }
 
@@ -339,9 +423,9 @@ impl Dispatcher {
         received: Instant,
     ) {
         let start = self.output.len();
-        let as_stream = call.meta.stream && call.id.is_some();
+        let as_stream = call.reads_stream();
         if !as_stream {
-            reply::begin_result(&mut self.output, call.id);
+            reply::begin_result(&mut self.output, call.reply_to);
         }
         let result_start = self.output.len();
         let outcome = catch_unwind(AssertUnwindSafe(|| body(given, &mut self.output)))
@@ -353,18 +437,18 @@ impl Dispatcher {
         match outcome {
             Ok(()) if as_stream => {
                 let item = self.output.split_off(result_start);
-                self.write_single_item(call.id, &item);
+                self.write_single_item(call.reply_to, &item);
             }
             Ok(()) => reply::end_result(&mut self.output),
             Err(fault) => {
                 self.output.truncate(start);
-                reply::fault(&mut self.output, call.id, &fault);
+                reply::fault(&mut self.output, call.reply_to, &fault);
             }
         }
         if call.meta.oneway {
             self.output.truncate(start);
         }
-        if call.id.is_none() {
+        if call.reply_to.is_classic() {
             self.note_size(position, self.output.len() - start);
         }
         if received != self.arrived || tracing::enabled!(tracing::Level::DEBUG) {
@@ -384,20 +468,20 @@ impl Dispatcher {
             Err(fault) => fault.code.into(),
         };
         self.count(context, ended);
-        let id = context.id();
+        let reply_to = context.reply_to();
         let start = self.output.len();
         match outcome {
             // No reply is wanted.
             _ if context.oneway => {}
-            Ok(result) => self.write_result(id, context.is_stream, &result),
+            Ok(result) => self.write_result(reply_to, context.is_stream, &result),
             Err(fault) if context.is_stream && self.draining && fault.code == Code::Cancelled => {
                 let fault =
                     Fault::new(Code::Cancelled, "the server is draining; the stream was ended");
-                reply::fault(&mut self.output, id, &fault);
+                reply::fault(&mut self.output, reply_to, &fault);
             }
-            Err(fault) => reply::fault(&mut self.output, id, &fault),
+            Err(fault) => reply::fault(&mut self.output, reply_to, &fault),
         }
-        if id.is_none() {
+        if reply_to.is_classic() {
             self.note_size(context.method, self.output.len() - start);
             self.classic_is_running = false;
             self.next_classic();
@@ -412,7 +496,7 @@ impl Dispatcher {
         {
             self.waiting_bytes -= waiting.bytes();
             match waiting {
-                Waiting::Refused(fault) => reply::fault(&mut self.output, None, &fault),
+                Waiting::Refused(fault) => reply::fault(&mut self.output, ReplyTo::Classic, &fault),
                 Waiting::Call { frame, received, place } => {
                     // It was parsed once already, so it parses again.
                     if let Ok(Message::Call(call)) = Message::parse(&frame) {
@@ -427,24 +511,24 @@ impl Dispatcher {
 
     fn flush_final_error(&mut self) {
         if self.in_flight() == 0
-            && let Some(fault) = self.final_error.take()
+            && let Some((reply_to, fault)) = self.final_error.take()
         {
-            reply::fault(&mut self.output, None, &fault);
+            reply::fault(&mut self.output, reply_to, &fault);
         }
     }
 
     /// Writes a result; to the reader of a stream, as its only item.
-    fn write_result(&mut self, id: Option<Json<'_>>, as_stream: bool, result: &[u8]) {
+    fn write_result(&mut self, to: ReplyTo<'_>, as_stream: bool, result: &[u8]) {
         if as_stream {
-            return self.write_single_item(id, result);
+            return self.write_single_item(to, result);
         }
-        reply::begin_result(&mut self.output, id);
+        reply::begin_result(&mut self.output, to);
         self.output.extend_from_slice(result);
         reply::end_result(&mut self.output);
     }
 
-    fn write_single_item(&mut self, id: Option<Json<'_>>, item: &[u8]) {
-        if let Some(id) = id {
+    fn write_single_item(&mut self, to: ReplyTo<'_>, item: &[u8]) {
+        if let Some(id) = to.id() {
             reply::item(&mut self.output, id, item, 0);
             reply::end_of_stream(&mut self.output, id);
         }
@@ -490,6 +574,14 @@ impl Dispatcher {
     }
 }
 
+fn too_much_for_a_batch(state: &ServerState) -> Fault {
+    let most = state.limits.max_unwritten_bytes;
+    let text = format!(
+        "the replies of this batch are over {most} bytes (max_unwritten_bytes); send fewer requests in one"
+    );
+    Fault::new(Code::TooLarge, text)
+}
+
 /// The message, refused if its id is longer than `most` bytes: an id is kept while its call is in flight.
 #[inline]
 fn with_short_id<'a>(
@@ -497,14 +589,21 @@ fn with_short_id<'a>(
     most: usize,
 ) -> Result<Message<'a>, Rejected<'a>> {
     let id = match &message {
-        Ok(Message::Call(call)) => call.id,
+        Ok(Message::Call(call)) => call.reply_to.id(),
         Ok(Message::Cancel(id)) => Some(*id),
-        Err(rejected) => rejected.id,
+        Ok(Message::Batch(_)) => None,
+        Err(rejected) => rejected.reply_to.id(),
     };
     match id {
         Some(id) if id.text().len() > most => {
             let text = format!("id is longer than {most} bytes (max_id_bytes)");
-            Err(Rejected { id: None, fault: Fault::new(Code::Malformed, text), fatal: false })
+            let fault = Fault::new(Code::Malformed, text);
+            let reply_to = match &message {
+                Ok(Message::Call(call)) => call.reply_to.without_id(),
+                Err(rejected) => rejected.reply_to.without_id(),
+                Ok(_) => ReplyTo::Classic,
+            };
+            Err(Rejected { reply_to, fault, fatal: false })
         }
         _ => message,
     }
