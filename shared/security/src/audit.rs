@@ -29,8 +29,8 @@ struct State {
     failing: Option<String>,
 }
 
-/// Bytes of lines of which it is not known whether they could be written, and which are kept: those of
-/// what was under way when writing failed.
+/// Bytes of lines that could not be written and are kept: those of what was under way when writing
+/// failed, and of what was refused since; further ones are lost.
 const MAX_PENDING: usize = 1 << 20;
 
 impl AuditLog {
