@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use rpc_host::refusals::TooMany;
 use rpc_security::{Denied, NotIdentified, Role};
 
 use crate::store::StoreError;
@@ -129,8 +130,8 @@ pub(crate) enum Refusal {
     )]
     OfAnother,
     /// The sender: it was refused too often, and is only told to wait.
-    #[error("this address was refused too often; try again in {0} s")]
-    TooManyRefusals(u64),
+    #[error("{0}")]
+    TooManyRefusals(TooMany),
     /// The operator: what needs a line in the audit log cannot be done without it.
     #[error("audit: the log cannot be written: {0}; free its disk, or mend its folder")]
     AuditFailing(String),

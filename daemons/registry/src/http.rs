@@ -17,7 +17,7 @@ mod v1;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use std::convert::Infallible;
@@ -30,7 +30,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response, StatusCode, header};
-use rpc_host::refusals::Refusals;
+use rpc_host::refusals::{self, Refusals, TooMany};
 use rpc_host::shares::{Place, Shares};
 use rpc_host::web::{Asked, Verdict, WebPolicy};
 use rpc_security::{Object, Permission, Shown};
@@ -67,7 +67,7 @@ struct Context {
     /// An unknown host was logged.
     host_logged: AtomicBool,
     /// Who was refused of late for who they are.
-    refusals: Mutex<Refusals>,
+    refusals: Refusals,
     /// The TTL in seconds, for the replies to registrations.
     ttl: Option<HeaderValue>,
 }
@@ -111,7 +111,7 @@ impl Http {
         let web = WebPolicy::new(options.allowed_origins.clone(), options.allowed_hosts.clone());
         let host_logged = AtomicBool::new(false);
         let ttl = options.ttl.as_secs_f64().to_string().try_into().ok();
-        let refusals = Mutex::default();
+        let refusals = Refusals::default();
         let context = Context { service, streams, ending, web, host_logged, refusals, ttl };
         Self { context: Arc::new(context) }
     }
@@ -166,22 +166,18 @@ impl Http {
         }
     }
 
-    /// Notes what is refused for who the sender is. Its reply waits, the longer the more often that
-    /// happened of late; who is refused too often is only told to wait.
+    /// Notes what is refused for who the sender is. Its reply waits a little; who is refused too often is
+    /// only told to wait.
     async fn slow_down(&self, refusal: Refusal, head: &Parts, sender: &Sender) -> Refusal {
-        let cost = {
-            let mut refusals = self.context.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-            refusals.note(sender.address, Instant::now())
-        };
-        let refusal = match cost.wait {
-            Some(wait) => Refusal::TooManyRefusals(wait.as_secs().max(1)),
-            None => {
+        let refusal = match self.context.refusals.note(sender.address, Instant::now()) {
+            Err(TooMany) => Refusal::TooManyRefusals(TooMany),
+            Ok(()) => {
                 let what = format!("{} {}: {refusal}", head.method, head.uri.path());
                 self.context.service.audit(Deed::Refused, sender, None, Some(what)).await;
                 refusal
             }
         };
-        tokio::time::sleep(cost.delay).await;
+        tokio::time::sleep(refusals::DELAY).await;
         refusal
     }
 

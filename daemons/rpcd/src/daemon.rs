@@ -35,7 +35,7 @@ pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Fai
             announce = announce.advertise(address.host, address.port);
         }
         if let Some(token) = plan.token {
-            announce = announce.token(token, plan.allow_plaintext_token)?;
+            announce = announce.token(token, plan.allow_plaintext_token);
         }
         builder = builder.announce(announce);
     }

@@ -8,7 +8,7 @@
 //! - [`run`]: executes the plan.
 //! - [`daemon`]: `serve` and `registry`, from start to clean exit.
 //! - [`client`]: `call`, `bench`, `methods`, `describe`, `instances`, `watch`, `logs`, `stats`, `health`.
-//! - [`token`]: `token`.
+//! - [`token`](mod@token): makes tokens, and says whose they are.
 //! - [`output`]: the only place that writes to standard output and standard error.
 //! - [`failure`]: why a command failed, and its exit code.
 

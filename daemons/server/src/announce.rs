@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
-use rpc_client::SecretString;
+use rpc_client::Token;
 use rpc_client::backoff::Backoff;
 pub use rpc_client::registry::RegistryClientError;
 use rpc_client::registry::{RegistryClient, RegistryClientOptions};
@@ -88,16 +88,11 @@ impl Announce {
         self.advertise_host.as_deref()
     }
 
-    /// The token that it shows to the registry: over TLS and to this machine only, unless `allow_plaintext`.
-    ///
-    /// # Errors
-    /// The token cannot be sent.
-    pub fn token(
-        self,
-        token: SecretString,
-        allow_plaintext: bool,
-    ) -> Result<Self, RegistryClientError> {
-        Ok(Self { registry: self.registry.with_token(token, allow_plaintext)?, ..self })
+    /// The token that it shows to the registry: over TLS and to this machine only, unless
+    /// `allow_plaintext`.
+    #[must_use]
+    pub fn token(self, token: impl Into<Token>, allow_plaintext: bool) -> Self {
+        Self { registry: self.registry.with_token(token, allow_plaintext), ..self }
     }
 
     /// The address to register, if clients reach the server at another one than it listens on: a

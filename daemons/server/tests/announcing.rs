@@ -16,6 +16,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
+use rpc_client::SecretString;
 use rpc_host::logging::{LogOptions, Logging};
 use rpc_server::{Announce, Method, Server, ServerError, ServerHandle, builtin};
 use rpc_wire::instance::Instance;
@@ -380,8 +381,7 @@ async fn a_registry_that_does_not_allow_it_is_logged_once_and_asked_again_while_
     let _logged = tracing::dispatcher::set_default(&dispatch);
     let announce = Announce::to(&format!("http://{registry}"))
         .unwrap()
-        .token("canary-of-the-server".into(), false)
-        .unwrap()
+        .token(SecretString::from("canary-of-the-server"), false)
         .heartbeat(HEARTBEAT);
     let server = Server::builder().announce(announce).bind(([127, 0, 0, 1], 0)).await.unwrap();
     let handle = server.handle();

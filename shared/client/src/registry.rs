@@ -2,12 +2,12 @@
 
 mod addresses;
 mod body;
+mod credential;
 mod error;
 mod events;
 mod options;
 mod overrides;
 mod registered;
-mod token;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,14 +17,15 @@ use reqwest::{Method, StatusCode, header};
 use rpc_wire::instance::{self, Entry, Instance, InstanceRecord};
 use rpc_wire::paths;
 use rpc_wire::report::Readiness;
-use secrecy::SecretString;
+
+use crate::Token;
 
 use addresses::Addresses;
+use credential::Credential;
 pub use error::RegistryClientError;
 pub use events::{Logs, RegistryLogLine, Watch};
 pub use options::RegistryClientOptions;
 pub use registered::Registered;
-use token::Token;
 
 /// Talks to a registry: to one, or to one of several that share what they know
 /// (`http://10.0.0.5:9999,10.0.0.6:9999`). When the one in use cannot be reached, does not reply, fails
@@ -50,7 +51,7 @@ pub struct RegistryClient {
     http: reqwest::Client,
     addresses: Addresses,
     options: RegistryClientOptions,
-    token: Option<Token>,
+    credential: Option<Credential>,
     /// See [`hold_connection`](Self::hold_connection).
     holds_connection: bool,
     /// Invalid entries of the last list.
@@ -91,7 +92,7 @@ impl RegistryClient {
     /// comma. Nothing is sent.
     ///
     /// # Errors
-    /// It is not an `http` URL, or the token cannot be sent.
+    /// It is not an `http` URL.
     pub fn new(url: &str, options: RegistryClientOptions) -> Result<Self, RegistryClientError> {
         let addresses = Addresses::parse(url)?;
         // Without no_proxy a proxy of the environment would capture the registry's traffic.
@@ -111,7 +112,7 @@ impl RegistryClient {
         Ok(Self {
             http,
             addresses,
-            token: Token::of(&options)?,
+            credential: Credential::of(&options),
             options,
             holds_connection: false,
             invalid: Arc::default(),
@@ -129,20 +130,14 @@ impl RegistryClient {
 
     /// The same, showing who it is: to addresses over TLS and to this machine only, unless
     /// `allow_plaintext`.
-    ///
-    /// # Errors
-    /// The token cannot be sent.
-    pub fn with_token(
-        self,
-        token: SecretString,
-        allow_plaintext: bool,
-    ) -> Result<Self, RegistryClientError> {
+    #[must_use]
+    pub fn with_token(self, token: impl Into<Token>, allow_plaintext: bool) -> Self {
         let options = RegistryClientOptions {
-            token: Some(token),
+            token: Some(token.into()),
             allow_plaintext_token: allow_plaintext,
             ..self.options
         };
-        Ok(Self { token: Token::of(&options)?, options, ..self })
+        Self { credential: Credential::of(&options), options, ..self }
     }
 
     /// Its first address, `host:port`.
@@ -393,8 +388,8 @@ impl RegistryClient {
     ) -> Result<reqwest::Response, RegistryClientError> {
         let url = || address.as_str().trim_end_matches('/').to_owned();
         let is_stream = request.timeout().is_none();
-        if let Some(token) = self.token.as_ref().and_then(|token| token.for_address(address)) {
-            request.headers_mut().insert(header::AUTHORIZATION, token);
+        if let Some(credential) = self.credential.as_ref().filter(|it| it.may_go_to(address)) {
+            request.headers_mut().insert(header::AUTHORIZATION, credential.header().await?);
         }
         let sending = self.http.execute(request);
         let sent = if is_stream {

@@ -1,76 +1,76 @@
-//! How often a peer may be refused: who is refused too often is slowed down, and told to wait.
+//! Refusals for want of a token or a role: held back a little, and of one peer only so many are explained.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::shares::group;
 
-/// The refusals of late, by peer. Pure: the time is an argument.
+/// How long a refusal is held back.
+pub const DELAY: Duration = Duration::from_millis(100);
+/// One refusal in this time is explained to a peer, in the long run.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// So many at once.
+const BURST: u32 = 50;
+/// Peers that are told apart; those beyond share a count with one of them, which refuses nobody.
+const COUNTS: usize = 4096;
+
+/// The refusals of all peers, in memory of one size: 32 KiB, taken with the first.
 #[derive(Debug, Default)]
 pub struct Refusals {
-    peers: HashMap<IpAddr, Bucket>,
+    counts: OnceLock<Counts>,
 }
 
-/// What a refusal costs its peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cost {
-    /// How long the reply waits.
-    pub delay: Duration,
-    /// It was refused so often that it is only told to wait for this long.
-    pub wait: Option<Duration>,
+#[derive(Debug)]
+struct Counts {
+    start: Instant,
+    hasher: RandomState,
+    /// Of each peer, in milliseconds since the start, when all of its refusals would have been due.
+    due: Box<[AtomicU64]>,
 }
 
-/// Refusals that a peer has left, as of a time.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    left: f64,
-    at: Instant,
-}
-
-/// Refusals of a peer in a row; then one in a second.
-const MAX_REFUSALS: f64 = 20.0;
-/// Peers that are remembered; at the limit those are forgotten who have not been refused lately.
-const MAX_PEERS: usize = 10_000;
-/// How long the reply of one that is refused too often waits.
-const LONGEST_DELAY: Duration = Duration::from_secs(1);
-
-impl Bucket {
-    fn full(at: Instant) -> Self {
-        Self { left: MAX_REFUSALS, at }
-    }
-
-    fn at(self, now: Instant) -> Self {
-        let regained = now.saturating_duration_since(self.at).as_secs_f64();
-        Self { left: (self.left + regained).min(MAX_REFUSALS), at: now }
-    }
-
-    fn is_full(self) -> bool {
-        self.left >= MAX_REFUSALS
-    }
-}
+/// The peer was refused too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "too many refused requests from this address; wait, and send a token with the role that they need"
+)]
+pub struct TooMany;
 
 impl Refusals {
-    /// Notes that a peer (IPv6: a /64) is refused, and says what that costs it.
-    pub fn note(&mut self, peer: IpAddr, now: Instant) -> Cost {
-        let peer = group(peer);
-        if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&peer) {
-            self.peers.retain(|_, bucket| !bucket.at(now).is_full());
-            if self.peers.len() >= MAX_PEERS {
-                // So many at once are one attacker.
-                return Cost { delay: LONGEST_DELAY, wait: Some(LONGEST_DELAY) };
-            }
-        }
-        let bucket = self.peers.entry(peer).or_insert_with(|| Bucket::full(now));
-        *bucket = bucket.at(now);
-        if bucket.left < 1.0 {
-            return Cost { delay: LONGEST_DELAY, wait: Some(LONGEST_DELAY) };
-        }
-        bucket.left -= 1.0;
-        // The first ones are mistakes: they cost next to nothing.
-        let share = 1.0 - bucket.left / MAX_REFUSALS;
-        Cost { delay: LONGEST_DELAY.mul_f64(share * share * share), wait: None }
+    /// Notes that a request of the peer was refused.
+    ///
+    /// # Errors
+    /// It is one of too many.
+    pub fn note(&self, peer: IpAddr, now: Instant) -> Result<(), TooMany> {
+        let counts = self.counts.get_or_init(|| Counts::new(now));
+        let now = milliseconds(now.saturating_duration_since(counts.start));
+        let (interval, most) = (milliseconds(INTERVAL), milliseconds(INTERVAL * BURST));
+        let next = |due: u64| {
+            let next = due.max(now) + interval;
+            (next <= now + most).then_some(next)
+        };
+        let noted = counts.of(peer).fetch_update(Relaxed, Relaxed, next);
+        noted.map(drop).map_err(|_| TooMany)
     }
+}
+
+impl Counts {
+    fn new(start: Instant) -> Self {
+        let due = (0..COUNTS).map(|_| AtomicU64::new(0)).collect();
+        Self { start, hasher: RandomState::new(), due }
+    }
+
+    fn of(&self, peer: IpAddr) -> &AtomicU64 {
+        let hash = self.hasher.hash_one(group(peer));
+        // The remainder is less than their number.
+        &self.due[(hash % COUNTS as u64) as usize]
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -78,35 +78,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_refusals_cost_little_and_many_make_a_peer_wait_until_time_has_passed() {
+    fn a_peer_is_told_so_many_reasons_at_once_and_so_many_in_the_long_run() {
+        let refusals = Refusals::default();
         let start = Instant::now();
-        let mut refusals = Refusals::default();
         let peer = IpAddr::from([10, 0, 0, 1]);
-        let first = refusals.note(peer, start);
-        assert!(first.wait.is_none() && first.delay < Duration::from_millis(1), "{first:?}");
-        let mut delays = vec![first.delay];
-        for _ in 1..20 {
-            let cost = refusals.note(peer, start);
-            assert_eq!(cost.wait, None);
-            delays.push(cost.delay);
-        }
-        assert!(delays.is_sorted() && delays[19] == LONGEST_DELAY, "{delays:?}");
-        assert!(refusals.note(peer, start).wait.is_some());
-        assert_eq!(refusals.note([10, 0, 0, 2].into(), start).wait, None, "others are not meant");
-        assert_eq!(refusals.note(peer, start + Duration::from_secs(1)).wait, None);
-        assert_eq!(refusals.note(peer, start + Duration::from_secs(60)), first);
+        let explained = |after: Duration, tries: u32| {
+            (0..tries).filter(|_| refusals.note(peer, start + after).is_ok()).count()
+        };
+        assert_eq!(explained(Duration::ZERO, 2 * BURST), BURST as usize);
+        assert_eq!(explained(10 * INTERVAL, BURST), 10);
+        assert_eq!(explained(10 * INTERVAL, BURST), 0);
+        assert_eq!(explained(1000 * INTERVAL, 2 * BURST), BURST as usize);
     }
 
     #[test]
-    fn many_peers_take_bounded_memory() {
-        let start = Instant::now();
-        let mut refusals = Refusals::default();
-        let peer = |at: u32| IpAddr::from(at.to_be_bytes());
-        let most = u32::try_from(MAX_PEERS).unwrap();
-        let waits = (0..most + 9).filter(|at| refusals.note(peer(*at), start).wait.is_some());
-        assert_eq!(waits.count(), 9);
-        let later = start + Duration::from_secs(2);
-        assert_eq!(refusals.note(peer(most + 9), later).wait, None);
-        assert_eq!(refusals.peers.len(), 1);
+    fn the_refusals_of_one_peer_do_not_count_for_another() {
+        let refusals = Refusals::default();
+        let now = Instant::now();
+        while refusals.note([10, 0, 0, 1].into(), now).is_ok() {}
+        // One of these may share the count.
+        let others = (0..10).filter(|last| refusals.note([10, 0, 1, *last].into(), now).is_ok());
+        assert!(others.count() >= 9);
     }
 }

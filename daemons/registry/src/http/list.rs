@@ -25,6 +25,7 @@ pub(super) async fn find_all(
     Visitor { peer, mut sender, permission }: Visitor<'_>,
 ) -> Result<Reply, Refusal> {
     let service = &context.service;
+    service.be_read().await;
     let query = head.uri.query().unwrap_or_default();
     let mut scope = query::scope(query, &sender)?;
     scope.protocol.get_or_insert_default();

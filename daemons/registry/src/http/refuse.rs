@@ -14,11 +14,8 @@ use crate::error::Refusal;
 
 pub(super) fn reply(refusal: &Refusal) -> Reply {
     let mut reply = with_type(status(refusal), JSON, body(refusal).into());
-    if matches!(refusal, Refusal::TooMuchUnread(_)) {
+    if matches!(refusal, Refusal::TooMuchUnread(_) | Refusal::TooManyRefusals(_)) {
         reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    if let Refusal::TooManyRefusals(seconds) = refusal {
-        reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
     }
     if let Some(challenge) = challenge(refusal) {
         reply.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

@@ -42,6 +42,7 @@ pub(super) async fn targets(
 
 /// The services that have instances.
 pub(super) async fn catalog(context: &Context, visitor: &Visitor<'_>) -> Result<Reply, Refusal> {
+    context.service.be_read().await;
     let scope = Scope { sight: visitor.sender.sight(), ..Scope::default() };
     let body = context.service.catalog(&scope).await?;
     Ok(whole(JSON, context.service.answers.pieces(body, &visitor.peer.cut)))
@@ -56,6 +57,7 @@ async fn by_pages(
     let query = head.uri.query().unwrap_or_default();
     let scope = query::scope(query, &sender)?;
     let (service, cut) = (Arc::clone(&context.service), peer.cut.clone());
+    service.be_read().await;
     let mut page = Page::new(view, reader(context, query)?);
     let first = service.page(&scope, &mut page).unwrap_or_default();
     service.make_room(first.len()).await?;
@@ -115,6 +117,7 @@ pub(super) async fn watch(
     let reader = reader(context, query)?;
     let last = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let open = OpenStream::new(context, peer.ip)?;
+    context.service.be_read().await;
     let mut watcher = Watcher::new(Arc::clone(&context.service), (scope, reader), last, beats);
     watcher.start().await?;
     let frames =

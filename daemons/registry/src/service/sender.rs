@@ -38,7 +38,7 @@ impl Sender {
     }
 
     /// Somebody at a registry that asks nobody.
-    #[cfg(any(test, feature = "simulation"))]
+    #[cfg(test)]
     pub(crate) fn anyone(address: IpAddr) -> Self {
         Self::new(&Guard::open(), address, None)
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rpc_client::registry::RegistryClientOptions;
-use rpc_client::{ClientOptions, SecretString};
+use rpc_client::{ClientOptions, Token};
 use rpc_host::net::resolve_listen;
 use rpc_registry::{RegistryOptions, StoreOptions};
 use rpc_security::Guard;
@@ -44,7 +44,7 @@ pub struct AnnouncePlan {
     /// Interval between heartbeats.
     pub heartbeat_interval: Duration,
     /// The token to show to the registry; `None`: there is none.
-    pub token: Option<SecretString>,
+    pub token: Option<Token>,
     /// Whether it is shown in plain text as well.
     pub allow_plaintext_token: bool,
 }

@@ -41,10 +41,7 @@ impl RegistryClient {
         let message: String = message.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Err(RegistryClientError::NotAllowed {
-                kept_back: self
-                    .token
-                    .as_ref()
-                    .is_some_and(|token| token.for_address(&asked).is_none()),
+                kept_back: self.credential.as_ref().is_some_and(|it| !it.may_go_to(&asked)),
                 url: self.url().to_owned(),
                 status: status.as_u16(),
                 message,

@@ -323,7 +323,7 @@ async fn a_line_or_event_over_its_limit_ends_the_stream_with_an_error() {
 }
 
 fn with_token(registry: &FakeRegistry, token: &str) -> RegistryClient {
-    client_of(registry).with_token(token.into(), false).unwrap()
+    client_of(registry).with_token(rpc_client::SecretString::from(token), false)
 }
 
 #[tokio::test]
