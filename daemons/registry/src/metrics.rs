@@ -190,7 +190,7 @@ fn doors(page: &mut Page, figures: &Figures) {
     gauge("rpc_registry_tokens", "Tokens known, expired ones included", figures.tokens as u64);
     let help = "1 while the file of tokens has changed and cannot be used: those before hold on";
     gauge("rpc_registry_tokens_outdated", help, u64::from(figures.is_outdated));
-    let help = "Secrets shown that are nobody's, by reason";
+    let help = "Tokens shown that are not known, or have expired, by reason";
     let mut unidentified = page.counter("rpc_registry_tokens_refused_total", help);
     for (reason, count) in TOKEN_REASONS.iter().zip(figures.unidentified) {
         unidentified.sample(&[("reason", reason)], count);
