@@ -32,9 +32,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::refusals;
 use crate::state::ServerState;
 use crate::visitor::Visitor;
+use rpc_host::refusals;
 
 const JSON: &str = "application/json";
 
