@@ -212,7 +212,10 @@ async fn each_trouble_with_etcd_is_a_clear_state_and_ends_no_registry() {
     let (_x, x_at) = registry_with(&cluster, 0, &[("ETCD_PREFIX", "x/")]).await;
     eventually("it says that it does not know the format", async || {
         let said = readiness(x_at).await;
-        said.contains("degraded") && said.contains("of format") && said.contains("another prefix")
+        said.contains("degraded")
+            && said.contains("of format")
+            && said.contains("another prefix")
+            && said.contains("unknown_format")
     })
     .await;
     let (y, y_at) = registry_with(&cluster, 0, &[("ETCD_PREFIX", "y/")]).await;
@@ -237,6 +240,7 @@ async fn each_trouble_with_etcd_is_a_clear_state_and_ends_no_registry() {
             let said = readiness(at).await;
             said.contains("degraded")
                 && said.contains("refuses this registry")
+                && said.contains("\"denied\"")
                 && said.contains(why)
         })
         .await;

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use rpc_wire::instance::InstanceKey;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -18,6 +19,9 @@ use crate::table::{Pending, Shared};
 
 /// Interval of looking whether there is room again.
 const ROOM_CHECK: Duration = Duration::from_secs(10);
+
+/// Another program's keys are counted up to here.
+const MAX_FOREIGN: usize = 1000;
 
 /// A session: valid until its first error.
 pub(super) struct Session<'a> {
@@ -63,7 +67,7 @@ impl Session<'_> {
                 }
                 Name::Registry(id) => self.is_live(id, &value),
                 Name::Format => {}
-                Name::Strange => self.is_strange(&key),
+                Name::Strange => self.note_foreign(key, true),
             }
         }
         there.sort_by_key(Shared::order);
@@ -112,7 +116,7 @@ impl Session<'_> {
                         self.tell_members();
                     }
                     (Name::Format, _) => self.sharing.check_format().await?,
-                    (Name::Strange, _) => self.is_strange(&key),
+                    (Name::Strange, document) => self.note_foreign(key, document.is_some()),
                 }
             }
             self.hear(heard);
@@ -155,7 +159,7 @@ impl Session<'_> {
             sleep(etcd.options().lease_ttl / 4).await;
             etcd.keep_alive(self.lease).await?;
             if etcd.member() != member {
-                return Err(EtcdError::Unavailable("its member does not answer".to_owned()));
+                return Err(EtcdError::Unreachable("its member does not answer".to_owned()));
             }
         }
     }
@@ -224,9 +228,22 @@ impl Session<'_> {
         }
     }
 
-    fn is_strange(&self, key: &[u8]) {
-        if !self.sharing.has_strange_keys.swap(true, Ordering::Relaxed) {
-            let key = String::from_utf8_lossy(key).escape_debug().to_string();
+    /// Counts a key that no registry wrote.
+    fn note_foreign(&self, key: Bytes, exists: bool) {
+        let count = {
+            let mut known = self.known();
+            match exists {
+                true if known.foreign.len() < MAX_FOREIGN => _ = known.foreign.insert(key.clone()),
+                true => {}
+                false => _ = known.foreign.remove(&key),
+            }
+            known.foreign.len()
+        };
+        if let Some(membership) = self.service.membership() {
+            membership.has_foreign_keys(count);
+        }
+        if exists && !self.sharing.has_strange_keys.swap(true, Ordering::Relaxed) {
+            let key = String::from_utf8_lossy(&key).escape_debug().to_string();
             warn!(
                 key,
                 "another program has keys below the prefix; they are left alone, but give it another prefix"
