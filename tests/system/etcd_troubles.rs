@@ -106,6 +106,27 @@ async fn what_was_compacted_while_a_registry_was_cut_off_is_read_anew() {
 }
 
 #[tokio::test]
+async fn a_watch_that_a_proxy_has_lost_is_opened_anew() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let (_a, a_at) = registry(&cluster, 0).await;
+    let proxy = Proxy::start(cluster.address(0)).await;
+    let settings = [
+        ("ETCD_ENDPOINTS", &*proxy.url()),
+        ("ETCD_WATCH_TIMEOUT", "2s"),
+        // No request tells that the way is lost while the test waits.
+        ("ETCD_LEASE_TTL", "600s"),
+    ];
+    let (_b, b_at) = registry_with(&cluster, 0, &settings).await;
+    is_ready(b_at).await;
+    let (_one, one) = server(&[a_at]).await;
+    lists(b_at, &[one]).await;
+    proxy.stall_open();
+    let (_two, two) = server(&[a_at]).await;
+    lists(b_at, &[one, two]).await;
+    is_ready(b_at).await;
+}
+
+#[tokio::test]
 async fn what_another_program_wrote_is_neither_overwritten_nor_deleted() {
     let Some(cluster) = Cluster::start().await else { return };
     let (a, a_at) = registry(&cluster, 0).await;

@@ -193,10 +193,10 @@ impl Service {
         let Some(opened) = ending.run_until_cancelled(Session::open(self, sharing)).await else {
             return Ok(());
         };
-        let (session, watch) = opened?;
+        let (session, follow) = opened?;
         let member = sharing.etcd.member();
         let never = tokio::select! {
-            outcome = session.follow(watch) => outcome?,
+            outcome = session.follow(follow) => outcome?,
             outcome = session.write() => outcome?,
             outcome = session.keep_lease(member) => outcome?,
             outcome = session.make_up() => outcome?,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use rpc_wire::instance::InstanceKey;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::keys::Name;
@@ -37,7 +37,7 @@ impl<'a> Session<'a> {
     pub(super) async fn open(
         service: &'a Service,
         sharing: &'a Sharing,
-    ) -> Result<(Self, Watch), EtcdError> {
+    ) -> Result<(Self, Follow), EtcdError> {
         sharing.check_format().await?;
         let lease = sharing.sign_in().await?;
         let prefix = sharing.keys.prefix().as_bytes();
@@ -51,8 +51,14 @@ impl<'a> Session<'a> {
             id,
             revision, instances, "sharing instances with the other registries of the etcd cluster"
         );
-        Ok((session, watch))
+        Ok((session, Follow { watch, after: revision }))
     }
+}
+
+/// A watch, and the last revision that it told of.
+pub(super) struct Follow {
+    watch: Watch,
+    after: i64,
 }
 
 impl Session<'_> {
@@ -88,11 +94,19 @@ impl Session<'_> {
         let _ = self.service.read.set(());
     }
 
-    /// Follows what the other registries write.
-    pub(super) async fn follow(&self, mut watch: Watch) -> Result<Infallible, EtcdError> {
+    /// Follows what the other registries write. A watch that tells nothing is opened anew from where it was: a proxy
+    /// may have lost the other half of its connection, which nobody notices who only reads.
+    pub(super) async fn follow(&self, mut follow: Follow) -> Result<Infallible, EtcdError> {
+        let etcd = &self.sharing.etcd;
+        let silence = etcd.options().watch_timeout;
         loop {
+            let Ok(events) = timeout(silence, follow.watch.next()).await else {
+                let prefix = self.sharing.keys.prefix().as_bytes();
+                follow.watch = etcd.watch(prefix, follow.after + 1).await?;
+                continue;
+            };
             let mut heard = Vec::new();
-            for event in watch.next().await? {
+            for event in events? {
                 let (key, document, revision) = match event {
                     WatchEvent::Put(KeyValue { key, value, revision }) => {
                         (key, Some(value), revision)
@@ -100,6 +114,8 @@ impl Session<'_> {
                     WatchEvent::Deleted(key, revision) => (key, None, revision),
                     WatchEvent::Created | WatchEvent::Progress(_) => continue,
                 };
+                // Each change of a registry's is a revision of its own.
+                follow.after = follow.after.max(revision);
                 match (self.sharing.keys.name(&key), document) {
                     (Name::Instance(key), document) => {
                         heard.push(Heard { key, document, revision });
