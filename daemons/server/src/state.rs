@@ -8,7 +8,7 @@ use std::time::Instant;
 use rpc_host::logging::LogRing;
 #[cfg(feature = "http")]
 use rpc_host::web::WebPolicy;
-use rpc_security::Guard;
+use rpc_security::{Guard, Object};
 use rpc_wire::WIRE_VERSION;
 use rpc_wire::instance::is_service_name;
 #[cfg(feature = "announce")]
@@ -30,6 +30,7 @@ use crate::metrics::Facts;
 use crate::metrics::Metrics;
 use crate::older_clients::OlderClients;
 use crate::places::calls::CallPlaces;
+use crate::refusals::Refusals;
 
 /// Who the server is: for the registry, discovery and health.
 #[derive(Debug, Clone)]
@@ -91,6 +92,7 @@ pub(crate) struct ServerState {
     pub(crate) log_ring: Option<LogRing>,
     /// Who may do what.
     pub(crate) guard: Guard,
+    pub(crate) refusals: Refusals,
     /// Which requests a foreign web page may have caused.
     #[cfg(feature = "http")]
     pub(crate) web: WebPolicy,
@@ -136,6 +138,7 @@ impl ServerState {
             lag: Lag::new(),
             log_ring: None,
             guard: Guard::open(),
+            refusals: Refusals::default(),
             #[cfg(feature = "http")]
             web: WebPolicy::default(),
             #[cfg(feature = "http")]
@@ -145,6 +148,11 @@ impl ServerState {
             draining: CancellationToken::new(),
             aborted: CancellationToken::new(),
         }
+    }
+
+    /// What every call is about, and every request.
+    pub(crate) fn object(&self) -> Object<'_> {
+        Object::Server { service: Some(&self.identity.service) }
     }
 
     pub(crate) fn health(&self, now: Instant) -> Health {
@@ -192,6 +200,7 @@ impl ServerState {
             buffered_bytes: self.buffers.kept(),
             lag: self.lag.at(now),
             log_lines_dropped: self.log_lines_dropped(),
+            guard: self.guard.figures(),
         }
     }
 

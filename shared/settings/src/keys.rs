@@ -171,6 +171,7 @@ pub const KEYS: &[Key] = keys! {
         max_inline_bytes: bytes, server.limits.max_inline_bytes, "Arguments of a synchronous method that runs where they were read; with more it runs on a thread of its own.";
         max_nesting: depth, server.limits.max_nesting, "Nesting of JSON in a request, at most 128.";
         max_id_bytes: bytes, server.limits.max_id_bytes, "Size of a call's id.";
+        max_batch_requests: count, server.limits.max_batch_requests, "Requests of one JSON-RPC batch.";
         request_timeout: duration, server.limits.request_timeout, "Time from a request's first byte to its last.";
         max_calls_per_connection: count, server.limits.max_calls_per_connection, "Calls in flight per connection.";
         max_calls: count, server.limits.max_calls, "Calls in flight in total.";
@@ -182,6 +183,9 @@ pub const KEYS: &[Key] = keys! {
         max_buffered_bytes: bytes, server.limits.max_buffered_bytes, "Kept for all connections beyond 64 KiB of each; beyond it such connections are not read, and peers that take no replies are disconnected.";
         max_connections: count, server.limits.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one takes the place of that which has waited longest for a request, for a tenth of idle_timeout at least, or is refused and counted.";
         max_connections_per_peer: share, server.limits.max_connections_per_peer, "Of these from one address; as above.";
+        max_unidentified_bytes: bytes, server.limits.max_unidentified_bytes, "With auth = required, on a connection that has shown no token: size of a request.";
+        max_unidentified_connections: share, server.limits.max_unidentified_connections, "Such connections; quarter: a quarter of max_connections, at least 256; 0: as many as there are connections.";
+        unidentified_timeout: duration, server.limits.unidentified_timeout, "They are closed after this time.";
         backlog: backlog, server.limits.backlog, "Connections waiting to be accepted.";
         idle_timeout: duration, server.limits.idle_timeout, "An idle connection is closed after this time.";
         write_timeout: duration, server.limits.write_timeout, "An HTTP client that reads nothing for this long is disconnected.";

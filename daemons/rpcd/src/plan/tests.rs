@@ -144,6 +144,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_MAX_NESTING", "7"),
             ("RPCD_SERVER_MAX_INLINE_BYTES", "8"),
             ("RPCD_SERVER_MAX_ID_BYTES", "64"),
+            ("RPCD_SERVER_MAX_BATCH_REQUESTS", "20"),
             ("RPCD_SERVER_REQUEST_TIMEOUT", "1s"),
             ("RPCD_SERVER_MAX_CALLS_PER_CONNECTION", "2"),
             ("RPCD_SERVER_MAX_CALLS", "3"),
@@ -164,6 +165,9 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_CLOSE_TIMEOUT", "19s"),
             ("RPCD_SERVER_DRAIN_NOTICE", "16s"),
             ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
+            ("RPCD_SERVER_MAX_UNIDENTIFIED_BYTES", "19"),
+            ("RPCD_SERVER_MAX_UNIDENTIFIED_CONNECTIONS", "20"),
+            ("RPCD_SERVER_UNIDENTIFIED_TIMEOUT", "21s"),
             ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
             ("RPCD_SERVER_WRITE_TIMEOUT", "15s"),
@@ -180,6 +184,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             .max_nesting(7)
             .max_inline_bytes(8)
             .max_id_bytes(64)
+            .max_batch_requests(20)
             .request_timeout(seconds(1))
             .max_calls_per_connection(2)
             .max_calls(3)
@@ -202,6 +207,9 @@ fn every_limit_of_the_file_reaches_the_server() {
             .unregister_timeout(seconds(8))
             .write_timeout(seconds(15))
             .tcp_user_timeout(seconds(17))
+            .max_unidentified_bytes(19)
+            .max_unidentified_connections(Share::AtMost(20))
+            .unidentified_timeout(seconds(21))
             .backlog(9)
     );
     let announce = plan.announce.unwrap();
@@ -386,7 +394,7 @@ fn a_daemon_whose_tokens_cannot_be_used_does_not_start() {
 
 #[test]
 fn a_client_shows_the_token_of_the_variable_or_of_a_file_that_others_cannot_read() {
-    use rpc_client::SecretString;
+    use rpc_client::Token;
     use rpc_security::secret::{self, ExposeSecret};
     use std::os::unix::fs::PermissionsExt;
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -395,7 +403,7 @@ fn a_client_shows_the_token_of_the_variable_or_of_a_file_that_others_cannot_read
     let by_file = ("RPCD_CLIENT_TOKEN_FILE", file.path().to_str().unwrap());
     let token = |environment: &[(&str, &str)]| match plan_with("call m", environment)?.task {
         Task::Call(call) => {
-            let shown = |token: &SecretString| token.expose_secret().to_owned();
+            let shown = |token: &Token| token.secret().expose_secret().to_owned();
             let registry = call.options.registry().token;
             let token = call.options.token.as_ref().map(shown);
             assert_eq!(registry.as_ref().map(shown), token, "the registry gets it as well");
