@@ -8,6 +8,7 @@ use rpc_tests::etcd::Cluster;
 use rpc_tests::eventually::{eventually, eventually_within};
 use rpc_tests::proxy::Proxy;
 use rpc_tests::queries::{find_all, http, lists};
+use rpc_tests::slow;
 use rustix::process::Signal;
 
 use super::shared_registries::{is_ready, post, readiness, registry, registry_with, server};
@@ -58,6 +59,26 @@ async fn a_member_that_is_stopped_is_left_and_all_of_them_are_waited_for() {
     })
     .await;
     stay(&[a_at, b_at], &[one, two, three], Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn while_etcd_stands_still_for_20_seconds_nobody_leaves_a_list() {
+    if !slow::enabled("etcd that stands still for 20 seconds") {
+        return;
+    }
+    let Some(cluster) = Cluster::start().await else { return };
+    let (_a, a_at) = registry(&cluster, 0).await;
+    let (_b, b_at) = registry(&cluster, 0).await;
+    let (_one, one) = server(&[a_at, b_at]).await;
+    let (_two, two) = server(&[b_at, a_at]).await;
+    lists(a_at, &[one, two]).await;
+    lists(b_at, &[one, two]).await;
+    (0..3).for_each(|at| cluster.signal(at, Signal::STOP));
+    stay(&[a_at, b_at], &[one, two], Duration::from_secs(20)).await;
+    (0..3).for_each(|at| cluster.signal(at, Signal::CONT));
+    stay(&[a_at, b_at], &[one, two], Duration::from_secs(5)).await;
+    is_ready(a_at).await;
+    is_ready(b_at).await;
 }
 
 #[tokio::test]
