@@ -214,7 +214,7 @@ async fn etcd_in_registry() {
         let line = ["registry", "-p", "0", "-l", "127.0.0.1", "--store", "etcd"];
         let daemon = Daemon::rpcd_in(home, &settings(&variables), line);
         let member = |line: &str| {
-            let (_, said) = line.split_once("no etcd member works: ")?;
+            let (_, said) = line.split_once("no etcd member can be reached: ")?;
             Some(format!("http://{}", said.split(": ").next()?))
         };
         daemon.line("it cannot reach the member", member).await

@@ -82,6 +82,7 @@ async fn etcd_is_reached_by_tls_and_each_wrong_certificate_is_a_clear_state() {
             let said = readiness(at).await;
             said.contains("degraded")
                 && said.contains("check ca, cert and key")
+                && said.contains("bad_certificate")
                 && said.contains(what)
         })
         .await;

@@ -1,21 +1,20 @@
 //! What can be wrong with an etcd cluster, one by one: each is a clear state, and ends no registry.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use rpc_tests::daemon::run_rpcd;
 use rpc_tests::etcd::Cluster;
 use rpc_tests::eventually::{eventually, eventually_within};
 use rpc_tests::proxy::Proxy;
 use rpc_tests::queries::{find_all, http, lists};
+use rpc_tests::slow;
 use rustix::process::Signal;
 
 use super::shared_registries::{is_ready, post, readiness, registry, registry_with, server};
 
 /// That these stay listed for so long, at each of these registries.
-async fn stay(
-    registries: &[std::net::SocketAddr],
-    servers: &[std::net::SocketAddr],
-    time: Duration,
-) {
+async fn stay(registries: &[SocketAddr], servers: &[SocketAddr], time: Duration) {
     let until = Instant::now() + time;
     while Instant::now() < until {
         for registry in registries {
@@ -44,7 +43,8 @@ async fn a_member_that_is_stopped_is_left_and_all_of_them_are_waited_for() {
     cluster.signal(1, Signal::STOP);
     cluster.signal(2, Signal::STOP);
     eventually_within(Duration::from_secs(20), "it says so", async || {
-        readiness(a_at).await.contains("no etcd member works")
+        let said = readiness(a_at).await;
+        said.contains("no etcd member can be reached") && said.contains("unreachable")
     })
     .await;
     let (_three, three) = server(&[a_at, b_at]).await;
@@ -62,6 +62,26 @@ async fn a_member_that_is_stopped_is_left_and_all_of_them_are_waited_for() {
 }
 
 #[tokio::test]
+async fn while_etcd_stands_still_for_20_seconds_nobody_leaves_a_list() {
+    if !slow::enabled("etcd that stands still for 20 seconds") {
+        return;
+    }
+    let Some(cluster) = Cluster::start().await else { return };
+    let (_a, a_at) = registry(&cluster, 0).await;
+    let (_b, b_at) = registry(&cluster, 0).await;
+    let (_one, one) = server(&[a_at, b_at]).await;
+    let (_two, two) = server(&[b_at, a_at]).await;
+    lists(a_at, &[one, two]).await;
+    lists(b_at, &[one, two]).await;
+    (0..3).for_each(|at| cluster.signal(at, Signal::STOP));
+    stay(&[a_at, b_at], &[one, two], Duration::from_secs(20)).await;
+    (0..3).for_each(|at| cluster.signal(at, Signal::CONT));
+    stay(&[a_at, b_at], &[one, two], Duration::from_secs(5)).await;
+    is_ready(a_at).await;
+    is_ready(b_at).await;
+}
+
+#[tokio::test]
 async fn a_cluster_that_comes_later_is_joined_then() {
     let Some(cluster) = Cluster::start().await else { return };
     let (_a, a_at) = registry(&cluster, 0).await;
@@ -69,7 +89,10 @@ async fn a_cluster_that_comes_later_is_joined_then() {
     lists(a_at, &[one]).await;
     (0..3).for_each(|at| cluster.signal(at, Signal::STOP));
     let (b, b_at) = registry(&cluster, 0).await;
-    b.line("it says so at once", |line| line.contains("no etcd member works").then_some(())).await;
+    b.line("it says so at once", |line| {
+        line.contains("no etcd member can be reached").then_some(())
+    })
+    .await;
     let (_two, two) = server(&[b_at]).await;
     lists(b_at, &[two]).await;
     (0..3).for_each(|at| cluster.signal(at, Signal::CONT));
@@ -104,6 +127,27 @@ async fn what_was_compacted_while_a_registry_was_cut_off_is_read_anew() {
 }
 
 #[tokio::test]
+async fn a_watch_that_a_proxy_has_lost_is_opened_anew() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let (_a, a_at) = registry(&cluster, 0).await;
+    let proxy = Proxy::start(cluster.address(0)).await;
+    let settings = [
+        ("ETCD_ENDPOINTS", &*proxy.url()),
+        ("ETCD_WATCH_TIMEOUT", "2s"),
+        // No request tells that the way is lost while the test waits.
+        ("ETCD_LEASE_TTL", "600s"),
+    ];
+    let (_b, b_at) = registry_with(&cluster, 0, &settings).await;
+    is_ready(b_at).await;
+    let (_one, one) = server(&[a_at]).await;
+    lists(b_at, &[one]).await;
+    proxy.stall_open();
+    let (_two, two) = server(&[a_at]).await;
+    lists(b_at, &[one, two]).await;
+    is_ready(b_at).await;
+}
+
+#[tokio::test]
 async fn what_another_program_wrote_is_neither_overwritten_nor_deleted() {
     let Some(cluster) = Cluster::start().await else { return };
     let (a, a_at) = registry(&cluster, 0).await;
@@ -117,6 +161,13 @@ async fn what_another_program_wrote_is_neither_overwritten_nor_deleted() {
     post(&cluster, "/v3/kv/put", &put).await;
     a.line("it says so", |line| line.contains("cannot be read").then_some(())).await;
     assert_eq!(find_all(a_at).await, [server_at], "it stays listed where its heartbeats go");
+    let odd = encoded("rpcd/odd");
+    post(&cluster, "/v3/kv/put", &format!(r#"{{"key":"{odd}","value":"{odd}"}}"#)).await;
+    left_out(a_at, 1, 1).await;
+    let (_, _, said) = run_rpcd(["instances", "--registry", &format!("http://{a_at}")]).await;
+    assert!(said.contains("1 cannot be read") && said.contains("1 of another program"), "{said}");
+    post(&cluster, "/v3/kv/deleterange", &format!(r#"{{"key":"{odd}"}}"#)).await;
+    left_out(a_at, 1, 0).await;
     server.signal(Signal::TERM);
     server.exits_within(Duration::from_secs(20)).await;
     lists(a_at, &[]).await;
@@ -124,6 +175,19 @@ async fn what_another_program_wrote_is_neither_overwritten_nor_deleted() {
     let (_, there) = http(cluster.address(0), "POST /v3/kv/range", range.as_bytes()).await;
     assert!(there.contains(&encoded("odd")), "{there}");
     assert!(readiness(a_at).await.contains("\"ready\""));
+}
+
+/// That a registry counts so many records that it cannot read, and keys of other programs.
+async fn left_out(registry: SocketAddr, unreadable: u64, foreign: u64) {
+    let expected = [("unreadable", unreadable), ("foreign", foreign)];
+    eventually("what is left out is counted", async || {
+        let (_, metrics) = http(registry, "GET /metrics", b"").await;
+        expected.iter().all(|(reason, count)| {
+            let line = format!("rpc_registry_etcd_left_out{{reason=\"{reason}\"}} {count}");
+            metrics.lines().any(|found| found == line)
+        })
+    })
+    .await;
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -104,7 +104,7 @@ async fn each_instance_names_its_owner_and_has_an_age_where_its_heartbeats_come(
     assert_eq!((&said["owned"], &said["foreign"]), (&1.into(), &1.into()));
     assert_eq!(said["peers"][0], sharing(b).await["registry"]);
     assert_eq!(said["peers"].as_array().unwrap().len(), 1);
-    assert!(said.get("cut_off_ms").is_none(), "{said}");
+    assert!(said.get("cut_off_ms").is_none() && said["state"] == "connected", "{said}");
     let (_, metrics) = http(a, "GET /metrics", b"").await;
     for line in
         ["rpc_registry_peers 1", "rpc_registry_instances_foreign 1", "rpc_registry_etcd_cut_off 0"]
@@ -169,6 +169,10 @@ async fn a_registry_that_is_cut_off_from_etcd_says_since_when() {
         sharing(a).await["cut_off_ms"].as_u64().is_some_and(|ms| ms > 1000)
     })
     .await;
+    eventually_within(Duration::from_secs(20), "it says why", async || {
+        sharing(a).await["state"] == "no_quorum"
+    })
+    .await;
     let said = sharing(a).await;
     assert_eq!(said["peers"].as_array().unwrap().len(), 1, "as last known: {said}");
     let foreign = record(a, "?owners=1", scene.of_b).await.unwrap();
@@ -180,6 +184,7 @@ async fn a_registry_that_is_cut_off_from_etcd_says_since_when() {
     assert!(metrics.contains("rpc_registry_etcd_cut_off 1"), "{metrics}");
     let (code, _, said) = run_rpcd(["instances", "--registry", &format!("http://{a}")]).await;
     assert!(code == 0 && said.contains("cut off from etcd for"), "{said}");
+    assert!(said.contains("etcd has no quorum: ") && said.contains("more than half"), "{said}");
     scene.cluster.restart(0);
     scene.cluster.restart(1);
     eventually_within(Duration::from_secs(40), "it is connected again", async || {

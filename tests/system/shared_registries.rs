@@ -171,6 +171,37 @@ async fn after_a_restart_of_everything_all_are_listed_and_a_registry_that_was_pa
 }
 
 #[tokio::test]
+async fn registries_that_are_back_before_etcd_have_what_was_durable_when_it_is() {
+    let Some(mut cluster) = Cluster::start().await else { return };
+    let (a, a_at) = registry(&cluster, 0).await;
+    let (b, b_at) = registry(&cluster, 0).await;
+    let (_one, one) = server(&[a_at]).await;
+    let (_two, two) = server(&[b_at]).await;
+    lists(a_at, &[one, two]).await;
+    // Nobody repeats that.
+    let drains = format!("PUT /v1/overrides/json/{}/{}", one.ip(), one.port());
+    let (status, reply) = http(a_at, &drains, br#"{"state":"draining"}"#).await;
+    assert_eq!(status, 200, "{reply}");
+    lists(b_at, &[two]).await;
+    for at in 0..3 {
+        cluster.kill(at).await;
+    }
+    drop((a, b));
+    let (_a, a_at) = registry(&cluster, a_at.port()).await;
+    let (_b, b_at) = registry(&cluster, b_at.port()).await;
+    // By their heartbeats.
+    lists(a_at, &[one]).await;
+    lists(b_at, &[two]).await;
+    (0..3).for_each(|at| cluster.restart(at));
+    for registry in [a_at, b_at] {
+        is_ready(registry).await;
+        lists(registry, &[two]).await;
+        let (_, records) = http(registry, "GET /v1/instances", b"").await;
+        assert!(records.contains(&format!("\"port\":{}", one.port())), "{records}");
+    }
+}
+
+#[tokio::test]
 async fn a_registry_that_restarts_answers_with_everybody_or_waits() {
     let Some(cluster) = Cluster::start().await else { return };
     let (_a, a_at) = registry(&cluster, 0).await;
@@ -212,7 +243,10 @@ async fn each_trouble_with_etcd_is_a_clear_state_and_ends_no_registry() {
     let (_x, x_at) = registry_with(&cluster, 0, &[("ETCD_PREFIX", "x/")]).await;
     eventually("it says that it does not know the format", async || {
         let said = readiness(x_at).await;
-        said.contains("degraded") && said.contains("of format") && said.contains("another prefix")
+        said.contains("degraded")
+            && said.contains("of format")
+            && said.contains("another prefix")
+            && said.contains("unknown_format")
     })
     .await;
     let (y, y_at) = registry_with(&cluster, 0, &[("ETCD_PREFIX", "y/")]).await;
@@ -237,6 +271,7 @@ async fn each_trouble_with_etcd_is_a_clear_state_and_ends_no_registry() {
             let said = readiness(at).await;
             said.contains("degraded")
                 && said.contains("refuses this registry")
+                && said.contains("\"denied\"")
                 && said.contains(why)
         })
         .await;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rpc_wire::instance::{
     Beat, Instance, InstanceKey, InstanceRecord, InstanceState, RegistryName, WatchEvent,
 };
-use rpc_wire::report::{FailingStore, Readiness, Sharing};
+use rpc_wire::report::{FailingStore, Readiness, Sharing, SharingState};
 use rpc_wire::signature::{Parameter, Signature};
 use rpc_wire::target::Target;
 use serde_json::json;
@@ -170,6 +170,8 @@ pub fn sharing(cut_off_ms: Option<u64>) -> (Model, Now) {
             peers: vec![other, third],
             owned: 1,
             foreign: 1,
+            state: SharingState::Unreachable,
+            left_out: None,
             cut_off_ms,
         }),
         ..Readiness::default()

@@ -17,6 +17,7 @@ use rpc_console_core::model::link::LinkState;
 use rpc_console_core::model::{Model, View};
 use rpc_console_core::selectors::total_traffic;
 use rpc_console_core::text;
+use rpc_wire::report::SharingState;
 
 /// Below this width only the most important parts are shown.
 const NARROW: u16 = 60;
@@ -184,9 +185,9 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
             Span::styled(format!("? silent for {silent}"), theme.warning())
         }
         LinkState::Connecting => Span::styled("… connecting", theme.warning()),
-        LinkState::Live { .. } if let Some(ms) = cut_off_ms(model) => {
+        LinkState::Live { .. } if let Some((ms, state)) = cut_off(model) => {
             let since = text::seconds(Duration::from_millis(ms));
-            Span::styled(format!("◐ cut off from etcd {since}"), theme.warning())
+            Span::styled(format!("◐ {} {since}", state.text()), theme.warning())
         }
         LinkState::Live { .. } if model.link.readiness.store.is_some() => {
             Span::styled("◐ store fails", theme.warning())
@@ -224,9 +225,10 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
     }
 }
 
-/// For how long the registry has been cut off from the others, in milliseconds.
-fn cut_off_ms(model: &Model) -> Option<u64> {
-    model.link.readiness.sharing.as_ref()?.cut_off_ms
+/// For how long the registry has been cut off from the others, in milliseconds, and by what.
+fn cut_off(model: &Model) -> Option<(u64, SharingState)> {
+    let sharing = model.link.readiness.sharing.as_ref()?;
+    Some((sharing.cut_off_ms?, sharing.state))
 }
 
 pub(super) fn tabs(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rpc_metrics::{Counter, Counters, Format, Gauge, Histogram, Page, Seconds};
 use rpc_security::{Figures, REASONS, TOKEN_REASONS};
-use rpc_wire::report::Sharing;
+use rpc_wire::report::{LeftOut, Sharing};
 
 use crate::table::Tally;
 use labels::{Eviction, Probed};
@@ -126,6 +126,15 @@ impl Metrics {
         gauge("rpc_registry_pinned_bytes", help, sizes.pinned_bytes as u64);
         gauge("rpc_registry_connections", "Connections open", self.connections.get());
         gauge("rpc_registry_streams", "Event streams open", self.streams.get());
+        let LeftOut { unreadable, no_room, foreign } =
+            sharing.and_then(|it| it.left_out).unwrap_or_default();
+        let help = "Keys in etcd that are neither listed nor written over, by reason";
+        let mut left_out = page.gauge("rpc_registry_etcd_left_out", help);
+        for (reason, count) in
+            [("unreadable", unreadable), ("no_room", no_room), ("foreign", foreign)]
+        {
+            left_out.sample(&[("reason", reason)], count);
+        }
 
         let mut counter =
             |name, help, counter: &Counter| page.counter(name, help).value(counter.get());
@@ -207,6 +216,7 @@ fn doors(page: &mut Page, figures: &Figures) {
 #[cfg(test)]
 mod tests {
     use rpc_wire::instance::{ExpiryReason, RegistryName};
+    use rpc_wire::report::SharingState;
 
     use super::*;
     use crate::table::Outcome;
@@ -234,6 +244,8 @@ mod tests {
                 peers: vec![name("b"), name("c")],
                 owned: 1,
                 foreign: 2,
+                state: SharingState::NoQuorum,
+                left_out: Some(LeftOut { unreadable: 10, no_room: 11, foreign: 12 }),
                 cut_off_ms: Some(1),
             }),
             log_lines_dropped: 9,
@@ -259,6 +271,9 @@ mod tests {
             "rpc_registry_peers 2",
             "rpc_registry_instances_foreign 2",
             "rpc_registry_etcd_cut_off 1",
+            "rpc_registry_etcd_left_out{reason=\"unreadable\"} 10",
+            "rpc_registry_etcd_left_out{reason=\"no_room\"} 11",
+            "rpc_registry_etcd_left_out{reason=\"foreign\"} 12",
             "rpc_registry_probes_total{outcome=\"alive\"} 1",
             "rpc_registry_evictions_total{reason=\"refused\"} 1",
         ] {

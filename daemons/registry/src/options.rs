@@ -268,18 +268,21 @@ impl RegistryOptions {
             }
         }
         #[cfg(feature = "etcd")]
-        if let StoreOptions::Etcd(crate::EtcdOptions { lease_ttl, request_timeout, .. }) =
-            &self.store
-        {
+        if let StoreOptions::Etcd(options) = &self.store {
+            let crate::EtcdOptions { lease_ttl, request_timeout, watch_timeout, .. } = options;
             // Beyond that a time is a mistake; etcd takes no shorter lease.
             let times = Duration::from_secs(2)..=Duration::from_secs(3600);
             if !times.contains(lease_ttl) {
                 let expected = "within 2s and an hour";
                 return Err(RegistryError::BadOption { name: "lease_ttl", expected });
             }
-            if request_timeout.is_zero() || request_timeout > times.end() {
-                let expected = "above 0 and within an hour";
-                return Err(RegistryError::BadOption { name: "request_timeout", expected });
+            for (name, time) in
+                [("request_timeout", request_timeout), ("watch_timeout", watch_timeout)]
+            {
+                if time.is_zero() || time > times.end() {
+                    let expected = "above 0 and within an hour";
+                    return Err(RegistryError::BadOption { name, expected });
+                }
             }
         }
         if self.max_connections == 0 {

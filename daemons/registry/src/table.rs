@@ -269,6 +269,14 @@ impl Table {
         self.len() - self.owners.elsewhere()
     }
 
+    /// Addresses of which others wrote what is not taken: those that cannot be read, and those without room.
+    pub(crate) fn left_out(&self) -> (usize, usize) {
+        #[cfg(feature = "etcd")]
+        return self.left_out.count();
+        #[cfg(not(feature = "etcd"))]
+        (0, 0)
+    }
+
     /// Memory of all instances, in bytes, approximately.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

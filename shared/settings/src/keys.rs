@@ -143,6 +143,7 @@ pub const KEYS: &[Key] = keys! {
         password_file: any_file, etcd.password_file, "File with the user's password, which its owner alone may read; without one it is in the variable RPCD_ETCD_PASSWORD.";
         allow_plaintext_password: switch, etcd.allow_plaintext_password, "Whether user and password may travel to other machines in plain text (http).";
         request_timeout: duration, etcd.request_timeout, "A member that does not answer for this long is left for another one.";
+        watch_timeout: duration, etcd.watch_timeout, "A watch that tells nothing for this long is opened anew, from where it was: a proxy may have lost it.";
         lease_ttl: duration, etcd.lease_ttl, "The instances of a registry that shows no sign of life for this long are taken over by the others; whole seconds, 2s at least.";
         max_response_bytes: bytes, etcd.max_response_bytes, "Size of a response, and of one line of a watch.";
     }

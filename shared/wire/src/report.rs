@@ -89,9 +89,70 @@ pub struct Sharing {
     pub owned: u64,
     /// Instances whose heartbeats the others take.
     pub foreign: u64,
+    /// Whether it is connected, or what keeps it from that.
+    #[serde(default)]
+    pub state: SharingState,
+    /// What etcd has and it leaves alone; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
     /// Milliseconds since it lost the cluster, or started and has not reached it; `None`: it is connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut_off_ms: Option<u64>,
+}
+
+/// How a registry and its etcd cluster stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SharingState {
+    /// It knows what the others know.
+    Connected,
+    /// It has just started, and has not read the cluster yet.
+    Starting,
+    /// No member answers.
+    Unreachable,
+    /// Members answer, and fewer than half of all reach each other.
+    NoQuorum,
+    /// The user, or the password, is not the right one, or may not do this.
+    Denied,
+    /// One of the two does not believe the other's certificate.
+    BadCertificate,
+    /// What answers is not etcd.
+    NotEtcd,
+    /// The keys below the prefix are of a later version.
+    UnknownFormat,
+    /// It was away for too long, and reads everything again.
+    ReadingAgain,
+    /// etcd refuses what it asks.
+    Refused,
+    /// A state that this version does not know, or a registry that does not say.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl SharingState {
+    /// What is wrong, for people, in a few words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NoQuorum => "etcd has no quorum",
+            Self::Denied => "etcd refuses it",
+            Self::BadCertificate => "no TLS with etcd",
+            Self::NotEtcd => "its etcd is none",
+            Self::UnknownFormat => "etcd has another format",
+            _ => "cut off from etcd",
+        }
+    }
+}
+
+/// What etcd has below the prefix of a registry, which neither lists it nor writes over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Addresses whose records it cannot read.
+    pub unreadable: u64,
+    /// Addresses that it has no room for.
+    pub no_room: u64,
+    /// Keys that no registry wrote; counted up to a thousand.
+    pub foreign: u64,
 }
 
 /// A store that cannot write: new registrations are taken, and would be lost with the process.
@@ -124,6 +185,24 @@ impl Sharing {
     }
 }
 
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { unreadable, no_room, foreign } = *self;
+        let mut separator = "";
+        for (count, what) in [
+            (unreadable, "cannot be read (its log names them; delete their keys)"),
+            (no_room, "without room (raise max_instances and max_table_bytes)"),
+            (foreign, "of another program (give it another prefix)"),
+        ] {
+            if count > 0 {
+                write!(f, "{separator}{count} {what}")?;
+                separator = ", ";
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Readiness {
     /// What it keeps registrations in, for people: `store redb`, `no store`. Nothing if it does not say.
     pub fn store_name(&self) -> Option<String> {
@@ -148,7 +227,9 @@ impl Readiness {
             let since = ms / 1000;
             format!("it has been cut off from etcd for {since}s: what it lists of the other registries is as it was then")
         });
-        store.into_iter().chain(cut_off).chain(brake).collect()
+        let left_out = self.sharing.as_ref().and_then(|sharing| sharing.left_out);
+        let left_out = left_out.map(|left_out| format!("it leaves out what etcd has: {left_out}"));
+        store.into_iter().chain(cut_off).chain(brake).chain(left_out).collect()
     }
 }
 

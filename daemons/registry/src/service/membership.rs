@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{InstanceRecord, RegistryName};
-use rpc_wire::report::Sharing;
+use rpc_wire::report::{LeftOut, Sharing, SharingState};
 use serde_json::value::RawValue;
 
 use super::{Service, now};
@@ -24,6 +24,9 @@ struct State {
     live: BTreeMap<String, String>,
     /// Since when nothing is heard of it.
     cut_off: Option<Instant>,
+    condition: SharingState,
+    /// Keys below the prefix that no registry wrote.
+    foreign_keys: usize,
 }
 
 /// What a reader makes of a record.
@@ -44,7 +47,12 @@ impl Reader {
 
 impl Membership {
     pub(super) fn new(me: RegistryName) -> Self {
-        let state = State { live: BTreeMap::new(), cut_off: Some(now()) };
+        let state = State {
+            live: BTreeMap::new(),
+            cut_off: Some(now()),
+            condition: SharingState::Starting,
+            foreign_keys: 0,
+        };
         Self { me, state: Mutex::new(state) }
     }
 
@@ -57,12 +65,19 @@ impl Membership {
     pub(super) fn heard(&self, live: &BTreeMap<String, String>) {
         let mut state = self.lock();
         state.live.clone_from(live);
-        state.cut_off = None;
+        (state.cut_off, state.condition) = (None, SharingState::Connected);
+    }
+
+    /// So many keys below the prefix are another program's.
+    pub(super) fn has_foreign_keys(&self, count: usize) {
+        self.lock().foreign_keys = count;
     }
 
     /// The cluster cannot be reached, or does not work.
-    pub(super) fn is_cut_off(&self) {
-        self.lock().cut_off.get_or_insert_with(now);
+    pub(super) fn is_cut_off(&self, why: SharingState) {
+        let mut state = self.lock();
+        state.cut_off.get_or_insert_with(now);
+        state.condition = why;
     }
 
     /// For how long nothing has been heard.
@@ -107,16 +122,27 @@ impl Service {
     /// The same for people.
     pub(crate) fn sharing(&self) -> Option<Sharing> {
         let membership = self.membership()?;
-        let (all, foreign) = {
+        let (all, foreign, (unreadable, no_room)) = {
             let table = &self.lock().table;
-            (table.len(), table.foreign())
+            (table.len(), table.foreign(), table.left_out())
         };
         let cut_off = membership.cut_off(now());
+        let (state, foreign_keys) = {
+            let state = membership.lock();
+            (state.condition, state.foreign_keys)
+        };
+        let left_out = LeftOut {
+            unreadable: unreadable as u64,
+            no_room: no_room as u64,
+            foreign: foreign_keys as u64,
+        };
         Some(Sharing {
             registry: membership.me.clone(),
             peers: membership.peers(),
             owned: all.saturating_sub(foreign) as u64,
             foreign: foreign as u64,
+            state,
+            left_out: Some(left_out).filter(|it| *it != LeftOut::default()),
             cut_off_ms: cut_off.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         })
     }

@@ -116,10 +116,7 @@ impl Sharing {
             TxnOutcome::Conflict(Some(there), _) if there.value != FORMAT => {
                 let found = String::from_utf8_lossy(&there.value);
                 let found: String = found.chars().filter(|c| !c.is_control()).take(40).collect();
-                Err(EtcdError::Refused(format!(
-                    "the keys below {:?} are of format {found:?}, and this version knows 1 only; use the version that wrote them, or another prefix",
-                    self.keys.prefix()
-                )))
+                Err(EtcdError::Format { prefix: self.keys.prefix().to_owned(), found })
             }
             _ => Ok(()),
         }
@@ -165,12 +162,18 @@ impl Service {
             {
                 error = EtcdError::Tls(why);
             }
-            self.metrics.store_failures.inc();
-            self.membership.get().inspect(|membership| membership.is_cut_off());
-            let is_new = self.saving.fail(&error);
             let kind = std::mem::discriminant(&error);
-            if said.replace(kind) != Some(kind) && !is_new {
-                warn!(%error, "the store still fails, for another reason now");
+            let is_other = said.replace(kind) != Some(kind);
+            if matches!(error, EtcdError::Compacted(_)) {
+                // Nothing is wrong with etcd.
+                info!(%error);
+            } else {
+                self.metrics.store_failures.inc();
+                self.membership.get().inspect(|it| it.is_cut_off(error.state()));
+                let is_new = self.saving.fail(&error);
+                if is_other && !is_new {
+                    warn!(%error, "the store still fails, for another reason now");
+                }
             }
             if now().saturating_duration_since(began) > self.options.max_store_retry {
                 pause = FIRST_PAUSE;
@@ -190,10 +193,10 @@ impl Service {
         let Some(opened) = ending.run_until_cancelled(Session::open(self, sharing)).await else {
             return Ok(());
         };
-        let (session, watch) = opened?;
+        let (session, follow) = opened?;
         let member = sharing.etcd.member();
         let never = tokio::select! {
-            outcome = session.follow(watch) => outcome?,
+            outcome = session.follow(follow) => outcome?,
             outcome = session.write() => outcome?,
             outcome = session.keep_lease(member) => outcome?,
             outcome = session.make_up() => outcome?,

@@ -75,6 +75,11 @@ pub(super) struct LeftOut {
 }
 
 impl LeftOut {
+    /// How many cannot be read, and for how many there is no room.
+    pub(super) fn count(&self) -> (usize, usize) {
+        (self.unreadable.len(), self.no_room.len())
+    }
+
     fn has(&self, key: &InstanceKey) -> bool {
         self.unreadable.contains(key) || self.no_room.contains(key)
     }
@@ -480,8 +485,9 @@ impl Table {
 
     /// Addresses of which this registry knows anything.
     pub(crate) fn known_keys(&self) -> Vec<InstanceKey> {
-        let instances = self.by_key.keys();
-        instances.chain(self.overrides.keys()).cloned().collect()
+        let instances = self.by_key.keys().chain(self.overrides.keys());
+        let LeftOut { unreadable, no_room } = &self.left_out;
+        instances.chain(unreadable).chain(no_room).cloned().collect()
     }
 
     /// The records that this registry answers for; also of what was `written` and is not known here any more.

@@ -426,7 +426,7 @@ fn a_client_shows_the_token_of_the_variable_or_of_a_file_that_others_cannot_read
 #[test]
 fn every_setting_of_etcd_reaches_the_registry() {
     let text = "[registry-server]\nstore = etcd\n[etcd]\nendpoints = http://a:1, http://b:2\nprefix = p/\n\
-                ca = /ca\ncert = /cert\nkey = /key\nuser = u\npassword_file = /secret\nallow_plaintext_password = true\nrequest_timeout = 3s\nlease_ttl = 4s\n\
+                ca = /ca\ncert = /cert\nkey = /key\nuser = u\npassword_file = /secret\nallow_plaintext_password = true\nrequest_timeout = 3s\nwatch_timeout = 6s\nlease_ttl = 4s\n\
                 max_response_bytes = 5\n";
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -443,6 +443,7 @@ fn every_setting_of_etcd_reaches_the_registry() {
         password: None,
         allow_plaintext_password: true,
         request_timeout: Duration::from_secs(3),
+        watch_timeout: Duration::from_secs(6),
         lease_ttl: Duration::from_secs(4),
         max_response_bytes: 5,
     };

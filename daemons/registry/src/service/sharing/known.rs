@@ -18,6 +18,8 @@ pub(super) struct Known {
     pub(super) live: BTreeMap<String, String>,
     /// When those that ended were missed first.
     pub(super) ended: HashMap<String, Instant>,
+    /// Keys that no registry wrote, up to a number.
+    pub(super) foreign: HashSet<Bytes>,
 }
 
 #[derive(Debug, Clone, Copy)]

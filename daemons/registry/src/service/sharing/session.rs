@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use rpc_wire::instance::InstanceKey;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::keys::Name;
@@ -18,6 +19,9 @@ use crate::table::{Pending, Shared};
 
 /// Interval of looking whether there is room again.
 const ROOM_CHECK: Duration = Duration::from_secs(10);
+
+/// Another program's keys are counted up to here.
+const MAX_FOREIGN: usize = 1000;
 
 /// A session: valid until its first error.
 pub(super) struct Session<'a> {
@@ -33,7 +37,7 @@ impl<'a> Session<'a> {
     pub(super) async fn open(
         service: &'a Service,
         sharing: &'a Sharing,
-    ) -> Result<(Self, Watch), EtcdError> {
+    ) -> Result<(Self, Follow), EtcdError> {
         sharing.check_format().await?;
         let lease = sharing.sign_in().await?;
         let prefix = sharing.keys.prefix().as_bytes();
@@ -47,8 +51,14 @@ impl<'a> Session<'a> {
             id,
             revision, instances, "sharing instances with the other registries of the etcd cluster"
         );
-        Ok((session, watch))
+        Ok((session, Follow { watch, after: revision }))
     }
+}
+
+/// A watch, and the last revision that it told of.
+pub(super) struct Follow {
+    watch: Watch,
+    after: i64,
 }
 
 impl Session<'_> {
@@ -63,7 +73,7 @@ impl Session<'_> {
                 }
                 Name::Registry(id) => self.is_live(id, &value),
                 Name::Format => {}
-                Name::Strange => self.is_strange(&key),
+                Name::Strange => self.note_foreign(key, true),
             }
         }
         there.sort_by_key(Shared::order);
@@ -84,11 +94,19 @@ impl Session<'_> {
         let _ = self.service.read.set(());
     }
 
-    /// Follows what the other registries write.
-    pub(super) async fn follow(&self, mut watch: Watch) -> Result<Infallible, EtcdError> {
+    /// Follows what the other registries write. A watch that tells nothing is opened anew from where it was: a proxy
+    /// may have lost the other half of its connection, which nobody notices who only reads.
+    pub(super) async fn follow(&self, mut follow: Follow) -> Result<Infallible, EtcdError> {
+        let etcd = &self.sharing.etcd;
+        let silence = etcd.options().watch_timeout;
         loop {
+            let Ok(events) = timeout(silence, follow.watch.next()).await else {
+                let prefix = self.sharing.keys.prefix().as_bytes();
+                follow.watch = etcd.watch(prefix, follow.after + 1).await?;
+                continue;
+            };
             let mut heard = Vec::new();
-            for event in watch.next().await? {
+            for event in events? {
                 let (key, document, revision) = match event {
                     WatchEvent::Put(KeyValue { key, value, revision }) => {
                         (key, Some(value), revision)
@@ -96,6 +114,8 @@ impl Session<'_> {
                     WatchEvent::Deleted(key, revision) => (key, None, revision),
                     WatchEvent::Created | WatchEvent::Progress(_) => continue,
                 };
+                // Each change of a registry's is a revision of its own.
+                follow.after = follow.after.max(revision);
                 match (self.sharing.keys.name(&key), document) {
                     (Name::Instance(key), document) => {
                         heard.push(Heard { key, document, revision });
@@ -112,7 +132,7 @@ impl Session<'_> {
                         self.tell_members();
                     }
                     (Name::Format, _) => self.sharing.check_format().await?,
-                    (Name::Strange, _) => self.is_strange(&key),
+                    (Name::Strange, document) => self.note_foreign(key, document.is_some()),
                 }
             }
             self.hear(heard);
@@ -155,7 +175,7 @@ impl Session<'_> {
             sleep(etcd.options().lease_ttl / 4).await;
             etcd.keep_alive(self.lease).await?;
             if etcd.member() != member {
-                return Err(EtcdError::Unavailable("its member does not answer".to_owned()));
+                return Err(EtcdError::Unreachable("its member does not answer".to_owned()));
             }
         }
     }
@@ -224,9 +244,22 @@ impl Session<'_> {
         }
     }
 
-    fn is_strange(&self, key: &[u8]) {
-        if !self.sharing.has_strange_keys.swap(true, Ordering::Relaxed) {
-            let key = String::from_utf8_lossy(key).escape_debug().to_string();
+    /// Counts a key that no registry wrote.
+    fn note_foreign(&self, key: Bytes, exists: bool) {
+        let count = {
+            let mut known = self.known();
+            match exists {
+                true if known.foreign.len() < MAX_FOREIGN => _ = known.foreign.insert(key.clone()),
+                true => {}
+                false => _ = known.foreign.remove(&key),
+            }
+            known.foreign.len()
+        };
+        if let Some(membership) = self.service.membership() {
+            membership.has_foreign_keys(count);
+        }
+        if exists && !self.sharing.has_strange_keys.swap(true, Ordering::Relaxed) {
+            let key = String::from_utf8_lossy(&key).escape_debug().to_string();
             warn!(
                 key,
                 "another program has keys below the prefix; they are left alone, but give it another prefix"

@@ -185,7 +185,7 @@ impl Etcd {
         F: Future<Output = Result<T, EtcdError>>,
     {
         let first = self.member();
-        let mut failed = None;
+        let mut failed: Option<EtcdError> = None;
         let in_turn = self.members.iter().enumerate().cycle().skip(first);
         for (at, member) in in_turn.take(self.members.len()) {
             let token = self.access.token();
@@ -199,7 +199,10 @@ impl Etcd {
             }
             match outcome {
                 Err(error) if error.is_of_one_member() => {
-                    failed.get_or_insert(error);
+                    failed = Some(match failed {
+                        Some(earlier) => earlier.or(error),
+                        None => error,
+                    });
                 }
                 other => {
                     self.in_use.store(at, Ordering::Relaxed);
@@ -209,7 +212,7 @@ impl Etcd {
         }
         // The next request begins with another one.
         self.in_use.store((first + 1) % self.members.len(), Ordering::Relaxed);
-        Err(failed.unwrap_or_else(|| EtcdError::Unavailable("there is none".to_owned())))
+        Err(failed.unwrap_or_else(|| EtcdError::Unreachable("there is none".to_owned())))
     }
 
     /// A token for the user.
@@ -257,7 +260,7 @@ impl Etcd {
 }
 
 fn late(member: &Url) -> EtcdError {
-    EtcdError::Unavailable(format!("{} does not answer", EtcdError::name_of(member)))
+    EtcdError::Unreachable(format!("{} does not answer", EtcdError::name_of(member)))
 }
 
 /// What is set for TLS has a use, and is whole.
@@ -377,7 +380,7 @@ mod tests {
         }
         let (silent, _) = member(None).await;
         let error = cluster(vec![silent]).read_all(b"p/").await.unwrap_err();
-        assert!(matches!(error, EtcdError::Unavailable(_)), "{error}");
+        assert!(matches!(error, EtcdError::Unreachable(_)), "{error}");
     }
 
     #[tokio::test]

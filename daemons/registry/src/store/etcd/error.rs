@@ -1,13 +1,19 @@
 //! What can go wrong with an etcd cluster.
 
+use rpc_wire::report::SharingState;
 use url::Url;
 
 /// Why a request to an etcd cluster failed, by what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EtcdError {
-    /// No member answered, or none could: there is no leader, or no quorum. To be tried again.
-    #[error("no etcd member works: {0}; it is tried again")]
-    Unavailable(String),
+    /// No member answered. To be tried again.
+    #[error(
+        "no etcd member can be reached: {0}; see that etcd runs, and check endpoints in [etcd]"
+    )]
+    Unreachable(String),
+    /// A member answered that it cannot agree with enough of the others. To be tried again.
+    #[error("etcd has no quorum: {0}; have more than half of its members run and reach each other")]
+    NoQuorum(String),
     /// The two do not believe each other.
     #[error("no TLS with an etcd member: {0}; check ca, cert and key in [etcd]")]
     Tls(String),
@@ -15,19 +21,31 @@ pub(crate) enum EtcdError {
     #[error("etcd refuses this registry: {0}; check user and password_file in [etcd]")]
     Denied(String),
     /// The changes after that revision are not kept any more: everything has to be read.
-    #[error("etcd has compacted the changes since revision {0}")]
+    #[error("etcd has compacted the changes since revision {0}; everything is read again")]
     Compacted(i64),
     /// The lease has ended.
-    #[error("the lease has ended")]
+    #[error(
+        "etcd heard nothing of this registry for its lease_ttl, and the others take over its instances; it signs in again"
+    )]
     LeaseEnded,
+    /// The keys mean something that this version does not know.
+    #[error(
+        "the keys below {prefix:?} are of format {found:?}, and this version knows 1 only; use the version that wrote them, or another prefix in [etcd]"
+    )]
+    Format {
+        /// What they begin with.
+        prefix: String,
+        /// Their format.
+        found: String,
+    },
     /// It refused the request for another reason.
-    #[error("etcd refused a request: {0}")]
+    #[error("etcd refused a request: {0}; see the logs of its members")]
     Refused(String),
     /// What it sent is not what its gateway sends.
     #[error("etcd sent what is not a reply of its gateway: {0}; check endpoints in [etcd]")]
     BadReply(String),
     /// What it sent is longer than it may be.
-    #[error("etcd sent more than {0} bytes at once")]
+    #[error("etcd sent more than {0} bytes at once; raise max_response_bytes in [etcd]")]
     TooLarge(usize),
 }
 
@@ -41,7 +59,7 @@ impl EtcdError {
             is_tls |= is_tls_error(cause);
         }
         let what = format!("{}: {cause}", Self::name_of(member));
-        if is_tls { Self::Tls(what) } else { Self::Unavailable(what) }
+        if is_tls { Self::Tls(what) } else { Self::Unreachable(what) }
     }
 
     /// A member, as it is shown.
@@ -53,7 +71,37 @@ impl EtcdError {
 
     /// Another member may do what this one did not.
     pub(super) fn is_of_one_member(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::BadReply(_) | Self::Tls(_))
+        self.weight() > 0
+    }
+
+    /// What the members said that were asked in turn: one that answers knows more than one that does not.
+    pub(super) fn or(self, later: Self) -> Self {
+        if later.weight() > self.weight() { later } else { self }
+    }
+
+    /// How much it says of the cluster, if another member may do what this one did not.
+    fn weight(&self) -> u8 {
+        match self {
+            Self::NoQuorum(_) => 4,
+            Self::Tls(_) => 3,
+            Self::BadReply(_) => 2,
+            Self::Unreachable(_) => 1,
+            _ => 0,
+        }
+    }
+
+    /// The state of a registry that this befell.
+    pub(crate) fn state(&self) -> SharingState {
+        match self {
+            Self::Unreachable(_) => SharingState::Unreachable,
+            Self::NoQuorum(_) => SharingState::NoQuorum,
+            Self::Tls(_) => SharingState::BadCertificate,
+            Self::Denied(_) => SharingState::Denied,
+            Self::Compacted(_) | Self::LeaseEnded => SharingState::ReadingAgain,
+            Self::Format { .. } => SharingState::UnknownFormat,
+            Self::BadReply(_) => SharingState::NotEtcd,
+            Self::Refused(_) | Self::TooLarge(_) => SharingState::Refused,
+        }
     }
 }
 
@@ -67,4 +115,18 @@ fn is_tls_error(cause: &(dyn std::error::Error + 'static)) -> bool {
 #[cfg(not(feature = "etcd-tls"))]
 fn is_tls_error(_cause: &(dyn std::error::Error + 'static)) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_member_that_says_most_of_the_cluster_is_believed() {
+        let silent = || EtcdError::Unreachable("a does not answer".to_owned());
+        let alone = || EtcdError::NoQuorum("no leader".to_owned());
+        assert_eq!(silent().or(alone()).or(silent()), alone());
+        assert_eq!(silent().or(EtcdError::Unreachable("b".to_owned())), silent());
+        assert!(!EtcdError::Denied(String::new()).is_of_one_member());
+    }
 }

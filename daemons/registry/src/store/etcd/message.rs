@@ -329,7 +329,7 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> EtcdError {
     }
     let Ok(Refusal { error, message, code }) = serde_json::from_slice(body) else {
         return match status {
-            500.. => EtcdError::Unavailable(format!("status {status}")),
+            500.. => EtcdError::Unreachable(format!("status {status}")),
             _ => EtcdError::BadReply(format!(
                 "status {status}: {}",
                 shown(&String::from_utf8_lossy(body))
@@ -365,16 +365,16 @@ fn classified(code: u32, text: &str) -> EtcdError {
     let shown = || shown(text);
     let says = |words: &str| text.contains(words);
     match code {
+        _ if says("no leader") || says("timed out") || says("leader changed") => {
+            EtcdError::NoQuorum(shown())
+        }
         PERMISSION_DENIED | UNAUTHENTICATED => EtcdError::Denied(shown()),
         NOT_FOUND if says("lease") => EtcdError::LeaseEnded,
         RESOURCE_EXHAUSTED if says("larger than max") => EtcdError::TooLarge(0),
         OUT_OF_RANGE if says("compacted") => EtcdError::Compacted(0),
-        DEADLINE_EXCEEDED | UNAVAILABLE => EtcdError::Unavailable(shown()),
+        DEADLINE_EXCEEDED | UNAVAILABLE => EtcdError::Unreachable(shown()),
         _ if says("user name") || says("user ID") || says("permission") || says("auth") => {
             EtcdError::Denied(shown())
-        }
-        _ if says("no leader") || says("timed out") || says("leader changed") => {
-            EtcdError::Unavailable(shown())
         }
         _ => EtcdError::Refused(shown()),
     }
@@ -424,7 +424,7 @@ mod tests {
             br#"{"result":{"header":{"revision":"9"},"canceled":true,"compact_revision":"5"}}"#;
         assert_eq!(read_watch(compacted), Err(EtcdError::Compacted(5)));
         let lost = br#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}"#;
-        assert!(matches!(read_watch(lost), Err(EtcdError::Unavailable(_))));
+        assert!(matches!(read_watch(lost), Err(EtcdError::NoQuorum(_))));
     }
 
     #[test]
@@ -447,8 +447,9 @@ mod tests {
         assert_eq!(of(5, "etcdserver: requested lease not found"), EtcdError::LeaseEnded);
         let compacted = "etcdserver: mvcc: required revision has been compacted";
         assert_eq!(of(11, compacted), EtcdError::Compacted(0));
-        assert!(matches!(of(14, "etcdserver: request timed out"), EtcdError::Unavailable(_)));
-        assert!(matches!(refusal(502, b"<html>"), EtcdError::Unavailable(_)));
+        assert!(matches!(of(14, "etcdserver: request timed out"), EtcdError::NoQuorum(_)));
+        assert!(matches!(of(14, "connection refused"), EtcdError::Unreachable(_)));
+        assert!(matches!(refusal(502, b"<html>"), EtcdError::Unreachable(_)));
         assert!(matches!(refusal(404, b"404 page not found"), EtcdError::BadReply(_)));
     }
 

@@ -27,6 +27,8 @@ pub struct EtcdOptions {
     pub allow_plaintext_password: bool,
     /// Timeout of a request to one member: 2 s.
     pub request_timeout: Duration,
+    /// A watch that tells nothing for this long is opened anew, from where it was: 10 s.
+    pub watch_timeout: Duration,
     /// The instances of a registry that shows no sign of life for so long are taken over by the others: 5 s.
     /// Whole seconds, 2 s at least.
     pub lease_ttl: Duration,
@@ -68,6 +70,7 @@ impl Default for EtcdOptions {
             password: None,
             allow_plaintext_password: false,
             request_timeout: Duration::from_secs(2),
+            watch_timeout: Duration::from_secs(10),
             lease_ttl: Duration::from_secs(5),
             max_response_bytes: 16 << 20,
         }

@@ -52,7 +52,7 @@ impl Watch {
                     }
                 }
                 Ok(None) if self.lines.bytes.is_empty() => {
-                    return Err(EtcdError::Unavailable("it ended the watch".to_owned()));
+                    return Err(EtcdError::Unreachable("it ended the watch".to_owned()));
                 }
                 // A refusal has no end of a line.
                 Ok(None) => self.lines.bytes.push(b'\n'),
