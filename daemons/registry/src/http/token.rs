@@ -29,10 +29,12 @@ impl Peer {
         }
         let shown = secret(headers).map(|secret| {
             let mut last = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-            let shown = match last.take().filter(|last| last.is(&secret)) {
+            let mut shown = match last.take().filter(|last| last.is(&secret)) {
                 Some(known) => known,
                 None => Shown::new(guard, &secret, SystemTime::now()),
             };
+            // After a change of the tokens this is looked up here, once, and not by each request's copy.
+            let _ = shown.identity(guard, SystemTime::now);
             last.insert(shown).clone()
         });
         Sender::new(guard, self.ip, shown)
