@@ -281,6 +281,33 @@ fn rpc_wire_introduction(out: &mut Vec<u8>, secret: &SecretString) {
 }
 
 #[tokio::test]
+async fn a_batch_is_decided_item_by_item_and_may_show_the_token_itself() {
+    let mut tokens = Tokens::new();
+    let caller = tokens.add("caller", &[Role::Call], "");
+    let server = Guarded::with(&tokens).await;
+    let request = |id: u32, method: &str| json!({"jsonrpc": "2.0", "id": id, "method": method});
+    let mut shows = request(2, "whom");
+    shows["meta"] = json!({"token": caller.expose_secret()});
+    let batch = [
+        request(1, "whom"),
+        shows,
+        request(3, "rpc.stats"),
+        request(4, "reset"),
+        request(5, "whom"),
+    ];
+    let mut peer = server.connect().await;
+    let mut replies = peer.ask(json!(batch).to_string()).await;
+    let replies = replies.as_array_mut().unwrap();
+    replies.sort_by_key(|reply| reply["id"].as_u64());
+    let seen: Vec<_> = replies
+        .iter()
+        .map(|reply| (reply["result"].as_str(), reply["error"]["code"].as_i64()))
+        .collect();
+    let (whom, refused) = ((Some("caller"), None), (None, Some(REFUSED)));
+    assert_eq!(seen, [refused, whom, refused, refused, whom]);
+}
+
+#[tokio::test]
 async fn older_clients_may_do_what_anonymous_says() {
     let tokens = Tokens::new();
     for (anonymous, answered) in [("none", false), ("observe", false), ("call", true)] {

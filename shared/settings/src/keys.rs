@@ -168,6 +168,7 @@ pub const KEYS: &[Key] = keys! {
         max_inline_bytes: bytes, server.limits.max_inline_bytes, "Arguments of a synchronous method that runs where they were read; with more it runs on a thread of its own.";
         max_nesting: depth, server.limits.max_nesting, "Nesting of JSON in a request, at most 128.";
         max_id_bytes: bytes, server.limits.max_id_bytes, "Size of a call's id.";
+        max_batch_requests: count, server.limits.max_batch_requests, "Requests of one JSON-RPC batch.";
         request_timeout: duration, server.limits.request_timeout, "Time from a request's first byte to its last.";
         max_calls_per_connection: count, server.limits.max_calls_per_connection, "Calls in flight per connection.";
         max_calls: count, server.limits.max_calls, "Calls in flight in total.";

@@ -144,6 +144,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_MAX_NESTING", "7"),
             ("RPCD_SERVER_MAX_INLINE_BYTES", "8"),
             ("RPCD_SERVER_MAX_ID_BYTES", "64"),
+            ("RPCD_SERVER_MAX_BATCH_REQUESTS", "20"),
             ("RPCD_SERVER_REQUEST_TIMEOUT", "1s"),
             ("RPCD_SERVER_MAX_CALLS_PER_CONNECTION", "2"),
             ("RPCD_SERVER_MAX_CALLS", "3"),
@@ -183,6 +184,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             .max_nesting(7)
             .max_inline_bytes(8)
             .max_id_bytes(64)
+            .max_batch_requests(20)
             .request_timeout(seconds(1))
             .max_calls_per_connection(2)
             .max_calls(3)
