@@ -4,7 +4,6 @@
 //! replies are written together, a few at a time.
 
 mod arrival;
-mod batches;
 mod calls;
 mod dispatch;
 mod guarded;

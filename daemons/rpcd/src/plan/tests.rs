@@ -258,6 +258,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_BRAKE_SHARE", "0.25"),
         ("RPCD_REGISTRY_SERVER_BRAKE_MIN", "26"),
         ("RPCD_REGISTRY_SERVER_BRAKE_WINDOW", "27s"),
+        ("RPCD_REGISTRY_SERVER_MAX_MOVES_PER_MINUTE", "25"),
         ("RPCD_REGISTRY_SERVER_MAX_OVERRIDES", "24"),
         ("RPCD_REGISTRY_SERVER_STORE", "redb"),
         ("RPCD_REGISTRY_SERVER_DATA_DIR", "/data"),
@@ -307,6 +308,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         brake_share: 0.25,
         brake_min: 26,
         brake_window: Duration::from_secs(27),
+        max_moves_per_minute: 25,
         max_overrides: 24,
         store: StoreOptions::Redb { data_dir: "/data".into() },
         store_timeout: Duration::from_secs(25),
@@ -423,7 +425,7 @@ fn a_client_shows_the_token_of_the_variable_or_of_a_file_that_others_cannot_read
 #[test]
 fn every_setting_of_etcd_reaches_the_registry() {
     let text = "[registry-server]\nstore = etcd\n[etcd]\nendpoints = http://a:1, http://b:2\nprefix = p/\n\
-                ca = /ca\ncert = /cert\nkey = /key\nuser = u\npassword_file = /secret\nrequest_timeout = 3s\nlease_ttl = 4s\n\
+                ca = /ca\ncert = /cert\nkey = /key\nuser = u\npassword_file = /secret\nallow_plaintext_password = true\nrequest_timeout = 3s\nlease_ttl = 4s\n\
                 max_response_bytes = 5\n";
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -438,6 +440,7 @@ fn every_setting_of_etcd_reaches_the_registry() {
         user: Some("u".to_owned()),
         password_file: Some("/secret".into()),
         password: None,
+        allow_plaintext_password: true,
         request_timeout: Duration::from_secs(3),
         lease_ttl: Duration::from_secs(4),
         max_response_bytes: 5,

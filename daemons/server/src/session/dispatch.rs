@@ -1,5 +1,6 @@
 //! Frame → call → reply, without a socket: output is bytes, time is an argument.
 
+mod batches;
 mod start;
 
 use std::collections::VecDeque;
@@ -9,11 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rpc_host::shares::Place;
-use rpc_wire::call::{Batch, Call, Message, Rejected, ReplyTo, is_meant_as_json_rpc, reply};
+use rpc_wire::call::{Call, Message, Rejected, ReplyTo, is_meant_as_json_rpc, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
-use super::batches::Batches;
+use self::batches::Batches;
 use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
 use crate::method::{Given, Method, RunNow};
@@ -193,13 +194,7 @@ impl Dispatcher {
             },
             Ok(Message::Batch(array)) => {
                 self.is_json_rpc = true;
-                match Batch::new(array, state.limits.max_batch_requests) {
-                    Ok(batch) => self.batches.begin(batch),
-                    Err(fault) => {
-                        self.state.metrics.malformed.inc();
-                        reply::fault(&mut self.output, ReplyTo::JsonRpc(Json::NULL), &fault);
-                    }
-                }
+                self.begin_batch(state, array);
             }
             Ok(Message::Cancel(id)) => {
                 self.is_extended = true;
@@ -220,47 +215,6 @@ impl Dispatcher {
             }
         }
         Ok(())
-    }
-
-    /// Whether requests of a batch are still to be handled, before anything else is.
-    pub(crate) fn has_batch(&self) -> bool {
-        self.batches.has_begun()
-    }
-
-    /// Handles the next request of the batch that was begun.
-    pub(crate) fn handle_next_of_batch(&mut self, state: &ServerState) {
-        let Some((serial, mut batch)) = self.batches.take() else { return };
-        let received = self.arrived;
-        let start = self.output.len();
-        self.calls.set_batch(Some(serial));
-        let is_full = self.batches.reply_bytes(serial) >= state.limits.max_unwritten_bytes;
-        let request = batch.next();
-        let is_last = request.is_none();
-        let message = request.map(|request| request.map(Message::Call));
-        match message {
-            Some(Ok(Message::Call(call))) if is_full => {
-                self.refuse(&call, &too_much_for_a_batch(state), received);
-            }
-            Some(message) => {
-                let handled = self.handle(state, message, &[]);
-                debug_assert!(handled.is_ok(), "the batch is JSON");
-            }
-            None => {}
-        }
-        self.calls.set_batch(None);
-        self.batches.collect(serial, &mut self.output, start);
-        if is_last {
-            self.end_batch(serial);
-        } else {
-            self.batches.go_on(batch);
-        }
-    }
-
-    /// Sends the replies of a batch if none of its calls is in flight.
-    fn end_batch(&mut self, serial: u64) {
-        if !self.calls.has_any_of(serial) {
-            self.batches.end(serial, &mut self.output);
-        }
     }
 
     /// Waits for the next progress of a call in flight and appends it to the output; `false` if
@@ -285,10 +239,7 @@ impl Dispatcher {
                 let start = self.output.len();
                 self.finish(&context, outcome);
                 if let Some(serial) = context.batch {
-                    self.batches.collect(serial, &mut self.output, start);
-                    if !self.batches.is_begun(serial) {
-                        self.end_batch(serial);
-                    }
+                    self.finish_of_batch(serial, start);
                 }
             }
         }
@@ -601,14 +552,6 @@ impl Dispatcher {
             metrics.unreadable_for_old_clients.inc();
         }
     }
-}
-
-fn too_much_for_a_batch(state: &ServerState) -> Fault {
-    let most = state.limits.max_unwritten_bytes;
-    let text = format!(
-        "the replies of this batch are over {most} bytes (max_unwritten_bytes); send fewer requests in one"
-    );
-    Fault::new(Code::TooLarge, text)
 }
 
 /// The message, refused if its id is longer than `most` bytes: an id is kept while its call is in flight.
