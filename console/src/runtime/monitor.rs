@@ -7,8 +7,8 @@ use rpc_client::backoff::Backoff;
 use rpc_client::registry::{RegistryClient, RegistryClientOptions};
 use rpc_client::{CallError, Client, ClientOptions, Code, Dialect, Request};
 use rpc_wire::instance::{Instance, InstanceKey};
-use rpc_wire::paths::{PROTO_JSON, RPC_HEALTH, RPC_LOGS};
-use rpc_wire::report::{Health, LogLine};
+use rpc_wire::paths::{PROTO_JSON, RPC_HEALTH, RPC_LOGS, RPC_WHOAMI};
+use rpc_wire::report::{Health, LogLine, Whoami};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -19,6 +19,7 @@ use super::discovery::Discovery;
 use super::own_methods::{self, Said};
 use rpc_console_core::message::{InstanceUpdate, Msg};
 use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::model::standing::Standing;
 use rpc_console_core::text;
 
 /// Interval of probes.
@@ -92,6 +93,11 @@ pub(super) async fn run(
                 if probed.said != Said::Nothing {
                     said.send_replace(probed.said);
                 }
+                if probing == Probing::Health
+                    && let Some(standing) = standing(&client).await
+                {
+                    tell(InstanceUpdate::Standing(standing)).await;
+                }
                 sleep(probing.interval()).await;
             }
         },
@@ -129,12 +135,19 @@ async fn probe(
     if probing == Probing::Connection {
         return Probed::by_connection(instance).await;
     }
+    let started = Instant::now();
     match health(client).await {
         Ok((took, said, Dialect::Extended)) => {
             Probed { result: Ok(took), probing: Probing::Health, said }
         }
         // It replied, but an older server has no health check.
         Ok((_, _, Dialect::Classic)) => Probed::by_connection(instance).await,
+        // It replied, as only a newer server does: that it does not tell everybody more is no illness.
+        Err(error) if is_unauthorised(&error) => Probed {
+            result: Ok(started.elapsed()),
+            probing: Probing::Health,
+            said: Said::NoContract,
+        },
         Err(CallError::Remote { fault, .. })
             if probing == Probing::FirstReply || fault.code == Code::MethodNotFound =>
         {
@@ -147,6 +160,34 @@ async fn probe(
         }
         Err(CallError::Unreachable { reason, .. }) => Probed::failed(&reason, probing),
         Err(error) => Probed::failed(&error.to_string(), probing),
+    }
+}
+
+/// Whether a server did not allow the call, for want of a token or a role.
+fn is_unauthorised(error: &CallError) -> bool {
+    match error {
+        CallError::TokenWithheld { .. } => true,
+        CallError::Remote { fault, .. } => fault.code == Code::Unauthorised,
+        _ => false,
+    }
+}
+
+/// Who the console is there; `None`: it does not say, as older servers, or not now.
+async fn standing(client: &Client) -> Option<Standing> {
+    let mut request = Request::new(RPC_WHOAMI, ()).ok()?;
+    request.timeout = Some(PROBE_TIMEOUT);
+    match client.request(request).await {
+        Ok(response) => {
+            let whoami = serde_json::from_str::<Whoami>(response.value.get()).ok()?;
+            Some(Standing::of(&whoami))
+        }
+        Err(CallError::Remote { fault, .. }) if fault.code == Code::Unauthorised => {
+            Some(Standing::Refused(text::note(&fault.message)))
+        }
+        Err(error) if is_unauthorised(&error) => {
+            Some(Standing::Refused(text::note(&error.to_string())))
+        }
+        Err(_) => None,
     }
 }
 

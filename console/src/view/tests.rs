@@ -108,6 +108,12 @@ fn instances_in_every_state_sorted_by_it() {
 }
 
 #[test]
+fn instances_that_ask_who_the_console_is() {
+    golden("guarded", || fixture::guarded(false));
+    golden("guarded_refused", || fixture::guarded(true));
+}
+
+#[test]
 fn every_column_sorts_both_ways() {
     let (mut model, now) = fixture::states();
     let mut orders = String::new();
