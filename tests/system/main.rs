@@ -20,6 +20,7 @@ mod client_ends;
 mod contributing;
 mod copied_commands;
 mod documents;
+mod doors;
 mod doors_server;
 mod embedding;
 mod endings;

@@ -25,9 +25,9 @@ use rpc_wire::report::HealthStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 
-use crate::refusals;
 use crate::state::ServerState;
 use crate::visitor::Visitor;
+use rpc_host::refusals;
 
 const JSON: &str = "application/json";
 
