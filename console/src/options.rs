@@ -260,6 +260,22 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_has_the_token_of_its_own_file_and_the_others_have_none_of_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let secret = "rpcd_0123456789abcdef0123456789abcdef";
+        std::fs::write(file.path(), secret).unwrap();
+        let text = format!("[registry.staging]\nhost = h\ntoken_file = {}", file.path().display());
+        let settings = Settings::parse(&text, "config.ini", []).unwrap();
+        let tokens = Options::default().tokens(&settings).unwrap();
+        assert_eq!(tokens.keys().collect::<Vec<_>>(), ["staging"]);
+        let readable = std::fs::Permissions::from_mode(0o604);
+        std::fs::set_permissions(file.path(), readable).unwrap();
+        let error = Options::default().tokens(&settings).unwrap_err().to_string();
+        assert!(error.contains("token_file") && !error.contains(secret), "{error}");
+    }
+
+    #[test]
     fn a_server_is_opened_by_its_address_and_the_registries_are_offered_too() {
         let two = "[registry]\nport = 1\n[registry.staging]\nhost = 10.0.0.5";
         let (names, target) = chosen(&["[::1]:8089"], two).unwrap();

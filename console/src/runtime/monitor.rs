@@ -329,6 +329,45 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn a_server_that_asks_for_a_token_is_alive_without_one_and_says_who_the_console_is_with_it()
+     {
+        use rpc_server::security::{Access, Auth, Guard, Role, TokenFile, secret};
+        let secret = secret::generate();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), secret::line("ops", &[Role::Observe], &secret)).unwrap();
+        let access = Access { auth: Auth::Required, ..Access::default() };
+        let guard = Guard::new(access, Some(TokenFile::load(file.path()).unwrap()));
+        let server = rpc_server::Server::builder().guard(guard).bind(([127, 0, 0, 1], 0));
+        let server = server.await.unwrap();
+        let instance = Instance::new("127.0.0.1", server.local_addr().port());
+        tokio::spawn(server.serve(std::future::pending()));
+        for (token, expected) in [
+            (None, "refused: this needs a token"),
+            (Some(rpc_client::Token::new(secret)), "you are ops: observe"),
+        ] {
+            let options = ClientOptions { token, ..ClientOptions::default() };
+            let (inbox, mut messages) = mpsc::channel(64);
+            let discovery = Discovery::new(&options);
+            let instance = instance.clone();
+            let monitor = tokio::spawn(async move {
+                run(instance, Probing::FirstReply, &options, discovery, inbox).await;
+            });
+            let (mut is_extended, mut said) = (false, None);
+            while !is_extended || said.is_none() {
+                match messages.recv().await.unwrap() {
+                    Msg::Instance(_, InstanceUpdate::Dialect(extended)) => is_extended = extended,
+                    Msg::Instance(_, InstanceUpdate::Probe(result)) => drop(result.unwrap()),
+                    Msg::Instance(_, InstanceUpdate::Standing(standing)) => said = standing.text(),
+                    _ => {}
+                }
+            }
+            monitor.abort();
+            let said = said.unwrap();
+            assert!(said.starts_with(expected), "{said}");
+        }
+    }
+
     /// Number of methods that a server of two replies with itself, listed with this contract.
     async fn own_list(listed: Option<&str>) -> Option<usize> {
         let methods: Vec<_> = rpc_server::builtin::methods().into_iter().take(2).collect();

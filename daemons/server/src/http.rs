@@ -73,12 +73,25 @@ pub(crate) async fn serve(
     }
 }
 
+/// Every route, and what it needs.
+pub(crate) const ROUTES: [(&str, Permission); 3] = [
+    (paths::METRICS, Permission::Needs(Role::Observe)),
+    (paths::HEALTHZ, Permission::Open),
+    (paths::OPENRPC, Permission::Needs(Role::Observe)),
+];
+
 fn router(state: Arc<ServerState>, peer: IpAddr, on_loopback: bool) -> Router {
-    let observe = Permission::Needs(Role::Observe);
-    Routes { state: state.clone(), peer, router: Router::new() }
-        .get(paths::METRICS, observe, metrics)
-        .get(paths::HEALTHZ, Permission::Open, healthz)
-        .get(paths::OPENRPC, observe, openrpc)
+    let routes = Routes { state: state.clone(), peer, router: Router::new() };
+    let add = |routes: Routes, (path, permission)| match path {
+        paths::METRICS => routes.get(path, permission, metrics),
+        paths::HEALTHZ => routes.get(path, permission, healthz),
+        paths::OPENRPC => routes.get(path, permission, openrpc),
+        // What the table does not have is not found.
+        _ => routes,
+    };
+    ROUTES
+        .into_iter()
+        .fold(routes, add)
         .router
         .method_not_allowed_fallback(not_found)
         .fallback(not_found)

@@ -130,6 +130,7 @@ pub use method::Method;
 pub use rpc_macros::{rpc_method, rpc_service};
 pub use server::{Server, ServerBuilder, ServerHandle};
 pub use session::InMemory;
+pub use visitor::permissions;
 
 // What the interface above is made of, of other crates: at the versions that it uses.
 pub use futures_util::Stream;
