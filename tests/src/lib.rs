@@ -42,6 +42,7 @@ pub mod fakes;
 pub mod home;
 pub mod http_reply;
 mod installed;
+pub mod peers;
 pub mod prometheus;
 pub mod proxy;
 pub mod python;

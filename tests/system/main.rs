@@ -37,6 +37,7 @@ mod log_files;
 mod many_clients;
 mod metrics;
 mod old_programs;
+mod other_programs;
 mod overrides;
 mod packages;
 mod registry_lost_and_found;
