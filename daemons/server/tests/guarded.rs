@@ -79,12 +79,24 @@ impl Guarded {
     }
 
     async fn http(&self, path: &str, token: Option<&SecretString>) -> (u16, String) {
+        self.request("GET", path, "", token).await
+    }
+
+    async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        token: Option<&SecretString>,
+    ) -> (u16, String) {
         let mut peer = self.connect().await;
         let authorization =
             token.map(|token| format!("Authorization: Bearer {}\r\n", token.expose_secret()));
         let authorization = authorization.unwrap_or_default();
         peer.send(format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}Connection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}Connection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
         ))
         .await;
         let mut text = String::new();
@@ -218,6 +230,34 @@ async fn each_method_needs_its_role_and_what_there_is_is_not_told() {
     let (_, stranger) = server.http("/healthz", None).await;
     assert_eq!(serde_json::from_str::<Value>(&stranger).unwrap(), json!({"status": "ok"}));
     assert!(server.http("/healthz", all[3].as_ref()).await.1.contains("contract"));
+}
+
+#[tokio::test]
+async fn calls_over_http_need_what_their_methods_do() {
+    let mut tokens = Tokens::new();
+    let caller = tokens.add("caller", &[Role::Call], "");
+    let observer = tokens.add("observer", &[Role::Observe], "");
+    let server = Guarded::with(&tokens).await;
+    let post = async |path: &str, token| server.request("POST", path, "[]", token).await;
+    for (path, expected) in [
+        ("/call/whom", [401, 200, 403]),
+        ("/call/reset", [401, 403, 403]),
+        ("/call/nope", [401, 404, 403]),
+        ("/call/rpc.stats", [401, 403, 200]),
+    ] {
+        let mut statuses = [0; 3];
+        for (status, token) in statuses.iter_mut().zip([None, Some(&caller), Some(&observer)]) {
+            *status = post(path, token).await.0;
+        }
+        assert_eq!(statuses, expected, "{path}");
+    }
+    let request = |id: u32, method: &str| json!({"jsonrpc": "2.0", "id": id, "method": method});
+    let batch = json!([request(1, "whom"), request(2, "rpc.stats")]).to_string();
+    let (status, replies) = server.request("POST", "/rpc", &batch, Some(&caller)).await;
+    let replies: Vec<Value> = serde_json::from_str(&replies).unwrap();
+    let refused = replies.iter().find(|reply| reply["id"] == 2).unwrap();
+    assert_eq!((status, &refused["error"]["code"]), (200, &json!(REFUSED)));
+    assert!(replies.iter().any(|reply| reply["result"] == "caller"), "{replies:?}");
 }
 
 #[tokio::test]
