@@ -212,7 +212,10 @@ async fn a_server_registers_with_its_token_and_clients_find_it_with_theirs_and_n
     assert!(stderr.contains("lacks the role operate"), "{stderr}");
 
     let metrics = ask(address, "GET /metrics", Some(tokens.of("observe"))).await.body;
-    let lines = std::fs::read_to_string(format!("/proc/{}/cmdline", server.pid())).unwrap();
+    let line = |daemon: &Daemon| {
+        std::fs::read_to_string(format!("/proc/{}/cmdline", daemon.pid())).unwrap()
+    };
+    let lines = line(&server) + &line(&registry);
     let all = [metrics, lines, registry.transcript(), server.transcript()].concat();
     for (name, secret) in &tokens.secrets {
         assert!(!all.contains(secret.expose_secret()), "the token of {name} is somewhere");

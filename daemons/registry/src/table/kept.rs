@@ -295,3 +295,31 @@ impl Table {
 fn departure_kind(has_incarnation: bool) -> Kind {
     if has_incarnation { Kind::Departure } else { Kind::ClassicDeparture }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(identity: &str) -> Record {
+        let json = format!(
+            r#"{{"serial":1,"peer":"127.0.0.1","registered_ms":5,{identity}"instance":{{"protocol":"json","host":"h","port":1}}}}"#
+        );
+        let instance = InstanceKey { protocol: "json".to_owned(), host: "h".to_owned(), port: 1 };
+        Record { key: RecordKey { kind: Kind::Instance, instance }, value: json.into() }
+    }
+
+    #[test]
+    fn whose_an_instance_is_is_read_back_and_in_earlier_records_nobodys() {
+        for (text, name) in [("", None), (r#""identity":"shop","#, Some("shop"))] {
+            let Ok(Restored::Instance(restored)) = Restored::read(&stored(text)) else {
+                panic!("{text}")
+            };
+            assert_eq!(restored.registration.identity.as_deref(), name);
+            let at = Wall::new(SystemTime::now(), Instant::now()).past(5, Instant::now());
+            let entry = Entry::new(restored.registration, [127, 0, 0, 1].into(), at, 1);
+            let written = Kept::Instance(Arc::new(entry)).to_json();
+            let written = std::str::from_utf8(&written).unwrap();
+            assert_eq!(written.contains(r#""identity":"shop""#), name.is_some(), "{written}");
+        }
+    }
+}

@@ -493,3 +493,53 @@ async fn the_audit_log_says_who_did_what_and_what_was_refused_and_never_a_secret
         .collect();
     assert_eq!(deeds, ["refused", "replaced"], "the refusal was kept");
 }
+
+/// This machine's address in a network, if it is in one: to a peer on loopback it is elsewhere.
+async fn own_address() -> Option<std::net::IpAddr> {
+    let socket = tokio::net::UdpSocket::bind("0.0.0.0:0").await.ok()?;
+    // Sends nothing; it only selects the route.
+    socket.connect("192.0.2.1:9").await.ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
+
+/// A stranger could make the registry reach into networks that only the registry reaches.
+#[tokio::test]
+async fn a_registry_connects_nowhere_but_where_a_registration_came_from() {
+    let Some(elsewhere) = own_address().await else {
+        return println!("skipped: this machine is in no network");
+    };
+    let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let options = RegistryOptions {
+        ttl: Duration::from_millis(200),
+        check_interval: Duration::from_millis(50),
+        ..RegistryOptions::default()
+    };
+    let registry = Running::start(options).await;
+    let url = format!("http://{elsewhere}:{port}/");
+    let body = |host: &str| {
+        serde_json::json!({
+            "protocol": "json", "host": host, "port": port,
+            "parameters": { "wire": 1, "contract": url, "health": url, "check": { "http": url } },
+        })
+        .to_string()
+    };
+    // It unregisters as well: then its return could be proven by a connection.
+    for path in ["register", "unregister", "register"] {
+        let body = body(&elsewhere.to_string());
+        assert_eq!(registry.post(&format!("/myRegistry/{path}"), &body).await.status, 200);
+    }
+    let gone = async {
+        while registry.get("/v1/instances").await.body != "[]" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = within(gone) => {}
+        connected = listener.accept() => panic!("it connects to {:?}", connected.unwrap().1),
+    }
+    // Where a registration came from it asks whether the instance lives: that is heard.
+    registry.post("/myRegistry/register", &body("127.0.0.1")).await;
+    within(listener.accept()).await.unwrap();
+}

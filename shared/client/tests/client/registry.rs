@@ -334,7 +334,7 @@ async fn each_request_shows_the_token_and_a_redirect_is_not_followed() {
     client.register(&Instance::new("127.0.0.1", 8000)).await.unwrap();
     let requests = registry.requests();
     assert!(requests.iter().all(|request| request.contains("authorization: Bearer canary\r\n")));
-    registry.reply(&format!(
+    registry.reply(format!(
         "HTTP/1.1 307 Temporary Redirect\r\nlocation: {}/myRegistry/findAllInstances\r\ncontent-length: 0\r\n\r\n",
         elsewhere.url()
     ));
@@ -347,7 +347,7 @@ async fn a_registry_that_asks_who_this_is_is_a_clear_error_that_says_if_the_toke
     let registry = FakeRegistry::new_style().await;
     let body = r#"{"error":"this needs a token with the role observe; set RPCD_TOKEN"}"#;
     let length = body.len();
-    registry.reply(&format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {length}\r\n\r\n{body}"));
+    registry.reply(format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {length}\r\n\r\n{body}"));
     let error = client_of(&registry).find_all("json").await.unwrap_err();
     assert!(
         matches!(error, RegistryClientError::NotAllowed { status: 401, kept_back: false, .. }),
