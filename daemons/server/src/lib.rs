@@ -129,10 +129,10 @@ pub use extract::{FromCall, State};
 pub use failure::{Failure, MethodError, Typed};
 pub use limits::Limits;
 pub use method::Method;
+pub use permissions::permissions;
 pub use rpc_macros::{rpc_method, rpc_service};
 pub use server::{Server, ServerBuilder, ServerHandle};
 pub use session::InMemory;
-pub use permissions::permissions;
 
 // What the interface above is made of, of other crates: at the versions that it uses.
 pub use futures_util::Stream;
