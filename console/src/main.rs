@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use rpc_client::ClientOptions;
 use rpc_console::options::{self, Options};
 use rpc_console::runtime::{self, Clock, Ended, HistoryFolder};
 use rpc_console::view::{self, Theme};
@@ -81,7 +82,11 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         max_events: settings.console.max_events,
         max_history: settings.console.max_history,
         max_probed: settings.console.max_probed,
-        client: settings.client.clone(),
+        client: ClientOptions {
+            token: settings.client_token().map_err(usage)?,
+            ..settings.client.clone()
+        },
+        tokens: options.tokens(&settings).map_err(usage)?,
         warnings: settings.warnings.clone(),
         readonly: options.readonly,
         histories: histories(&settings),

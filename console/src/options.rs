@@ -1,11 +1,13 @@
 //! The command line.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use rpc_settings::{self as settings, RegistryAddress, Settings, parse};
+use rpc_client::Token;
+use rpc_settings::{self as settings, RegistryAddress, Settings, SettingsError, parse};
 use rpc_wire::nearest;
 use rpc_wire::target::Target;
 
@@ -49,18 +51,27 @@ pub struct Options {
 }
 
 impl Options {
+    /// The tokens of the registries that have one of their own, by their names in the console.
+    ///
+    /// # Errors
+    /// A file with one cannot be used.
+    pub fn tokens(&self, settings: &Settings) -> Result<BTreeMap<String, Token>, SettingsError> {
+        let own = addresses(settings).filter(|(_, registry)| registry.token_file.is_some());
+        let token = |(name, registry): (&str, &RegistryAddress)| {
+            let token = settings.registry_token(registry).transpose()?;
+            Some(token.map(|token| (name.to_owned(), token)))
+        };
+        own.filter_map(token).collect()
+    }
+
     /// The registries of the settings and of `--registry`, the server of the command line, and which
     /// of them is current.
     ///
     /// # Errors
     /// `--registry` is neither the name of a registry nor a URL.
     pub fn registries(&self, settings: &Settings) -> Result<Registries, String> {
-        let is_taken = |name: &str| settings.registries.contains_key(name);
-        let is_local = ["127.0.0.1", "::1", "localhost"].contains(&settings.registry.host.as_str());
-        let default = if is_local && !is_taken("local") { "local" } else { "default" };
-        let default = if is_taken(default) { "registry" } else { default };
-        let mut list = vec![named(default, &settings.registry)];
-        list.extend(settings.registries.iter().map(|(name, registry)| named(name, registry)));
+        let all = addresses(settings);
+        let mut list: Vec<_> = all.map(|(name, registry)| named(name, registry)).collect();
         if let Some(server) = &self.server {
             list.insert(0, NamedRegistry::new(server.to_string(), server.clone()));
             return Ok(Registries::new(list, 0));
@@ -89,6 +100,16 @@ impl Options {
         list.insert(0, NamedRegistry::new(name, target));
         Ok(Registries::new(list, 0))
     }
+}
+
+/// The registries of the settings by their names in the console, that of `[registry]` first.
+fn addresses(settings: &Settings) -> impl Iterator<Item = (&str, &RegistryAddress)> {
+    let is_taken = |name: &str| settings.registries.contains_key(name);
+    let is_local = ["127.0.0.1", "::1", "localhost"].contains(&settings.registry.host.as_str());
+    let default = if is_local && !is_taken("local") { "local" } else { "default" };
+    let default = if is_taken(default) { "registry" } else { default };
+    let others = settings.registries.iter().map(|(name, registry)| (name.as_str(), registry));
+    [(default, &settings.registry)].into_iter().chain(others)
 }
 
 /// The server at `HOST:PORT`; of a URL the error says how to open a registry.
@@ -236,6 +257,22 @@ mod tests {
         assert!(error.contains("did you mean staging?"), "{error}");
         assert_eq!(chosen(&[], "[registry]\nhost = h").unwrap().0, ["default"]);
         assert_eq!(chosen(&[], "[registry.local]\nhost = h").unwrap().0, ["default", "local"]);
+    }
+
+    #[test]
+    fn a_registry_has_the_token_of_its_own_file_and_the_others_have_none_of_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let secret = "rpcd_0123456789abcdef0123456789abcdef";
+        std::fs::write(file.path(), secret).unwrap();
+        let text = format!("[registry.staging]\nhost = h\ntoken_file = {}", file.path().display());
+        let settings = Settings::parse(&text, "config.ini", []).unwrap();
+        let tokens = Options::default().tokens(&settings).unwrap();
+        assert_eq!(tokens.keys().collect::<Vec<_>>(), ["staging"]);
+        let readable = std::fs::Permissions::from_mode(0o604);
+        std::fs::set_permissions(file.path(), readable).unwrap();
+        let error = Options::default().tokens(&settings).unwrap_err().to_string();
+        assert!(error.contains("token_file") && !error.contains(secret), "{error}");
     }
 
     #[test]

@@ -47,13 +47,14 @@ pub use history::HistoryFolder;
 pub use settings::{DemoRuns, Settings, StartDemo};
 
 pub use second_signal::end_on_second_signal;
+use std::collections::BTreeMap;
 use std::io;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crossterm::event::EventStream;
 use futures_util::StreamExt;
-use rpc_client::ClientOptions;
+use rpc_client::{ClientOptions, Token};
 use rpc_host::logging::LogRing;
 use rpc_wire::target::Target;
 
@@ -88,6 +89,7 @@ pub async fn run(mut settings: Settings) -> Result<Ended, io::Error> {
     let terminal = Terminal::take(settings.mouse)?;
     let registry = settings.registries.current().map(|named| named.target.clone());
     let model = settings.model();
+    let client = options_for(&settings.client, &settings.tokens, &model);
     let requests = RequestsFile::of(std::env::current_dir()?);
     let (senders, inbox) = Inbox::new(Instant::now());
     let mut console = Console {
@@ -99,9 +101,10 @@ pub async fn run(mut settings: Settings) -> Result<Ended, io::Error> {
         hits: HitMap::default(),
         dirty: true,
         drawn_at: None,
-        tasks: Tasks::new(senders, settings.max_probed, settings.client.clone(), requests.clone()),
+        tasks: Tasks::new(senders, settings.max_probed, client, requests.clone()),
         requests,
         client: settings.client,
+        tokens: settings.tokens,
         log: settings.log,
         histories: settings.histories,
         written: None,
@@ -123,6 +126,19 @@ pub async fn run(mut settings: Settings) -> Result<Ended, io::Error> {
         written.wait().await;
     }
     ended
+}
+
+/// The options of calls and requests for the current registry: a token of its own goes to nobody else.
+fn options_for(
+    client: &ClientOptions,
+    tokens: &BTreeMap<String, Token>,
+    model: &Model,
+) -> ClientOptions {
+    let own = model.registries.current().and_then(|current| tokens.get(&current.name));
+    match own {
+        Some(token) => ClientOptions { token: Some(token.clone()), ..client.clone() },
+        None => client.clone(),
+    }
 }
 
 /// How the console ended.
@@ -148,6 +164,7 @@ struct Console {
     drawn_at: Option<Instant>,
     tasks: Tasks,
     client: ClientOptions,
+    tokens: BTreeMap<String, Token>,
     /// The console's own log.
     log: LogRing,
     requests: RequestsFile,
@@ -356,7 +373,8 @@ impl Console {
         let (senders, inbox) = Inbox::new(Instant::now());
         let max_probed = self.model.instances.max_probed;
         let requests = self.requests.clone();
-        self.tasks = Tasks::new(senders, max_probed, self.client.clone(), requests);
+        let client = options_for(&self.client, &self.tokens, &self.model);
+        self.tasks = Tasks::new(senders, max_probed, client, requests);
         self.tasks.watch(target);
         self.follow_own_log();
         self.keep_history(Some(target));

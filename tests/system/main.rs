@@ -21,6 +21,7 @@ mod contributing;
 mod copied_commands;
 mod documents;
 mod doors;
+mod doors_server;
 mod embedding;
 mod endings;
 mod etcd_tls;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rpc_wire::instance::{
     Beat, Instance, InstanceKey, InstanceRecord, InstanceState, RegistryName, WatchEvent,
 };
-use rpc_wire::report::{FailingStore, Readiness, Sharing, SharingState};
+use rpc_wire::report::{FailingStore, Readiness, Sharing, SharingState, Whoami};
 use rpc_wire::signature::{Parameter, Signature};
 use rpc_wire::target::Target;
 use serde_json::json;
@@ -28,6 +28,7 @@ use crate::message::{DemoUpdate, Effect, InstanceUpdate, Msg, RegistryUpdate};
 use crate::model::Now;
 use crate::model::logs::{Source, SourceState};
 use crate::model::registries::{Colour, NamedRegistry, Registries};
+use crate::model::standing::Standing;
 use crate::model::{Demo, Model};
 use crate::update::update;
 
@@ -182,6 +183,31 @@ pub fn sharing(cut_off_ms: Option<u64>) -> (Model, Now) {
     feed(&mut model, Msg::Tick, later);
     beat(&mut model, 1_200, later);
     (model, later)
+}
+
+/// Instances that ask who the console is: one knows it, one allows less, and one may refuse it.
+pub fn guarded(refuses: bool) -> (Model, Now) {
+    let (mut model, now) = states();
+    let whoami = |roles: &[&str]| Whoami {
+        auth: "required".to_owned(),
+        name: Some("ops".to_owned()),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        ..Whoami::default()
+    };
+    let mut standings = vec![
+        (8081, Standing::of(&whoami(&["call", "observe"]))),
+        (8082, Standing::of(&whoami(&["observe"]))),
+    ];
+    if refuses {
+        let why = "this token is not known here; ask for a new one".to_owned();
+        standings.push((8083, Standing::Refused(why)));
+    }
+    for (port, standing) in standings {
+        feed(&mut model, Msg::Instance(key(port), InstanceUpdate::Standing(standing)), now);
+    }
+    model.instances.selected = Some(key(if refuses { 8083 } else { 8082 }));
+    model.instances.follow_first = false;
+    (model, now)
 }
 
 pub fn busy() -> (Model, Now) {

@@ -19,6 +19,7 @@ use crate::model::logs::{Source, SourceState};
 use crate::model::methods::MethodList;
 use crate::model::own_client::{OldList, OwnClient};
 use crate::model::saved::{Change, ChangeError, Contents};
+use crate::model::standing::Standing;
 use crate::model::{instances, logs};
 use crate::pane::{Pane, PaneRows};
 
@@ -175,6 +176,8 @@ pub enum InstanceUpdate {
     Dialect(bool),
     /// The round trip of a probe, or why it failed.
     Probe(Result<Duration, String>),
+    /// Who the console is there, and what it may do.
+    Standing(Standing),
 }
 
 /// What an instance replied when it was asked for its statistics.

@@ -30,6 +30,7 @@ pub mod scroll;
 pub mod service;
 pub mod snippet;
 pub mod sources;
+pub mod standing;
 pub mod template;
 pub mod traffic;
 
@@ -177,6 +178,8 @@ pub struct Model {
     pub load: load::LoadTests,
     /// What the console's own client goes by.
     pub own_client: own_client::OwnClient,
+    /// Who it is for the instances, as far as they say: the gravest of what they said.
+    pub standing: standing::Standing,
     /// The embedded demo, if this is one.
     pub demo: Option<Demo>,
     /// The pause of live data, if it is paused.
@@ -219,6 +222,7 @@ impl Model {
             logs: logs::Logs::default(),
             load: load::LoadTests::default(),
             own_client: own_client::OwnClient::default(),
+            standing: standing::Standing::default(),
             demo: None,
             paused: None,
             toast: None,

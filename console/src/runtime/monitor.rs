@@ -7,8 +7,8 @@ use rpc_client::backoff::Backoff;
 use rpc_client::registry::{RegistryClient, RegistryClientOptions};
 use rpc_client::{CallError, Client, ClientOptions, Code, Dialect, Request};
 use rpc_wire::instance::{Instance, InstanceKey};
-use rpc_wire::paths::{PROTO_JSON, RPC_HEALTH, RPC_LOGS};
-use rpc_wire::report::{Health, LogLine};
+use rpc_wire::paths::{PROTO_JSON, RPC_HEALTH, RPC_LOGS, RPC_WHOAMI};
+use rpc_wire::report::{Health, LogLine, Whoami};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -19,6 +19,7 @@ use super::discovery::Discovery;
 use super::own_methods::{self, Said};
 use rpc_console_core::message::{InstanceUpdate, Msg};
 use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::model::standing::Standing;
 use rpc_console_core::text;
 
 /// Interval of probes.
@@ -92,6 +93,11 @@ pub(super) async fn run(
                 if probed.said != Said::Nothing {
                     said.send_replace(probed.said);
                 }
+                if probing == Probing::Health
+                    && let Some(standing) = standing(&client).await
+                {
+                    tell(InstanceUpdate::Standing(standing)).await;
+                }
                 sleep(probing.interval()).await;
             }
         },
@@ -129,12 +135,19 @@ async fn probe(
     if probing == Probing::Connection {
         return Probed::by_connection(instance).await;
     }
+    let started = Instant::now();
     match health(client).await {
         Ok((took, said, Dialect::Extended)) => {
             Probed { result: Ok(took), probing: Probing::Health, said }
         }
         // It replied, but an older server has no health check.
         Ok((_, _, Dialect::Classic)) => Probed::by_connection(instance).await,
+        // It replied, as only a newer server does: that it does not tell everybody more is no illness.
+        Err(error) if is_unauthorised(&error) => Probed {
+            result: Ok(started.elapsed()),
+            probing: Probing::Health,
+            said: Said::NoContract,
+        },
         Err(CallError::Remote { fault, .. })
             if probing == Probing::FirstReply || fault.code == Code::MethodNotFound =>
         {
@@ -147,6 +160,34 @@ async fn probe(
         }
         Err(CallError::Unreachable { reason, .. }) => Probed::failed(&reason, probing),
         Err(error) => Probed::failed(&error.to_string(), probing),
+    }
+}
+
+/// Whether a server did not allow the call, for want of a token or a role.
+fn is_unauthorised(error: &CallError) -> bool {
+    match error {
+        CallError::TokenWithheld { .. } => true,
+        CallError::Remote { fault, .. } => fault.code == Code::Unauthorised,
+        _ => false,
+    }
+}
+
+/// Who the console is there; `None`: it does not say, as older servers, or not now.
+async fn standing(client: &Client) -> Option<Standing> {
+    let mut request = Request::new(RPC_WHOAMI, ()).ok()?;
+    request.timeout = Some(PROBE_TIMEOUT);
+    match client.request(request).await {
+        Ok(response) => {
+            let whoami = serde_json::from_str::<Whoami>(response.value.get()).ok()?;
+            Some(Standing::of(&whoami))
+        }
+        Err(CallError::Remote { fault, .. }) if fault.code == Code::Unauthorised => {
+            Some(Standing::Refused(text::note(&fault.message)))
+        }
+        Err(error) if is_unauthorised(&error) => {
+            Some(Standing::Refused(text::note(&error.to_string())))
+        }
+        Err(_) => None,
     }
 }
 
@@ -286,6 +327,45 @@ mod tests {
             own.signatures().map(|method| method.name.as_str()).collect::<Vec<_>>(),
             ["own"]
         );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_asks_for_a_token_is_alive_without_one_and_says_who_the_console_is_with_it()
+     {
+        use rpc_server::security::{Access, Auth, Guard, Role, TokenFile, secret};
+        let secret = secret::generate();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), secret::line("ops", &[Role::Observe], &secret)).unwrap();
+        let access = Access { auth: Auth::Required, ..Access::default() };
+        let guard = Guard::new(access, Some(TokenFile::load(file.path()).unwrap()));
+        let server = rpc_server::Server::builder().guard(guard).bind(([127, 0, 0, 1], 0));
+        let server = server.await.unwrap();
+        let instance = Instance::new("127.0.0.1", server.local_addr().port());
+        tokio::spawn(server.serve(std::future::pending()));
+        for (token, expected) in [
+            (None, "refused: this needs a token"),
+            (Some(rpc_client::Token::new(secret)), "you are ops: observe"),
+        ] {
+            let options = ClientOptions { token, ..ClientOptions::default() };
+            let (inbox, mut messages) = mpsc::channel(64);
+            let discovery = Discovery::new(&options);
+            let instance = instance.clone();
+            let monitor = tokio::spawn(async move {
+                run(instance, Probing::FirstReply, &options, discovery, inbox).await;
+            });
+            let (mut is_extended, mut said) = (false, None);
+            while !is_extended || said.is_none() {
+                match messages.recv().await.unwrap() {
+                    Msg::Instance(_, InstanceUpdate::Dialect(extended)) => is_extended = extended,
+                    Msg::Instance(_, InstanceUpdate::Probe(result)) => drop(result.unwrap()),
+                    Msg::Instance(_, InstanceUpdate::Standing(standing)) => said = standing.text(),
+                    _ => {}
+                }
+            }
+            monitor.abort();
+            let said = said.unwrap();
+            assert!(said.starts_with(expected), "{said}");
+        }
     }
 
     /// Number of methods that a server of two replies with itself, listed with this contract.

@@ -1,8 +1,9 @@
 //! What the console starts with, and the model made of it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use rpc_client::{Balance, ClientOptions};
+use rpc_client::{Balance, ClientOptions, Token};
 use rpc_host::logging::LogRing;
 use tokio::sync::mpsc;
 
@@ -35,6 +36,9 @@ pub struct Settings {
     pub max_history: usize,
     /// Options of calls and of requests to the registry.
     pub client: ClientOptions,
+    /// The tokens of registries and of the instances that they list, by the registries' names, in place of that of
+    /// `client`.
+    pub tokens: BTreeMap<String, Token>,
     /// Warnings about the settings, a line each, shown first.
     pub warnings: Vec<String>,
     /// Instances monitored at most; others are only listed.

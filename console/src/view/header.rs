@@ -14,6 +14,7 @@ use rpc_console_core::key::Key;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::instances::Counts;
 use rpc_console_core::model::link::LinkState;
+use rpc_console_core::model::standing::Standing;
 use rpc_console_core::model::{Model, View};
 use rpc_console_core::selectors::total_traffic;
 use rpc_console_core::text;
@@ -112,6 +113,7 @@ fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> 
         line.push_span(Span::styled(text, theme.selected()));
         line.push_span("  ");
     }
+    line.extend(standing(model, theme, width));
     if let Some(environment) = model.saved.current().filter(|_| !narrow) {
         let name = text::printable(&environment.name).into_owned();
         line.push_span(Span::styled("env ", theme.dim()));
@@ -132,6 +134,22 @@ fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> 
         line.push_span(" ");
     }
     line
+}
+
+/// A key, where instances ask who the console is; by what they say, with the name of its token.
+fn standing(model: &Model, theme: Theme, width: u16) -> Option<Span<'static>> {
+    let (word, style) = match &model.standing {
+        Standing::Unknown | Standing::Open => return None,
+        Standing::Known { name, .. } => (name.as_deref().unwrap_or("no token"), theme.good()),
+        Standing::Refused(_) => ("refused", theme.bad()),
+    };
+    let word = text::printable(word);
+    let text = match width {
+        ..NARROW => "⚿ ".to_owned(),
+        NARROW..WIDE => format!("⚿ {}  ", text::cut(&word, 8)),
+        _ => format!("⚿ {}  ", text::cut(&word, 16)),
+    };
+    Some(Span::styled(text, style))
 }
 
 /// `3 up  1 late  0 gone`.

@@ -19,8 +19,9 @@ use ratatui::style::{Color, Modifier};
 use super::*;
 use rpc_console_core::fixture::{self, feed, press, types};
 use rpc_console_core::key::{Code, Key};
-use rpc_console_core::message::{Msg, RegistryUpdate};
+use rpc_console_core::message::{InstanceUpdate, Msg, RegistryUpdate};
 use rpc_console_core::model::instances::Column;
+use rpc_console_core::model::standing::Standing;
 use rpc_wire::report::Readiness;
 
 pub(super) fn draw(model: &mut Model, theme: Theme, now: Now, size: (u16, u16)) -> Buffer {
@@ -103,6 +104,25 @@ fn instances_in_every_state_sorted_by_it() {
     golden("states", || {
         let (mut model, now) = fixture::states();
         press(&mut model, Key::char('<'), now);
+        (model, now)
+    });
+}
+
+#[test]
+fn instances_that_ask_who_the_console_is() {
+    golden("guarded", || fixture::guarded(false));
+    golden("guarded_refused", || fixture::guarded(true));
+}
+
+#[test]
+fn a_form_says_that_its_targets_let_nobody_call_with_this_token() {
+    golden("guarded_form", || {
+        let (mut model, now) = fixture::form();
+        let keys: Vec<_> = model.instances.all().map(|row| row.key.clone()).collect();
+        for key in keys {
+            let standing = Standing::Refused("this token lacks the role call".to_owned());
+            feed(&mut model, Msg::Instance(key, InstanceUpdate::Standing(standing)), now);
+        }
         (model, now)
     });
 }

@@ -82,13 +82,27 @@ pub(crate) async fn serve(
     }
 }
 
+/// Every route that is no call, and what it needs.
+pub(crate) const ROUTES: [(&str, Permission); 4] = [
+    (paths::METRICS, Permission::Needs(Role::Observe)),
+    (paths::HEALTHZ, Permission::Open),
+    (paths::OPENRPC, Permission::Needs(Role::Observe)),
+    (paths::OPENAPI, Permission::Needs(Role::Observe)),
+];
+
 fn router(state: Arc<ServerState>, peer: SocketAddr, on_loopback: bool) -> Router {
-    let observe = Permission::Needs(Role::Observe);
-    Routes { state: state.clone(), peer: peer.ip(), router: Router::new() }
-        .get(paths::METRICS, observe, metrics)
-        .get(paths::HEALTHZ, Permission::Open, healthz)
-        .get(paths::OPENRPC, observe, openrpc)
-        .get(paths::OPENAPI, observe, openapi)
+    let routes = Routes { state: state.clone(), peer: peer.ip(), router: Router::new() };
+    let add = |routes: Routes, (path, permission)| match path {
+        paths::METRICS => routes.get(path, permission, metrics),
+        paths::HEALTHZ => routes.get(path, permission, healthz),
+        paths::OPENRPC => routes.get(path, permission, openrpc),
+        paths::OPENAPI => routes.get(path, permission, openapi),
+        // What the table does not have is not found.
+        _ => routes,
+    };
+    ROUTES
+        .into_iter()
+        .fold(routes, add)
         // What a call needs its method says, for each in a batch.
         .post(paths::RPC, move |State(state): State<Arc<ServerState>>, request: Request| {
             calls::json_rpc(state, peer, request)

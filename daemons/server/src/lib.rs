@@ -67,6 +67,7 @@
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
 //! - `admission`: which calls have waited too long to start; `lag` measures how long that was.
 //! - `visitor`: who the peer has shown to be, and what it may.
+//! - `permissions`: what the server's own methods and routes need, as a table.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
 //! - `buffers`: what all connections keep, bounded in sum.
@@ -109,6 +110,7 @@ mod limits;
 pub mod method;
 mod metrics;
 mod older_clients;
+mod permissions;
 mod permit;
 mod places;
 mod reserved;
@@ -127,6 +129,7 @@ pub use extract::{FromCall, State};
 pub use failure::{Failure, MethodError, Typed};
 pub use limits::Limits;
 pub use method::Method;
+pub use permissions::permissions;
 pub use rpc_macros::{rpc_method, rpc_service};
 pub use server::{Server, ServerBuilder, ServerHandle};
 pub use session::InMemory;

@@ -40,6 +40,16 @@ pub(crate) enum Report {
 const RECENT_LINES: u64 = 200;
 
 impl Reserved {
+    /// Their names.
+    pub(crate) const NAMES: [&str; 6] = [
+        paths::ALL_YOUR_METHODS,
+        paths::RPC_DISCOVER,
+        paths::RPC_STATS,
+        paths::RPC_LOGS,
+        paths::RPC_HEALTH,
+        paths::RPC_WHOAMI,
+    ];
+
     #[inline]
     pub(crate) fn find(name: &str) -> Option<Self> {
         match name {

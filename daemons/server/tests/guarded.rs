@@ -79,12 +79,24 @@ impl Guarded {
     }
 
     async fn http(&self, path: &str, token: Option<&SecretString>) -> (u16, String) {
+        self.request("GET", path, "", token).await
+    }
+
+    async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        token: Option<&SecretString>,
+    ) -> (u16, String) {
         let mut peer = self.connect().await;
         let authorization =
             token.map(|token| format!("Authorization: Bearer {}\r\n", token.expose_secret()));
         let authorization = authorization.unwrap_or_default();
         peer.send(format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}Connection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}Connection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
         ))
         .await;
         let mut text = String::new();
@@ -221,6 +233,34 @@ async fn each_method_needs_its_role_and_what_there_is_is_not_told() {
 }
 
 #[tokio::test]
+async fn calls_over_http_need_what_their_methods_do() {
+    let mut tokens = Tokens::new();
+    let caller = tokens.add("caller", &[Role::Call], "");
+    let observer = tokens.add("observer", &[Role::Observe], "");
+    let server = Guarded::with(&tokens).await;
+    let post = async |path: &str, token| server.request("POST", path, "[]", token).await;
+    for (path, expected) in [
+        ("/call/whom", [401, 200, 403]),
+        ("/call/reset", [401, 403, 403]),
+        ("/call/nope", [401, 404, 403]),
+        ("/call/rpc.stats", [401, 403, 200]),
+    ] {
+        let mut statuses = [0; 3];
+        for (status, token) in statuses.iter_mut().zip([None, Some(&caller), Some(&observer)]) {
+            *status = post(path, token).await.0;
+        }
+        assert_eq!(statuses, expected, "{path}");
+    }
+    let request = |id: u32, method: &str| json!({"jsonrpc": "2.0", "id": id, "method": method});
+    let batch = json!([request(1, "whom"), request(2, "rpc.stats")]).to_string();
+    let (status, replies) = server.request("POST", "/rpc", &batch, Some(&caller)).await;
+    let replies: Vec<Value> = serde_json::from_str(&replies).unwrap();
+    let refused = replies.iter().find(|reply| reply["id"] == 2).unwrap();
+    assert_eq!((status, &refused["error"]["code"]), (200, &json!(REFUSED)));
+    assert!(replies.iter().any(|reply| reply["result"] == "caller"), "{replies:?}");
+}
+
+#[tokio::test]
 async fn a_refusal_says_what_is_missing() {
     let mut tokens = Tokens::new();
     let caller = tokens.add("caller", &[Role::Call], "");
@@ -278,6 +318,33 @@ fn rpc_wire_introduction(out: &mut Vec<u8>, secret: &SecretString) {
     let meta = json!({"oneway": true, "token": secret.expose_secret()});
     let message = json!({"id": 0, "method_name": "rpc.whoami", "meta": meta});
     out.extend_from_slice(message.to_string().as_bytes());
+}
+
+#[tokio::test]
+async fn a_batch_is_decided_item_by_item_and_may_show_the_token_itself() {
+    let mut tokens = Tokens::new();
+    let caller = tokens.add("caller", &[Role::Call], "");
+    let server = Guarded::with(&tokens).await;
+    let request = |id: u32, method: &str| json!({"jsonrpc": "2.0", "id": id, "method": method});
+    let mut shows = request(2, "whom");
+    shows["meta"] = json!({"token": caller.expose_secret()});
+    let batch = [
+        request(1, "whom"),
+        shows,
+        request(3, "rpc.stats"),
+        request(4, "reset"),
+        request(5, "whom"),
+    ];
+    let mut peer = server.connect().await;
+    let mut replies = peer.ask(json!(batch).to_string()).await;
+    let replies = replies.as_array_mut().unwrap();
+    replies.sort_by_key(|reply| reply["id"].as_u64());
+    let seen: Vec<_> = replies
+        .iter()
+        .map(|reply| (reply["result"].as_str(), reply["error"]["code"].as_i64()))
+        .collect();
+    let (whom, refused) = ((Some("caller"), None), (None, Some(REFUSED)));
+    assert_eq!(seen, [refused, whom, refused, refused, whom]);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use crate::model::link::LinkState;
 use crate::model::logs::{Source, SourceState};
 use crate::model::methods::MethodList;
 use crate::model::own_client::{OldList, OwnClient};
+use crate::model::standing::Standing;
 use crate::text;
 
 /// What is said of a registry that went away without a word.
@@ -391,7 +392,21 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpda
             }
         }
         InstanceUpdate::Probe(result) => probe(model, key, result, now),
+        InstanceUpdate::Standing(standing) => {
+            let Some(row) = model.instances.get_mut(&key) else { return };
+            if row.standing != standing {
+                row.standing = standing;
+                judge_standing(model);
+            }
+        }
     }
+}
+
+/// What the header says of all that instances said.
+fn judge_standing(model: &mut Model) {
+    let rows = model.instances.all().filter(|row| row.gone.is_none());
+    let gravest = rows.fold(&Standing::Unknown, |gravest, row| gravest.graver(&row.standing));
+    model.standing = gravest.clone();
 }
 
 /// Applies a probe. Without a registry, its changes are the only events of the server.

@@ -11,6 +11,7 @@ use rpc_console_core::model::snippet::wire;
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::selectors::candidates;
 use rpc_console_core::text;
+use rpc_wire::instance::InstanceKey;
 
 /// Maximum rows of the request.
 const REQUEST_ROWS: usize = 4;
@@ -132,10 +133,14 @@ fn button(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> Span<'static> 
 
 /// Where the call goes, in a long and a short form.
 fn target_texts(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> (String, String) {
-    let address =
-        |key: &rpc_wire::instance::InstanceKey| text::printable(&key.to_string()).into_owned();
+    let address = |key: &InstanceKey| text::printable(&key.to_string()).into_owned();
+    let may_call =
+        |key: &InstanceKey| model.instances.get(key).is_none_or(|row| row.standing.may_call());
+    let not_allowed =
+        |to: String| (format!("{to} (your token may not call)"), format!("{to} (not allowed)"));
     if let Some(key) = &form.target {
         let long = match model.is_listed(key) {
+            true if !may_call(key) => return not_allowed(address(key)),
             true => address(key),
             false => format!("{} (not listed)", address(key)),
         };
@@ -143,6 +148,10 @@ fn target_texts(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> (String,
     }
     match &candidates(model, &form.id(), screen.now)[..] {
         [] => ("no instance".to_owned(), "no instance".to_owned()),
+        [only] if !may_call(only) => not_allowed(address(only)),
+        several if !several.iter().any(may_call) => {
+            not_allowed(format!("any of {}", several.len()))
+        }
         [only] => (format!("{} (only one)", address(only)), address(only)),
         several => {
             let short = format!("any of {}", several.len());

@@ -153,6 +153,10 @@ fn probes(row: &Row, rows: &Rows) -> Vec<Wrapped> {
         Probe::Failed(error) => (text::printable(error).into_owned(), theme.bad()),
     };
     let mut lines = vec![rows.styled("probe", &probe, style)];
+    if let Some(standing) = row.standing.text() {
+        let style = if row.standing.may_call() { Style::new() } else { theme.warning() };
+        lines.push(rows.styled("access", &text::printable(&standing), style));
+    }
     if row.round_trips.len() > 1 {
         lines.push(rows.plain("round trips", round_trips(row)));
     }

@@ -26,10 +26,10 @@ pub(crate) struct Calls {
     next_serial: u64,
     /// Of all calls in flight.
     argument_bytes: usize,
-    /// The batch to which the calls belong that start now.
-    batch: Option<u64>,
     /// Streams that were stopped for a reason of their own, and that.
     stopped: Vec<(u64, Fault)>,
+    /// The batch to which the calls belong that start now.
+    batch: Option<u64>,
 }
 
 /// A call in flight: its id, method, start, and the kind of reply it gets.

@@ -362,11 +362,12 @@ mod tests {
             r#"{"method_name": "add", "method_args": [1, 2], "method_kwargs": {"c": 5}}"#,
             r#"{"id":7,"method_name":"add","method_args":[1,-2.5,"x",null,true],"method_kwargs":{}}"#,
             r#"{"id":"a","method_name":"m","meta":{"deadline_ms":2500}}"#,
-            r#"{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}"#,
-            r#"{"jsonrpc":"2.0","id":"a","method":"m","params":{"x":1},"meta":{"deadline_ms":5}}"#,
             r#"{"id":1,"method_name":"m","meta":{"token":"x"}}"#,
             r#"{"id":1,"method_name":"m","meta": {"deadline_ms": 9, "token": "x"}}"#,
             r#"{"method_name":"m","meta":{"token":"x"}}"#,
+            r#"{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}"#,
+            r#"{"jsonrpc":"2.0","id":"a","method":"m","params":{"x":1},"meta":{"deadline_ms":5}}"#,
+            r#"{"jsonrpc":"2.0","id":"a","method":"m","meta":{"token":"x"}}"#,
         ] {
             let (call, length) = read(frame).unwrap();
             assert_eq!((Some(call), length), (general(frame.as_bytes()), frame.len()));

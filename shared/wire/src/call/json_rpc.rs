@@ -1,5 +1,7 @@
 //! What a JSON-RPC 2.0 message means: a call, a notification, or a batch of them.
 
+use std::fmt;
+
 use super::message::{Call, Envelope, Keys, Message, Meta, Rejected, ReplyTo};
 use crate::fault::{Code, Fault};
 use crate::json::{Elements, Json};
@@ -42,11 +44,17 @@ fn is_id(json: Json<'_>) -> bool {
 }
 
 /// The requests of a batch, which outlive its frame: there may be too many to handle at once.
-#[derive(Debug)]
 pub struct Batch {
     text: Box<str>,
     /// Where the next one is looked for.
     at: usize,
+}
+
+/// Without its text, which may have a secret.
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("bytes", &self.text.len()).field("at", &self.at).finish()
+    }
 }
 
 impl Batch {

@@ -159,16 +159,17 @@ impl<'a> Envelope<'a> {
         }
         let envelope: Self =
             meta.read().map_err(|error| format!("meta is wrong: {}", describe(&error)))?;
-        match envelope.traceparent() {
-            Some(text) if text.as_string().is_none() => {
-                Err("meta is wrong: traceparent must be a string".to_owned())
-            }
+        let is_string = |text: Option<Json<'_>>| text.is_none_or(|text| text.as_string().is_some());
+        for (name, text) in [
+            ("traceparent", envelope.traceparent()),
             // What it is instead is not said: it may be a secret.
-            _ if envelope.token.is_some() && envelope.token().is_none() => {
-                Err("meta is wrong: token must be a string".to_owned())
+            ("token", envelope.token.map(Json::from)),
+        ] {
+            if !is_string(text) {
+                return Err(format!("meta is wrong: {name} must be a string"));
             }
-            _ => Ok(envelope),
         }
+        Ok(envelope)
     }
 
     pub(super) fn meta(&self) -> Meta {
@@ -180,7 +181,7 @@ impl<'a> Envelope<'a> {
     }
 
     pub(super) fn token(&self) -> Option<Token<'a>> {
-        Token::new(self.token?.into())
+        self.token.and_then(|token| Token::new(token.into()))
     }
 }
 

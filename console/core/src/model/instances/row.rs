@@ -12,6 +12,7 @@ use rpc_wire::instance::{
 use crate::model::heard::Heard;
 use crate::model::memory;
 use crate::model::service::Service;
+use crate::model::standing::Standing;
 use crate::model::traffic::Traffic;
 use crate::text;
 
@@ -132,6 +133,8 @@ pub struct Row {
     pub heard: Option<Heard>,
     /// The result of the console's own probe.
     pub probe: Probe,
+    /// Who the console is there, and what it may do.
+    pub standing: Standing,
     /// Number of its methods, if known.
     pub methods: Option<usize>,
     /// Seconds between its last heartbeats.
@@ -185,6 +188,7 @@ impl Row {
             was_late: false,
             heard: None,
             probe: Probe::None,
+            standing: Standing::Unknown,
             methods: None,
             intervals: VecDeque::new(),
             round_trips: VecDeque::new(),
