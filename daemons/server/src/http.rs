@@ -124,7 +124,8 @@ async fn healthz(State(state): State<Arc<ServerState>>) -> Response {
 }
 
 async fn openrpc(State(state): State<Arc<ServerState>>) -> Response {
-    ([(header::CONTENT_TYPE, JSON)], Body::from(state.openrpc.clone())).into_response()
+    ([(header::CONTENT_TYPE, JSON)], Body::from(state.catalogue.load().openrpc.clone()))
+        .into_response()
 }
 
 async fn not_found() -> Response {

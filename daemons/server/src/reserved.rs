@@ -52,8 +52,8 @@ impl Reserved {
 /// A report as JSON; arguments are ignored, as in the older system.
 pub(crate) fn report(state: &ServerState, report: Report, now: Instant) -> Vec<u8> {
     let json = match report {
-        Report::AllYourMethods => return state.listing.clone(),
-        Report::Discover => return state.openrpc.clone(),
+        Report::AllYourMethods => return state.catalogue.load().classic.clone(),
+        Report::Discover => return state.catalogue.load().openrpc.clone(),
         Report::Stats => serde_json::to_vec(&state.stats(now)),
         Report::Health => serde_json::to_vec(&state.health(now)),
     };

@@ -11,14 +11,14 @@ use rpc_host::web::WebPolicy;
 use rpc_wire::WIRE_VERSION;
 use rpc_wire::instance::is_service_name;
 #[cfg(feature = "announce")]
-use rpc_wire::instance::{CONTRACT_KEY, Parameters, SERVICE_KEY, VERSION_KEY, WIRE_KEY};
+use rpc_wire::instance::{Parameters, SERVICE_KEY, VERSION_KEY, WIRE_KEY};
 use rpc_wire::report::{Health, HealthStatus, ServerStats};
-use rpc_wire::signature;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
 use crate::admission::Admission;
 use crate::buffers::Buffers;
+use crate::catalogue::Catalogue;
 use crate::drain::Drain;
 use crate::extract::States;
 use crate::lag::Lag;
@@ -94,12 +94,8 @@ pub(crate) struct ServerState {
     /// An unknown host was logged.
     #[cfg(feature = "http")]
     pub(crate) host_logged: AtomicBool,
-    /// The reply to `all_your_methods`, prepared.
-    pub(crate) listing: Vec<u8>,
-    /// The OpenRPC document, prepared.
-    pub(crate) openrpc: Vec<u8>,
-    /// The contract of the methods.
-    pub(crate) contract: String,
+    /// Methods that come and go, and what discovery shows of all.
+    pub(crate) catalogue: Arc<Catalogue>,
     /// Whether it takes no new calls for now.
     pub(crate) drain: Arc<Drain>,
     pub(crate) older_clients: OlderClients,
@@ -114,14 +110,9 @@ impl ServerState {
     pub(crate) fn new(identity: Identity, methods: Methods, limits: Limits) -> Self {
         let names = methods.signatures().map(|signature| signature.name.clone());
         let metrics = Metrics::new(names, Instant::now());
-        let listing = signature::to_classic(methods.signatures()).into_bytes();
-        let openrpc =
-            signature::to_openrpc(identity.title(), &identity.version, methods.signatures());
         Self {
+            catalogue: Arc::new(Catalogue::new(&methods, &identity)),
             identity,
-            contract: signature::contract(methods.signatures()),
-            listing,
-            openrpc: openrpc.to_string().into_bytes(),
             methods,
             states: States::default(),
             layers: None,
@@ -143,6 +134,12 @@ impl ServerState {
         }
     }
 
+    /// The position of a method, its own or one that can be replaced.
+    pub(crate) fn position(&self, name: &str, likely: usize) -> Option<usize> {
+        let own = self.methods.find(name, likely).map(|(position, _)| position);
+        own.or_else(|| self.catalogue.load().find(name).map(|(position, _)| position))
+    }
+
     pub(crate) fn health(&self, now: Instant) -> Health {
         let draining = self.draining.is_cancelled() || self.drain.is_on();
         Health {
@@ -150,7 +147,7 @@ impl ServerState {
             wire: WIRE_VERSION,
             version: self.identity.version.clone(),
             service: Some(self.identity.service.clone()),
-            contract: Some(self.contract.clone()),
+            contract: Some(self.catalogue.load().contract.to_string()),
             uptime_ms: u64::try_from(self.metrics.uptime(now).as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -163,7 +160,6 @@ impl ServerState {
             (WIRE_KEY, WIRE_VERSION.into()),
             (SERVICE_KEY, service.as_str().into()),
             (VERSION_KEY, version.as_str().into()),
-            (CONTRACT_KEY, self.contract.as_str().into()),
         ];
         facts
             .into_iter()
@@ -182,7 +178,7 @@ impl ServerState {
         Facts {
             service: &self.identity.service,
             version: &self.identity.version,
-            contract: &self.contract,
+            contract: self.catalogue.load().contract.clone(),
             uptime: self.metrics.uptime(now),
             calls_in_flight: self.places.taken(),
             buffered_bytes: self.buffers.kept(),

@@ -16,7 +16,7 @@ use rpc_wire::json::Json;
 use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
 use crate::method::{Given, RunNow};
-use crate::metrics::{Outcome, Shard};
+use crate::metrics::{MethodMetrics, Outcome, Shard};
 use crate::older_clients::Noted;
 use crate::places::calls::PlacesOfPeer;
 use crate::reserved::Reserved;
@@ -462,8 +462,8 @@ impl Dispatcher {
             state.metrics.calls_refused.inc();
         }
         let outcome = fault.code.into();
-        match state.methods.find(&call.method, self.last_method) {
-            Some((method, _)) => self.note(method, received.elapsed(), outcome),
+        match state.position(&call.method, self.last_method) {
+            Some(method) => self.note(method, received.elapsed(), outcome),
             None if Reserved::find(&call.method).is_some() => {}
             None => state.metrics.unknown.done(self.shard, outcome, received.elapsed(), 1),
         }
@@ -474,7 +474,7 @@ impl Dispatcher {
             metrics.done(self.shard, outcome, elapsed, 1);
         }
         if tracing::enabled!(tracing::Level::DEBUG)
-            && let Some(name) = self.state.methods.name(method)
+            && let Some(name) = self.state.metrics.method(method).map(MethodMetrics::name)
         {
             let failed = outcome != Outcome::Result;
             tracing::debug!(peer = %self.peer, method = name, elapsed = format_args!("{elapsed:.1?}"), failed, "call");

@@ -79,11 +79,25 @@ impl Dispatcher {
             }
             state.older_clients.note(&mut self.older_clients, received);
         }
-        let (position, method) = state
-            .methods
-            .find(&call.method, self.last_method)
-            .ok_or_else(|| no_such_method(&call.method))?;
-        self.last_method = position;
+        if let Some((position, method)) = state.methods.find(&call.method, self.last_method) {
+            self.last_method = position;
+            return self.begin_method(state, call, (position, method), received);
+        }
+        let listing = state.catalogue.load();
+        let found = listing.find(&call.method).ok_or_else(|| no_such_method(&call.method))?;
+        self.begin_method(state, call, found, received)
+    }
+
+    /// Runs the method that was found, or starts it.
+    #[inline]
+    fn begin_method(
+        &mut self,
+        state: &ServerState,
+        call: &Call<'_>,
+        (position, method): (usize, &Method),
+        received: Instant,
+    ) -> Result<(), Fault> {
+        let arguments = Arguments { positional: call.args, keyword: call.kwargs };
         let peer = self.peer;
         let make = || seen_by_method(state, method, call, peer, received);
         if let Some(next) = &state.layers {
