@@ -8,6 +8,7 @@ use rpc_client::{ClientOptions, ListCache};
 use rpc_host::logging::LogOptions;
 use rpc_registry::{EtcdOptions, RegistryOptions};
 use rpc_server::Limits;
+use rpc_worker::WorkerLimits;
 
 use super::SettingsError;
 use super::value::{Advertised, Colour, Glyphs, StoreKind, Theme};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub etcd: EtcdOptions,
     /// `[server]`: `rpcd serve`.
     pub server: Server,
+    /// `[worker]`: `rpcd serve --worker`.
+    pub worker: WorkerLimits,
     /// `[client]`: every program that calls.
     pub client: ClientOptions,
     /// `[log]`: every program.
@@ -48,6 +51,7 @@ impl Default for Settings {
             registry_server: RegistryServer::default(),
             etcd: EtcdOptions::default(),
             server: Server::default(),
+            worker: WorkerLimits::default(),
             client: ClientOptions { list_cache: ListCache::User, ..ClientOptions::default() },
             log: LogOptions::default(),
             console: Console::default(),
