@@ -20,7 +20,10 @@ use crate::plan::{ServePlan, ServeRegistryPlan, WorkerPlan};
 pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Failure> {
     let stop = prepare()?;
     let workers = match plan.worker {
-        Some(plan) => Some(start_workers(plan).await?),
+        Some(plan) => tokio::select! {
+            started = start_workers(plan) => Some(started?),
+            () = stop.cancelled() => return Ok(()),
+        },
         None => None,
     };
     let own = if workers.is_none() { builtin::methods() } else { Vec::new() };

@@ -112,6 +112,11 @@ impl Listing {
         Some((*self.positions.get(index)?, method))
     }
 
+    /// Methods that can be replaced.
+    pub(crate) fn count(&self) -> usize {
+        self.positions.len()
+    }
+
     /// The one at that position.
     pub(crate) fn at(&self, position: usize) -> Option<&Method> {
         let index = self.positions.iter().position(|it| *it == position)?;

@@ -384,7 +384,7 @@ impl Server {
         // Without a descriptor for it, connections wait while the workers lag.
         let second_listener = listener.duplicate().ok();
         let mut acceptor = Acceptor::new(state.clone(), listener);
-        tracing::info!(%address, methods = state.methods.signatures().count(), "listening");
+        tracing::info!(%address, methods = state.method_count(), "listening");
         let early = second_listener.map(|listener| {
             let accepting = accept_early(acceptor.for_second(), listener, Handle::current());
             control.spawn(state.draining.child_token().run_until_cancelled_owned(accepting))

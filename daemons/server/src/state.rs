@@ -140,6 +140,11 @@ impl ServerState {
         own.or_else(|| self.catalogue.load().find(name).map(|(position, _)| position))
     }
 
+    /// Methods served now, without those that every server has.
+    pub(crate) fn method_count(&self) -> usize {
+        self.methods.signatures().count() + self.catalogue.load().count()
+    }
+
     pub(crate) fn health(&self, now: Instant) -> Health {
         let draining = self.draining.is_cancelled() || self.drain.is_on();
         Health {

@@ -82,8 +82,8 @@ pub enum WorkersError {
     NoFiles(Program),
 }
 
-/// The running processes of one program. [`stop`](Self::stop) ends them in order; when it is dropped,
-/// they are killed with the runtime.
+/// The running processes of one program. [`stop`](Self::stop) waits until they have ended; dropped, they
+/// are told to end, too, and killed with the runtime.
 #[derive(Debug)]
 pub struct Workers {
     shared: Arc<Shared>,
@@ -199,5 +199,11 @@ impl Workers {
         self.shared.stop.cancel();
         self.shared.processes.close();
         self.shared.processes.wait().await;
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
     }
 }
