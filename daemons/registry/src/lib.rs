@@ -34,12 +34,13 @@ mod table;
 pub use error::RegistryError;
 pub use ipnet::IpNet;
 pub use options::{RegistryOptions, StoreOptions};
+pub use rpc_security as security;
 pub use server::Registry;
 #[cfg(feature = "redb")]
 pub use store::Recovered;
 pub use store::StoreError;
 #[cfg(feature = "etcd")]
-pub use store::etcd::EtcdOptions;
+pub use store::etcd::{EtcdOptions, Password};
 
 /// For tests/torture, which has a simulated disk under the database.
 #[cfg(feature = "simulation")]

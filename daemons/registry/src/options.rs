@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rpc_host::logging::LogRing;
 use rpc_host::shares::Share;
+use rpc_security::Guard;
 use rpc_wire::instance::MAX_ENTRY_BYTES;
 
 use crate::error::RegistryError;
@@ -14,6 +15,7 @@ use crate::error::RegistryError;
 /// Where a registry's content outlives its process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "etcd", expect(clippy::large_enum_variant, reason = "a registry has one"))]
 pub enum StoreOptions {
     /// Nowhere: after a restart the instances are listed again by their heartbeats.
     #[default]
@@ -179,6 +181,9 @@ pub struct RegistryOptions {
     pub allowed_hosts: Vec<String>,
     /// The log that `/v1/logs` streams: none (404).
     pub log_ring: Option<LogRing>,
+    /// Who may do what: everyone everything. Tokens of its file are read again within a second of a
+    /// change.
+    pub guard: Guard,
 }
 
 impl Default for RegistryOptions {
@@ -228,6 +233,7 @@ impl Default for RegistryOptions {
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
             log_ring: None,
+            guard: Guard::open(),
         }
     }
 }

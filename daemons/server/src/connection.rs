@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use rpc_host::net;
-use rpc_wire::call::{Call, Message, Messages, Rejected, reply};
+use rpc_wire::call::{Call, Message, Messages, Rejected, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameLimits, Framer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -83,7 +83,7 @@ async fn serve_stream(
             state.metrics.malformed.inc();
             let mut out = Vec::new();
             let fault = Fault::new(Code::NotJson, "request is not JSON: it must begin with { or [");
-            reply::fault(&mut out, None, &fault);
+            reply::fault(&mut out, ReplyTo::Classic, &fault);
             stream.write_all(&out).await?;
             linger(stream).await;
         }
@@ -169,8 +169,10 @@ async fn refuse_first(
             match message {
                 Ok(Message::Call(call)) if call.meta.oneway => {}
                 Ok(Message::Cancel(_)) => {}
-                Ok(Message::Call(Call { id: id @ Some(_), .. }))
-                | Err(Rejected { id: id @ Some(_), .. }) => reply::fault(out, id, fault),
+                Ok(Message::Call(Call { reply_to: to @ ReplyTo::Extended(_), .. }))
+                | Err(Rejected { reply_to: to @ ReplyTo::Extended(_), .. }) => {
+                    reply::fault(out, to, fault);
+                }
                 _ => reply::refusal(out, fault),
             }
         }

@@ -136,6 +136,7 @@ pub use session::InMemory;
 pub use futures_util::Stream;
 pub use rpc_host::logging::LogRing;
 pub use rpc_host::shares::Share;
+pub use rpc_security as security;
 pub use rpc_wire::call::Args;
 pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::signature::{self, Effect, Signature};

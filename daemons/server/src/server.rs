@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use rpc_host::logging::LogRing;
 use rpc_host::net::{self, Listener};
+use rpc_host::task::repeat_blocking;
 #[cfg(feature = "http")]
 use rpc_host::web::WebPolicy;
+use rpc_security::{Guard, RELOAD_INTERVAL};
 use rpc_wire::instance::is_service_name;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -69,6 +71,7 @@ pub struct ServerBuilder {
     layers: Layers,
     limits: Limits,
     log_ring: Option<LogRing>,
+    guard: Guard,
     #[cfg(feature = "announce")]
     announce: Option<Announce>,
     #[cfg(feature = "http")]
@@ -239,6 +242,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Who may do what. Default: everyone everything. Tokens of its file are read again within a second
+    /// of a change.
+    #[must_use]
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
+    }
+
     /// Registers with a registry while serving. Default: no registry.
     #[cfg(feature = "announce")]
     #[must_use]
@@ -325,6 +336,7 @@ impl ServerBuilder {
             states: self.states,
             layers: self.layers.apply(),
             log_ring: self.log_ring,
+            guard: self.guard,
             #[cfg(feature = "http")]
             web,
             ..state
@@ -392,6 +404,12 @@ impl Server {
         let measuring = state.clone();
         let _measuring =
             AbortOnDropHandle::new(tokio::spawn(async move { measuring.lag.measure().await }));
+
+        let guard = state.guard.clone();
+        let _watching = (!guard.is_open()).then(|| {
+            let reload = move || guard.reload();
+            AbortOnDropHandle::new(control.spawn(repeat_blocking(RELOAD_INTERVAL, reload)))
+        });
 
         let outcome = tokio::select! {
             () = shutdown => Ok(()),

@@ -8,6 +8,7 @@ use std::time::Instant;
 use rpc_host::logging::LogRing;
 #[cfg(feature = "http")]
 use rpc_host::web::WebPolicy;
+use rpc_security::Guard;
 use rpc_wire::WIRE_VERSION;
 use rpc_wire::instance::is_service_name;
 #[cfg(feature = "announce")]
@@ -88,6 +89,8 @@ pub(crate) struct ServerState {
     pub(crate) admission: Admission,
     pub(crate) lag: Lag,
     pub(crate) log_ring: Option<LogRing>,
+    /// Who may do what.
+    pub(crate) guard: Guard,
     /// Which requests a foreign web page may have caused.
     #[cfg(feature = "http")]
     pub(crate) web: WebPolicy,
@@ -123,6 +126,7 @@ impl ServerState {
             admission: Admission::default(),
             lag: Lag::new(),
             log_ring: None,
+            guard: Guard::open(),
             #[cfg(feature = "http")]
             web: WebPolicy::default(),
             #[cfg(feature = "http")]

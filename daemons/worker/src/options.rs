@@ -16,6 +16,7 @@ use std::time::Duration;
 pub struct Program {
     text: String,
     words: Vec<String>,
+    hidden_variables: Vec<String>,
 }
 
 /// Why a text names no program.
@@ -40,7 +41,18 @@ impl Program {
         if words.first().is_none_or(String::is_empty) {
             return Err(ProgramError::Empty);
         }
-        Ok(Self { text: text.trim().to_owned(), words })
+        Ok(Self { text: text.trim().to_owned(), words, hidden_variables: Vec::new() })
+    }
+
+    /// Hides an environment variable from the program, such as one with a secret. It gets all others.
+    #[must_use]
+    pub fn hide_variable(mut self, name: impl Into<String>) -> Self {
+        self.hidden_variables.push(name.into());
+        self
+    }
+
+    pub(crate) fn hidden_variables(&self) -> &[String] {
+        &self.hidden_variables
     }
 
     /// The program and its arguments.

@@ -46,7 +46,11 @@ impl Process {
         let [name, arguments @ ..] = program.words() else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let mut child = Command::new(name)
+        let mut command = Command::new(name);
+        for variable in program.hidden_variables() {
+            command.env_remove(variable);
+        }
+        let mut child = command
             .args(arguments)
             // Python would keep its lines to itself until there are 8 KiB of them.
             .env("PYTHONUNBUFFERED", "1")

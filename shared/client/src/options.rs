@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use crate::ListCache;
 #[cfg(feature = "registry")]
 use crate::registry::RegistryClientOptions;
@@ -81,6 +83,11 @@ pub struct ClientOptions {
     pub max_methods: usize,
     /// Largest method list of one instance; 4 MiB. With a larger one, its methods count as unknown.
     pub max_method_list_bytes: usize,
+    /// The secret that this client shows to servers and registries which ask for one: none. It is sent over
+    /// TLS or to loopback only, unless `allow_plaintext_token`.
+    pub token: Option<SecretString>,
+    /// Whether the token is sent in plain text as well, to whom the network says it is; false.
+    pub allow_plaintext_token: bool,
     /// Which failed calls are retried, and how often.
     pub retry: RetryOptions,
     /// Which instances get no calls for a while, and how they come back.
@@ -95,6 +102,8 @@ impl ClientOptions {
             timeout: self.registry_timeout,
             max_list_bytes: self.max_list_bytes,
             max_event_line_bytes: self.max_event_line_bytes,
+            token: self.token.clone(),
+            allow_plaintext_token: self.allow_plaintext_token,
             ..RegistryClientOptions::default()
         }
     }
@@ -126,6 +135,8 @@ impl Default for ClientOptions {
             max_discoveries: 32,
             max_methods: 10_000,
             max_method_list_bytes: 4 << 20,
+            token: None,
+            allow_plaintext_token: false,
             retry: RetryOptions::default(),
             ejection: EjectionOptions::default(),
         }

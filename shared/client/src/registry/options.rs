@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rpc_wire::instance::EntryLimits;
+use secrecy::SecretString;
 
 /// Limits and times of a [`RegistryClient`](super::RegistryClient). Each field says its default.
 #[derive(Debug, Clone)]
@@ -25,6 +26,11 @@ pub struct RegistryClientOptions {
     pub idle_timeout: Duration,
     /// Interval of the system's keepalive probes of a silent connection; 15 s.
     pub keepalive: Duration,
+    /// The secret that is shown to the registry: none. It is sent over TLS or to loopback only, unless
+    /// `allow_plaintext_token`, and never across a redirect.
+    pub token: Option<SecretString>,
+    /// Whether the token is sent in plain text as well; false.
+    pub allow_plaintext_token: bool,
 }
 
 impl Default for RegistryClientOptions {
@@ -38,6 +44,8 @@ impl Default for RegistryClientOptions {
             max_event_line_bytes: 1 << 20,
             idle_timeout: Duration::from_secs(30),
             keepalive: Duration::from_secs(15),
+            token: None,
+            allow_plaintext_token: false,
         }
     }
 }
