@@ -9,7 +9,6 @@ use tokio::sync::Notify;
 use crate::extract::States;
 use crate::method::{Method, Methods};
 use crate::metrics::Metrics;
-use crate::state::Identity;
 use crate::{ServerError, method};
 
 /// The current listing, replaced as a whole.
@@ -18,6 +17,13 @@ pub(crate) struct Catalogue {
     /// One replacement at a time.
     replacing: Mutex<()>,
     changed: Notify,
+}
+
+/// What the OpenRPC document says of the service.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct About<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) version: &'a str,
 }
 
 /// What was true of all methods at one time.
@@ -36,8 +42,8 @@ pub(crate) struct Listing {
 
 impl Catalogue {
     /// Of a server that has only the methods it was built with.
-    pub(crate) fn new(own: &Methods, identity: &Identity) -> Self {
-        let listing = Listing::new(own, Methods::none(), Vec::new(), identity);
+    pub(crate) fn new(own: &Methods, about: About<'_>) -> Self {
+        let listing = Listing::new(own, Methods::none(), Vec::new(), about);
         Self {
             current: ArcSwap::from_pointee(listing),
             replacing: Mutex::default(),
@@ -65,7 +71,7 @@ impl Catalogue {
         own: &Methods,
         states: &States,
         metrics: &Metrics,
-        identity: &Identity,
+        about: About<'_>,
     ) -> Result<(), ServerError> {
         let methods = Methods::new(methods, states)?;
         let refuse = |name: &str, problem: &str| {
@@ -87,16 +93,16 @@ impl Catalogue {
                 }
             }
         }
-        self.current.store(Arc::new(Listing::new(own, methods, positions, identity)));
+        self.current.store(Arc::new(Listing::new(own, methods, positions, about)));
         self.changed.notify_one();
         Ok(())
     }
 }
 
 impl Listing {
-    fn new(own: &Methods, methods: Methods, positions: Vec<usize>, identity: &Identity) -> Self {
+    fn new(own: &Methods, methods: Methods, positions: Vec<usize>, about: About<'_>) -> Self {
         let all = || own.signatures().chain(methods.signatures());
-        let openrpc = signature::to_openrpc(identity.title(), &identity.version, all());
+        let openrpc = signature::to_openrpc(about.title, about.version, all());
         Self {
             classic: signature::to_classic(all()).into_bytes(),
             openrpc: openrpc.to_string().into_bytes(),

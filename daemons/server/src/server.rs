@@ -118,7 +118,13 @@ impl ServerHandle {
         // A server that has ended needs none.
         let Some(state) = self.state.upgrade() else { return Ok(()) };
         let ServerState { methods: own, states, metrics, identity, .. } = &*state;
-        state.catalogue.replace(methods.into_iter().collect(), own, states, metrics, identity)
+        state.catalogue.replace(
+            methods.into_iter().collect(),
+            own,
+            states,
+            metrics,
+            identity.about(),
+        )
     }
 
     /// Takes no new calls until [`resume`](Self::resume): they get the error -32003, `draining`, which a

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Limits;
 use crate::admission::Admission;
 use crate::buffers::Buffers;
-use crate::catalogue::Catalogue;
+use crate::catalogue::{About, Catalogue};
 use crate::drain::Drain;
 use crate::extract::States;
 use crate::lag::Lag;
@@ -42,8 +42,9 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn title(&self) -> &str {
-        self.title.as_deref().unwrap_or(&self.service)
+    pub(crate) fn about(&self) -> About<'_> {
+        let title = self.title.as_deref().unwrap_or(&self.service);
+        About { title, version: &self.version }
     }
 }
 
@@ -114,7 +115,7 @@ impl ServerState {
         let names = methods.signatures().map(|signature| signature.name.clone());
         let metrics = Metrics::new(names, Instant::now());
         Self {
-            catalogue: Arc::new(Catalogue::new(&methods, &identity)),
+            catalogue: Arc::new(Catalogue::new(&methods, identity.about())),
             identity,
             methods,
             states: States::default(),

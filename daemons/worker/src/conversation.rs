@@ -171,7 +171,7 @@ impl<T> Conversation<T> {
             false => signature::from_openrpc_within(list, MAX_METHODS),
         };
         read.map_err(|_| {
-            let what = "expected [{\"method_name\":…}] or an OpenRPC document";
+            let what = "expected a list like that of all_your_methods, or an OpenRPC document";
             Offence::NoMethods(what.to_owned())
         })
     }

@@ -59,7 +59,7 @@ impl Pool {
                 async move {
                     let ticket = ticket?;
                     let outcome = received.await.unwrap_or_else(|_| Err(lost()));
-                    ticket.is_done();
+                    ticket.end();
                     outcome
                 }
             })
@@ -80,7 +80,7 @@ struct Ticket {
 }
 
 impl Ticket {
-    fn is_done(mut self) {
+    fn end(mut self) {
         self.is_done = true;
     }
 }
@@ -109,7 +109,7 @@ fn read(
             return Some((Ok(item), Some((Ok(ticket), items, ended))));
         }
         let end = ended.await.unwrap_or_else(|_| Err(lost()));
-        ticket.is_done();
+        ticket.end();
         end.err().map(|fault| (Err(fault), None))
     })
 }

@@ -1,3 +1,5 @@
+//! Lines in, events out.
+
 use serde_json::value::to_raw_value;
 
 use super::*;
@@ -77,7 +79,7 @@ fn what_is_no_list_of_methods_is_an_offence() {
     for (line, text) in [
         ("ready", "no message"),
         (r#"{"id":1,"res":[]}"#, "expected the reply to rpc.discover"),
-        (r#"{"id":0,"res":7}"#, "expected [{"),
+        (r#"{"id":0,"res":7}"#, "or an OpenRPC document"),
         (r#"{"id":0,"res":"","error":{"code":-32601,"message":"x"}}"#, "No service found for: x"),
     ] {
         let said = it.listing(line.as_bytes()).unwrap_err().to_string();

@@ -1,3 +1,5 @@
+//! Calls and processes come and go.
+
 use std::time::Duration;
 
 use super::*;
