@@ -9,6 +9,7 @@ use std::time::Duration;
 use rpc_tests::daemon::{Daemon, path, run_rpcd};
 use rpc_tests::eventually::{eventually, soon};
 use rpc_tests::home::Home;
+use rpc_tests::installed::has;
 use rpc_tests::python::{has_python, script};
 use rpc_tests::raw::{Raw, extended};
 use serde_json::{Value, json};
@@ -276,6 +277,37 @@ async fn an_edited_program_is_served_without_a_lost_call_and_a_broken_one_is_not
     assert!(server.stderr().text().contains("SyntaxError"), "{}", server.transcript());
     assert_eq!(call(at, "fresh", json!([])).await, 1);
     drop(home);
+}
+
+/// The programs of examples/workers, the program that each needs with its package, a call and its result.
+#[tokio::test]
+async fn every_example_is_short_and_serves() {
+    for (name, interpreter, package, method, args, expected) in [
+        ("methods.py", "python3", "python3", "discount", json!([200]), json!(180.0)),
+        ("methods.mjs", "node", "nodejs", "add", json!([1, 2]), json!(3)),
+        ("methods.mjs", "node", "nodejs", "later", json!([0.01]), json!("done")),
+        ("methods.sh", "jq", "jq", "uptime", json!([]), Value::Null),
+    ] {
+        if !has(interpreter, package) {
+            continue;
+        }
+        let example = script(name).parent().unwrap().join("../../examples/workers").join(name);
+        let text = std::fs::read_to_string(&example).unwrap();
+        assert!(text.lines().count() <= 20, "{name}");
+        let interpreter = if name.ends_with(".sh") { "sh" } else { interpreter };
+        let command = format!("{interpreter} '{}'", path(&example));
+        let line = ["--no-registry", "--no-builtin", "--worker", &command];
+        let (mut server, at) = Daemon::server(&line).await;
+        let result = call(at, method, args).await;
+        match expected {
+            Value::Null => assert!(result.as_f64().is_some_and(|it| it > 0.0), "{name}: {result}"),
+            expected => assert_eq!(result, expected, "{name}"),
+        }
+        server.signal(rustix::process::Signal::TERM);
+        assert_eq!(server.exit_code().await, 0, "{}", server.transcript());
+        let said = server.stderr().text();
+        assert!(!said.contains(" WARN ") && !said.contains("ERROR"), "{name}: {said}");
+    }
 }
 
 #[tokio::test]
