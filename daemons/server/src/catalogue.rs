@@ -55,6 +55,13 @@ impl Catalogue {
         self.current.load_full()
     }
 
+    /// A method that can be replaced.
+    pub(crate) fn find(&self, name: &str) -> Option<Found> {
+        let listing = self.load();
+        let (index, _) = listing.methods.find(name, 0)?;
+        Some(Found { listing, index })
+    }
+
     /// Waits for the next replacement, or returns at once if there was one since the last wait.
     #[cfg(feature = "announce")]
     pub(crate) async fn changed(&self) {
@@ -99,6 +106,19 @@ impl Catalogue {
     }
 }
 
+/// A method that was found, and stays while its call begins.
+pub(crate) struct Found {
+    listing: Arc<Listing>,
+    index: usize,
+}
+
+impl Found {
+    /// Its position among the metrics, and itself.
+    pub(crate) fn get(&self) -> Option<(usize, &Method)> {
+        Some((*self.listing.positions.get(self.index)?, self.listing.methods.at(self.index)?))
+    }
+}
+
 impl Listing {
     fn new(own: &Methods, methods: Methods, positions: Vec<usize>, about: About<'_>) -> Self {
         let all = || own.signatures().chain(methods.signatures());
@@ -110,12 +130,6 @@ impl Listing {
             positions,
             methods,
         }
-    }
-
-    /// A method that can be replaced, and its position among the metrics.
-    pub(crate) fn find(&self, name: &str) -> Option<(usize, &Method)> {
-        let (index, method) = self.methods.find(name, 0)?;
-        Some((*self.positions.get(index)?, method))
     }
 
     /// Methods that can be replaced.

@@ -12,6 +12,7 @@ use rpc_host::net;
 use rpc_wire::call::{Call, Message, Messages, Rejected, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameLimits, Framer};
+use rpc_wire::json::Json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -100,10 +101,11 @@ pub(crate) async fn serve_http(
 ) -> io::Result<()> {
     let on_loopback =
         stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let peer = stream.peer_addr()?.ip();
     let (reader, writer) = stream.split();
     let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
     // Boxed, so that the task of a JSON connection has no room for hyper's state.
-    Box::pin(http::serve(state, whole, on_loopback, requests == Requests::Many)).await;
+    Box::pin(http::serve(state, whole, (peer, on_loopback), requests == Requests::Many)).await;
     Ok(())
 }
 
@@ -169,9 +171,13 @@ async fn refuse_first(
             match message {
                 Ok(Message::Call(call)) if call.meta.oneway => {}
                 Ok(Message::Cancel(_)) => {}
-                Ok(Message::Call(Call { reply_to: to @ ReplyTo::Extended(_), .. }))
-                | Err(Rejected { reply_to: to @ ReplyTo::Extended(_), .. }) => {
-                    reply::fault(out, to, fault);
+                Ok(Message::Call(Call { reply_to, .. })) | Err(Rejected { reply_to, .. })
+                    if !reply_to.is_classic() =>
+                {
+                    reply::fault(out, reply_to, fault);
+                }
+                Ok(Message::Batch(_)) => {
+                    reply::fault(out, ReplyTo::JsonRpc(Json::NULL), fault);
                 }
                 _ => reply::refusal(out, fault),
             }
@@ -198,7 +204,7 @@ async fn first_bytes(
 ) -> io::Result<Option<Protocol>> {
     // White space is no request: it does not keep a connection open.
     let opened = Instant::now();
-    let idle = opened + state.limits.idle_timeout;
+    let idle = opened + slot.first_timeout(&state.limits);
     let gives_way = opened + Slot::patience(&state.limits);
     let closing = slot.closing().clone();
     loop {

@@ -6,6 +6,7 @@
 mod arrival;
 mod calls;
 mod dispatch;
+mod guarded;
 mod layered;
 mod memory;
 mod timing;
@@ -93,6 +94,11 @@ pub(crate) struct Session {
     account: Account,
     /// The largest capacity of the input since it was new: consumed bytes hide some of it.
     input_bytes: usize,
+    /// Not everyone may do everything.
+    is_guarded: bool,
+    /// The peer may do nothing, since it has not said who it is.
+    is_stranger: bool,
+    opened: Instant,
     timers: Timers,
 }
 
@@ -151,8 +157,11 @@ impl Session {
         let account = state.buffers.account(closing.clone());
         let now = Instant::now();
         let arrival = Arrival::new(now, state.lag.at(now));
+        let mut dispatcher = Dispatcher::new(state.clone(), peer);
         Self {
-            dispatcher: Dispatcher::new(state.clone(), peer),
+            is_guarded: !state.guard.is_open(),
+            is_stranger: dispatcher.serves_stranger(),
+            dispatcher,
             state,
             peer,
             input: first,
@@ -168,6 +177,7 @@ impl Session {
             stalled_since: None,
             account,
             input_bytes: 0,
+            opened: now,
             timers: Timers::default(),
         }
     }
@@ -184,6 +194,9 @@ impl Session {
         self.take_frames(&writer, Instant::now());
         loop {
             self.write_some(&writer)?;
+            if self.is_guarded {
+                self.watch(slot);
+            }
             if self.behind && self.unwritten_is_low() {
                 // A peer that reads as fast as it gets replies must not starve other tasks.
                 tokio::task::yield_now().await;
@@ -320,11 +333,15 @@ impl Session {
                 };
                 until_write = self.stretch;
             }
+            until_write -= 1;
+            if self.dispatcher.has_batch() {
+                self.dispatcher.handle_next_of_batch(&self.state);
+                continue;
+            }
             let Some((message, frame)) = messages.next().map_err(Fault::unreadable)? else { break };
             self.phase.receive();
             self.last_activity = self.dispatcher.turn_began();
             self.dispatcher.handle(&self.state, message, frame)?;
-            until_write -= 1;
         }
         Ok(())
     }
@@ -344,7 +361,7 @@ impl Session {
         if fault.code != Code::Overloaded {
             self.state.metrics.malformed.inc();
         }
-        self.dispatcher.set_final_error(fault);
+        self.dispatcher.set_final_error(fault, self.framer.unfinished(&self.input));
     }
 
     /// The peer sends no more requests. Extended calls are cancelled; classic ones get their

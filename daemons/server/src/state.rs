@@ -8,7 +8,7 @@ use std::time::Instant;
 use rpc_host::logging::LogRing;
 #[cfg(feature = "http")]
 use rpc_host::web::WebPolicy;
-use rpc_security::Guard;
+use rpc_security::{Guard, Object, Permission};
 use rpc_wire::WIRE_VERSION;
 use rpc_wire::instance::is_service_name;
 #[cfg(feature = "announce")]
@@ -24,12 +24,13 @@ use crate::drain::Drain;
 use crate::extract::States;
 use crate::lag::Lag;
 use crate::layer::Next;
-use crate::method::Methods;
+use crate::method::{Method, Methods};
 #[cfg(feature = "http")]
 use crate::metrics::Facts;
 use crate::metrics::Metrics;
 use crate::older_clients::OlderClients;
 use crate::places::calls::CallPlaces;
+use crate::refusals::Refusals;
 
 /// Who the server is: for the registry, discovery and health.
 #[derive(Debug, Clone)]
@@ -92,6 +93,7 @@ pub(crate) struct ServerState {
     pub(crate) log_ring: Option<LogRing>,
     /// Who may do what.
     pub(crate) guard: Guard,
+    pub(crate) refusals: Refusals,
     /// Which requests a foreign web page may have caused.
     #[cfg(feature = "http")]
     pub(crate) web: WebPolicy,
@@ -128,6 +130,7 @@ impl ServerState {
             lag: Lag::new(),
             log_ring: None,
             guard: Guard::open(),
+            refusals: Refusals::default(),
             #[cfg(feature = "http")]
             web: WebPolicy::default(),
             #[cfg(feature = "http")]
@@ -142,12 +145,23 @@ impl ServerState {
     /// The position of a method, its own or one that can be replaced.
     pub(crate) fn position(&self, name: &str, likely: usize) -> Option<usize> {
         let own = self.methods.find(name, likely).map(|(position, _)| position);
-        own.or_else(|| self.catalogue.load().find(name).map(|(position, _)| position))
+        own.or_else(|| Some(self.catalogue.find(name)?.get()?.0))
+    }
+
+    /// What a call of the method at that position needs; `None`: there is no such method any longer.
+    pub(crate) fn permission(&self, position: usize) -> Option<Permission> {
+        let own = self.methods.at(position).map(Method::permission);
+        own.or_else(|| self.catalogue.load().at(position).map(Method::permission))
     }
 
     /// Methods served now, without those that every server has.
     pub(crate) fn method_count(&self) -> usize {
         self.methods.signatures().count() + self.catalogue.load().count()
+    }
+
+    /// What every call is about, and every request.
+    pub(crate) fn object(&self) -> Object<'_> {
+        Object::Server { service: Some(&self.identity.service) }
     }
 
     pub(crate) fn health(&self, now: Instant) -> Health {
@@ -194,6 +208,7 @@ impl ServerState {
             buffered_bytes: self.buffers.kept(),
             lag: self.lag.at(now),
             log_lines_dropped: self.log_lines_dropped(),
+            guard: self.guard.figures(),
         }
     }
 

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
-
-use crate::ListCache;
 #[cfg(feature = "registry")]
 use crate::registry::RegistryClientOptions;
+use crate::{ListCache, Token};
 
 /// Limits and times of a [`Client`](crate::Client). Each field says its default.
 ///
@@ -85,7 +83,7 @@ pub struct ClientOptions {
     pub max_method_list_bytes: usize,
     /// The secret that this client shows to servers and registries which ask for one: none. It is sent over
     /// TLS or to loopback only, unless `allow_plaintext_token`.
-    pub token: Option<SecretString>,
+    pub token: Option<Token>,
     /// Whether the token is sent in plain text as well, to whom the network says it is; false.
     pub allow_plaintext_token: bool,
     /// Which failed calls are retried, and how often.

@@ -1,6 +1,7 @@
 //! Methods that another program has: their arguments and results pass through as JSON.
 
 use futures_util::{Stream, StreamExt};
+use rpc_security::Role;
 use rpc_wire::call::Args;
 use rpc_wire::fault::Fault;
 use rpc_wire::signature::Signature;
@@ -71,6 +72,7 @@ impl Method {
             signature,
             body,
             needs: Needs::default(),
+            role: Role::Call,
             problem: None,
         }
     }

@@ -1,5 +1,6 @@
 //! Frame → call → reply, without a socket: output is bytes, time is an argument.
 
+mod batches;
 mod start;
 
 use std::collections::VecDeque;
@@ -9,9 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rpc_host::shares::Place;
-use rpc_wire::call::{Call, Message, Rejected, ReplyTo, reply};
+use rpc_wire::call::{Call, Message, Rejected, ReplyTo, is_meant_as_json_rpc, reply};
 use rpc_wire::fault::{Code, Fault};
+use rpc_wire::json::Json;
 
+use self::batches::Batches;
+use self::start::UNKNOWN;
 use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
 use crate::method::{Given, RunNow};
@@ -20,6 +24,7 @@ use crate::older_clients::Noted;
 use crate::places::calls::PlacesOfPeer;
 use crate::reserved::Reserved;
 use crate::state::ServerState;
+use crate::visitor::Visitor;
 
 /// Older clients read a reply with a single read of this size.
 const OLD_CLIENT_READS: usize = 1024;
@@ -33,11 +38,14 @@ const LARGE_OUTPUT: usize = 64 * 1024;
 pub(crate) struct Dispatcher {
     state: Arc<ServerState>,
     peer: SocketAddr,
+    /// Who the peer is, if not everyone may do everything.
+    visitor: Option<Box<Visitor>>,
     /// The peer's places for calls, looked up with the first that needs one.
     places: Option<PlacesOfPeer>,
     shard: Shard,
     output: Vec<u8>,
     calls: Calls,
+    batches: Batches,
     /// A classic call is in flight: the next ones wait for it.
     classic_is_running: bool,
     classic_waiting: VecDeque<Waiting>,
@@ -51,8 +59,10 @@ pub(crate) struct Dispatcher {
     /// The peer was told so.
     is_told: bool,
     older_clients: Noted,
-    /// Written once every previous call has its reply.
-    final_error: Option<Fault>,
+    /// Written once every previous call has its reply; in which dialect.
+    final_error: Option<(ReplyTo<'static>, Fault)>,
+    /// The last message was JSON-RPC.
+    is_json_rpc: bool,
     /// When the current messages arrived.
     arrived: Instant,
     /// When the turn in which they are handled began.
@@ -88,11 +98,13 @@ impl Dispatcher {
         let now = Instant::now();
         Self {
             shard: state.metrics.shard(),
+            visitor: Visitor::new(&state.guard, peer.ip()).map(Box::new),
             places: None,
             state,
             peer,
             output: Vec::new(),
             calls: Calls::default(),
+            batches: Batches::default(),
             classic_is_running: false,
             classic_waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -102,6 +114,7 @@ impl Dispatcher {
             is_told: false,
             older_clients: Noted::default(),
             final_error: None,
+            is_json_rpc: false,
             arrived: now,
             turn_began: now,
             now,
@@ -180,13 +193,21 @@ impl Dispatcher {
                 Ok(()) => self.begin(state, &call, received),
                 Err(fault) => self.refuse(&call, &fault, received),
             },
+            Ok(Message::Batch(array)) => {
+                self.is_json_rpc = true;
+                self.begin_batch(state, array);
+            }
             Ok(Message::Cancel(id)) => {
                 self.is_extended = true;
                 self.calls.cancel(id);
             }
-            Err(Rejected { fatal: true, fault, .. }) => return Err(fault),
+            Err(Rejected { fatal: true, fault, .. }) => {
+                self.is_json_rpc |= is_meant_as_json_rpc(frame);
+                return Err(fault);
+            }
             Err(Rejected { reply_to, fault, .. }) => {
                 self.state.metrics.malformed.inc();
+                self.is_json_rpc = reply_to.is_json_rpc();
                 if reply_to.is_classic() && self.classic_must_wait() {
                     self.classic_waiting.push_back(Waiting::Refused(fault));
                 } else {
@@ -215,7 +236,13 @@ impl Dispatcher {
                     reply::end_of_stream(&mut self.output, id);
                 }
             }
-            Some(Progress::Done(context, outcome)) => self.finish(&context, outcome),
+            Some(Progress::Done(context, outcome)) => {
+                let start = self.output.len();
+                self.finish(&context, outcome);
+                if let Some(serial) = context.batch {
+                    self.finish_of_batch(serial, start);
+                }
+            }
         }
         self.flush_final_error();
         true
@@ -253,7 +280,10 @@ impl Dispatcher {
 
     /// What is kept for the peer: output, calls that wait, and the arguments of those in flight.
     pub(crate) fn kept_bytes(&self) -> usize {
-        self.output.capacity() + self.waiting_bytes + self.calls.argument_bytes()
+        self.output.capacity()
+            + self.waiting_bytes
+            + self.calls.argument_bytes()
+            + self.batches.bytes()
     }
 
     pub(crate) fn has_large_output(&self) -> bool {
@@ -265,15 +295,45 @@ impl Dispatcher {
         self.output = Vec::new();
     }
 
-    /// Sends this error once every previous call has its reply. Streams, which may never end, stop.
-    pub(crate) fn set_final_error(&mut self, fault: Fault) {
+    /// Sends this error about bytes that cannot be read once every previous call has its reply. Streams,
+    /// which may never end, stop.
+    pub(crate) fn set_final_error(&mut self, fault: Fault, unread: &[u8]) {
         self.calls.cancel_streams();
-        self.final_error = Some(fault);
+        let reply_to = match self.is_json_rpc || is_meant_as_json_rpc(unread) {
+            true => ReplyTo::JsonRpc(Json::NULL),
+            false => ReplyTo::Classic,
+        };
+        self.final_error = Some((reply_to, fault));
         self.flush_final_error();
     }
 
     pub(crate) fn cancel_extended(&self) {
         self.calls.cancel_extended();
+    }
+
+    /// Whether the peer may do nothing at all, as far as it has said who it is.
+    pub(crate) fn serves_stranger(&mut self) -> bool {
+        self.visitor.as_mut().is_some_and(|visitor| visitor.is_stranger())
+    }
+
+    /// Whether the peer has streams that it could lose the right to.
+    pub(crate) fn has_guarded_streams(&self) -> bool {
+        self.visitor.is_some() && self.calls.has_streams()
+    }
+
+    /// Ends the streams that the peer may no longer have: its token has expired, or is gone.
+    pub(crate) fn recheck_streams(&mut self) {
+        let Some(visitor) = &mut self.visitor else { return };
+        let state = &self.state;
+        self.calls.stop_streams(|method| {
+            let permission = match state.permission(method) {
+                Some(permission) => permission,
+                // None of the methods streams the log.
+                None if method == usize::MAX => Reserved::Logs.permission(),
+                None => UNKNOWN,
+            };
+            visitor.may(permission, state.object()).err().map(Fault::from)
+        });
     }
 
     pub(crate) fn begin_drain(&mut self) {
@@ -284,7 +344,7 @@ impl Dispatcher {
 
     /// Tells it once to a peer that is known to understand it.
     pub(super) fn tell_draining(&mut self) {
-        if self.is_extended && !self.is_told {
+        if self.is_extended && !self.is_told && self.calls.batch().is_none() {
             self.is_told = true;
             reply::draining(&mut self.output);
         }
@@ -293,9 +353,14 @@ impl Dispatcher {
     /// The drain timeout passed: of every call in flight it is unknown whether it has run.
     pub(crate) fn abandon_all(&mut self) {
         let fault = Fault::abandoned("the server ended before the call did");
-        for reply_to in self.calls.abandon() {
+        for (reply_to, batch) in self.calls.abandon() {
+            let start = self.output.len();
             reply::fault(&mut self.output, reply_to.get(), &fault);
+            if let Some(serial) = batch {
+                self.batches.collect(serial, &mut self.output, start);
+            }
         }
+        self.batches.end_all(&mut self.output);
         self.waiting_bytes = 0;
         for _ in self.classic_waiting.drain(..) {
             reply::fault(&mut self.output, ReplyTo::Classic, &fault);
@@ -303,7 +368,7 @@ impl Dispatcher {
     }
 
     fn in_flight(&self) -> usize {
-        self.calls.len() + self.classic_waiting.len()
+        self.calls.len() + self.classic_waiting.len() + usize::from(self.batches.has_begun())
     }
 
     fn classic_must_wait(&self) -> bool {
@@ -313,6 +378,7 @@ impl Dispatcher {
     /// Runs a call at once, or starts it.
     fn begin(&mut self, state: &ServerState, call: &Call<'_>, received: Instant) {
         self.is_extended |= call.reply_to.is_extended();
+        self.is_json_rpc = call.reply_to.is_json_rpc();
         if let Err(fault) = self.try_begin(state, call, received) {
             self.refuse(call, &fault, received);
         }
@@ -322,9 +388,13 @@ impl Dispatcher {
     #[cold]
     fn refuse(&mut self, call: &Call<'_>, fault: &Fault, received: Instant) {
         self.count_refused(call, fault, received);
-        if !call.meta.oneway {
-            reply::fault(&mut self.output, call.reply_to, fault);
+        if call.meta.oneway {
+            return;
         }
+        if fault.code == Code::Unauthorised && self.visitor.is_some() {
+            return self.refuse_unauthorised(call, fault, received);
+        }
+        reply::fault(&mut self.output, call.reply_to, fault);
     }
 
     /// Runs a synchronous method at once.
@@ -426,9 +496,9 @@ impl Dispatcher {
 
     fn flush_final_error(&mut self) {
         if self.in_flight() == 0
-            && let Some(fault) = self.final_error.take()
+            && let Some((reply_to, fault)) = self.final_error.take()
         {
-            reply::fault(&mut self.output, ReplyTo::Classic, &fault);
+            reply::fault(&mut self.output, reply_to, &fault);
         }
     }
 
@@ -498,13 +568,19 @@ fn with_short_id<'a>(
     let id = match &message {
         Ok(Message::Call(call)) => call.reply_to.id(),
         Ok(Message::Cancel(id)) => Some(*id),
+        Ok(Message::Batch(_)) => None,
         Err(rejected) => rejected.reply_to.id(),
     };
     match id {
         Some(id) if id.text().len() > most => {
             let text = format!("id is longer than {most} bytes (max_id_bytes)");
             let fault = Fault::new(Code::Malformed, text);
-            Err(Rejected { reply_to: ReplyTo::Classic, fault, fatal: false })
+            let reply_to = match &message {
+                Ok(Message::Call(call)) => call.reply_to.without_id(),
+                Err(rejected) => rejected.reply_to.without_id(),
+                Ok(_) => ReplyTo::Classic,
+            };
+            Err(Rejected { reply_to, fault, fatal: false })
         }
         _ => message,
     }

@@ -1,13 +1,13 @@
 //! The fast path for reading a call: one pass over the form that clients write.
 //!
-//! It knows the keys of a call, each at most once and in any order, with or without spaces, plain
-//! ASCII strings without escapes, and lists and objects of scalars. Anything else, including
+//! It knows the keys of a call, and those of a JSON-RPC request with an id, each at most once and in any
+//! order, with or without spaces, plain ASCII strings without escapes, and lists and objects of scalars. Anything else, including
 //! anything invalid, is left to the general parser, which must read the same from whatever this one
 //! accepts (a property test below).
 
 use std::borrow::Cow;
 
-use super::message::{Call, Meta, ReplyTo};
+use super::message::{Call, Meta, ReplyTo, Token};
 use crate::json::Json;
 
 /// The call at the start of `text` and its length.
@@ -19,10 +19,21 @@ pub(super) fn read(text: &str) -> Option<(Call<'_>, usize)> {
 
 enum Key {
     Id,
-    Method,
+    MethodName,
     Args,
     Kwargs,
     Meta,
+    JsonRpc,
+    Method,
+    Params,
+}
+
+/// What a request has of the keys that only JSON-RPC has.
+#[derive(Default)]
+struct JsonRpc<'a> {
+    version: Option<()>,
+    method: Option<&'a str>,
+    params: Option<Json<'a>>,
 }
 
 struct Cursor<'a> {
@@ -34,16 +45,20 @@ struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     fn call(&mut self) -> Option<Call<'a>> {
         let (mut id, mut method, mut args, mut kwargs) = (None, None, None, None);
-        let mut deadline_ms = None;
+        let mut meta = None;
+        let mut json_rpc = JsonRpc::default();
         self.expect(b'{')?;
         loop {
             self.spaces();
             let repeated = match self.key()? {
-                Key::Method => method.replace(self.string()?).is_some(),
+                Key::MethodName => method.replace(self.string()?).is_some(),
                 Key::Args => args.replace(self.list()?).is_some(),
                 Key::Kwargs => kwargs.replace(self.object()?).is_some(),
                 Key::Id => id.replace(self.id()?).is_some(),
-                Key::Meta => deadline_ms.replace(self.deadline()?).is_some(),
+                Key::Meta => meta.replace(self.meta()?).is_some(),
+                Key::JsonRpc => json_rpc.version.replace(self.consume(b"\"2.0\"")?).is_some(),
+                Key::Method => json_rpc.method.replace(self.string()?).is_some(),
+                Key::Params => json_rpc.params.replace(self.params()?).is_some(),
             };
             if repeated {
                 return None;
@@ -52,8 +67,14 @@ impl<'a> Cursor<'a> {
                 break;
             }
         }
+        if json_rpc.version.is_some() {
+            return match (method, args, kwargs) {
+                (None, None, None) => Self::json_rpc_call(id?, json_rpc, meta.unwrap_or_default()),
+                _ => None,
+            };
+        }
         // A classic call has no envelope, whatever keys it has.
-        let deadline_ms = deadline_ms.filter(|_| id.is_some());
+        let (deadline_ms, token) = meta.filter(|_| id.is_some()).unwrap_or_default();
         Some(Call {
             reply_to: id.map_or(ReplyTo::Classic, ReplyTo::Extended),
             method: Cow::Borrowed(method?),
@@ -62,6 +83,25 @@ impl<'a> Cursor<'a> {
             kwargs,
             meta: Meta { deadline_ms, ..Meta::default() },
             traceparent: None,
+            token,
+        })
+    }
+
+    fn json_rpc_call(
+        id: Json<'a>,
+        JsonRpc { method, params, .. }: JsonRpc<'a>,
+        (deadline_ms, token): (Option<u64>, Option<Token<'a>>),
+    ) -> Option<Call<'a>> {
+        let is_list = params.is_some_and(|params| params.text().starts_with('['));
+        Some(Call {
+            reply_to: ReplyTo::JsonRpc(id),
+            method: Cow::Borrowed(method?),
+            has_arguments: true,
+            args: params.filter(|_| is_list),
+            kwargs: params.filter(|_| !is_list),
+            meta: Meta { deadline_ms, ..Meta::default() },
+            traceparent: None,
+            token,
         })
     }
 
@@ -72,11 +112,14 @@ impl<'a> Cursor<'a> {
         let key = match self.bytes.get(self.at + 1)? {
             b'i' => self.consume(b"\"id\":").map(|()| Key::Id),
             b'm' => match self.bytes.get(self.at + 8)? {
-                b'n' => self.consume(b"\"method_name\":").map(|()| Key::Method),
+                b'n' => self.consume(b"\"method_name\":").map(|()| Key::MethodName),
                 b'a' => self.consume(b"\"method_args\":").map(|()| Key::Args),
                 b'k' => self.consume(b"\"method_kwargs\":").map(|()| Key::Kwargs),
+                b':' => self.consume(b"\"method\":").map(|()| Key::Method),
                 _ => self.consume(b"\"meta\":").map(|()| Key::Meta),
             },
+            b'j' => self.consume(b"\"jsonrpc\":").map(|()| Key::JsonRpc),
+            b'p' => self.consume(b"\"params\":").map(|()| Key::Params),
             _ => None,
         };
         self.spaces();
@@ -101,10 +144,26 @@ impl<'a> Cursor<'a> {
         Some(true)
     }
 
-    /// `{"deadline_ms":N}`, the whole `meta` of most calls.
-    fn deadline(&mut self) -> Option<u64> {
+    /// `{"deadline_ms":N}`, the whole `meta` of most calls; `"token"` may follow, or be alone.
+    #[inline(always)]
+    fn meta(&mut self) -> Option<(Option<u64>, Option<Token<'a>>)> {
         self.expect(b'{')?;
         self.spaces();
+        let deadline_ms = self.deadline();
+        if deadline_ms.is_some() {
+            self.spaces();
+            if self.take(b'}') {
+                return Some((deadline_ms, None));
+            }
+            self.expect(b',')?;
+            self.spaces();
+        }
+        Some((deadline_ms, Some(self.token()?)))
+    }
+
+    /// `"deadline_ms":N`.
+    #[inline(always)]
+    fn deadline(&mut self) -> Option<u64> {
         self.consume(b"\"deadline_ms\":")?;
         self.spaces();
         let start = self.at;
@@ -114,10 +173,20 @@ impl<'a> Cursor<'a> {
             return None;
         }
         let digits = self.bytes.get(start..self.at)?.iter();
-        let value = digits.fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+        Some(digits.fold(0, |value, digit| value * 10 + u64::from(digit - b'0')))
+    }
+
+    /// `"token":"…"}`, in the first call of a connection.
+    #[cold]
+    fn token(&mut self) -> Option<Token<'a>> {
+        self.consume(b"\"token\":")?;
+        self.spaces();
+        let start = self.at;
+        self.string()?;
+        let token = Token::new(self.json(start)?)?;
         self.spaces();
         self.expect(b'}')?;
-        Some(value)
+        Some(token)
     }
 
     /// An integer or a string.
@@ -130,6 +199,11 @@ impl<'a> Cursor<'a> {
             self.integer()?;
         }
         self.json(start)
+    }
+
+    /// A list or an object of scalars.
+    fn params(&mut self) -> Option<Json<'a>> {
+        if self.peek() == b'[' { self.list() } else { self.object() }
     }
 
     /// A list of scalars.
@@ -288,6 +362,11 @@ mod tests {
             r#"{"method_name": "add", "method_args": [1, 2], "method_kwargs": {"c": 5}}"#,
             r#"{"id":7,"method_name":"add","method_args":[1,-2.5,"x",null,true],"method_kwargs":{}}"#,
             r#"{"id":"a","method_name":"m","meta":{"deadline_ms":2500}}"#,
+            r#"{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}"#,
+            r#"{"jsonrpc":"2.0","id":"a","method":"m","params":{"x":1},"meta":{"deadline_ms":5}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"token":"x"}}"#,
+            r#"{"id":1,"method_name":"m","meta": {"deadline_ms": 9, "token": "x"}}"#,
+            r#"{"method_name":"m","meta":{"token":"x"}}"#,
         ] {
             let (call, length) = read(frame).unwrap();
             assert_eq!((Some(call), length), (general(frame.as_bytes()), frame.len()));
@@ -306,7 +385,16 @@ mod tests {
             r#"{"id":1.5,"method_name":"m"}"#,
             r#"{"id":null,"method_name":"m"}"#,
             r#"{"jsonrpc":"2.0","method_name":"m"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","method_args":[]}"#,
+            r#"{"jsonrpc":"2.0","method":"m"}"#,
+            r#"{"jsonrpc":"2.1","id":1,"method":"m"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#,
             r#"{"method_name":"m","meta":{"stream":true}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"deadline_ms":01}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"deadline_ms":1,}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"token":1}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"token":"\u0061"}}"#,
+            r#"{"id":1,"method_name":"m","meta":{}}"#,
             r#"{"cancel":1}"#,
             "{}",
             r#"{"method_name":"m""#,
@@ -331,7 +419,12 @@ mod tests {
             "\"method_kwargs\"",
             "\"meta\"",
             "\"deadline_ms\"",
+            "\"token\"",
             "\"cancel\"",
+            "\"jsonrpc\"",
+            "\"2.0\"",
+            "\"method\"",
+            "\"params\"",
             "\"x\"",
             "\"\\n\"",
             "1",
@@ -363,7 +456,11 @@ mod tests {
                     "\"method_name\":\"add\"".to_owned(),
                     format!("\"method_args\":[{}]", list.join(",")),
                     format!("\"method_kwargs\":{{{}}}", object.join(",")),
-                    format!("\"meta\":{{\"deadline_ms\":{deadline}}}"),
+                    match deadline % 3 {
+                        0 => format!("\"meta\":{{\"deadline_ms\":{deadline}}}"),
+                        1 => "\"meta\":{\"token\":\"x y\"}".to_owned(),
+                        _ => format!("\"meta\":{{\"deadline_ms\":{deadline},\"token\":\"x\"}}"),
+                    },
                 ];
                 let chosen = keys.iter().enumerate().filter(|(n, _)| which & (1 << n) == 0);
                 let text = chosen.map(|(_, key)| key.as_str()).collect::<Vec<_>>().join(",");
@@ -373,11 +470,37 @@ mod tests {
         )
     }
 
+    fn json_rpc() -> impl Strategy<Value = String> {
+        let scalar = prop::sample::select(vec!["1", "-2.5", "\"x y\"", "null", "true", "1e2"]);
+        let params =
+            prop::sample::select(vec!["[1,\"x\"]", "{\"a\":1}", "[]", "null", "5", "[[1]]"]);
+        (scalar, params, 0u64..100_000, any::<u8>(), any::<usize>()).prop_map(
+            |(id, params, deadline, which, rotated)| {
+                let mut keys = [
+                    "\"jsonrpc\":\"2.0\"".to_owned(),
+                    format!("\"id\":{id}"),
+                    "\"method\":\"add\"".to_owned(),
+                    format!("\"params\":{params}"),
+                    format!("\"meta\":{{\"deadline_ms\":{deadline}}}"),
+                    "\"method_args\":[]".to_owned(),
+                ];
+                keys.rotate_left(rotated % 6);
+                // Of these, most have no `method_args`.
+                let chosen = keys.iter().enumerate().filter(|(n, key)| {
+                    which & (1 << n) == 0 && (which > 200 || !key.contains("_args"))
+                });
+                let text = chosen.map(|(_, key)| key.as_str()).collect::<Vec<_>>().join(",");
+                format!("{{{text}}}")
+            },
+        )
+    }
+
     proptest! {
         #[test]
         fn both_parsers_read_the_same_from_what_this_one_accepts(
             frame in prop_oneof![
                 call(),
+                json_rpc(),
                 prop::collection::vec(piece(), 0..24).prop_map(|pieces| pieces.concat()),
             ],
             tail in "[ {}\\n]{0,3}",
