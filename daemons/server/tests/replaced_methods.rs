@@ -129,6 +129,22 @@ async fn a_forwarded_stream_sends_its_items_and_its_end() {
 }
 
 #[tokio::test]
+async fn a_guard_asks_their_callers_for_a_token_too() {
+    use rpc_server::security::{Access, Auth, Guard, Role};
+    let access = Access { auth: Auth::Required, ..Access::default() };
+    let mut caller = Caller::of(Server::builder().guard(Guard::new(access, None))).await;
+    caller.handle.replace_methods([echo("echo2")]).unwrap();
+    assert_eq!(caller.call("echo2", json!([5])).await["error"]["code"], -32004);
+    let mut admitted = Access { auth: Auth::Required, ..Access::default() };
+    admitted.anonymous = "call".parse().unwrap();
+    let mut caller = Caller::of(Server::builder().guard(Guard::new(admitted, None))).await;
+    let methods = [echo("echo2"), echo("secret").with_role(Role::Operate)];
+    caller.handle.replace_methods(methods).unwrap();
+    assert_eq!(caller.call("echo2", json!([5])).await["res"], json!([5, 2]));
+    assert_eq!(caller.call("secret", json!([5])).await["error"]["code"], -32004);
+}
+
+#[tokio::test]
 async fn layers_see_calls_of_such_methods_too() {
     let seen = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = seen.clone();
