@@ -11,6 +11,7 @@ use rpc_tests::eventually::{eventually, soon};
 use rpc_tests::home::Home;
 use rpc_tests::installed::has;
 use rpc_tests::python::{has_python, script};
+use rpc_tests::queries::http;
 use rpc_tests::raw::{Raw, extended};
 use serde_json::{Value, json};
 
@@ -64,6 +65,10 @@ async fn a_programs_methods_are_those_of_the_server_in_every_dialect() {
     let classic = r#"{"method_name":"echo","method_args":[],"method_kwargs":{"value":5}}"#;
     assert_eq!(peer.ask(classic).await, json!({"res": 5}));
     assert_eq!(call(at, "square", json!([3])).await, 9, "the built-in ones are there, too");
+    let (status, body) = http(at, "POST /call/arguments", b"[1,2]").await;
+    assert_eq!((status, body.as_str()), (200, "[[1, 2, 3], {}]"));
+    let (_, document) = http(at, "GET /openapi.json", b"").await;
+    assert!(document.contains("/call/nap_again"), "{document}");
 
     let (code, listed, _) =
         run_rpcd(["methods", "-i", "127.0.0.1", "-p", &at.port().to_string()]).await;

@@ -132,6 +132,12 @@ impl Listing {
         }
     }
 
+    /// Those of the methods that can be replaced.
+    #[cfg(feature = "http")]
+    pub(crate) fn signatures(&self) -> impl Iterator<Item = &Signature> {
+        self.methods.signatures()
+    }
+
     /// Methods that can be replaced.
     pub(crate) fn count(&self) -> usize {
         self.positions.len()

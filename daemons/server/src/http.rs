@@ -263,9 +263,9 @@ async fn openrpc(State(state): State<Arc<ServerState>>) -> Response {
 }
 
 async fn openapi(State(state): State<Arc<ServerState>>) -> Response {
-    let identity = &state.identity;
-    let document =
-        to_openapi(identity.title(), &identity.version, state.methods.signatures()).to_string();
+    let (about, listing) = (state.identity.about(), state.catalogue.load());
+    let all = state.methods.signatures().chain(listing.signatures());
+    let document = to_openapi(about.title, about.version, all).to_string();
     ([(header::CONTENT_TYPE, JSON)], document).into_response()
 }
 

@@ -148,6 +148,13 @@ impl ServerState {
         own.or_else(|| Some(self.catalogue.find(name)?.get()?.0))
     }
 
+    /// Whether a method is a stream; `None`: there is no such method.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_stream(&self, name: &str) -> Option<bool> {
+        let own = self.methods.find(name, 0).map(|(_, method)| method.signature().stream);
+        own.or_else(|| Some(self.catalogue.find(name)?.get()?.1.signature().stream))
+    }
+
     /// What a call of the method at that position needs; `None`: there is no such method any longer.
     pub(crate) fn permission(&self, position: usize) -> Option<Permission> {
         let own = self.methods.at(position).map(Method::permission);
