@@ -32,9 +32,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::refusals;
 use crate::state::ServerState;
 use crate::visitor::Visitor;
+use rpc_host::refusals;
 
 const JSON: &str = "application/json";
 
@@ -100,7 +100,7 @@ fn router(state: Arc<ServerState>, peer: SocketAddr, on_loopback: bool) -> Route
                   request: Request| { calls::call(state, peer, method, request) },
         )
         .router
-        .method_not_allowed_fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(cors(&state))
         .layer(middleware::from_fn_with_state((state.clone(), on_loopback), refuse_foreign_pages))
@@ -274,6 +274,11 @@ async fn openapi(State(state): State<Arc<ServerState>>) -> Response {
 struct Seen {
     /// More than that the server lives.
     everything: bool,
+}
+
+/// axum adds the header `Allow`.
+async fn method_not_allowed() -> Response {
+    error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
 }
 
 async fn not_found() -> Response {

@@ -151,6 +151,8 @@ async fn a_call_takes_bare_arguments_and_returns_the_bare_result() {
     assert_eq!((none.status, none.json()), (200, json!([9, null, true])));
     let seen = call(address, "seen", "Timeout: 3.5\r\nTraceparent: 00-a\r\n", "").await;
     assert_eq!(seen.json(), json!([3, "00-a", true]));
+    let patient = call(address, "add", "Timeout: 3e300\r\n", "[1,2]").await;
+    assert_eq!((patient.status, patient.body.as_str()), (200, "3"));
     let health = call(address, "rpc.health", "", "").await;
     assert_eq!(health.json()["status"], "ok");
 }
@@ -169,6 +171,7 @@ async fn a_failed_call_is_a_problem_document_with_the_status_of_its_kind() {
         ("add", "Timeout: soon\r\n", "[1,2]", 400, -32600),
         ("add", "Timeout: -1\r\n", "[1,2]", 400, -32600),
         ("add", "Timeout: nan\r\n", "[1,2]", 400, -32600),
+        ("add", "Timeout: 0\r\n", "[1,2]", 400, -32600),
         ("fails", "", "", 500, -32603),
         ("slow", "Timeout: 0.02\r\n", "[5000]", 504, -32000),
         ("add", "", &long, 413, -32005),
@@ -307,6 +310,17 @@ async fn only_pages_of_allowed_origins_can_call_and_read() {
         for path in ["/call/add", "/rpc"] {
             assert_eq!(send(address, &post(path, headers, "[1,2]")).await.status, 415, "{headers}");
         }
+    }
+}
+
+#[tokio::test]
+async fn another_http_method_is_refused_with_the_one_that_is_there() {
+    let address = serve(builder()).await;
+    for path in ["/call/add", "/rpc"] {
+        let request =
+            format!("DELETE {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let refused = send(address, &request).await;
+        assert!(refused.status == 405 && refused.head.contains("allow: post"), "{}", refused.head);
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rpc_host::shares::Place;
 use rpc_host::write_timeout::WriteTimeout;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,12 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Serves a connection until it ends. At shutdown the request in flight is the last. Returns the
 /// instances that were lost with it.
-pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) -> Lost {
+pub(crate) async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    stranger: Option<Place>,
+    http: Arc<Http>,
+) -> Lost {
     let options = &http.service().options;
     let on_loopback =
         stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
@@ -29,7 +35,14 @@ pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: 
     let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));
     let cut = CancellationToken::new();
     let ip = peer.ip().to_canonical();
-    let from = Peer { ip, on_loopback, cut: cut.clone(), held: Arc::clone(&held) };
+    let from = Peer {
+        ip,
+        on_loopback,
+        cut: cut.clone(),
+        held: Arc::clone(&held),
+        shown: Arc::default(),
+        stranger: Arc::new(Mutex::new(stranger)),
+    };
     let service = service_fn(|request| {
         let (http, from) = (Arc::clone(&http), from.clone());
         async move {

@@ -157,8 +157,11 @@ fn is_stream(state: &ServerState, method: &str) -> bool {
 fn timeout(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     let Some(value) = headers.get(paths::TIMEOUT_HEADER) else { return Ok(None) };
     let seconds = value.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok());
-    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let wrong = || Fault::new(Code::Malformed, "the header Timeout must be seconds, such as 2.5");
+    let duration = seconds
+        .filter(|seconds| *seconds >= 0.001)
+        .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+    let wrong = "the header Timeout must be seconds, 0.001 at least, such as 2.5";
+    let wrong = || Fault::new(Code::Malformed, wrong);
     let milliseconds = duration.ok_or_else(wrong)?.as_millis();
     Ok(Some(u64::try_from(milliseconds).unwrap_or(u64::MAX)))
 }

@@ -48,7 +48,7 @@ fn operation(signature: &Signature) -> Value {
         "operationId": signature.name,
         "parameters": [{
             "name": "Timeout", "in": "header", "description": "Seconds until the deadline.",
-            "schema": {"type": "number", "minimum": 0},
+            "schema": {"type": "number", "minimum": 0.001},
         }],
         "requestBody": {
             "required": required,
