@@ -30,6 +30,7 @@ const PROOFS: &[Proof] = &[
     ("registry-server", "rpcd registry", registry_server_in_registry),
     ("etcd", "rpcd registry", etcd_in_registry),
     ("server", "rpcd serve", server_in_serve),
+    ("worker", "rpcd serve", worker_in_serve),
     ("client", "rpcd call", client_in_call),
     ("client", "rpcd bench", client_in_bench),
     ("client", "rpcd methods", client_in_methods),
@@ -50,6 +51,7 @@ const READERS: &[(&str, &[&str])] = &[
     ("registry-server", &["rpcd registry"]),
     ("etcd", &["rpcd registry"]),
     ("server", &["rpcd serve"]),
+    ("worker", &["rpcd serve"]),
     ("client", &["rpcd call", "rpcd bench", "rpcd methods", "rpc-console"]),
     ("log", &["rpcd serve", "rpcd registry", "rpcd call", "rpc-console"]),
     ("console", &["rpc-console"]),
@@ -225,6 +227,24 @@ async fn etcd_in_registry() {
 #[tokio::test]
 async fn server_in_serve() {
     listen("server", "serve --no-registry").await;
+}
+
+/// The limit of a worker's line, which it is over. No flag names it.
+#[tokio::test]
+async fn worker_in_serve() {
+    let values = ["4194304", "1000", "2000", "3000"];
+    each_wins_over_those_before(("worker", "max_line_bytes"), "", values, async |start| {
+        let Start { home, variables, .. } = start;
+        let endless = "sh -c 'yes | tr -d \"\\n\"'";
+        let line = ["serve", "-p", "0", "-l", "127.0.0.1", "--no-registry", "--worker", endless];
+        let daemon = Daemon::rpcd_in(home, &settings(&variables), line);
+        let limit = |line: &str| {
+            let (_, said) = line.split_once("a line of more than ")?;
+            Some(said.split(' ').next()?.to_owned())
+        };
+        daemon.line("its line is too long", limit).await
+    })
+    .await;
 }
 
 /// The timeouts that the tests of `[client]` set.

@@ -1,5 +1,14 @@
 //! Programs that some tests need.
 
+/// Whether the program is there that a Debian package has.
+///
+/// # Panics
+/// `CI=true` and it is missing.
+pub fn has(program: &str, package: &str) -> bool {
+    let found = std::process::Command::new(program).arg("--version").output();
+    is_there(found.is_ok_and(|output| output.status.success()), package)
+}
+
 /// `found`, whether what a Debian package has is there. Without it tests are skipped with a message; with
 /// `CI=true` they fail instead, since nobody reads the messages there.
 ///

@@ -7,6 +7,7 @@
 //! - [`home`]: the directory a program is started in, without the developer's settings.
 //! - [`daemon`]: a running program: its output, its address, its exit.
 //! - [`terminal`]: a program on its own terminal: keys in, screen out.
+//! - [`installed`]: programs that some tests need.
 //! - [`python`]: the older system's server, client and registry, as processes.
 //! - [`etcd`]: an etcd cluster of three members.
 //! - [`prometheus`]: what Prometheus and the strict reader of OpenMetrics make of a page of metrics.
@@ -41,7 +42,7 @@ pub mod eventually;
 pub mod fakes;
 pub mod home;
 pub mod http_reply;
-mod installed;
+pub mod installed;
 pub mod peers;
 pub mod prometheus;
 pub mod proxy;

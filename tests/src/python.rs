@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::daemon::Daemon;
 use crate::eventually::soon;
-use crate::installed::is_there;
+use crate::installed::has;
 
 /// Whether the tests with the older programs can run here. Without python3 they are skipped with a
 /// message; with `CI=true` they fail instead, since nobody reads the messages there.
@@ -15,11 +15,7 @@ use crate::installed::is_there;
 /// # Panics
 /// `CI=true` and python3 is missing.
 pub fn has_python() -> bool {
-    let found = std::process::Command::new("python3")
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success());
-    is_there(found, "python3")
+    has("python3", "python3")
 }
 
 /// One of the programs in `tests/python`.

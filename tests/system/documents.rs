@@ -9,6 +9,7 @@ use std::path::Path;
 use rpc_tests::binaries::binary;
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{SOON, eventually};
+use rpc_tests::home::Home;
 use rpc_tests::python::has_python;
 use rpc_tests::reserved_port::ReservedPort;
 use rustix::process::Signal;
@@ -44,7 +45,7 @@ fn blocks(markdown: &str) -> Vec<Block> {
 /// The default ports of the documents, and those of this test.
 type Ports = [(&'static str, ReservedPort); 3];
 
-fn start(block: &Block, ports: &Ports) -> Daemon {
+fn start(block: &Block, ports: &Ports, folder_of_all: &Path) -> Daemon {
     let text = ports.iter().fold(block.text.clone(), |text, (printed, port)| {
         text.replace(printed, &port.number().to_string())
     });
@@ -54,9 +55,11 @@ fn start(block: &Block, ports: &Ports) -> Daemon {
     };
     let folder = binary("rpcd").parent().unwrap().to_owned();
     let path = std::env::var("PATH").unwrap_or_default();
-    let mut command = Command::new(program);
+    let mut command = Command::new("env");
     command
-        .args([flag, &text])
+        .arg("-C")
+        .arg(folder_of_all)
+        .args([program, flag, &text])
         .env("PATH", format!("{}:{path}", folder.display()))
         .env("RPCD_REGISTRY_PORT", ports[0].1.number().to_string());
     Daemon::start(&text, command)
@@ -67,13 +70,14 @@ async fn run(document: &Path) -> usize {
     let text = std::fs::read_to_string(document).unwrap();
     let ports = ["9999", "8089", "8090"].map(|printed| (printed, ReservedPort::new()));
     let (mut daemons, mut count) = (Vec::new(), 0);
+    let folder = Home::new();
     for block in blocks(&text) {
         let is_marked = |mark: &str| block.marks.iter().any(|known| known.starts_with(mark));
         if !["sh", "python"].contains(&&*block.language) || is_marked("not run: ") {
             continue;
         }
         count += 1;
-        let mut started = start(&block, &ports);
+        let mut started = start(&block, &ports, folder.path());
         if is_marked("until stopped") {
             listens(&block, &ports).await;
             daemons.push((started, block.language == "sh"));
@@ -105,7 +109,7 @@ async fn every_command_of_the_readme_works() {
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    assert_eq!(run(&root.join("README.md")).await, 5);
+    assert_eq!(run(&root.join("README.md")).await, 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,6 +127,13 @@ async fn every_command_of_the_documentation_works() {
         }
     }
     assert!(documents >= 3, "{documents}");
+}
+
+#[test]
+fn the_program_in_the_readme_is_the_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    assert!(read("README.md").contains(&read("examples/workers/methods.py")));
 }
 
 #[test]

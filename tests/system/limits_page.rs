@@ -33,7 +33,7 @@ fn page() -> PathBuf {
 }
 
 /// The options of each section of the page.
-fn options() -> [(&'static str, String); 9] {
+fn options() -> [(&'static str, String); 10] {
     fn shown(options: impl Debug) -> String {
         format!("{options:#?}")
     }
@@ -42,6 +42,7 @@ fn options() -> [(&'static str, String); 9] {
         ("Server", shown(settings.server.limits)),
         ("Registry", shown(settings.registry_server.options)),
         ("etcd", shown(settings.etcd)),
+        ("Workers", shown(settings.worker)),
         ("Client", shown(&settings.client)),
         ("Retries", shown(settings.client.retry)),
         ("Ejection", shown(settings.client.ejection)),

@@ -55,3 +55,4 @@ mod transcripts;
 #[cfg(target_os = "linux")]
 mod vanished_peers;
 mod version_skew;
+mod workers;

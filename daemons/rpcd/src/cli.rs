@@ -49,7 +49,7 @@ settings; 3 unreachable, or cannot listen; 4 timed out; 130 on a second signal."
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a server with the built-in methods
+    /// Run a server with the built-in methods, or those of a program
     #[command(after_help = daemon::SERVE)]
     Serve(Serve),
     /// Run the registry

@@ -6,23 +6,32 @@ use rpc_host::logging::{LogRing, Logging};
 use rpc_host::{net, shutdown};
 use rpc_registry::{Recovered, Registry, RegistryError, RegistryOptions, StoreError, StoreOptions};
 use rpc_security::{Auth, Guard};
-use rpc_server::{Announce, Server, ServerError, builtin};
+use rpc_server::{Announce, Method, Server, ServerError, builtin};
+use rpc_worker::{Workers, WorkersError};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Exit, Failure};
 use crate::output;
-use crate::plan::{ServePlan, ServeRegistryPlan};
+use crate::plan::{ServePlan, ServeRegistryPlan, WorkerPlan};
 
-/// Serves the built-in methods until a signal.
+/// Serves the built-in methods, or those of a program, until a signal.
 ///
 /// # Errors
-/// It cannot listen ([`Exit::Unreachable`]), or failed.
+/// It cannot listen ([`Exit::Unreachable`]), or failed, or the program did.
 pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Failure> {
     let stop = prepare()?;
+    let workers = match plan.worker {
+        Some(plan) => tokio::select! {
+            started = start_workers(plan) => Some(started?),
+            () = stop.cancelled() => return Ok(()),
+        },
+        None => None,
+    };
+    let own = if workers.is_none() { builtin::methods() } else { Vec::new() };
     let mut builder = Server::builder()
         .name(plan.service)
         .version(env!("CARGO_PKG_VERSION"))
-        .methods(builtin::methods())
+        .methods(own)
         .limits(plan.limits)
         .allowed_origins(plan.allowed_origins)
         .allowed_hosts(plan.allowed_hosts);
@@ -41,8 +50,26 @@ pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Fai
     }
     let server = builder.guard(plan.guard.clone()).bind(plan.address).await?;
     warn_if_open(server.local_addr(), &plan.guard);
-    server.serve(stop.cancelled_owned()).await?;
-    Ok(())
+    let Some((workers, beside)) = workers else {
+        return Ok(server.serve(stop.cancelled_owned()).await?);
+    };
+    let keeping = workers.keep(server.handle(), beside)?;
+    let served = server.serve(stop.cancelled_owned()).await;
+    drop(keeping);
+    workers.stop().await;
+    Ok(served?)
+}
+
+/// The methods that are served beside those of a program.
+type Beside = fn() -> Vec<Method>;
+
+async fn start_workers(plan: WorkerPlan) -> Result<(Workers, Beside), Failure> {
+    let WorkerPlan { program, limits, watches_files, builtin } = plan;
+    let workers = match watches_files {
+        true => Workers::start_watching_files(program, limits).await?,
+        false => Workers::start(program, limits).await?,
+    };
+    Ok((workers, if builtin { builtin::methods } else { Vec::new }))
 }
 
 /// Serves a registry until a signal.
@@ -113,6 +140,16 @@ impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Self {
         let exit = match error {
             ServerError::Bind { .. } => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<WorkersError> for Failure {
+    fn from(error: WorkersError) -> Self {
+        let exit = match error {
+            WorkersError::NoFiles(_) => Exit::Usage,
             _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 
 pub use bench::BenchPlan;
 pub use client::{Ask, AskRegistry, CallPlan, LogsPlan, OverridePlan, REGISTRY};
-pub use options::{ServePlan, ServeRegistryPlan};
+pub use options::{ServePlan, ServeRegistryPlan, WorkerPlan};
 
 /// Everything a run needs.
 #[derive(Debug)]

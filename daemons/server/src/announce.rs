@@ -10,7 +10,7 @@ use rpc_client::backoff::Backoff;
 pub use rpc_client::registry::RegistryClientError;
 use rpc_client::registry::{RegistryClient, RegistryClientOptions};
 use rpc_wire::instance::{
-    self, INCARNATION_KEY, Instance, MAX_INCARNATION, Parameters, ip_literal,
+    self, CONTRACT_KEY, INCARNATION_KEY, Instance, MAX_INCARNATION, Parameters, ip_literal,
 };
 use serde_json::Value;
 use tokio::net::{UdpSocket, lookup_host};
@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::catalogue::Catalogue;
 use crate::control::Control;
 use crate::drain::{Asker, Drain};
 
@@ -126,6 +127,7 @@ impl Announce {
         listening: SocketAddr,
         facts: Parameters,
         drain: Arc<Drain>,
+        catalogue: Arc<Catalogue>,
         control: &Control,
     ) -> Announcer {
         self.parameters.extend(facts);
@@ -135,6 +137,7 @@ impl Announce {
             announce: self,
             listening,
             drain,
+            catalogue,
             is_overridden: false,
             standing: Standing::Unknown,
             was_registered: false,
@@ -198,6 +201,8 @@ struct Task {
     /// What an operator asks for by the registry. While that cannot be reached, its last word counts.
     drain: Arc<Drain>,
     is_overridden: bool,
+    /// The methods, whose contract is told.
+    catalogue: Arc<Catalogue>,
     /// A heartbeat succeeded before.
     was_registered: bool,
     /// The instance that may be registered, even if the registry never replied.
@@ -242,6 +247,7 @@ impl Task {
             let pause = self.pause(failures);
             tokio::select! {
                 () = stop.cancelled() => {}
+                () = self.catalogue.changed() => {}
                 () = sleep(pause) => {}
             }
         }
@@ -280,11 +286,13 @@ impl Task {
     }
 
     async fn register(&mut self) -> Result<(), RegistryClientError> {
-        let instance = match &self.known_as {
+        let mut instance = match &self.known_as {
             Some(instance) if self.standing == Standing::Registered => instance.clone(),
             // The address may have changed during an outage.
             _ => self.instance().await,
         };
+        let contract = self.catalogue.load().contract.as_ref().into();
+        instance.parameters.insert(CONTRACT_KEY.to_owned(), contract);
         self.known_as = Some(instance.clone());
         match self.announce.registry.register(&instance).await {
             Ok(reply) => {

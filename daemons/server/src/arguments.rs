@@ -1,5 +1,7 @@
 //! Binds positional and keyword values to declared parameters, with Python's error texts.
 
+mod forwarded;
+
 use std::borrow::Cow;
 
 use rpc_wire::exact;
@@ -7,6 +9,8 @@ use rpc_wire::fault::Fault;
 use rpc_wire::json::Json;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+
+pub(crate) use forwarded::ForwardedParameters;
 
 /// The arguments of a call as received.
 #[derive(Debug, Clone, Copy, Default)]
@@ -79,6 +83,25 @@ impl Parameters {
         given: Arguments<'a>,
     ) -> Result<[Json<'a>; N], Fault> {
         let mut slots: [Option<Json<'a>>; N] = [None; N];
+        self.assign(given, &mut slots)?;
+        let mut bound = [Json::NULL; N];
+        for (index, slot) in slots.into_iter().enumerate() {
+            let default = || self.defaults.get(index).and_then(Option::as_ref).map(Json::from);
+            bound[index] = match slot.or_else(default) {
+                Some(value) => value,
+                None => return Err(self.missing(&slots)),
+            };
+        }
+        Ok(bound)
+    }
+
+    /// Puts the given values into the slots of their parameters, as many as there are names.
+    #[inline]
+    fn assign<'a>(
+        &self,
+        given: Arguments<'a>,
+        slots: &mut [Option<Json<'a>>],
+    ) -> Result<(), Fault> {
         let mut positional = 0;
         if let Some(list) = given.positional {
             for value in list.elements().ok_or_else(Fault::positional_is_no_list)? {
@@ -98,18 +121,10 @@ impl Parameters {
                 }
             }
         }
-        if positional > N {
+        if positional > slots.len() {
             return Err(self.too_many(positional));
         }
-        let mut bound = [Json::NULL; N];
-        for (index, slot) in slots.into_iter().enumerate() {
-            let default = || self.defaults.get(index).and_then(Option::as_ref).map(Json::from);
-            bound[index] = match slot.or_else(default) {
-                Some(value) => value,
-                None => return Err(self.missing(&slots)),
-            };
-        }
-        Ok(bound)
+        Ok(())
     }
 
     /// Reads a bound value as the parameter's type.

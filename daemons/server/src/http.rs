@@ -272,13 +272,14 @@ async fn healthz(State(state): State<Arc<ServerState>>, seen: Option<Extension<S
 }
 
 async fn openrpc(State(state): State<Arc<ServerState>>) -> Response {
-    ([(header::CONTENT_TYPE, JSON)], Body::from(state.openrpc.clone())).into_response()
+    ([(header::CONTENT_TYPE, JSON)], Body::from(state.catalogue.load().openrpc.clone()))
+        .into_response()
 }
 
 async fn openapi(State(state): State<Arc<ServerState>>) -> Response {
-    let identity = &state.identity;
-    let document =
-        to_openapi(identity.title(), &identity.version, state.methods.signatures()).to_string();
+    let (about, listing) = (state.identity.about(), state.catalogue.load());
+    let all = state.methods.signatures().chain(listing.signatures());
+    let document = to_openapi(about.title, about.version, all).to_string();
     ([(header::CONTENT_TYPE, JSON)], document).into_response()
 }
 

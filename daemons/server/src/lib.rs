@@ -42,6 +42,8 @@
 //! | an error with a code or data | [`Failure`]; one that a typed client reads again: [`Typed`] |
 //! | logging, limits, timeouts, authorisation around all methods | [`ServerBuilder::layer`](ServerBuilder::layer) |
 //! | limits of size, number and time | [`Limits`] |
+//! | methods of another program, as it lists them | [`Method::forwarded`] |
+//! | other methods while it serves | [`ServerHandle::replace_methods`] |
 //! | to let in only who has a token | [`ServerBuilder::guard`] |
 //! | to be found through a registry | `Announce` |
 //! | to test methods without a socket | [`ServerBuilder::in_memory`], or call the function |
@@ -76,6 +78,7 @@
 //! - [`service`]: a named set of methods; what [`rpc_service`] makes of a trait.
 //! - [`layer`]: tower layers around the methods.
 //! - `reserved`: `all_your_methods` and `rpc.*`, the methods every server has.
+//! - `catalogue`: methods that come and go while the server serves, and what discovery shows of all.
 //! - [`builtin`]: the methods of the demo and of the original system.
 //! - `http`: metrics, health and the OpenRPC document on the same port.
 //! - [`announce`]: registers with a registry and sends heartbeats.
@@ -94,6 +97,7 @@ mod arguments;
 mod buffers;
 pub mod builtin;
 mod call;
+mod catalogue;
 mod connection;
 mod control;
 mod drain;
@@ -139,6 +143,7 @@ pub use futures_util::Stream;
 pub use rpc_host::logging::LogRing;
 pub use rpc_host::shares::Share;
 pub use rpc_security as security;
+pub use rpc_wire::call::Args;
 pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::signature::{self, Effect, Signature};
 pub use tokio_util::sync::CancellationToken;

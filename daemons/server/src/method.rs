@@ -14,6 +14,7 @@
 mod blocking;
 mod body;
 mod example;
+mod forwarded;
 mod function;
 mod returned;
 
@@ -215,6 +216,9 @@ pub const fn is_error<T: serde::Serialize + 'static>() {}
 #[doc(hidden)]
 pub const fn is_extractor<T: FromCall>() {}
 
+/// Why a name cannot be used twice.
+pub(crate) const TAKEN: &str = "another method has this name; choose one with renamed()";
+
 /// The methods of a server, by name.
 pub(crate) struct Methods {
     /// In order of registration, as discovery lists them.
@@ -237,7 +241,7 @@ impl Methods {
             } else if name.starts_with(paths::RESERVED_PREFIX) || name == paths::ALL_YOUR_METHODS {
                 Some("this name is reserved; choose another with renamed()".to_owned())
             } else if !names.insert(name) {
-                Some("another method has this name; choose one with renamed()".to_owned())
+                Some(TAKEN.to_owned())
             } else {
                 let missing = method.needs.missing_from(states);
                 let missing = missing.map(|state| {
@@ -252,6 +256,10 @@ impl Methods {
         let mut by_name: Vec<usize> = (0..methods.len()).collect();
         by_name.sort_by_key(|position| rank(&methods[*position].signature.name));
         Ok(Self { methods, by_name })
+    }
+
+    pub(crate) fn none() -> Self {
+        Self { methods: Vec::new(), by_name: Vec::new() }
     }
 
     /// The method of that name, and its position. `likely` is checked first: callers tend to repeat
@@ -275,7 +283,7 @@ impl Methods {
         self.methods.get(position)
     }
 
-    pub(crate) fn name(&self, position: usize) -> Option<&str> {
+    fn name(&self, position: usize) -> Option<&str> {
         self.methods.get(position).map(|method| method.signature.name.as_str())
     }
 

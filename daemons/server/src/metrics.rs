@@ -19,6 +19,9 @@ pub(crate) use page::Facts;
 /// More shards than this gain little, and each costs 2 KiB per method.
 const MAX_SHARDS: usize = 8;
 
+/// Names of methods that come and go, over the life of a server.
+const MAX_ADDED: usize = 1024;
+
 /// The metrics of one server.
 pub(crate) struct Metrics {
     started: Instant,
@@ -29,6 +32,8 @@ pub(crate) struct Metrics {
     pub(crate) calls_refused: Counter,
     pub(crate) malformed: Counter,
     methods: Vec<MethodMetrics>,
+    /// Those of the methods that come and go. A name keeps its place when its method goes.
+    added: OnceLock<Box<[OnceLock<MethodMetrics>]>>,
     /// All methods that the server does not have.
     pub(crate) unknown: MethodMetrics,
     shards: usize,
@@ -111,6 +116,7 @@ impl Metrics {
             calls_refused: Counter::default(),
             malformed: Counter::default(),
             methods: method_names.map(|name| MethodMetrics::new(name, shards)).collect(),
+            added: OnceLock::new(),
             unknown: MethodMetrics::new(OTHER.to_owned(), 0),
             shards,
             next_shard: AtomicUsize::new(0),
@@ -124,7 +130,27 @@ impl Metrics {
 
     /// The metrics of the method at that position.
     pub(crate) fn method(&self, position: usize) -> Option<&MethodMetrics> {
-        self.methods.get(position)
+        self.methods.get(position).or_else(|| self.added(position))
+    }
+
+    #[cold]
+    fn added(&self, position: usize) -> Option<&MethodMetrics> {
+        self.added.get()?.get(position.checked_sub(self.methods.len())?)?.get()
+    }
+
+    /// The position for a method that comes while the server serves; `None` once there were
+    /// [`MAX_ADDED`] names.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        let added = self.added.get_or_init(|| (0..MAX_ADDED).map(|_| OnceLock::new()).collect());
+        let new = || MethodMetrics::new(name.to_owned(), self.shards);
+        let place = added.iter().position(|place| place.get_or_init(new).name == name)?;
+        Some(self.methods.len() + place)
+    }
+
+    /// Those of all methods that there are or were.
+    fn all(&self) -> impl Iterator<Item = &MethodMetrics> {
+        let added = self.added.get().into_iter().flatten();
+        self.methods.iter().chain(added.map_while(OnceLock::get))
     }
 
     pub(crate) fn uptime(&self, now: Instant) -> Duration {
@@ -137,7 +163,7 @@ impl Metrics {
         in_flight: u64,
         log_lines_dropped: u64,
     ) -> ServerStats {
-        let mut methods: Vec<_> = self.methods.iter().map(MethodMetrics::snapshot).collect();
+        let mut methods: Vec<_> = self.all().map(MethodMetrics::snapshot).collect();
         methods.sort_by(|a, b| a.name.cmp(&b.name));
         ServerStats {
             uptime_ms: u64::try_from(self.uptime(now).as_millis()).unwrap_or(u64::MAX),
@@ -161,6 +187,10 @@ impl MethodMetrics {
             results: (0..shards).map(|_| Latencies::new()).collect(),
             errors: std::array::from_fn(|_| OnceLock::new()),
         }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Records `calls` completed calls of `latency` each.

@@ -79,8 +79,8 @@ impl Reserved {
 /// A report as JSON; arguments are ignored, as in the older system.
 pub(crate) fn report(state: &ServerState, report: Report, now: Instant) -> Vec<u8> {
     match report {
-        Report::AllYourMethods => state.listing.clone(),
-        Report::Discover => state.openrpc.clone(),
+        Report::AllYourMethods => state.catalogue.load().classic.clone(),
+        Report::Discover => state.catalogue.load().openrpc.clone(),
         Report::Stats => json(&state.stats(now)),
         Report::Health => json(&state.health(now)),
     }

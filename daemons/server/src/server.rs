@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use rpc_host::logging::LogRing;
@@ -100,9 +100,33 @@ pub struct ServerHandle {
     ending: CancellationToken,
     failure: Arc<OnceLock<String>>,
     drain: Arc<Drain>,
+    state: Weak<ServerState>,
 }
 
 impl ServerHandle {
+    /// Serves `methods` beside those of the builder, in place of those that were given here before.
+    /// Callers that ask for the list see it at once, and the registry is told; calls in flight are not
+    /// affected. At most 1,024 names over the life of a server.
+    ///
+    /// # Errors
+    /// [`ServerError::Method`], as for [`bind`](ServerBuilder::bind), or for a name that the builder's
+    /// methods have. Nothing has changed then.
+    pub fn replace_methods(
+        &self,
+        methods: impl IntoIterator<Item = Method>,
+    ) -> Result<(), ServerError> {
+        // A server that has ended needs none.
+        let Some(state) = self.state.upgrade() else { return Ok(()) };
+        let ServerState { methods: own, states, metrics, identity, .. } = &*state;
+        state.catalogue.replace(
+            methods.into_iter().collect(),
+            own,
+            states,
+            metrics,
+            identity.about(),
+        )
+    }
+
     /// Takes no new calls until [`resume`](Self::resume): they get the error -32003, `draining`, which a
     /// client calls another instance for; older clients, which do not, are served for
     /// [`Limits::drain_notice`] longer. Calls in flight finish, connections stay, and health says
@@ -273,7 +297,11 @@ impl ServerBuilder {
         let bind = |source| ServerError::Bind { address, source };
         let listener = net::listen(address, backlog, tcp_user_timeout).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let handle = ServerHandle { drain: state.drain.clone(), ..ServerHandle::default() };
+        let handle = ServerHandle {
+            drain: state.drain.clone(),
+            state: Arc::downgrade(&state),
+            ..ServerHandle::default()
+        };
         Ok(Server {
             state,
             listener,
@@ -367,13 +395,14 @@ impl Server {
         let limits = state.limits.clone();
         let control = Control::start().map_err(ServerError::Control)?;
         #[cfg(feature = "announce")]
-        let announcer = self
-            .announce
-            .map(|announce| announce.start(address, state.facts(), state.drain.clone(), &control));
+        let announcer = self.announce.map(|announce| {
+            let (drain, catalogue) = (state.drain.clone(), state.catalogue.clone());
+            announce.start(address, state.facts(), drain, catalogue, &control)
+        });
         // Without a descriptor for it, connections wait while the workers lag.
         let second_listener = listener.duplicate().ok();
         let mut acceptor = Acceptor::new(state.clone(), listener);
-        tracing::info!(%address, methods = state.methods.signatures().count(), "listening");
+        tracing::info!(%address, methods = state.method_count(), "listening");
         let early = second_listener.map(|listener| {
             let accepting = accept_early(acceptor.for_second(), listener, Handle::current());
             control.spawn(state.draining.child_token().run_until_cancelled_owned(accepting))

@@ -9,23 +9,23 @@ use rpc_host::logging::LogRing;
 use rpc_host::refusals::Refusals;
 #[cfg(feature = "http")]
 use rpc_host::web::WebPolicy;
-use rpc_security::{Guard, Object};
+use rpc_security::{Guard, Object, Permission};
 use rpc_wire::WIRE_VERSION;
 use rpc_wire::instance::is_service_name;
 #[cfg(feature = "announce")]
-use rpc_wire::instance::{CONTRACT_KEY, Parameters, SERVICE_KEY, VERSION_KEY, WIRE_KEY};
+use rpc_wire::instance::{Parameters, SERVICE_KEY, VERSION_KEY, WIRE_KEY};
 use rpc_wire::report::{Health, HealthStatus, ServerStats};
-use rpc_wire::signature;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
 use crate::admission::Admission;
 use crate::buffers::Buffers;
+use crate::catalogue::{About, Catalogue};
 use crate::drain::Drain;
 use crate::extract::States;
 use crate::lag::Lag;
 use crate::layer::Next;
-use crate::method::Methods;
+use crate::method::{Method, Methods};
 #[cfg(feature = "http")]
 use crate::metrics::Facts;
 use crate::metrics::Metrics;
@@ -43,8 +43,9 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn title(&self) -> &str {
-        self.title.as_deref().unwrap_or(&self.service)
+    pub(crate) fn about(&self) -> About<'_> {
+        let title = self.title.as_deref().unwrap_or(&self.service);
+        About { title, version: &self.version }
     }
 }
 
@@ -99,12 +100,8 @@ pub(crate) struct ServerState {
     /// An unknown host was logged.
     #[cfg(feature = "http")]
     pub(crate) host_logged: AtomicBool,
-    /// The reply to `all_your_methods`, prepared.
-    pub(crate) listing: Vec<u8>,
-    /// The OpenRPC document, prepared.
-    pub(crate) openrpc: Vec<u8>,
-    /// The contract of the methods.
-    pub(crate) contract: String,
+    /// Methods that come and go, and what discovery shows of all.
+    pub(crate) catalogue: Arc<Catalogue>,
     /// Whether it takes no new calls for now.
     pub(crate) drain: Arc<Drain>,
     pub(crate) older_clients: OlderClients,
@@ -119,14 +116,9 @@ impl ServerState {
     pub(crate) fn new(identity: Identity, methods: Methods, limits: Limits) -> Self {
         let names = methods.signatures().map(|signature| signature.name.clone());
         let metrics = Metrics::new(names, Instant::now());
-        let listing = signature::to_classic(methods.signatures()).into_bytes();
-        let openrpc =
-            signature::to_openrpc(identity.title(), &identity.version, methods.signatures());
         Self {
+            catalogue: Arc::new(Catalogue::new(&methods, identity.about())),
             identity,
-            contract: signature::contract(methods.signatures()),
-            listing,
-            openrpc: openrpc.to_string().into_bytes(),
             methods,
             states: States::default(),
             layers: None,
@@ -150,6 +142,30 @@ impl ServerState {
         }
     }
 
+    /// The position of a method, its own or one that can be replaced.
+    pub(crate) fn position(&self, name: &str, likely: usize) -> Option<usize> {
+        let own = self.methods.find(name, likely).map(|(position, _)| position);
+        own.or_else(|| Some(self.catalogue.find(name)?.get()?.0))
+    }
+
+    /// Whether a method is a stream; `None`: there is no such method.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_stream(&self, name: &str) -> Option<bool> {
+        let own = self.methods.find(name, 0).map(|(_, method)| method.signature().stream);
+        own.or_else(|| Some(self.catalogue.find(name)?.get()?.1.signature().stream))
+    }
+
+    /// What a call of the method at that position needs; `None`: there is no such method any longer.
+    pub(crate) fn permission(&self, position: usize) -> Option<Permission> {
+        let own = self.methods.at(position).map(Method::permission);
+        own.or_else(|| self.catalogue.load().at(position).map(Method::permission))
+    }
+
+    /// Methods served now, without those that every server has.
+    pub(crate) fn method_count(&self) -> usize {
+        self.methods.signatures().count() + self.catalogue.load().count()
+    }
+
     /// What every call is about, and every request.
     pub(crate) fn object(&self) -> Object<'_> {
         Object::Server { service: Some(&self.identity.service) }
@@ -162,7 +178,7 @@ impl ServerState {
             wire: WIRE_VERSION,
             version: self.identity.version.clone(),
             service: Some(self.identity.service.clone()),
-            contract: Some(self.contract.clone()),
+            contract: Some(self.catalogue.load().contract.to_string()),
             uptime_ms: u64::try_from(self.metrics.uptime(now).as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -175,7 +191,6 @@ impl ServerState {
             (WIRE_KEY, WIRE_VERSION.into()),
             (SERVICE_KEY, service.as_str().into()),
             (VERSION_KEY, version.as_str().into()),
-            (CONTRACT_KEY, self.contract.as_str().into()),
         ];
         facts
             .into_iter()
@@ -194,7 +209,7 @@ impl ServerState {
         Facts {
             service: &self.identity.service,
             version: &self.identity.version,
-            contract: &self.contract,
+            contract: self.catalogue.load().contract.clone(),
             uptime: self.metrics.uptime(now),
             calls_in_flight: self.places.taken(),
             buffered_bytes: self.buffers.kept(),

@@ -193,6 +193,23 @@ async fn a_server_registers_sends_heartbeats_and_unregisters_last() {
 }
 
 #[tokio::test]
+async fn the_registry_hears_at_once_of_methods_that_were_replaced() {
+    let fake = Fake::default();
+    let (registry, _task) = fake.clone().start(any_port()).await;
+    let server = Running::with_heartbeat(registry, Duration::from_secs(3600)).await;
+    fake.received(1).await;
+    server.handle.replace_methods([Method::named("later").sync(|| 1)]).unwrap();
+    fake.received(2).await;
+    {
+        let requests = fake.requests.lock().unwrap();
+        let [(_, before), (_, after)] = &requests[..] else { panic!("{requests:?}") };
+        assert_ne!(before.contract(), after.contract());
+        assert_eq!(before.incarnation(), after.incarnation());
+    }
+    server.end().await;
+}
+
+#[tokio::test]
 async fn one_connection_has_all_heartbeats_and_says_that_it_is_held() {
     let fake = Fake::default();
     let (registry, _task) = fake.clone().start(any_port()).await;

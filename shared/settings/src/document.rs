@@ -16,7 +16,7 @@ const HEAD: &str = "\
 # are limits. Times have a unit (500ms, 10s, 1m), sizes may have one (64KiB, 4MiB).
 ";
 
-const SECTIONS: [(&str, &str); 8] = [
+const SECTIONS: [(&str, &str); 9] = [
     ("registry", "The registry that servers, clients and the console use."),
     ("registry-server", "rpcd registry."),
     ("etcd", "The etcd cluster of rpcd registry with store = etcd."),
@@ -26,6 +26,7 @@ const SECTIONS: [(&str, &str); 8] = [
 # RPCD_TOKEN or of a token_file.",
     ),
     ("server", "rpcd serve."),
+    ("worker", "rpcd serve --worker 'COMMAND': a program of any language as methods."),
     (
         "client",
         "Every program that calls: rpcd call, bench, methods, instances; rpc-console. The console's

@@ -194,6 +194,19 @@ pub const KEYS: &[Key] = keys! {
         allowed_hosts: names, server.allowed_hosts, "Further host names by which HTTP requests may address it: NAME, …; others are refused at loopback, and everywhere once one is named.";
         allowed_origins: origins, server.allowed_origins, "Web origins that may send HTTP requests: http://HOST:PORT, …; none by default.";
     }
+    "worker" {
+        workers: count, worker.workers, "Processes of the program.";
+        concurrency: count, worker.concurrency, "Calls in flight of each process; with 1 it need not read while it works.";
+        max_queued_calls: count, worker.max_queued_calls, "Calls that wait for a process; a further one is refused.";
+        max_line_bytes: bytes, worker.max_line_bytes, "Size of one line that a process writes; beyond it the process is restarted.";
+        start_timeout: duration, worker.start_timeout, "Time from the start of a process to its list of methods.";
+        cancel_timeout: duration, worker.cancel_timeout, "A process that says nothing for this long after a call was cancelled, or its deadline passed, is restarted.";
+        stall_timeout: duration, worker.stall_timeout, "A stream whose caller reads nothing for this long, while its process waits to write, is ended.";
+        drain_timeout: pause, worker.drain_timeout, "Time for the calls in flight of a process that is replaced or stopped.";
+        exit_timeout: duration, worker.exit_timeout, "Time for a process to end once its standard input is closed, and again after SIGTERM; then SIGKILL.";
+        settled_after: duration, worker.settled_after, "A process that ends earlier than this died at once.";
+        max_deaths: count, worker.max_deaths, "Deaths at once, in a row, after which the server unregisters and ends.";
+    }
     "client" {
         timeout: duration, client.timeout, "Total time per call.";
         connect_timeout: duration, client.connect_timeout, "Time to connect and detect the server's dialect.";

@@ -8,6 +8,7 @@ use rpc_client::{ClientOptions, ListCache, SecretString};
 use rpc_host::logging::LogOptions;
 use rpc_registry::{EtcdOptions, RegistryOptions};
 use rpc_server::Limits;
+use rpc_worker::WorkerLimits;
 
 use super::value::{Advertised, Colour, Glyphs, StoreKind, Theme};
 use super::{Security, SettingsError};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub etcd: EtcdOptions,
     /// `[server]`: `rpcd serve`.
     pub server: Server,
+    /// `[worker]`: `rpcd serve --worker`.
+    pub worker: WorkerLimits,
     /// `[client]`: every program that calls. Its token is read by [`Settings::client_token`].
     pub client: ClientOptions,
     /// `[client] token_file`: the file with a client's token. Default none.
@@ -54,6 +57,7 @@ impl Default for Settings {
             registry_server: RegistryServer::default(),
             etcd: EtcdOptions::default(),
             server: Server::default(),
+            worker: WorkerLimits::default(),
             client: ClientOptions { list_cache: ListCache::User, ..ClientOptions::default() },
             client_token_file: None,
             security: Security::default(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use rpc_settings::{Advertised, StoreKind, parse};
+use rpc_worker::Program;
 
 use super::Common;
 
@@ -12,6 +13,11 @@ Examples:
   rpcd serve -p 8089 -l 127.0.0.1               register with the registry on this machine
   rpcd serve -p 8089 -l 127.0.0.1 --no-registry
   rpcd serve -p 8089 --registry http://10.0.0.5:9999 --advertise 10.0.0.7
+  rpcd serve -p 8089 -l 127.0.0.1 --worker 'python3 methods.py' --watch-files
+
+A worker is a program that reads calls from its standard input and writes replies to its standard output, \
+one line of JSON each (docs/worker.md). Its command is split into words like a shell does it, without a \
+shell; a method of its takes the place of a built-in one with the same name.
 
 SIGINT, SIGTERM, SIGQUIT or a closed terminal: unregister, finish calls in flight (8 s at most), exit 0. \
 A second signal: exit 130 at once. Without a terminal SIGHUP changes nothing: settings are read at the \
@@ -30,7 +36,7 @@ $STATE_DIRECTORY, $XDG_STATE_HOME/rpcd or ~/.local/state/rpcd; with port 0 only 
 SIGINT, SIGTERM, SIGQUIT or a closed terminal: close event streams, exit 0 within 2 s. A second signal: \
 exit 130 at once. Without a terminal SIGHUP changes nothing.";
 
-/// Run a server with the built-in methods.
+/// Run a server with the built-in methods, or those of a program.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
     /// Port to listen on; 0: any free one
@@ -51,9 +57,28 @@ pub struct Serve {
     /// Address to register [default: the local address that reaches the registry]
     #[arg(long, value_name = "HOST[:PORT]")]
     pub advertise: Option<Advertised>,
+    /// Serve the methods of a program: 'python3 methods.py'
+    #[arg(long, value_name = "COMMAND", value_parser = program)]
+    pub worker: Option<Program>,
+    /// Processes of it [default: 1]
+    #[arg(long, value_name = "N", requires = "worker", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub workers: Option<u32>,
+    /// Calls in flight of each process [default: 1]
+    #[arg(long, value_name = "N", requires = "worker", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub worker_concurrency: Option<u32>,
+    /// Restart it when a file changes that the command names, or one beside it of the same kind
+    #[arg(long, requires = "worker")]
+    pub watch_files: bool,
+    /// Do not serve the built-in methods
+    #[arg(long, requires = "worker")]
+    pub no_builtin: bool,
     /// Settings and log.
     #[command(flatten)]
     pub common: Common,
+}
+
+fn program(text: &str) -> Result<Program, String> {
+    Program::parse(text).map_err(|error| format!("{error}; expected such as 'python3 methods.py'"))
 }
 
 /// Run the registry.

@@ -9,7 +9,8 @@ use rpc_host::net::resolve_listen;
 use rpc_registry::{RegistryOptions, StoreOptions};
 use rpc_security::Guard;
 use rpc_server::Limits;
-use rpc_settings::{Advertised, Settings, StoreKind};
+use rpc_settings::{Advertised, Settings, StoreKind, TOKEN_VARIABLE};
+use rpc_worker::{Program, WorkerLimits};
 
 use super::target;
 use crate::cli::{Asking, CallTime, Registry, Serve};
@@ -32,6 +33,21 @@ pub struct ServePlan {
     pub guard: Guard,
     /// How to register; `None`: not at all.
     pub announce: Option<AnnouncePlan>,
+    /// The program whose methods are served; `None`: the built-in ones only.
+    pub worker: Option<WorkerPlan>,
+}
+
+/// The program whose methods a server has.
+#[derive(Debug)]
+pub struct WorkerPlan {
+    /// The command.
+    pub program: Program,
+    /// Its limits.
+    pub limits: WorkerLimits,
+    /// Whether it is started again when its files change.
+    pub watches_files: bool,
+    /// Whether the built-in methods are served, too.
+    pub builtin: bool,
 }
 
 /// How a server registers.
@@ -81,6 +97,11 @@ impl ServePlan {
             advertise: typed.advertise.or_else(|| server.advertise.clone()),
             heartbeat_interval: server.heartbeat_interval,
         });
+        let mut worker_limits = settings.worker.clone();
+        let count = |typed: Option<u32>| typed.and_then(|it| usize::try_from(it).ok());
+        worker_limits.workers = count(typed.workers).unwrap_or(worker_limits.workers);
+        worker_limits.concurrency =
+            count(typed.worker_concurrency).unwrap_or(worker_limits.concurrency);
         Ok(Self {
             address: listen_address(typed.listen.as_ref(), &server.listen, typed.port)?,
             service: typed.service.unwrap_or_else(|| server.service.clone()),
@@ -89,6 +110,13 @@ impl ServePlan {
             allowed_hosts: server.allowed_hosts.clone(),
             guard: settings.security.guard()?,
             announce,
+            worker: typed.worker.map(|program| WorkerPlan {
+                // The server's own token is none of its business.
+                program: program.hide_variable(TOKEN_VARIABLE),
+                limits: worker_limits,
+                watches_files: typed.watch_files,
+                builtin: !typed.no_builtin,
+            }),
         })
     }
 }

@@ -364,6 +364,48 @@ fn a_registry_has_a_store_of_its_own_by_its_port_unless_that_is_any() {
 }
 
 #[test]
+fn every_setting_of_workers_reaches_the_server_and_flags_win() {
+    let line = "serve -p 1 --worker cat --workers 20 --worker-concurrency 30 --no-builtin";
+    let environment = [
+        ("RPCD_WORKER_WORKERS", "2"),
+        ("RPCD_WORKER_CONCURRENCY", "3"),
+        ("RPCD_WORKER_MAX_QUEUED_CALLS", "4"),
+        ("RPCD_WORKER_MAX_LINE_BYTES", "5"),
+        ("RPCD_WORKER_START_TIMEOUT", "6s"),
+        ("RPCD_WORKER_CANCEL_TIMEOUT", "7s"),
+        ("RPCD_WORKER_STALL_TIMEOUT", "8s"),
+        ("RPCD_WORKER_DRAIN_TIMEOUT", "9s"),
+        ("RPCD_WORKER_EXIT_TIMEOUT", "10s"),
+        ("RPCD_WORKER_SETTLED_AFTER", "11s"),
+        ("RPCD_WORKER_MAX_DEATHS", "12"),
+    ];
+    let seconds = Duration::from_secs;
+    let expected = rpc_worker::WorkerLimits::default()
+        .workers(2)
+        .concurrency(3)
+        .max_queued_calls(4)
+        .max_line_bytes(5)
+        .start_timeout(seconds(6))
+        .cancel_timeout(seconds(7))
+        .stall_timeout(seconds(8))
+        .drain_timeout(seconds(9))
+        .exit_timeout(seconds(10))
+        .settled_after(seconds(11))
+        .max_deaths(12);
+    let plain = serve("serve -p 1 --worker cat", &environment).worker.unwrap();
+    assert_eq!(plain.limits, expected);
+    assert!(plain.builtin && !plain.watches_files);
+    let typed = serve(line, &environment).worker.unwrap();
+    assert_eq!(typed.limits, expected.workers(20).concurrency(30));
+    assert!(!typed.builtin);
+    assert!(serve("serve -p 1", &environment).worker.is_none());
+    for alone in ["--workers 2", "--worker-concurrency 2", "--watch-files", "--no-builtin"] {
+        let failure = plan(&format!("serve -p 1 {alone}")).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage, "{alone}");
+    }
+}
+
+#[test]
 fn a_daemon_whose_tokens_cannot_be_used_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens");

@@ -149,10 +149,8 @@ async fn begin_call(
 }
 
 fn is_stream(state: &ServerState, method: &str) -> bool {
-    match state.methods.find(method, 0) {
-        Some((_, method)) => method.signature().stream,
-        None => Reserved::find(method) == Some(Reserved::Logs),
-    }
+    let is_the_log = || Reserved::find(method) == Some(Reserved::Logs);
+    state.is_stream(method).unwrap_or_else(is_the_log)
 }
 
 /// Milliseconds until the deadline, if the request names one.

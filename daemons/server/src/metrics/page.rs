@@ -1,5 +1,6 @@
 //! The names, kinds and meanings of the metrics, as `/metrics` has them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_metrics::{Format, Page};
@@ -8,11 +9,11 @@ use rpc_security::{Figures, REASONS, TOKEN_REASONS};
 use super::{Metrics, OTHER};
 
 /// What is known elsewhere, and measured when it is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Facts<'a> {
     pub(crate) service: &'a str,
     pub(crate) version: &'a str,
-    pub(crate) contract: &'a str,
+    pub(crate) contract: Arc<str>,
     pub(crate) uptime: Duration,
     pub(crate) calls_in_flight: usize,
     pub(crate) buffered_bytes: usize,
@@ -26,18 +27,18 @@ impl Metrics {
     /// any; docs/metrics.md is compared with it.
     pub(crate) fn render(&self, facts: Facts<'_>, format: Format) -> String {
         let mut page = Page::new(format);
-        write_server(&mut page, self, facts);
+        write_server(&mut page, self, &facts);
         write_methods(&mut page, self);
         page.finish()
     }
 }
 
-fn write_server(page: &mut Page, metrics: &Metrics, facts: Facts<'_>) {
+fn write_server(page: &mut Page, metrics: &Metrics, facts: &Facts<'_>) {
     let labels = [
         // Not `service`: a label of that name is for those who configure Prometheus.
         ("name", facts.service),
         ("version", facts.version),
-        ("contract", facts.contract),
+        ("contract", &facts.contract),
         ("rpc_server", env!("CARGO_PKG_VERSION")),
     ];
     page.gauge("rpc_server_build_info", "1; the labels say which program replies")
@@ -89,7 +90,7 @@ fn write_methods(page: &mut Page, metrics: &Metrics) {
     let help = "Time from the arrival of a call to its reply, by method and type of error (empty: a result)";
     let mut durations = page.histogram("rpc_server_call_duration_seconds", help);
     // A method of that name would be taken for the unknown ones.
-    let methods = || metrics.methods.iter().filter(|method| method.name != OTHER);
+    let methods = || metrics.all().filter(|method| method.name != OTHER);
     for method in methods() {
         // Without calls, too, so that the first one is seen as an increase.
         let labels = [("rpc_method", method.name.as_str()), ("error_type", "")];

@@ -15,10 +15,11 @@ use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
 use self::batches::Batches;
+use self::start::UNKNOWN;
 use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
-use crate::method::{Given, Method, RunNow};
-use crate::metrics::{Outcome, Shard};
+use crate::method::{Given, RunNow};
+use crate::metrics::{MethodMetrics, Outcome, Shard};
 use crate::older_clients::Noted;
 use crate::places::calls::PlacesOfPeer;
 use crate::reserved::Reserved;
@@ -346,8 +347,12 @@ impl Dispatcher {
         let Some(visitor) = &mut self.visitor else { return };
         let state = &self.state;
         self.calls.stop_streams(|method| {
-            let method = state.methods.at(method);
-            let permission = method.map_or(Reserved::Logs.permission(), Method::permission);
+            let permission = match state.permission(method) {
+                Some(permission) => permission,
+                // None of the methods streams the log.
+                None if method == usize::MAX => Reserved::Logs.permission(),
+                None => UNKNOWN,
+            };
             visitor.may(permission, state.object()).err().map(Fault::from)
         });
     }
@@ -547,8 +552,8 @@ impl Dispatcher {
             state.metrics.calls_refused.inc();
         }
         let outcome = fault.code.into();
-        match state.methods.find(&call.method, self.last_method) {
-            Some((method, _)) => self.note(method, received.elapsed(), outcome),
+        match state.position(&call.method, self.last_method) {
+            Some(method) => self.note(method, received.elapsed(), outcome),
             None if Reserved::find(&call.method).is_some() => {}
             None => state.metrics.unknown.done(self.shard, outcome, received.elapsed(), 1),
         }
@@ -559,7 +564,7 @@ impl Dispatcher {
             metrics.done(self.shard, outcome, elapsed, 1);
         }
         if tracing::enabled!(tracing::Level::DEBUG)
-            && let Some(name) = self.state.methods.name(method)
+            && let Some(name) = self.state.metrics.method(method).map(MethodMetrics::name)
         {
             let failed = outcome != Outcome::Result;
             tracing::debug!(peer = %self.peer, method = name, elapsed = format_args!("{elapsed:.1?}"), failed, "call");

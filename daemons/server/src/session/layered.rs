@@ -99,8 +99,14 @@ fn start(
     arguments: GivenArguments,
     permit: Permit,
 ) -> Result<BoxFuture<'static, Result<Reply, Fault>>, Fault> {
-    let method =
-        state.methods.at(position).ok_or_else(|| Fault::method_not_found(call.method()))?;
+    let listing;
+    let method = match state.methods.at(position) {
+        Some(method) => method,
+        None => {
+            listing = state.catalogue.load();
+            listing.at(position).ok_or_else(|| Fault::method_not_found(call.method()))?
+        }
+    };
     let make = || call.clone();
     let parts = Parts::new(&state.states, &make);
     let given = given(method, &arguments, &parts);

@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::json::Json;
+
 /// The arguments of one call: positional ones as the text of a JSON array, keyword ones as the
 /// text of a JSON object. Cheap to clone for a retry; written without serialising again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +94,27 @@ impl Args {
         }
     }
 
+    /// Positional and keyword values as they were written, on one line.
+    pub fn from_parts<'a>(
+        positional: impl IntoIterator<Item = Json<'a>>,
+        keyword: impl IntoIterator<Item = (&'a str, Json<'a>)>,
+    ) -> Self {
+        let (mut list, mut object) = ("[".to_owned(), "{".to_owned());
+        for value in positional {
+            separate(&mut list);
+            list.push_str(&value.compact());
+        }
+        for (name, value) in keyword {
+            separate(&mut object);
+            object.push_str(&Value::from(name).to_string());
+            object.push(':');
+            object.push_str(&value.compact());
+        }
+        list.push(']');
+        object.push('}');
+        Self { positional: list.into(), keyword: object.into() }
+    }
+
     /// The texts of a JSON array and of a JSON object.
     ///
     /// # Errors
@@ -154,6 +177,13 @@ impl Args {
     /// The keyword arguments, a JSON object.
     pub fn keyword(&self) -> &str {
         &self.keyword
+    }
+}
+
+/// A comma behind an element that is there already.
+fn separate(list: &mut String) {
+    if list.len() > 1 {
+        list.push(',');
     }
 }
 

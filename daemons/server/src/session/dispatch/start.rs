@@ -19,6 +19,7 @@ use super::Dispatcher;
 use crate::Limits;
 use crate::arguments::{Arguments, Parameters};
 use crate::call::{self, Dialect};
+use crate::catalogue::Found;
 use crate::extract::Parts;
 use crate::failure::panicked;
 use crate::layer::Next;
@@ -77,11 +78,12 @@ impl Dispatcher {
             Some(visitor) => let_in(visitor, state, call, &target)?,
             None => None,
         };
-        let found = match target {
+        let found = match &target {
             Target::Reserved(reserved) => {
-                return self.call_reserved(reserved, call, arguments, received);
+                return self.call_reserved(*reserved, call, arguments, received);
             }
-            Target::Method(position, method) => Some((position, method)),
+            Target::Method(position, method) => Some((*position, *method)),
+            Target::Replaceable(found) => found.get(),
             Target::Unknown => None,
         };
         let notice = state.limits.drain_notice;
@@ -350,11 +352,17 @@ fn seen_by_method(
     })
 }
 
+/// What a call of a method needs that the server does not have: who may not call methods does not learn
+/// which there are.
+pub(super) const UNKNOWN: Permission = Permission::Needs(Role::Call);
+
 /// What a call is for.
 enum Target<'a> {
     Reserved(Reserved),
     /// A method and its position.
     Method(usize, &'a Method),
+    /// One of those that come and go.
+    Replaceable(Found),
     /// Nothing that the server has.
     Unknown,
 }
@@ -367,17 +375,18 @@ impl<'a> Target<'a> {
             Some(reserved) => Self::Reserved(reserved),
             None => match state.methods.find(name, last) {
                 Some((position, method)) => Self::Method(position, method),
-                None => Self::Unknown,
+                None => state.catalogue.find(name).map_or(Self::Unknown, Self::Replaceable),
             },
         }
     }
 
-    /// What it needs. Who may not call methods does not learn which there are.
+    /// What it needs.
     fn permission(&self) -> Permission {
         match self {
             Self::Reserved(reserved) => reserved.permission(),
             Self::Method(_, method) => method.permission(),
-            Self::Unknown => Permission::Needs(Role::Call),
+            Self::Replaceable(found) => found.get().map_or(UNKNOWN, |(_, it)| it.permission()),
+            Self::Unknown => UNKNOWN,
         }
     }
 }

@@ -1,0 +1,297 @@
+//! What is said with one process: calls out, replies in. Bytes and times are arguments.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rpc_wire::call::request::{self, RequestMeta};
+use rpc_wire::call::{Args, Reply, ReplyError, reply};
+use rpc_wire::fault::Fault;
+use rpc_wire::paths;
+use rpc_wire::signature::{self, Signature};
+use serde_json::value::RawValue;
+
+/// The id of the first request, which asks for the methods.
+const DISCOVERY: u64 = 0;
+/// Methods of one program that are read.
+const MAX_METHODS: usize = 1000;
+/// Characters shown of a line that is no message.
+const SHOWN: usize = 80;
+
+/// The calls in flight of one process, and the bytes that it has still to be sent. `T` is what a caller
+/// waits with.
+#[derive(Debug)]
+pub(crate) struct Conversation<T> {
+    calls: HashMap<u64, InFlight<T>>,
+    output: Vec<u8>,
+    /// Bytes that were ever appended to the output, and those of them that reached the process.
+    appended: u64,
+    written: u64,
+    /// When it said last something that anyone waits for.
+    last_answer: Option<Instant>,
+    cancel_timeout: Duration,
+}
+
+#[derive(Debug)]
+struct InFlight<T> {
+    /// `None` when nobody waits any longer.
+    waiting: Option<T>,
+    /// Where its line begins in all output.
+    begins_at: u64,
+    cancelled: Option<Instant>,
+}
+
+/// What a line of a process means.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Event<T, V = Box<RawValue>> {
+    /// A call has its result or its error.
+    Done(T, Result<V, Fault>),
+    /// A stream has another item.
+    Item(u64, V),
+    /// A stream has ended.
+    End(T),
+    /// Nothing that anyone waits for.
+    Nothing,
+}
+
+/// Why a process cannot go on. It is restarted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Offence {
+    /// A line is no message.
+    NotAMessage {
+        /// Its beginning.
+        line: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A line is longer than so many bytes.
+    TooLong(usize),
+    /// It did not end a call that was cancelled, and said nothing else.
+    Silent(Duration),
+    /// Its list of methods cannot be read.
+    NoMethods(String),
+}
+
+impl fmt::Display for Offence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAMessage { line, why } => write!(
+                f,
+                "wrote a line that is no message ({why}): {line:?}; print to standard error what is not meant for callers"
+            ),
+            Self::TooLong(most) => write!(
+                f,
+                "wrote a line of more than {most} bytes (max_line_bytes); return less, or stream it"
+            ),
+            Self::Silent(time) => write!(
+                f,
+                "said nothing for {time:?} after a call was cancelled or its deadline passed (cancel_timeout)"
+            ),
+            Self::NoMethods(why) => {
+                write!(f, "answered {} with no list of methods: {why}", paths::RPC_DISCOVER)
+            }
+        }
+    }
+}
+
+impl<T> Conversation<T> {
+    /// It begins with the question for the methods.
+    pub(crate) fn new(cancel_timeout: Duration) -> Self {
+        let mut it = Self {
+            calls: HashMap::new(),
+            output: Vec::new(),
+            appended: 0,
+            written: 0,
+            last_answer: None,
+            cancel_timeout,
+        };
+        it.say(|out| {
+            let meta = RequestMeta::default();
+            request::extended(out, DISCOVERY, paths::RPC_DISCOVER, &Args::none(), &meta);
+        });
+        it
+    }
+
+    /// Sends a call; returns the place for what its caller waits with. Ids are above 0, and each is
+    /// used once.
+    pub(crate) fn call(
+        &mut self,
+        id: u64,
+        method: &str,
+        args: &Args,
+        meta: &RequestMeta,
+    ) -> &mut Option<T> {
+        let begins_at = self.appended;
+        self.say(|out| request::extended(out, id, method, args, meta));
+        let call = InFlight { waiting: None, begins_at, cancelled: None };
+        &mut self.calls.entry(id).insert_entry(call).into_mut().waiting
+    }
+
+    /// Nobody waits for the call any longer: tells the process, unless the call is not here.
+    pub(crate) fn cancel(&mut self, id: u64, now: Instant) -> bool {
+        let Some(call) = self.calls.get_mut(&id) else { return false };
+        call.waiting = None;
+        if call.cancelled.replace(now).is_none() {
+            self.say(|out| request::cancel(out, id));
+        }
+        true
+    }
+
+    /// Tells the process that no further calls come.
+    pub(crate) fn drain(&mut self) {
+        self.say(reply::draining);
+    }
+
+    /// Calls that the process has not ended.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// What the caller of a call waits with.
+    pub(crate) fn waiting(&mut self, id: u64) -> Option<&mut T> {
+        self.calls.get_mut(&id)?.waiting.as_mut()
+    }
+
+    /// Reads the reply to the question for the methods.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub(crate) fn listing(&mut self, line: &[u8]) -> Result<Vec<Signature>, Offence> {
+        let list = match self.read(line)? {
+            Reply::Done { id: Some(DISCOVERY), outcome: Ok(list) } => list.get(),
+            Reply::Done { id: Some(DISCOVERY), outcome: Err(fault) } => {
+                return Err(Offence::NoMethods(fault.classic_text()));
+            }
+            _ => {
+                return Err(not_a_message(line, "expected the reply to rpc.discover, with its id"));
+            }
+        };
+        let read = match list.starts_with('[') {
+            true => signature::from_classic_within(list, MAX_METHODS),
+            false => signature::from_openrpc_within(list, MAX_METHODS),
+        };
+        read.map_err(|_| {
+            let what = "expected a list like that of all_your_methods, or an OpenRPC document";
+            Offence::NoMethods(what.to_owned())
+        })
+    }
+
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// It is no message.
+    pub(crate) fn line(&mut self, line: &[u8], now: Instant) -> Result<Event<T>, Offence> {
+        if line.trim_ascii().is_empty() {
+            return Ok(Event::Nothing);
+        }
+        Ok(match self.read(line)? {
+            Reply::Done { id: Some(id), outcome } => match self.ended(id, now) {
+                Some(waiting) => Event::Done(waiting, outcome.map(ToOwned::to_owned)),
+                None => Event::Nothing,
+            },
+            Reply::Item { id, item, .. } => match self.calls.get(&id) {
+                Some(InFlight { cancelled: None, .. }) => {
+                    self.last_answer = Some(now);
+                    Event::Item(id, item.to_owned())
+                }
+                _ => Event::Nothing,
+            },
+            Reply::End { id } => self.ended(id, now).map_or(Event::Nothing, Event::End),
+            Reply::Empty { id } => match self.ended(id, now) {
+                Some(waiting) => {
+                    let what = "the worker's reply has neither res nor error";
+                    Event::Done(waiting, Err(Fault::method_failed(what)))
+                }
+                None => Event::Nothing,
+            },
+            Reply::Draining => Event::Nothing,
+            Reply::Done { id: None, .. } => {
+                return Err(not_a_message(line, "the id of its call is missing"));
+            }
+            Reply::Unknown => {
+                return Err(not_a_message(line, "expected an id with res, error, item or end"));
+            }
+        })
+    }
+
+    fn read<'a>(&self, line: &'a [u8]) -> Result<Reply<'a>, Offence> {
+        let only = match self.calls.len() {
+            1 => self.calls.keys().next().copied(),
+            _ => None,
+        };
+        match (Reply::parse(line), only) {
+            (Ok(reply), _) => Ok(reply),
+            // A result, and not something that was printed by mistake.
+            (Err(error @ ReplyError::NotFinite), Some(id)) => {
+                let outcome = Err(Fault::method_failed(error.to_string()));
+                Ok(Reply::Done { id: Some(id), outcome })
+            }
+            (Err(error), _) => Err(not_a_message(line, &error.to_string())),
+        }
+    }
+
+    fn ended(&mut self, id: u64, now: Instant) -> Option<T> {
+        let call = self.calls.remove(&id)?;
+        self.last_answer = Some(now);
+        call.waiting
+    }
+
+    /// Forgets calls that were cancelled long ago, while the process answers others. Returns when to
+    /// look again.
+    ///
+    /// # Errors
+    /// It says nothing at all.
+    pub(crate) fn check(&mut self, now: Instant) -> Result<Option<Instant>, Offence> {
+        let is_over = |at: &Instant| now >= *at + self.cancel_timeout;
+        let over = || self.calls.values().filter_map(|call| call.cancelled).filter(is_over);
+        if over().any(|at| self.last_answer.is_none_or(|last| last < at)) {
+            return Err(Offence::Silent(self.cancel_timeout));
+        }
+        self.calls.retain(|_, call| !call.cancelled.as_ref().is_some_and(is_over));
+        let next = self.calls.values().filter_map(|call| call.cancelled).min();
+        Ok(next.map(|at| at + self.cancel_timeout))
+    }
+
+    /// It was not listened to until now: that it ended no call is not its fault.
+    pub(crate) fn excuse(&mut self, now: Instant) {
+        self.last_answer = Some(now);
+    }
+
+    fn say(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.output.len();
+        append(&mut self.output);
+        self.appended += (self.output.len() - before) as u64;
+    }
+
+    /// What is to be written now.
+    pub(crate) fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// So many bytes have reached the process.
+    pub(crate) fn wrote(&mut self, bytes: usize) {
+        self.written += bytes as u64;
+    }
+
+    /// The process is gone: the calls whose lines it did not begin to get, then those it may have
+    /// executed.
+    pub(crate) fn finish(self) -> (Vec<T>, Vec<T>) {
+        let mut calls: Vec<_> = self.calls.into_iter().collect();
+        calls.sort_by_key(|(id, _)| *id);
+        let (unsent, sent): (Vec<_>, Vec<_>) =
+            calls.into_iter().partition(|(_, call)| call.begins_at >= self.written);
+        let waiting = |calls: Vec<(u64, InFlight<T>)>| {
+            calls.into_iter().filter_map(|(_, call)| call.waiting).collect()
+        };
+        (waiting(unsent), waiting(sent))
+    }
+}
+
+fn not_a_message(line: &[u8], why: &str) -> Offence {
+    let text = String::from_utf8_lossy(line.get(..4 * SHOWN).unwrap_or(line));
+    let shown: String = text.chars().take(SHOWN).collect();
+    Offence::NotAMessage { line: shown, why: why.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! Lines in, events out.
+
+use serde_json::value::to_raw_value;
+
+use super::*;
+
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+struct Talk {
+    it: Conversation<&'static str>,
+    now: Instant,
+}
+
+/// An event, with its values as text.
+fn text(event: Event<&'static str>) -> Event<&'static str, String> {
+    let text = |value: Box<RawValue>| value.get().to_owned();
+    match event {
+        Event::Done(who, outcome) => Event::Done(who, outcome.map(text)),
+        Event::Item(id, item) => Event::Item(id, text(item)),
+        Event::End(who) => Event::End(who),
+        Event::Nothing => Event::Nothing,
+    }
+}
+
+impl Talk {
+    /// With these calls in flight, as calls 1, 2, ….
+    fn with(calls: &[&'static str]) -> Self {
+        let mut it = Conversation::new(TIMEOUT);
+        for (who, id) in calls.iter().zip(1..) {
+            *it.call(id, "m", &Args::none(), &RequestMeta::default()) = Some(*who);
+        }
+        it.take_output();
+        Self { it, now: Instant::now() }
+    }
+
+    fn after(&mut self, ms: u64) -> &mut Self {
+        self.now += Duration::from_millis(ms);
+        self
+    }
+
+    fn says(&mut self, line: &str) -> Event<&'static str, String> {
+        text(self.it.line(line.as_bytes(), self.now).unwrap())
+    }
+
+    fn cancel(&mut self, id: u64) {
+        assert!(self.it.cancel(id, self.now));
+    }
+
+    fn offends(&mut self, line: &str) -> String {
+        self.it.line(line.as_bytes(), self.now).unwrap_err().to_string()
+    }
+
+    fn output(&mut self) -> String {
+        String::from_utf8(self.it.take_output()).unwrap()
+    }
+}
+
+fn result(who: &'static str, value: &str) -> Event<&'static str, String> {
+    Event::Done(who, Ok(value.to_owned()))
+}
+
+#[test]
+fn it_begins_with_the_question_for_the_methods() {
+    let mut it = Conversation::<()>::new(TIMEOUT);
+    let question = it.take_output();
+    let expected =
+        "{\"id\":0,\"method_name\":\"rpc.discover\",\"method_args\":[],\"method_kwargs\":{}}\n";
+    assert_eq!(String::from_utf8(question).unwrap(), expected);
+    let classic =
+        br#"{"id":0,"res":[{"method_name":"add","method_args":["a"],"method_kwargs":{}}]}"#;
+    assert_eq!(it.listing(classic).unwrap()[0].parameters[0].name, "a");
+    let openrpc = br#"{"id":0,"res":{"methods":[{"name":"add","x-idempotent":true}]}}"#;
+    assert!(it.listing(openrpc).unwrap()[0].effect.is_idempotent());
+}
+
+#[test]
+fn what_is_no_list_of_methods_is_an_offence() {
+    let mut it = Conversation::<()>::new(TIMEOUT);
+    for (line, text) in [
+        ("ready", "no message"),
+        (r#"{"id":1,"res":[]}"#, "expected the reply to rpc.discover"),
+        (r#"{"id":0,"res":7}"#, "or an OpenRPC document"),
+        (r#"{"id":0,"res":"","error":{"code":-32601,"message":"x"}}"#, "No service found for: x"),
+    ] {
+        let said = it.listing(line.as_bytes()).unwrap_err().to_string();
+        assert!(said.contains(text), "{line}: {said}");
+    }
+}
+
+#[test]
+fn a_call_is_one_line_with_its_id_and_what_is_left_of_its_time() {
+    let mut talk = Talk::with(&[]);
+    let args = Args::from_values(&[1.into()], &serde_json::Map::new());
+    let meta = RequestMeta { deadline_ms: Some(9), stream: true, ..RequestMeta::default() };
+    *talk.it.call(7, "m", &args, &meta) = Some("a");
+    assert_eq!(
+        talk.output(),
+        "{\"id\":7,\"method_name\":\"m\",\"method_args\":[1],\"method_kwargs\":{},\"meta\":{\"deadline_ms\":9,\"stream\":true}}\n"
+    );
+}
+
+#[test]
+fn replies_come_in_any_order() {
+    let mut talk = Talk::with(&["a", "b", "c"]);
+    assert_eq!(talk.says(r#"{"id":3,"res":[1]}"#), result("c", "[1]"));
+    let error = r#"{"id":1,"error":{"code":7,"message":"no"}}"#;
+    let Event::Done("a", Err(fault)) = talk.says(error) else { panic!("{error}") };
+    assert_eq!((fault.code.number(), fault.message.as_str()), (7, "no"));
+    assert_eq!(talk.says(r#"{"res":null,"id":2}"#), result("b", "null"));
+    assert_eq!(talk.it.in_flight(), 0);
+}
+
+#[test]
+fn a_stream_has_items_and_an_end() {
+    let mut talk = Talk::with(&["a"]);
+    assert_eq!(talk.says(r#"{"id":1,"item":5}"#), Event::Item(1, "5".to_owned()));
+    assert_eq!(talk.says(r#"{"id":1,"end":true}"#), Event::End("a"));
+    assert_eq!(talk.says(r#"{"id":1,"item":6}"#), Event::Nothing);
+}
+
+#[test]
+fn blank_lines_and_replies_to_nobody_are_ignored() {
+    let mut talk = Talk::with(&["a"]);
+    for line in ["", " \r", r#"{"id":9,"res":1}"#, r#"{"id":9,"end":true}"#, r#"{"draining":true}"#]
+    {
+        assert_eq!(talk.says(line), Event::Nothing, "{line}");
+    }
+    assert_eq!(talk.it.in_flight(), 1);
+}
+
+#[test]
+fn what_is_no_message_is_an_offence_that_says_where_to_print() {
+    let mut talk = Talk::with(&["a"]);
+    for line in ["hello", "3", "[]", "{", r#"{"id":"1","res":1}"#, r#"{"res":1}"#, "\u{fffd}"] {
+        let said = talk.offends(line);
+        assert!(said.contains("no message") && said.contains("standard error"), "{said}");
+    }
+    let long = talk.offends(&"é".repeat(1000));
+    assert!(long.chars().count() < 300, "{long}");
+}
+
+#[test]
+fn a_result_that_json_does_not_have_fails_its_call_only() {
+    let mut talk = Talk::with(&["a"]);
+    let Event::Done("a", Err(fault)) = talk.says(r#"{"id": 1, "res": NaN}"#) else { panic!() };
+    assert!(fault.message.contains("NaN"));
+    let mut talk = Talk::with(&["a", "b"]);
+    assert!(talk.offends(r#"{"id": 1, "res": NaN}"#).contains("no message"), "whose is unknown");
+}
+
+#[test]
+fn a_cancelled_call_keeps_its_place_until_the_process_ends_it() {
+    let mut talk = Talk::with(&["a", "b"]);
+    talk.cancel(1);
+    talk.cancel(1);
+    assert_eq!(talk.output(), "{\"cancel\":1}\n");
+    assert_eq!(talk.it.in_flight(), 2);
+    assert_eq!(talk.says(r#"{"id":1,"item":5}"#), Event::Nothing);
+    assert_eq!(talk.says(r#"{"id":1,"res":5}"#), Event::Nothing);
+    assert_eq!(talk.it.in_flight(), 1);
+    assert!(!talk.it.cancel(1, talk.now) && !talk.it.cancel(99, talk.now));
+}
+
+#[test]
+fn one_that_says_nothing_after_a_cancel_has_hung() {
+    let mut talk = Talk::with(&["a"]);
+    talk.cancel(1);
+    assert_eq!(talk.it.check(talk.now), Ok(Some(talk.now + TIMEOUT)));
+    talk.after(500);
+    assert_eq!(talk.says(r#"{"id":1,"item":5}"#), Event::Nothing, "nobody waits for it");
+    talk.after(499);
+    assert!(talk.it.check(talk.now).is_ok());
+    talk.after(1);
+    assert_eq!(talk.it.check(talk.now), Err(Offence::Silent(TIMEOUT)));
+}
+
+#[test]
+fn one_that_answers_other_calls_has_not_hung_and_gets_the_place_back() {
+    let mut talk = Talk::with(&["a", "b", "c"]);
+    talk.cancel(1);
+    talk.after(900);
+    talk.says(r#"{"id":2,"res":5}"#);
+    talk.after(100);
+    assert_eq!(talk.it.check(talk.now), Ok(None));
+    assert_eq!(talk.it.in_flight(), 1);
+}
+
+#[test]
+fn what_the_process_did_not_begin_to_get_was_not_executed() {
+    let mut it = Conversation::new(TIMEOUT);
+    let question = it.take_output();
+    it.wrote(question.len());
+    for (id, who) in [(1, "a"), (2, "b"), (3, "c")] {
+        *it.call(id, "m", &Args::none(), &RequestMeta::default()) = Some(who);
+    }
+    it.cancel(1, Instant::now());
+    let line = it.take_output().len() / 3;
+    it.wrote(line + 1);
+    assert_eq!(it.finish(), (vec!["c"], vec!["b"]));
+}
+
+#[test]
+fn any_bytes_as_a_line_of_a_worker() {
+    rpc_fuzz::bytes("worker_line", |bytes| {
+        let now = Instant::now();
+        let mut it = Conversation::new(TIMEOUT);
+        let _ = it.listing(bytes);
+        for id in 1..4 {
+            *it.call(id, "m", &Args::none(), &RequestMeta::default()) = Some(id);
+        }
+        it.cancel(2, now);
+        for line in bytes.split(|byte| *byte == b'\n') {
+            let before = it.in_flight();
+            let ended = match it.line(line, now) {
+                Ok(Event::Done(id, outcome)) => {
+                    assert_ne!(id, 2, "nobody waits for it");
+                    // What is passed on is JSON on its own.
+                    assert!(outcome.is_err() || to_raw_value(&outcome.unwrap()).is_ok());
+                    1
+                }
+                Ok(Event::End(_)) => 1,
+                Ok(Event::Item(id, _)) => {
+                    assert!(it.waiting(id).is_some());
+                    0
+                }
+                Ok(Event::Nothing) => before - it.in_flight(),
+                Err(offence) => {
+                    assert!(offence.to_string().chars().count() < 600);
+                    0
+                }
+            };
+            assert_eq!(before - it.in_flight(), ended);
+        }
+        let _ = it.check(now + TIMEOUT);
+    });
+}

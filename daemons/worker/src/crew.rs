@@ -1,0 +1,313 @@
+//! Which call goes to which process, and what becomes of it. Times are arguments.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rpc_wire::call::Args;
+use rpc_wire::call::request::RequestMeta;
+use rpc_wire::fault::{Code, Fault};
+use serde_json::value::RawValue;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::WorkerLimits;
+use crate::conversation::{Conversation, Event, Offence};
+
+/// The calls that wait, and the processes that take them.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    queue: VecDeque<Job>,
+    members: Vec<Member>,
+    next_id: u64,
+    limits: WorkerLimits,
+    /// Why no call is taken any longer.
+    closed: Option<Fault>,
+}
+
+/// A process that takes calls.
+#[derive(Debug)]
+struct Member {
+    key: u64,
+    conversation: Conversation<Job>,
+    /// Told when there is something to write.
+    wake: Arc<Notify>,
+    takes_calls: bool,
+}
+
+/// A call, until its caller has what it waits for.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) method: Arc<str>,
+    pub(crate) args: Args,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) answer: Answer,
+    /// Whether a process that dies may have executed it without harm, so that another one gets it:
+    /// once, since it may be what the first one died of.
+    pub(crate) may_run_again: bool,
+    pub(crate) id: u64,
+}
+
+/// What a caller waits with.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// For one result.
+    Once(oneshot::Sender<Result<Box<RawValue>, Fault>>),
+    /// For items, and the end of them.
+    Many { items: mpsc::Sender<Box<RawValue>>, end: oneshot::Sender<Result<(), Fault>> },
+}
+
+/// An item for which its reader has no room yet: nothing more is read of its process until then.
+#[derive(Debug)]
+pub(crate) struct Stalled {
+    pub(crate) id: u64,
+    pub(crate) item: Box<RawValue>,
+    pub(crate) items: mpsc::Sender<Box<RawValue>>,
+}
+
+impl Crew {
+    pub(crate) fn new(limits: WorkerLimits) -> Self {
+        Self { queue: VecDeque::new(), members: Vec::new(), next_id: 0, limits, closed: None }
+    }
+
+    /// Gives a call to a process, or lets it wait for one. Returns the call's id.
+    ///
+    /// # Errors
+    /// Too many wait already, or there will be no process.
+    pub(crate) fn submit(&mut self, mut job: Job, now: Instant) -> Result<u64, Fault> {
+        if let Some(fault) = &self.closed {
+            return Err(fault.clone());
+        }
+        if self.queue.len() >= self.limits.max_queued_calls {
+            let text = format!(
+                "busy: {} calls wait for a worker already (max_queued_calls); wait, or call another instance",
+                self.queue.len()
+            );
+            return Err(Fault::new(Code::Overloaded, text));
+        }
+        self.next_id += 1;
+        job.id = self.next_id;
+        self.queue.push_back(job);
+        self.fill(now);
+        Ok(self.next_id)
+    }
+
+    /// Nobody waits for that call any longer.
+    pub(crate) fn cancel(&mut self, id: u64, now: Instant) {
+        if let Some(at) = self.queue.iter().position(|job| job.id == id) {
+            self.queue.remove(at);
+            return;
+        }
+        for member in &mut self.members {
+            if member.conversation.cancel(id, now) {
+                member.wake.notify_one();
+            }
+        }
+    }
+
+    /// A process takes calls from now on.
+    pub(crate) fn join(
+        &mut self,
+        key: u64,
+        conversation: Conversation<Job>,
+        wake: Arc<Notify>,
+        now: Instant,
+    ) {
+        self.closed = None;
+        self.members.push(Member { key, conversation, wake, takes_calls: true });
+        self.fill(now);
+    }
+
+    /// A process gets no further calls, and is told so.
+    pub(crate) fn drain(&mut self, key: u64) {
+        if let Some(member) = self.member(key) {
+            member.takes_calls = false;
+            member.conversation.drain();
+            member.wake.notify_one();
+        }
+    }
+
+    /// A process is gone. Calls that it did not get wait for another one; so do, once, those that may
+    /// run again. The others fail. Returns how many those are.
+    pub(crate) fn leave(&mut self, key: u64, why: &str, now: Instant) -> usize {
+        let Some(at) = self.members.iter().position(|member| member.key == key) else { return 0 };
+        let (unsent, sent) = self.members.swap_remove(at).conversation.finish();
+        let (again, lost): (Vec<_>, Vec<_>) = sent.into_iter().partition(|job| job.may_run_again);
+        let again = again.into_iter().map(|job| Job { may_run_again: false, ..job });
+        let mut waiting: Vec<Job> = again.chain(unsent).collect();
+        waiting.sort_by_key(|job| std::cmp::Reverse(job.id));
+        for job in waiting {
+            self.queue.push_front(job);
+        }
+        let count = lost.len();
+        for job in lost {
+            job.answer.fail(Fault::abandoned(&format!("the worker {why} before the call ended")));
+        }
+        match self.closed.clone() {
+            Some(fault) => self.close(fault),
+            None => self.fill(now),
+        }
+        count
+    }
+
+    /// No call is taken any longer, and those that wait fail.
+    pub(crate) fn close(&mut self, fault: Fault) {
+        for job in self.queue.drain(..) {
+            job.answer.fail(fault.clone());
+        }
+        self.closed = Some(fault);
+    }
+
+    /// Forgets calls that were cancelled long ago; returns when to look again.
+    ///
+    /// # Errors
+    /// The process says nothing at all.
+    pub(crate) fn check(&mut self, key: u64, now: Instant) -> Result<Option<Instant>, Offence> {
+        let next = self.with(key).map_or(Ok(None), |conversation| conversation.check(now))?;
+        self.fill(now);
+        Ok(next)
+    }
+
+    /// The same, if no process is left.
+    pub(crate) fn close_if_empty(&mut self, fault: Fault) {
+        if self.members.is_empty() {
+            self.close(fault);
+        }
+    }
+
+    /// The conversation with a process.
+    pub(crate) fn with(&mut self, key: u64) -> Option<&mut Conversation<Job>> {
+        self.member(key).map(|member| &mut member.conversation)
+    }
+
+    /// A process wrote a line.
+    ///
+    /// # Errors
+    /// It is no message.
+    pub(crate) fn line(
+        &mut self,
+        key: u64,
+        line: &[u8],
+        now: Instant,
+    ) -> Result<Option<Stalled>, Offence> {
+        let Some(member) = self.member(key) else { return Ok(None) };
+        let Member { conversation, .. } = member;
+        match conversation.line(line, now)? {
+            Event::Done(job, outcome) => job.answer.done(outcome),
+            Event::End(job) => job.answer.end(),
+            Event::Nothing => {}
+            Event::Item(id, item) => return Ok(self.item(key, id, item, now)),
+        }
+        self.fill(now);
+        Ok(None)
+    }
+
+    fn item(&mut self, key: u64, id: u64, item: Box<RawValue>, now: Instant) -> Option<Stalled> {
+        let job = self.with(key)?.waiting(id)?;
+        // Its reader has seen a part of it.
+        job.may_run_again = false;
+        match &job.answer {
+            Answer::Many { items, .. } => match items.try_send(item) {
+                Ok(()) => None,
+                Err(TrySendError::Full(item)) => Some(Stalled { id, item, items: items.clone() }),
+                // Its cancel is on its way.
+                Err(TrySendError::Closed(_)) => None,
+            },
+            Answer::Once(_) => {
+                let what = "the worker sent an item for a method that it does not list as a stream (x-stream)";
+                self.fail(key, id, Fault::method_failed(what), now);
+                None
+            }
+        }
+    }
+
+    /// Ends a call of a process with an error, and cancels it there.
+    pub(crate) fn fail(&mut self, key: u64, id: u64, fault: Fault, now: Instant) {
+        let Some(member) = self.member(key) else { return };
+        if let Some(job) = member.conversation.waiting(id) {
+            job.answer.take().fail(fault);
+        }
+        member.conversation.cancel(id, now);
+        member.wake.notify_one();
+    }
+
+    /// Gives calls that wait to processes that have room: each to that with the fewest.
+    pub(crate) fn fill(&mut self, now: Instant) {
+        while !self.queue.is_empty() {
+            let most = self.limits.concurrency.max(1);
+            let in_flight = |member: &&mut Member| member.conversation.in_flight();
+            let free = self.members.iter_mut().filter(|it| it.takes_calls && in_flight(it) < most);
+            let Some(member) = free.min_by_key(in_flight) else { return };
+            let Some(job) = self.queue.pop_front() else { return };
+            let left = job.deadline.map(|deadline| deadline.saturating_duration_since(now));
+            if left.is_some_and(|left| left.is_zero()) || job.answer.is_abandoned() {
+                // Its caller is told by the server.
+                continue;
+            }
+            let meta = RequestMeta {
+                deadline_ms: left.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
+                stream: matches!(job.answer, Answer::Many { .. }),
+                oneway: false,
+                traceparent: job.traceparent.clone(),
+            };
+            let waiting = member.conversation.call(job.id, &job.method, &job.args, &meta);
+            *waiting = Some(job);
+            member.wake.notify_one();
+        }
+    }
+
+    fn member(&mut self, key: u64) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.key == key)
+    }
+}
+
+impl Answer {
+    fn done(self, outcome: Result<Box<RawValue>, Fault>) {
+        // Who does not wait any longer misses nothing.
+        match (self, outcome) {
+            (Self::Once(result), outcome) => drop(result.send(outcome)),
+            (Self::Many { end, .. }, Err(fault)) => drop(end.send(Err(fault))),
+            // The only item. Without room for it, it would be lost: a stream has some at its start.
+            (Self::Many { items, end }, Ok(item)) => {
+                let sent = items.try_send(item).map_err(|_| {
+                    Fault::method_failed("the worker ended a stream with a result behind its items")
+                });
+                drop(end.send(sent));
+            }
+        }
+    }
+
+    fn end(self) {
+        match self {
+            Self::Many { end, .. } => drop(end.send(Ok(()))),
+            Self::Once(result) => {
+                let what =
+                    "the worker ended a stream, but does not list the method as one (x-stream)";
+                drop(result.send(Err(Fault::method_failed(what))));
+            }
+        }
+    }
+
+    pub(crate) fn fail(self, fault: Fault) {
+        match self {
+            Self::Once(result) => drop(result.send(Err(fault))),
+            Self::Many { end, .. } => drop(end.send(Err(fault))),
+        }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Once(result) => result.is_closed(),
+            Self::Many { items, .. } => items.is_closed(),
+        }
+    }
+
+    /// The answer, and one in its place that nobody waits for.
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Once(oneshot::channel().0))
+    }
+}
+
+#[cfg(test)]
+mod tests;

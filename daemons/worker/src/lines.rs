@@ -1,0 +1,94 @@
+//! A growing buffer, split into lines of a bounded length.
+
+use bytes::BytesMut;
+
+/// Lines as they arrive.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    buffer: BytesMut,
+    /// Bytes of the buffer that are known to hold no end of a line.
+    scanned: usize,
+    max_bytes: usize,
+}
+
+/// A line is longer than the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLong;
+
+impl Lines {
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self { buffer: BytesMut::new(), scanned: 0, max_bytes }
+    }
+
+    /// Where what arrives is appended.
+    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    /// The next whole line, without its end; `None`: more bytes are needed.
+    ///
+    /// # Errors
+    /// It is longer than the limit, whole or not.
+    pub(crate) fn next(&mut self) -> Result<Option<BytesMut>, TooLong> {
+        let rest = self.buffer.get(self.scanned..).unwrap_or_default();
+        match memchr::memchr(b'\n', rest).map(|end| self.scanned + end) {
+            Some(end) if end <= self.max_bytes => {
+                self.scanned = 0;
+                let mut line = self.buffer.split_to(end + 1);
+                line.truncate(end);
+                Ok(Some(line))
+            }
+            None if self.buffer.len() <= self.max_bytes => {
+                self.scanned = self.buffer.len();
+                Ok(None)
+            }
+            _ => Err(TooLong),
+        }
+    }
+
+    /// What is there of a line that has not ended, at most as much as the limit; it begins anew behind.
+    pub(crate) fn cut(&mut self) -> BytesMut {
+        self.scanned = 0;
+        let length = self.buffer.len().min(self.max_bytes);
+        self.buffer.split_to(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(lines: &mut Lines) -> Result<Vec<String>, TooLong> {
+        let mut found = Vec::new();
+        while let Some(line) = lines.next()? {
+            found.push(String::from_utf8_lossy(&line).into_owned());
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn lines_are_found_however_the_bytes_arrive() {
+        for size in 1..8 {
+            let (mut lines, mut found) = (Lines::new(5), Vec::new());
+            for piece in b"one\n\ntwo!!\nth".chunks(size) {
+                lines.buffer().extend_from_slice(piece);
+                found.extend(all(&mut lines).unwrap());
+            }
+            assert_eq!(found, ["one", "", "two!!"]);
+            assert_eq!(&lines.cut()[..], b"th");
+        }
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_an_error_whole_or_not() {
+        let read = |bytes: &[u8]| {
+            let mut lines = Lines::new(5);
+            lines.buffer().extend_from_slice(bytes);
+            all(&mut lines)
+        };
+        assert_eq!(read(b"12345\n"), Ok(vec!["12345".to_owned()]));
+        assert_eq!(read(b"123456\n"), Err(TooLong));
+        assert_eq!(read(b"12345"), Ok(vec![]));
+        assert_eq!(read(b"123456"), Err(TooLong));
+    }
+}

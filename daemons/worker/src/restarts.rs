@@ -1,0 +1,99 @@
+//! When a process that ended is started again: at once, later, or no more.
+
+use std::time::Duration;
+
+use crate::WorkerLimits;
+
+/// The pause after the second death at once; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The deaths of one worker's processes.
+#[derive(Debug)]
+pub(crate) struct Restarts {
+    /// How many in a row died at once.
+    deaths: usize,
+    settled_after: Duration,
+    max_deaths: usize,
+}
+
+/// What follows from the end of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another one is started after this time.
+    StartAfter(Duration),
+    /// No other one: it would end like the last ones.
+    GiveUp,
+}
+
+impl Restarts {
+    pub(crate) fn new(limits: &WorkerLimits) -> Self {
+        let WorkerLimits { settled_after, max_deaths, .. } = *limits;
+        Self { deaths: 0, settled_after, max_deaths }
+    }
+
+    /// A process ended that had served for this long since it listed its methods; zero if it never did.
+    pub(crate) fn ended(&mut self, served: Duration) -> Next {
+        if served >= self.settled_after {
+            self.deaths = 0;
+            return Next::StartAfter(Duration::ZERO);
+        }
+        self.deaths += 1;
+        if self.deaths >= self.max_deaths {
+            return Next::GiveUp;
+        }
+        let doublings = self.deaths.checked_sub(2);
+        let pause = doublings.map(|n| FIRST_PAUSE.saturating_mul(1_u32 << n.min(16)));
+        Next::StartAfter(pause.unwrap_or_default().min(LONGEST_PAUSE))
+    }
+
+    /// How many processes in a row died at once.
+    pub(crate) fn deaths(&self) -> usize {
+        self.deaths
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT_ONCE: Duration = Duration::from_millis(10);
+    const LATER: Duration = Duration::from_secs(1);
+
+    fn after(ms: u64) -> Next {
+        Next::StartAfter(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn what_has_served_for_a_while_is_started_again_at_once_however_often_it_ends() {
+        let mut restarts = Restarts::new(&WorkerLimits::default());
+        for _ in 0..100 {
+            assert_eq!(restarts.ended(LATER), after(0));
+        }
+    }
+
+    #[test]
+    fn what_dies_at_once_is_started_ever_later_and_in_the_end_no_more() {
+        let mut restarts = Restarts::new(&WorkerLimits::default());
+        let next: Vec<_> = (0..5).map(|_| restarts.ended(AT_ONCE)).collect();
+        assert_eq!(next, [after(0), after(100), after(200), after(400), Next::GiveUp]);
+    }
+
+    #[test]
+    fn one_that_serves_is_forgiven_those_before() {
+        let mut restarts = Restarts::new(&WorkerLimits::default());
+        for _ in 0..20 {
+            assert_eq!(restarts.ended(AT_ONCE), after(0));
+            assert_eq!(restarts.ended(AT_ONCE), after(100));
+            assert_eq!(restarts.ended(LATER), after(0));
+        }
+    }
+
+    #[test]
+    fn pauses_are_bounded() {
+        let mut restarts = Restarts::new(&WorkerLimits::default().max_deaths(usize::MAX));
+        let longest = (0..100).map(|_| restarts.ended(AT_ONCE)).last();
+        assert_eq!(longest, Some(after(5000)));
+    }
+}

@@ -1,0 +1,160 @@
+//! One worker: a process, and after its end or a change of its files the next one.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use rpc_wire::fault::Fault;
+use rpc_wire::signature::Signature;
+use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::pool::Pool;
+use crate::restarts::{Next, Restarts};
+use crate::talk::{Gone, Talk};
+use crate::{Program, WorkerLimits};
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) program: Program,
+    pub(crate) limits: WorkerLimits,
+    pub(crate) pool: Arc<Pool>,
+    /// What the process that started last listed.
+    pub(crate) listing: watch::Sender<Arc<Vec<Signature>>>,
+    /// Why no further processes are started.
+    pub(crate) failed: watch::Sender<Option<String>>,
+    /// Changed when the files of the program have; `None`: they are not watched.
+    pub(crate) files: Option<watch::Receiver<()>>,
+    pub(crate) stop: CancellationToken,
+    /// The processes that run, or are about to end.
+    pub(crate) processes: TaskTracker,
+    pub(crate) next_key: AtomicU64,
+}
+
+/// A process that takes calls. Dropping it retires it.
+struct Running {
+    gone: oneshot::Receiver<Gone>,
+    _retire: tokio_util::sync::DropGuard,
+}
+
+impl Shared {
+    /// Starts a process and asks for its methods.
+    pub(crate) async fn start(&self, worker: usize) -> Result<Talk, String> {
+        let talk = Talk::start(&self.program, worker, &self.limits).await?;
+        tracing::info!(worker, pid = talk.pid(), methods = talk.methods.len(), "worker started");
+        Ok(talk)
+    }
+
+    fn serve(&self, mut talk: Talk) -> Running {
+        let methods = Arc::new(std::mem::take(&mut talk.methods));
+        self.listing.send_if_modified(|known| {
+            let differs = *known != methods;
+            *known = methods;
+            differs
+        });
+        let retire = CancellationToken::new();
+        let (say_gone, gone) = oneshot::channel();
+        let key = self.next_key.fetch_add(1, Relaxed);
+        self.processes.spawn(talk.serve(self.pool.clone(), key, retire.clone(), say_gone));
+        Running { gone, _retire: retire.drop_guard() }
+    }
+
+    /// Keeps a process running until all are stopped, or it makes no sense any longer.
+    pub(crate) async fn keep(self: Arc<Self>, worker: usize, first: Option<Talk>) {
+        let stop = self.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.keep_one(worker, first) => {}
+        }
+    }
+
+    async fn keep_one(&self, worker: usize, first: Option<Talk>) {
+        let mut restarts = Restarts::new(&self.limits);
+        let mut files = self.files.clone();
+        let mut running = first.map(|talk| self.serve(talk));
+        loop {
+            let gone = match &mut running {
+                Some(Running { gone, .. }) => tokio::select! {
+                    gone = gone => gone.ok(),
+                    () = changed(&mut files) => {
+                        tracing::info!(worker, "its files have changed; starting the worker again");
+                        match self.start(worker).await {
+                            // The one before finishes its calls.
+                            Ok(talk) => running = Some(self.serve(talk)),
+                            Err(why) => tracing::error!(worker, "the changed worker {why}; the one before goes on"),
+                        }
+                        continue;
+                    }
+                },
+                None => match self.start(worker).await {
+                    Ok(talk) => {
+                        running = Some(self.serve(talk));
+                        continue;
+                    }
+                    Err(why) => Some(Gone { why, served: Duration::ZERO, lost: 0 }),
+                },
+            };
+            running = None;
+            // It was stopped.
+            let Some(gone) = gone else { return };
+            if self.died(worker, gone, &mut restarts, &mut files).await.is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until another process is to be started.
+    async fn died(
+        &self,
+        worker: usize,
+        Gone { why, served, lost }: Gone,
+        restarts: &mut Restarts,
+        files: &mut Option<watch::Receiver<()>>,
+    ) -> ControlFlow<()> {
+        match restarts.ended(served) {
+            Next::StartAfter(pause) => {
+                tracing::warn!(
+                    worker,
+                    calls_lost = lost,
+                    ?pause,
+                    "the worker {why}; starting another"
+                );
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = changed(files) => {}
+                }
+                ControlFlow::Continue(())
+            }
+            Next::GiveUp => {
+                let deaths = restarts.deaths();
+                let text = format!("worker `{}` {why} (death {deaths} in a row)", self.program);
+                let fault = Fault::method_failed(text.clone());
+                if files.is_none() {
+                    self.pool.crew().close(fault);
+                    self.failed.send_replace(Some(text));
+                    return ControlFlow::Break(());
+                }
+                tracing::error!(worker, "{text}; it is started again when its files change");
+                self.pool.crew().close_if_empty(fault);
+                changed(files).await;
+                *restarts = Restarts::new(&self.limits);
+                ControlFlow::Continue(())
+            }
+        }
+    }
+}
+
+/// Waits until the files change; for ever where they are not watched.
+async fn changed(files: &mut Option<watch::Receiver<()>>) {
+    let changed = match files {
+        Some(files) => files.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending().await
+    }
+}

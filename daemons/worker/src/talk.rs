@@ -1,0 +1,336 @@
+//! Talks with one process: moves bytes between its pipes and the crew. Reading and writing never wait
+//! for each other.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use rpc_wire::fault::{Code, Fault};
+use rpc_wire::signature::Signature;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::conversation::{Conversation, Offence};
+use crate::crew::{Job, Stalled};
+use crate::lines::{Lines, TooLong};
+use crate::pool::Pool;
+use crate::process::Process;
+use crate::{Program, WorkerLimits};
+
+/// Bytes read at once; then others have their turn.
+const READ: usize = 64 * 1024;
+/// How long the end of a process that has closed its standard output is waited for, to say how it ended.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// A process that has listed its methods and takes calls once it is told to [`serve`](Self::serve).
+#[derive(Debug)]
+pub(crate) struct Talk {
+    process: Process,
+    lines: Lines,
+    conversation: Conversation<Job>,
+    limits: WorkerLimits,
+    /// What it listed.
+    pub(crate) methods: Vec<Signature>,
+}
+
+impl Talk {
+    /// Starts a process and asks for its methods.
+    ///
+    /// # Errors
+    /// Why it does not serve, as the rest of a sentence that begins with its name.
+    pub(crate) async fn start(
+        program: &Program,
+        worker: usize,
+        limits: &WorkerLimits,
+    ) -> Result<Self, String> {
+        let process = Process::start(program, worker).map_err(|error| {
+            format!("cannot be started: {error}; check the command and its path")
+        })?;
+        let mut talk = Self {
+            process,
+            lines: Lines::new(limits.max_line_bytes),
+            conversation: Conversation::new(limits.cancel_timeout),
+            limits: limits.clone(),
+            methods: Vec::new(),
+        };
+        match timeout(limits.start_timeout, talk.discover()).await {
+            Ok(Ok(methods)) => {
+                talk.methods = methods;
+                Ok(talk)
+            }
+            Ok(Err(why)) => {
+                let ended = timeout(limits.exit_timeout, talk.process.ended());
+                Err(match why {
+                    Some(offence) => offence.to_string(),
+                    None => {
+                        ended.await.unwrap_or_else(|_| "closed its standard output".to_owned())
+                            + "; it listed no methods"
+                    }
+                })
+            }
+            Err(_late) => Err(format!(
+                "did not list its methods within {:?} (start_timeout); does it read a line from standard input, and flush each line that it writes?",
+                limits.start_timeout
+            )),
+        }
+    }
+
+    /// # Errors
+    /// What it did instead; `None`: it ended.
+    async fn discover(&mut self) -> Result<Vec<Signature>, Option<Offence>> {
+        let output = self.conversation.take_output();
+        if let Some(stdin) = &mut self.process.stdin {
+            stdin.write_all(&output).await.map_err(|_| None)?;
+        }
+        self.conversation.wrote(output.len());
+        loop {
+            if let Some(line) = self.next_line()? {
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                return self.conversation.listing(&line).map_err(Some);
+            }
+            match self.process.stdout.read_buf(self.lines.buffer()).await {
+                Ok(1..) => {}
+                _ => return Err(None),
+            }
+        }
+    }
+
+    fn next_line(&mut self) -> Result<Option<BytesMut>, Offence> {
+        next_line(&mut self.lines, &self.limits)
+    }
+
+    /// Its process's id.
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
+    /// Takes calls until the process ends or `retire` is cancelled, then ends it. Says over `gone` as
+    /// soon as it takes no calls, if that was not wanted.
+    pub(crate) async fn serve(
+        self,
+        pool: Arc<Pool>,
+        key: u64,
+        retire: CancellationToken,
+        gone: oneshot::Sender<Gone>,
+    ) {
+        let since = Instant::now();
+        let Self { process, lines, conversation, limits, .. } = self;
+        let wake = Arc::new(Notify::new());
+        pool.crew().join(key, conversation, wake.clone(), since);
+        let mut member = Member { pool, key, process, lines, limits, writing: BytesMut::new() };
+        let end = member.take_calls(&wake, &retire).await;
+        let why = match &end {
+            End::Retired => "was replaced".to_owned(),
+            End::Offence(offence) => offence.to_string(),
+            End::Closed => match timeout(LAST_WORDS, member.process.ended()).await {
+                Ok(how) => how,
+                Err(_) => "closed its standard output".to_owned(),
+            },
+            End::Exited => member.process.ended().await,
+        };
+        let Member { pool, key, process, limits, .. } = member;
+        let lost = pool.crew().leave(key, &why, Instant::now());
+        if !matches!(end, End::Retired) {
+            // Nobody is told when all workers stop.
+            let _ = gone.send(Gone { why, served: since.elapsed(), lost });
+        }
+        process.end(&limits).await;
+    }
+}
+
+/// A process that takes no calls any longer.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    /// Why, as the rest of a sentence that begins with its name.
+    pub(crate) why: String,
+    /// Since it listed its methods.
+    pub(crate) served: Duration,
+    /// Calls that failed with it.
+    pub(crate) lost: usize,
+}
+
+/// Why a process takes no calls any longer.
+#[derive(Debug)]
+enum End {
+    /// It ended.
+    Exited,
+    /// It closed its standard output.
+    Closed,
+    /// It cannot go on.
+    Offence(Offence),
+    /// It was told to.
+    Retired,
+}
+
+impl From<Offence> for End {
+    fn from(offence: Offence) -> Self {
+        Self::Offence(offence)
+    }
+}
+
+/// A process that takes calls.
+struct Member {
+    pool: Arc<Pool>,
+    key: u64,
+    process: Process,
+    lines: Lines,
+    limits: WorkerLimits,
+    /// What is being written.
+    writing: BytesMut,
+}
+
+impl Member {
+    async fn take_calls(&mut self, wake: &Notify, retire: &CancellationToken) -> End {
+        let mut stalled: Option<(Stalled, Instant)> = None;
+        let mut retired: Option<Instant> = None;
+        loop {
+            let is_blocked = self.write();
+            let mut look_again = retired;
+            // One that waits until its items are taken is not silent.
+            if stalled.is_none() {
+                match self.pool.crew().check(self.key, Instant::now()) {
+                    Ok(at) => look_again = [look_again, at].into_iter().flatten().min(),
+                    Err(offence) => return offence.into(),
+                }
+            }
+            if let Some(until) = retired
+                && (Instant::now() >= until || !is_blocked && self.is_idle())
+            {
+                return End::Retired;
+            }
+            let Process { child, stdin, stdout, .. } = &mut self.process;
+            tokio::select! {
+                () = wake.notified() => {}
+                _ = writable(stdin), if is_blocked => {}
+                ready = stdout.readable(), if stalled.is_none() => {
+                    let read = ready.and_then(|()| read(stdout, &mut self.lines));
+                    match read {
+                        Ok(0) => return End::Closed,
+                        Ok(_) => stalled = match self.read_lines() {
+                            Ok(stalled) => stalled,
+                            Err(offence) => return offence.into(),
+                        },
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                        Err(_) => return End::Closed,
+                    }
+                }
+                () = room(&mut stalled, &self.pool, self.key), if stalled.is_some() => {
+                    stalled = match self.read_lines() {
+                        Ok(stalled) => stalled,
+                        Err(offence) => return offence.into(),
+                    };
+                }
+                _ = child.wait() => {
+                    // What it said last counts.
+                    while stalled.is_none()
+                        && matches!(read(&self.process.stdout, &mut self.lines), Ok(1..))
+                    {
+                        stalled = match self.read_lines() {
+                            Ok(stalled) => stalled,
+                            Err(offence) => return offence.into(),
+                        };
+                    }
+                    return End::Exited;
+                }
+                () = sleep(look_again), if look_again.is_some() => {}
+                () = retire.cancelled(), if retired.is_none() => {
+                    retired = Some(Instant::now() + self.limits.drain_timeout);
+                    self.pool.crew().drain(self.key);
+                }
+            }
+        }
+    }
+
+    /// Writes what there is; whether some is left because the process reads too slowly.
+    fn write(&mut self) -> bool {
+        loop {
+            let mut crew = self.pool.crew();
+            let Some(conversation) = crew.with(self.key) else { return false };
+            if self.writing.is_empty() {
+                self.writing = BytesMut::from(&conversation.take_output()[..]);
+            }
+            drop(crew);
+            let (false, Some(stdin)) = (self.writing.is_empty(), &self.process.stdin) else {
+                return false;
+            };
+            match stdin.try_write(&self.writing) {
+                Ok(count) => {
+                    let _ = self.writing.split_to(count);
+                    if let Some(conversation) = self.pool.crew().with(self.key) {
+                        conversation.wrote(count);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                // It reads no more. If it lives, its calls show that it does nothing.
+                Err(_) => self.process.stdin = None,
+            }
+        }
+    }
+
+    /// Passes on what it wrote, until a reader has no room.
+    fn read_lines(&mut self) -> Result<Option<(Stalled, Instant)>, Offence> {
+        let now = Instant::now();
+        while let Some(line) = next_line(&mut self.lines, &self.limits)? {
+            // Locked anew for every line: others submit calls meanwhile.
+            if let Some(stalled) = self.pool.crew().line(self.key, &line, now)? {
+                return Ok(Some((stalled, now + self.limits.stall_timeout)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.pool.crew().with(self.key).is_none_or(|conversation| conversation.in_flight() == 0)
+    }
+}
+
+fn next_line(lines: &mut Lines, limits: &WorkerLimits) -> Result<Option<BytesMut>, Offence> {
+    lines.next().map_err(|TooLong| Offence::TooLong(limits.max_line_bytes))
+}
+
+fn read(stdout: &pipe::Receiver, lines: &mut Lines) -> io::Result<usize> {
+    lines.buffer().reserve(READ);
+    stdout.try_read_buf(lines.buffer())
+}
+
+async fn writable(stdin: &Option<pipe::Sender>) {
+    match stdin {
+        Some(stdin) => drop(stdin.writable().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until a reader takes the item that stalls a process, or has taken none for too long.
+async fn room(stalled: &mut Option<(Stalled, Instant)>, pool: &Pool, key: u64) {
+    let Some((Stalled { items, .. }, until)) = stalled else { return };
+    let room = timeout_at((*until).into(), items.clone().reserve_owned()).await;
+    let Some((Stalled { id, item, .. }, _)) = stalled.take() else { return };
+    let now = Instant::now();
+    let mut crew = pool.crew();
+    match room {
+        Ok(Ok(room)) => drop(room.send(item)),
+        // Its cancel is on its way.
+        Ok(Err(_closed)) => {}
+        Err(_late) => {
+            let text =
+                "the stream was read too slowly (stall_timeout); read faster, or ask for less";
+            crew.fail(key, id, Fault::new(Code::Overloaded, text), now);
+        }
+    }
+    if let Some(conversation) = crew.with(key) {
+        conversation.excuse(now);
+    }
+}

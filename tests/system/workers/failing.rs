@@ -1,0 +1,253 @@
+//! Workers that die, hang, flood, write junk, or do not end.
+
+use std::time::{Duration, Instant};
+
+use rpc_client::{Client, ClientOptions};
+use rpc_tests::daemon::{Daemon, run_rpcd};
+use rpc_tests::eventually::{SOON, eventually, soon};
+use rpc_tests::python::has_python;
+use rpc_tests::raw::Raw;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::{Value, json};
+
+use super::{ask, call, command, serve, serve_with, with_meta};
+
+fn process(pid: &Value) -> Pid {
+    Pid::from_raw(i32::try_from(pid.as_i64().unwrap()).unwrap()).unwrap()
+}
+
+fn is_gone(pid: Pid) -> bool {
+    // A zombie that nobody has waited for yet is one that is gone.
+    let status = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    test_kill_process(pid).is_err() || status.is_ok_and(|text| text.contains(") Z "))
+}
+
+#[tokio::test]
+async fn a_killed_worker_is_back_at_once_and_calls_that_may_run_again_do() {
+    if !has_python() {
+        return;
+    }
+    let (server, at) = serve("", &[]).await;
+    let pid = call(at, "pid", json!([])).await;
+    let mut again = Raw::connect(at).await;
+    again.send(with_meta(1, "nap_again", &json!([0.5]), &json!({}))).await;
+    let mut waiting = Raw::connect(at).await;
+    waiting.send(with_meta(2, "nap", &json!([0]), &json!({}))).await;
+    eventually("both are in flight", async || {
+        rpc_tests::queries::in_flight(at, "nap_again").await == 1
+            && rpc_tests::queries::in_flight(at, "nap").await == 1
+    })
+    .await;
+    kill_process(process(&pid), Signal::KILL).unwrap();
+    let killed = Instant::now();
+    assert_ne!(again.reply().await["res"], pid, "another process has executed it");
+    assert!(waiting.reply().await["res"].is_number(), "it waited");
+    println!("both calls had their replies {:?} after the kill", killed.elapsed());
+    let said = |line: &str| line.contains("was killed by signal 9; starting another").then_some(());
+    server.line("why", said).await;
+
+    let mut lost = Raw::connect(at).await;
+    lost.send(with_meta(3, "nap", &json!([1000]), &json!({}))).await;
+    eventually("it is in flight", async || rpc_tests::queries::in_flight(at, "nap").await == 1)
+        .await;
+    let workers = || {
+        let lines = server.stderr().lines();
+        let last = lines.iter().rev().find(|line| line.contains("worker started")).unwrap().clone();
+        last.split("pid=").nth(1).unwrap().split(' ').next().unwrap().parse::<i64>().unwrap()
+    };
+    kill_process(process(&json!(workers())), Signal::KILL).unwrap();
+    let reply = lost.reply().await;
+    assert_eq!(reply["error"]["code"], -32006, "{reply}");
+    assert!(reply["error"]["message"].as_str().unwrap().contains("killed by signal 9"), "{reply}");
+}
+
+#[tokio::test]
+async fn of_a_worker_that_is_killed_again_and_again_no_idempotent_call_is_lost() {
+    if !has_python() {
+        return;
+    }
+    let (_server, at) = serve("", &["--workers", "2"]).await;
+    let client = Client::direct(at.to_string(), ClientOptions::default()).unwrap();
+    let stop = Instant::now() + Duration::from_secs(5);
+    let killing = tokio::spawn(async move {
+        let mut kills = 0;
+        while Instant::now() < stop {
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+            let pid = call(at, "pid", json!([])).await;
+            kill_process(process(&pid), Signal::KILL).unwrap();
+            kills += 1;
+        }
+        kills
+    });
+    let mut calls = 0;
+    while Instant::now() < stop {
+        client.call("pid", ()).await.unwrap();
+        calls += 1;
+    }
+    let kills = soon("the kills", killing).await.unwrap();
+    assert!(kills >= 3 && calls > 100, "{kills} kills, {calls} calls");
+}
+
+#[tokio::test]
+async fn a_worker_that_hangs_is_cancelled_then_restarted() {
+    if !has_python() {
+        return;
+    }
+    let (server, at) = serve_with(&[("WORKER_CANCEL_TIMEOUT", "200ms")], "", &[]).await;
+    let pid = call(at, "pid", json!([])).await;
+    let mut peer = Raw::connect(at).await;
+    peer.send(with_meta(1, "nap", &json!([1000]), &json!({"deadline_ms": 100}))).await;
+    let began = Instant::now();
+    assert_eq!(peer.reply().await["error"]["code"], -32000);
+    assert_ne!(call(at, "pid", json!([])).await, pid);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let said = |line: &str| line.contains("said nothing for 200ms").then_some(());
+    server.line("why", said).await;
+    eventually("the old process is gone", async || is_gone(process(&pid))).await;
+}
+
+#[tokio::test]
+async fn a_flood_on_both_outputs_at_once_arrives_whole() {
+    if !has_python() {
+        return;
+    }
+    const LINES: u64 = 20_000;
+    let (_server, at) = serve("", &[]).await;
+    let mut peer = Raw::connect(at).await;
+    peer.send(with_meta(1, "flood", &json!([LINES]), &json!({"stream": true}))).await;
+    for number in 0..LINES {
+        let reply = peer.reply().await;
+        assert!(reply["item"].is_string(), "{number}: {reply}");
+    }
+    assert_eq!(peer.reply().await, json!({"id": 1, "end": true}));
+    assert!(call(at, "pid", json!([])).await.is_number());
+}
+
+#[tokio::test]
+async fn junk_and_a_line_over_the_limit_restart_the_worker() {
+    if !has_python() {
+        return;
+    }
+    let (server, at) = serve_with(&[("WORKER_MAX_LINE_BYTES", "10000")], "", &[]).await;
+    for (method, args, why) in [
+        ("say", json!(["hello, I am ready"]), "hello, I am ready"),
+        ("say", json!(["{\"res\": 1}"]), "the id of its call is missing"),
+        ("long_line", json!([20_000]), "max_line_bytes"),
+    ] {
+        let before = call(at, "pid", json!([])).await;
+        // A short life is a death at once; this one was not.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        let reply = ask(at, method, args).await;
+        assert_eq!(reply["error"]["code"], -32006, "{reply}");
+        let said =
+            |line: &str| (line.contains(why) && line.contains("starting another")).then_some(());
+        server.line(why, said).await;
+        assert_ne!(call(at, "pid", json!([])).await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_says_nothing_is_an_error_with_a_hint() {
+    if !has_python() {
+        return;
+    }
+    let line = ["serve", "-p", "0", "-l", "127.0.0.1", "--no-registry", "--worker"];
+    let silent = command("--silent");
+    let mut rpcd =
+        Daemon::rpcd_with(&[("WORKER_START_TIMEOUT", "300ms")], [&line[..], &[&silent]].concat());
+    assert_eq!(rpcd.exit_code().await, 1);
+    let said = rpcd.stderr().text();
+    assert!(said.contains("within 300ms (start_timeout)") && said.contains("flush"), "{said}");
+
+    let (code, _, said) = run_rpcd([&line[..], &["no-such-program-anywhere"]].concat()).await;
+    assert_eq!(code, 1);
+    assert!(said.contains("cannot be started") && said.contains("check the command"), "{said}");
+
+    let dies = command("no-such-flag");
+    let (code, _, said) =
+        run_rpcd([&line[..], &["python3 -c 'raise ValueError(3)'"]].concat()).await;
+    assert_eq!(code, 1, "{dies}");
+    assert!(said.contains("ended with status 1; it said last: ValueError: 3"), "{said}");
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_again_and_again_ends_the_server_with_the_reason() {
+    if !has_python() {
+        return;
+    }
+    let (_registry, registry) = Daemon::registry(&["--store", "none"]).await;
+    let url = format!("http://{registry}");
+    let dies = command("--dies");
+    let (mut server, at) = Daemon::server(&["--registry", &url, "--worker", &dies]).await;
+    assert_eq!(soon("its end", server.exit_code()).await, 1);
+    let said = server.stderr().text();
+    assert!(said.contains("(death 5 in a row)") && said.contains("error: no database"), "{said}");
+    assert!(said.contains("unregistered"), "{said}");
+    assert!(!rpc_tests::queries::find_all(registry).await.contains(&at));
+}
+
+#[tokio::test]
+async fn a_worker_that_ignores_sigterm_is_killed_with_its_children() {
+    if !has_python() {
+        return;
+    }
+    let (mut server, at) = serve_with(&[("WORKER_EXIT_TIMEOUT", "200ms")], "--stubborn", &[]).await;
+    let pids = [call(at, "pid", json!([])).await, call(at, "fork", json!([])).await];
+    server.signal(Signal::TERM);
+    assert_eq!(soon("its end", server.exit_code()).await, 0);
+    assert!(server.stderr().text().contains("the worker does not end; killing it"));
+    for pid in pids {
+        eventually("it is gone", async || is_gone(process(&pid))).await;
+    }
+}
+
+#[tokio::test]
+async fn the_children_of_a_dead_worker_end_with_it() {
+    if !has_python() {
+        return;
+    }
+    let (_server, at) = serve("", &[]).await;
+    let child = call(at, "fork", json!([])).await;
+    assert_eq!(ask(at, "leave", json!([3])).await["error"]["code"], -32006);
+    eventually("its child is gone", async || is_gone(process(&child))).await;
+    assert!(call(at, "pid", json!([])).await.is_number());
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_ends_and_frees_its_worker() {
+    if !has_python() {
+        return;
+    }
+    let (_server, at) = serve_with(&[("WORKER_STALL_TIMEOUT", "300ms")], "", &[]).await;
+    let mut peer = Raw::connect(at).await;
+    peer.send(with_meta(1, "flood", &json!([200_000]), &json!({"stream": true}))).await;
+    let first = peer.reply().await;
+    assert!(first["item"].is_string(), "{first}");
+    // It reads no more; others do.
+    let pid = tokio::time::timeout(SOON, call(at, "pid", json!([]))).await.unwrap();
+    assert!(pid.is_number());
+}
+
+#[tokio::test]
+async fn a_replaced_process_gets_time_for_its_calls_and_no_more() {
+    if !has_python() {
+        return;
+    }
+    let (home, copy) = super::editable();
+    let command = format!("python3 -B {}", copy.display());
+    let line = ["--no-registry", "--watch-files", "--worker", &command];
+    let settings = [("WORKER_DRAIN_TIMEOUT", "300ms"), ("WORKER_EXIT_TIMEOUT", "200ms")];
+    let (_server, at) = Daemon::server_with(&settings, &line).await;
+    let pid = call(at, "pid", json!([])).await;
+    let mut slow = Raw::connect(at).await;
+    slow.send(with_meta(1, "nap", &json!([1000]), &json!({"deadline_ms": 60_000}))).await;
+    eventually("it is in flight", async || rpc_tests::queries::in_flight(at, "nap").await == 1)
+        .await;
+    let text = std::fs::read_to_string(&copy).unwrap();
+    std::fs::write(&copy, format!("{text}\n")).unwrap();
+    let reply = slow.reply().await;
+    assert_eq!(reply["error"]["code"], -32006, "{reply}");
+    assert_ne!(call(at, "pid", json!([])).await, pid);
+    eventually("the old process is gone", async || is_gone(process(&pid))).await;
+    drop(home);
+}
