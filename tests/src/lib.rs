@@ -9,6 +9,7 @@
 //! - [`terminal`]: a program on its own terminal: keys in, screen out.
 //! - [`python`]: the older system's server, client and registry, as processes.
 //! - [`etcd`]: an etcd cluster of three members.
+//! - [`pki`]: an authority, and certificates of every kind.
 //! - [`prometheus`]: what Prometheus and the strict reader of OpenMetrics make of a page of metrics.
 //! - [`fakes`]: servers that send exact bytes: extended, older and scripted ones.
 //! - [`recording_registry`]: a registry that records its requests, and can misbehave.
@@ -42,6 +43,7 @@ pub mod fakes;
 pub mod home;
 pub mod http_reply;
 mod installed;
+pub mod pki;
 pub mod prometheus;
 pub mod proxy;
 pub mod python;

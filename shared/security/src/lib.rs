@@ -9,6 +9,7 @@
 //! - [`Tokens`]: the identities that a daemon knows, by the SHA-256 of their secrets; [`TokenFile`]: the
 //!   same from a file, read again when it changes.
 //! - [`secret`]: a client's secret, from a file that nobody else reads, and new ones.
+//! - `tls` (with that feature): the certificates of daemons and clients, and whom each trusts.
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -31,6 +32,8 @@ mod file;
 mod identity;
 mod role;
 pub mod secret;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod tokens;
 
 pub use access::{Access, Auth, Caller, Decision, Denied, Object, Permission};
