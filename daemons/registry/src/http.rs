@@ -11,6 +11,8 @@ mod list;
 mod overrides;
 mod query;
 mod refuse;
+#[cfg(feature = "tls")]
+mod tls;
 mod v1;
 
 use std::net::IpAddr;
@@ -28,7 +30,11 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use rpc_host::shares::Shares;
+#[cfg(feature = "tls")]
+use rpc_host::tls::TlsEntrance;
 use rpc_host::web::{Asked, Verdict, WebPolicy};
+#[cfg(feature = "tls")]
+use rpc_security::tls::PeerCertificate;
 use rpc_wire::paths;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -61,6 +67,9 @@ struct Context {
     host_logged: AtomicBool,
     /// The TTL in seconds, for the replies to registrations.
     ttl: Option<HeaderValue>,
+    /// The entrance by TLS, if there is one.
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<TlsEntrance>>,
 }
 
 /// Where a connection comes from.
@@ -71,8 +80,26 @@ struct Peer {
     cut: CancellationToken,
     /// It arrived at a loopback address.
     on_loopback: bool,
+    shown: Shown,
     /// The instances whose heartbeats come on it.
     held: Arc<Held>,
+}
+
+/// The certificate that a peer has shown, which was verified; or none.
+#[derive(Debug, Clone, Default)]
+struct Shown {
+    #[cfg(feature = "tls")]
+    certificate: Option<Arc<PeerCertificate>>,
+}
+
+impl Shown {
+    /// The names in it, `rpcd://service/NAME` first; none without one.
+    fn names(&self) -> &[String] {
+        #[cfg(feature = "tls")]
+        return self.certificate.as_deref().map_or(&[], PeerCertificate::names);
+        #[cfg(not(feature = "tls"))]
+        &[]
+    }
 }
 
 /// A whole body, or a stream of chunks.
@@ -85,13 +112,28 @@ const WARMING: HeaderName = HeaderName::from_static(paths::WARMING_HEADER);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 impl Http {
-    pub(crate) fn new(service: Arc<Service>, ending: CancellationToken) -> Self {
+    pub(crate) fn new(
+        service: Arc<Service>,
+        ending: CancellationToken,
+        #[cfg(feature = "tls")] tls: Option<Arc<TlsEntrance>>,
+    ) -> Self {
         let options = &service.options;
         let streams = Shares::new(options.max_watchers, options.max_watchers_per_peer);
         let web = WebPolicy::new(options.allowed_origins.clone(), options.allowed_hosts.clone());
         let host_logged = AtomicBool::new(false);
         let ttl = options.ttl.as_secs_f64().to_string().try_into().ok();
-        Self { context: Arc::new(Context { service, streams, ending, web, host_logged, ttl }) }
+        Self {
+            context: Arc::new(Context {
+                service,
+                streams,
+                ending,
+                web,
+                host_logged,
+                ttl,
+                #[cfg(feature = "tls")]
+                tls,
+            }),
+        }
     }
 
     /// The service behind it.
@@ -111,7 +153,7 @@ impl Http {
         if status >= 400 {
             self.context.service.metrics.refuse(status);
         }
-        debug!(peer = %peer.ip, method = %head.method, path = head.uri.path(), status, "request");
+        debug!(peer = %peer.ip, names = ?peer.shown.names(), method = %head.method, path = head.uri.path(), status, "request");
         reply
     }
 

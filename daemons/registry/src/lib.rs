@@ -34,6 +34,8 @@ mod table;
 pub use error::RegistryError;
 pub use ipnet::IpNet;
 pub use options::{RegistryOptions, StoreOptions};
+#[cfg(feature = "tls")]
+pub use rpc_security::tls::{Require, TlsError, TlsOptions, TlsVersion};
 pub use server::Registry;
 #[cfg(feature = "redb")]
 pub use store::Recovered;

@@ -26,6 +26,10 @@ pub enum ServerError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The files for TLS cannot be used.
+    #[cfg(feature = "tls")]
+    #[error("cannot serve TLS: {0}")]
+    Tls(#[from] rpc_security::tls::TlsError),
     /// The thread for heartbeats and health could not be started.
     #[error("cannot start the thread for heartbeats and health: {0}; allow more threads or files")]
     Control(#[source] io::Error),

@@ -47,11 +47,15 @@
 //!
 //! # Features
 //!
-//! Both are on by default; without either the crate depends on no HTTP library.
+//! Two are on by default; without either the crate depends on no HTTP library.
 //!
 //! - `http`: metrics (`/metrics`), health (`/healthz`) and the OpenRPC document (`/openrpc.json`) over
 //!   HTTP, on the same port.
 //! - `announce`: registers with a registry while serving.
+//!
+//! One is not, since it compiles C:
+//!
+//! - `tls`: TLS on the same port ([`ServerBuilder::tls`]).
 //!
 //! # Inside
 //!
@@ -63,7 +67,8 @@
 //!   its end.
 //! - `places`: how many connections and calls there may be, and of one peer.
 //! - `control`: a thread of its own for heartbeats, and for health while the workers lag.
-//! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
+//! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes; `shown` is the
+//!   certificate of its peer.
 //! - `admission`: which calls have waited too long to start; `lag` measures how long that was.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
@@ -113,6 +118,7 @@ mod reserved;
 pub mod server;
 pub mod service;
 mod session;
+mod shown;
 mod sniff;
 mod state;
 
@@ -132,6 +138,8 @@ pub use session::InMemory;
 pub use futures_util::Stream;
 pub use rpc_host::logging::LogRing;
 pub use rpc_host::shares::Share;
+#[cfg(feature = "tls")]
+pub use rpc_security::tls::{Require, TlsError, TlsOptions, TlsVersion};
 pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::signature::{self, Effect, Signature};
 pub use tokio_util::sync::CancellationToken;

@@ -18,18 +18,19 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
 use rpc_host::net;
+use rpc_socket::{Socket, WriteHalf};
 use rpc_wire::call::Messages;
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameLimits, Framer};
 use rpc_wire::mutants::mutant;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::WriteHalf;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::buffers::{Account, FREE_BYTES};
 use crate::places::connections::Slot;
+use crate::shown::Shown;
 use crate::state::ServerState;
 use arrival::Arrival;
 use dispatch::Dispatcher;
@@ -71,6 +72,7 @@ impl Writer for WriteHalf<'_> {
 pub(crate) struct Session {
     state: Arc<ServerState>,
     peer: SocketAddr,
+    shown: Shown,
     input: BytesMut,
     framer: Framer,
     dispatcher: Dispatcher,
@@ -155,6 +157,7 @@ impl Session {
             dispatcher: Dispatcher::new(state.clone(), peer),
             state,
             peer,
+            shown: Shown::default(),
             input: first,
             framer: Framer::new(limits),
             written: 0,
@@ -172,10 +175,15 @@ impl Session {
         }
     }
 
+    /// Of a client that has shown this certificate.
+    pub(crate) fn with_certificate(self, shown: Shown) -> Self {
+        Self { shown, ..self }
+    }
+
     /// Serves until the connection closes, at the latest when the server has drained or another
     /// needs its place; returns whether the peer may still be sending (see `linger`).
-    pub(crate) async fn run(mut self, stream: &mut TcpStream, slot: &mut Slot) -> io::Result<bool> {
-        tracing::debug!(peer = %self.peer, "connection opened");
+    pub(crate) async fn run(mut self, stream: &mut Socket, slot: &mut Slot) -> io::Result<bool> {
+        tracing::debug!(peer = %self.peer, names = ?self.shown.names(), "connection opened");
         let closing = slot.closing().clone().cancelled_owned();
         let state = self.state.clone();
         let (mut reader, writer) = stream.split();

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use rpc_security::tls::ClientTlsOptions;
+
 use crate::ListCache;
 #[cfg(feature = "registry")]
 use crate::registry::RegistryClientOptions;
@@ -81,6 +84,11 @@ pub struct ClientOptions {
     pub max_methods: usize,
     /// Largest method list of one instance; 4 MiB. With a larger one, its methods count as unknown.
     pub max_method_list_bytes: usize,
+    /// TLS to every server: to one address, by its host; to the instances of a registry, by the service that each
+    /// is listed with (`rpcd://service/NAME` in its certificate). Nothing falls back to plain text, and a registry
+    /// at `https://` is verified by the same authorities. `None`, the default: plain text.
+    #[cfg(feature = "tls")]
+    pub tls: Option<ClientTlsOptions>,
     /// Which failed calls are retried, and how often.
     pub retry: RetryOptions,
     /// Which instances get no calls for a while, and how they come back.
@@ -95,6 +103,8 @@ impl ClientOptions {
             timeout: self.registry_timeout,
             max_list_bytes: self.max_list_bytes,
             max_event_line_bytes: self.max_event_line_bytes,
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
             ..RegistryClientOptions::default()
         }
     }
@@ -126,6 +136,8 @@ impl Default for ClientOptions {
             max_discoveries: 32,
             max_methods: 10_000,
             max_method_list_bytes: 4 << 20,
+            #[cfg(feature = "tls")]
+            tls: None,
             retry: RetryOptions::default(),
             ejection: EjectionOptions::default(),
         }

@@ -7,12 +7,16 @@ mod events;
 mod options;
 mod overrides;
 mod registered;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode, header};
+#[cfg(feature = "tls")]
+use rpc_security::tls::ClientTls;
 use rpc_wire::instance::{self, Entry, Instance, InstanceRecord};
 use rpc_wire::paths;
 use rpc_wire::report::Readiness;
@@ -45,6 +49,8 @@ pub use registered::Registered;
 #[derive(Debug, Clone)]
 pub struct RegistryClient {
     http: reqwest::Client,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<ClientTls>>,
     addresses: Addresses,
     options: RegistryClientOptions,
     /// See [`hold_connection`](Self::hold_connection).
@@ -87,11 +93,14 @@ impl RegistryClient {
     /// comma. Nothing is sent.
     ///
     /// # Errors
-    /// It is not an `http` URL.
+    /// It is not an `http` or `https` URL, or the files for TLS cannot be used.
     pub fn new(url: &str, options: RegistryClientOptions) -> Result<Self, RegistryClientError> {
         let addresses = Addresses::parse(url)?;
         // Without no_proxy a proxy of the environment would capture the registry's traffic.
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder();
+        #[cfg(feature = "tls")]
+        let (builder, tls) = tls::with(builder, &addresses, &options)?;
+        let http = builder
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(options.connect_timeout)
@@ -106,6 +115,8 @@ impl RegistryClient {
             })?;
         Ok(Self {
             http,
+            #[cfg(feature = "tls")]
+            tls,
             addresses,
             options,
             holds_connection: false,
@@ -334,6 +345,10 @@ impl RegistryClient {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<reqwest::Response, RegistryClientError> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            crate::tls::refresh(tls).await;
+        }
         let request = request.build().map_err(|error| self.failed(&error))?;
         let mut first = None;
         for (at, address) in self.addresses.in_turn() {

@@ -57,6 +57,20 @@ impl Socket {
         }
     }
 
+    /// Whether what is written is what is sent.
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
+    /// The TCP socket, if it is plain.
+    pub fn into_plain(self) -> Option<TcpStream> {
+        match self {
+            Self::Plain(stream) => Some(stream),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => None,
+        }
+    }
+
     /// The certificates that the peer has shown, its own first; none where it did not have to.
     #[cfg(feature = "tls")]
     pub fn peer_certificates(&self) -> Option<Vec<rustls::pki_types::CertificateDer<'static>>> {

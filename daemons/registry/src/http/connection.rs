@@ -8,12 +8,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rpc_host::write_timeout::WriteTimeout;
+use rpc_socket::Socket;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::held::{Held, Lost, Watched};
-use super::{Http, Peer};
+use super::{Http, Peer, Shown};
 
 /// Maximum size of a request's line and headers, and of the read-ahead of a body.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -21,15 +22,30 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// Serves a connection until it ends. At shutdown the request in flight is the last. Returns the
 /// instances that were lost with it.
 pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) -> Lost {
+    #[cfg(feature = "tls")]
+    if let Some(entrance) = &http.context.tls {
+        // Boxed, so that the task of a connection has no room for it where there is no TLS.
+        return Box::pin(super::tls::serve(stream, peer, &http, entrance)).await;
+    }
+    serve_socket(Socket::Plain(stream), peer, http, Shown::default()).await
+}
+
+/// The same, once it is known whether it is inside TLS.
+pub(super) async fn serve_socket(
+    stream: Socket,
+    peer: SocketAddr,
+    http: Arc<Http>,
+    shown: Shown,
+) -> Lost {
     let options = &http.service().options;
     let on_loopback =
-        stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+        stream.tcp().local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let held = Arc::<Held>::default();
     let stream = Watched { stream, held: Arc::clone(&held) };
     let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));
     let cut = CancellationToken::new();
     let ip = peer.ip().to_canonical();
-    let from = Peer { ip, on_loopback, cut: cut.clone(), held: Arc::clone(&held) };
+    let from = Peer { ip, on_loopback, shown, cut: cut.clone(), held: Arc::clone(&held) };
     let service = service_fn(|request| {
         let (http, from) = (Arc::clone(&http), from.clone());
         async move {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use rpc_host::tls::TlsFigures;
 use rpc_metrics::{Format, Page};
 
 use super::{Metrics, OTHER};
@@ -17,6 +19,9 @@ pub(crate) struct Facts<'a> {
     pub(crate) buffered_bytes: usize,
     pub(crate) lag: Duration,
     pub(crate) log_lines_dropped: u64,
+    /// `None`: it speaks no TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<TlsFigures>,
 }
 
 impl Metrics {
@@ -60,6 +65,21 @@ fn write_server(page: &mut Page, metrics: &Metrics, facts: Facts<'_>) {
     let malformed = metrics.malformed.get();
     counter("rpc_server_malformed_total", "Messages that could not be read", malformed);
     counter("rpc_server_log_lines_dropped_total", "Log lines lost", facts.log_lines_dropped);
+    #[cfg(feature = "tls")]
+    if let Some(figures) = facts.tls {
+        write_tls(page, figures);
+    }
+}
+
+#[cfg(feature = "tls")]
+fn write_tls(page: &mut Page, figures: TlsFigures) {
+    let mut counter = |name, help, value: u64| page.counter(name, help).value(value);
+    let help = "TLS handshakes completed";
+    counter("rpc_server_tls_handshakes_total", help, figures.handshakes);
+    let help = "TLS handshakes that failed: no certificate or a wrong one, too slow, not TLS";
+    counter("rpc_server_tls_handshakes_failed_total", help, figures.handshakes_failed);
+    let help = "When the server's certificate expires, in seconds since 1970";
+    page.gauge("rpc_server_tls_not_after_seconds", help).value(figures.not_after_seconds());
 }
 
 fn write_methods(page: &mut Page, metrics: &Metrics) {

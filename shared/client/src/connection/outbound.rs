@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc_socket::OwnedWriteHalf;
 use rpc_wire::call::request;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
 use super::pending::{Pending, QueuedCall, Waiting};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use rpc_security::tls::ClientTlsOptions;
 use rpc_wire::instance::EntryLimits;
 
 /// Limits and times of a [`RegistryClient`](super::RegistryClient). Each field says its default.
@@ -25,6 +27,9 @@ pub struct RegistryClientOptions {
     pub idle_timeout: Duration,
     /// Interval of the system's keepalive probes of a silent connection; 15 s.
     pub keepalive: Duration,
+    /// TLS to a registry at `https://`, by its host; `None`, the default: by the authorities of the system.
+    #[cfg(feature = "tls")]
+    pub tls: Option<ClientTlsOptions>,
 }
 
 impl Default for RegistryClientOptions {
@@ -38,6 +43,8 @@ impl Default for RegistryClientOptions {
             max_event_line_bytes: 1 << 20,
             idle_timeout: Duration::from_secs(30),
             keepalive: Duration::from_secs(15),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

@@ -7,14 +7,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
+use rustls::client::{
+    ResolvesClientCert, Resumption, WantsClientCert, WebPkiServerVerifier,
+    verify_server_cert_signed_by_trust_anchor,
+};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, OtherError,
-    RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, Error,
+    OtherError, RootCertStore, SignatureScheme,
 };
 
 use super::certificate::Facts;
@@ -61,6 +64,7 @@ pub struct ClientTls {
 struct Loaded {
     roots: Arc<RootCertStore>,
     own: Option<Arc<SingleCertAndKey>>,
+    verifier: Arc<WebPkiServerVerifier>,
     by_host: Arc<ClientConfig>,
 }
 
@@ -99,9 +103,23 @@ impl ClientTls {
         Ok(true)
     }
 
-    /// The configuration for connections that verify the host of a URL, such as a registry's.
-    pub fn config(&self) -> ClientConfig {
-        ClientConfig::clone(&self.current.load().by_host)
+    /// Whether it is time to [`reload`](Self::reload).
+    pub fn is_due(&self) -> bool {
+        self.watched.lock().is_ok_and(|watched| watched.1.elapsed() >= LOOK)
+    }
+
+    /// The configuration for connections that verify the host of a URL, such as a registry's. It goes by what the
+    /// files hold at the time of each handshake.
+    ///
+    /// # Errors
+    /// The TLS library does not accept it.
+    pub fn config(self: &Arc<Self>) -> Result<ClientConfig, TlsError> {
+        let current = Arc::new(Current(Arc::clone(self)));
+        let builder = builder(&self.options, Arc::clone(&current) as Arc<dyn ServerCertVerifier>)?;
+        let mut config = builder.with_client_cert_resolver(current);
+        // A session that is resumed is not verified again.
+        config.resumption = Resumption::disabled();
+        Ok(config)
     }
 
     /// One end of a connection, which fails unless the other one is `expected`.
@@ -142,9 +160,9 @@ fn load(options: &ClientTlsOptions, now: SystemTime) -> Result<Loaded, TlsError>
     };
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider());
     let verifier = verifier.build().map_err(setup)?;
-    let mut by_host = config(options, verifier, own.clone())?;
+    let mut by_host = config(options, Arc::clone(&verifier) as _, own.clone())?;
     by_host.resumption = Resumption::in_memory_sessions(64);
-    Ok(Loaded { roots, own, by_host: Arc::new(by_host) })
+    Ok(Loaded { roots, own, verifier, by_host: Arc::new(by_host) })
 }
 
 fn single(key: CertifiedKey) -> SingleCertAndKey {
@@ -156,18 +174,23 @@ fn config(
     verifier: Arc<dyn ServerCertVerifier>,
     own: Option<Arc<SingleCertAndKey>>,
 ) -> Result<ClientConfig, TlsError> {
-    // Rustls calls it dangerous since a verifier could accept anything: there are two here, and neither does.
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(options.min_version.supported())
-        .map_err(setup)?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier);
+    let builder = builder(options, verifier)?;
     let mut config = match own {
         Some(own) => builder.with_client_cert_resolver(own),
         None => builder.with_no_client_auth(),
     };
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+fn builder(
+    options: &ClientTlsOptions,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+    // Rustls calls it dangerous since a verifier could accept anything: those here do not.
+    let versions = options.min_version.supported();
+    let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(versions);
+    Ok(builder.map_err(setup)?.dangerous().with_custom_certificate_verifier(verifier))
 }
 
 fn system_roots() -> Result<RootCertStore, TlsError> {
@@ -186,6 +209,61 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
 
 fn setup(error: impl fmt::Display) -> TlsError {
     TlsError::Setup(error.to_string())
+}
+
+/// Verifies hosts, and shows a certificate, by what the files hold now.
+#[derive(Debug)]
+struct Current(Arc<ClientTls>);
+
+impl ServerCertVerifier for Current {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verifier = &self.0.current.load().verifier;
+        verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        algorithms().supported_schemes()
+    }
+}
+
+impl ResolvesClientCert for Current {
+    fn resolve(
+        &self,
+        root_hint_subjects: &[&[u8]],
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        let own = self.0.current.load().own.clone()?;
+        ResolvesClientCert::resolve(&*own, root_hint_subjects, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        self.0.current.load().own.is_some()
+    }
 }
 
 /// Verifies that a certificate was issued for a service. Rustls does not look at URIs.

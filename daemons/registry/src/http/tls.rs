@@ -1,0 +1,54 @@
+//! A connection of a registry that speaks TLS: the handshake, and what is refused because it is plain text.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rpc_host::tls::{Entered, TlsEntrance};
+use rpc_socket::Socket;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::connection::serve_socket;
+use super::held::Lost;
+use super::refuse::TLS_HANDSHAKE;
+use super::{Http, Shown, refuse_connection};
+use crate::error::Refusal;
+
+/// Serves a connection that begins with a handshake, and plain text where that is allowed.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    http: &Arc<Http>,
+    entrance: &Arc<TlsEntrance>,
+) -> Lost {
+    let context = &http.context;
+    // What is only looked at is still there for whoever reads.
+    let mut first = [0];
+    let looking = timeout(context.service.options.header_timeout, stream.peek(&mut first));
+    let Some(Ok(Ok(1))) = context.ending.run_until_cancelled(looking).await else {
+        return Lost::default();
+    };
+    if first != [TLS_HANDSHAKE] {
+        if entrance.is_only() {
+            refuse_connection(stream, Refusal::TlsOnly).await;
+            return Lost::default();
+        }
+        return serve_socket(Socket::Plain(stream), peer, Arc::clone(http), Shown::default()).await;
+    }
+    let entering = context.ending.run_until_cancelled(entrance.enter(stream, &[], peer));
+    let Some(Some(Entered { socket, certificate })) = entering.await else {
+        return Lost::default();
+    };
+    let shown = Shown { certificate: certificate.clone() };
+    let served = serve_socket(socket, peer, Arc::clone(http), shown);
+    let Some(certificate) = certificate else { return served.await };
+    tokio::select! {
+        biased;
+        lost = served => lost,
+        why = entrance.until_refused(&certificate) => {
+            let names = certificate.names();
+            tracing::info!(%peer, ?names, why, "closing the connection: its certificate is refused from now on");
+            Lost::default()
+        }
+    }
+}
