@@ -63,6 +63,12 @@ const MEANINGLESS: &[(&str, &str, &str)] = &[
     ("client", "max_event_line_bytes", "rpcd"),
     // It shows all services; a form or a load test is of the service in its row.
     ("client", "service", "rpc-console"),
+    // Shown in tests/system/doors.
+    ("client", "token_file", "rpcd"),
+    ("client", "token_file", "rpc-console"),
+    ("client", "allow_plaintext_token", "rpcd"),
+    ("client", "allow_plaintext_token", "rpc-console"),
+    ("registry", "token_file", "rpc-console"),
     // It serves no log.
     ("log", "max_ring_lines", "rpcd call"),
     ("log", "max_ring_bytes", "rpcd call"),

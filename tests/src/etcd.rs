@@ -1,6 +1,7 @@
 //! An etcd cluster of three members on loopback.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -30,10 +31,24 @@ pub fn has_etcd() -> bool {
 pub struct Cluster {
     members: Vec<Member>,
     folder: TempDir,
+    tls: Option<Tls>,
+}
+
+/// The PEM files of members that ask for certificates.
+#[derive(Clone)]
+pub struct Tls {
+    /// What signs the certificates of registries.
+    pub ca: PathBuf,
+    /// The certificate of each member.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 struct Member {
     client: ReservedPort,
+    /// Its health and metrics, without TLS.
+    health: ReservedPort,
     peer: ReservedPort,
     process: Option<Daemon>,
 }
@@ -47,13 +62,21 @@ impl Cluster {
     /// # Panics
     /// They are not ready in time.
     pub async fn start() -> Option<Self> {
+        Self::start_with(None).await
+    }
+
+    /// The same with members that ask for certificates.
+    ///
+    /// # Panics
+    /// They are not ready in time.
+    pub async fn start_with(tls: Option<Tls>) -> Option<Self> {
         if !has_etcd() {
             return None;
         }
-        let member =
-            |_| Member { client: ReservedPort::new(), peer: ReservedPort::new(), process: None };
+        let port = ReservedPort::new;
+        let member = |_| Member { client: port(), health: port(), peer: port(), process: None };
         let members = (0..3).map(member).collect();
-        let mut cluster = Self { members, folder: tempfile::tempdir().unwrap() };
+        let mut cluster = Self { members, folder: tempfile::tempdir().unwrap(), tls };
         (0..3).for_each(|at| cluster.launch(at));
         for at in 0..3 {
             cluster.is_ready(at).await;
@@ -68,7 +91,11 @@ impl Cluster {
 
     /// The URL of a member.
     pub fn url(&self, at: usize) -> String {
-        self.members[at].client.url()
+        self.secured(self.members[at].client.url())
+    }
+
+    fn secured(&self, url: String) -> String {
+        if self.tls.is_some() { url.replace("http:", "https:") } else { url }
     }
 
     /// The address of a member.
@@ -104,7 +131,7 @@ impl Cluster {
     /// # Panics
     /// It is not in time.
     pub async fn is_ready(&self, at: usize) {
-        let address = self.members[at].client.address();
+        let address = self.members[at].health.address();
         eventually_within(READY, "an etcd member is ready", async || {
             let health = http_or_none(address, "GET /health").await;
             health.is_some_and(|(_, body)| body.contains(r#""health":"true""#))
@@ -116,8 +143,9 @@ impl Cluster {
         let peers: Vec<_> =
             (0..3).map(|at| format!("m{at}={}", self.members[at].peer.url())).collect();
         let data = self.folder.path().join(format!("m{at}"));
+        let client = self.url(at);
         let member = &mut self.members[at];
-        let (client, peer) = (member.client.url(), member.peer.url());
+        let (health, peer) = (member.health.url(), member.peer.url());
         let name = format!("m{at}");
         let mut command = Command::new("etcd");
         command.arg("--data-dir").arg(data).args([
@@ -127,6 +155,8 @@ impl Cluster {
             &client,
             "--advertise-client-urls",
             &client,
+            "--listen-metrics-urls",
+            &health,
             "--listen-peer-urls",
             &peer,
             "--initial-advertise-peer-urls",
@@ -142,6 +172,10 @@ impl Cluster {
             "--log-level",
             "error",
         ]);
+        if let Some(Tls { ca, cert, key }) = &self.tls {
+            command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(ca);
+            command.arg("--cert-file").arg(cert).arg("--key-file").arg(key);
+        }
         member.process = Some(Daemon::start(&format!("etcd {name}"), command));
     }
 }

@@ -22,6 +22,8 @@ mod copied_commands;
 mod documents;
 mod embedding;
 mod endings;
+mod etcd_tls;
+mod etcd_troubles;
 mod every_reader_reads;
 mod few_files;
 mod graceful_ends;

@@ -15,7 +15,7 @@ pub(super) async fn registry(cluster: &Cluster, port: u16) -> (Daemon, SocketAdd
 }
 
 /// Short times, so that the tests need not wait for long ones.
-async fn registry_with(
+pub(crate) async fn registry_with(
     cluster: &Cluster,
     port: u16,
     further: &[(&str, &str)],
@@ -42,7 +42,7 @@ pub(super) async fn server(registries: &[SocketAddr]) -> (Daemon, SocketAddr) {
     Daemon::server_with(&settings, &["--registry", &format!("http://{first}")]).await
 }
 
-async fn readiness(registry: SocketAddr) -> String {
+pub(crate) async fn readiness(registry: SocketAddr) -> String {
     http(registry, "GET /readyz", b"").await.1
 }
 
@@ -168,7 +168,7 @@ async fn after_a_restart_of_everything_all_are_listed_and_a_registry_that_was_pa
 }
 
 /// Posts to etcd's gateway.
-async fn post(cluster: &Cluster, path: &str, body: &str) {
+pub(crate) async fn post(cluster: &Cluster, path: &str, body: &str) {
     let (status, reply) = http(cluster.address(0), &format!("POST {path}"), body.as_bytes()).await;
     assert_eq!(status, 200, "{path}: {reply}");
 }

@@ -33,8 +33,7 @@ use rpc_host::shares::Shares;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
 use rpc_host::web::{Asked, Verdict, WebPolicy};
-#[cfg(feature = "tls")]
-use rpc_security::tls::PeerCertificate;
+use rpc_security::PeerCertificate;
 use rpc_wire::paths;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -80,26 +79,10 @@ struct Peer {
     cut: CancellationToken,
     /// It arrived at a loopback address.
     on_loopback: bool,
-    shown: Shown,
+    /// The certificate that it has shown, if it did.
+    certificate: Option<Arc<PeerCertificate>>,
     /// The instances whose heartbeats come on it.
     held: Arc<Held>,
-}
-
-/// The certificate that a peer has shown, which was verified; or none.
-#[derive(Debug, Clone, Default)]
-struct Shown {
-    #[cfg(feature = "tls")]
-    certificate: Option<Arc<PeerCertificate>>,
-}
-
-impl Shown {
-    /// The names in it, `rpcd://service/NAME` first; none without one.
-    fn names(&self) -> &[String] {
-        #[cfg(feature = "tls")]
-        return self.certificate.as_deref().map_or(&[], PeerCertificate::names);
-        #[cfg(not(feature = "tls"))]
-        &[]
-    }
 }
 
 /// A whole body, or a stream of chunks.
@@ -153,7 +136,7 @@ impl Http {
         if status >= 400 {
             self.context.service.metrics.refuse(status);
         }
-        debug!(peer = %peer.ip, names = ?peer.shown.names(), method = %head.method, path = head.uri.path(), status, "request");
+        debug!(peer = %peer.ip, names = ?peer.certificate.as_ref().map(|it| it.names()), method = %head.method, path = head.uri.path(), status, "request");
         reply
     }
 

@@ -34,6 +34,7 @@ mod table;
 pub use error::RegistryError;
 pub use ipnet::IpNet;
 pub use options::{RegistryOptions, StoreOptions};
+pub use rpc_security as security;
 #[cfg(feature = "tls")]
 pub use rpc_security::tls::{Require, TlsError, TlsOptions, TlsVersion};
 pub use server::Registry;
@@ -41,7 +42,7 @@ pub use server::Registry;
 pub use store::Recovered;
 pub use store::StoreError;
 #[cfg(feature = "etcd")]
-pub use store::etcd::EtcdOptions;
+pub use store::etcd::{EtcdOptions, Password};
 
 /// For tests/torture, which has a simulated disk under the database.
 #[cfg(feature = "simulation")]

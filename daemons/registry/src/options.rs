@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rpc_host::logging::LogRing;
 use rpc_host::shares::Share;
+use rpc_security::Guard;
 #[cfg(feature = "tls")]
 use rpc_security::tls::TlsOptions;
 use rpc_wire::instance::MAX_ENTRY_BYTES;
@@ -16,6 +17,7 @@ use crate::error::RegistryError;
 /// Where a registry's content outlives its process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "etcd", expect(clippy::large_enum_variant, reason = "a registry has one"))]
 pub enum StoreOptions {
     /// Nowhere: after a restart the instances are listed again by their heartbeats.
     #[default]
@@ -184,6 +186,9 @@ pub struct RegistryOptions {
     pub allowed_hosts: Vec<String>,
     /// The log that `/v1/logs` streams: none (404).
     pub log_ring: Option<LogRing>,
+    /// Who may do what: everyone everything. Tokens of its file are read again within a second of a
+    /// change.
+    pub guard: Guard,
 }
 
 impl Default for RegistryOptions {
@@ -235,6 +240,7 @@ impl Default for RegistryOptions {
             tls: TlsOptions::default(),
             allowed_hosts: Vec::new(),
             log_ring: None,
+            guard: Guard::open(),
         }
     }
 }

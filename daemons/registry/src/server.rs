@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use rpc_host::net::{Accepted, Listener, Room, SURPLUS_TIME};
 use rpc_host::shares::{Full, Share, Shares};
+use rpc_host::task::repeat_blocking;
+use rpc_security::RELOAD_INTERVAL;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
 use tokio::net::TcpStream;
@@ -256,6 +258,14 @@ impl Acceptor {
         acceptor.spawn(async move {
             ending.run_until_cancelled_owned(service.run_timers()).await;
         });
+        let guard = acceptor.http.service().options.guard.clone();
+        if !guard.is_open() {
+            let ending = acceptor.ending.clone();
+            acceptor.spawn(async move {
+                let reloading = repeat_blocking(RELOAD_INTERVAL, move || guard.reload());
+                ending.run_until_cancelled_owned(reloading).await;
+            });
+        }
         Ok(acceptor)
     }
 

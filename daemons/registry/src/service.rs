@@ -149,6 +149,7 @@ impl Service {
             return Ok(Acknowledged { of: renewed, durable: true });
         }
         let (key, reply) = (registration.key.clone(), registration.reply.clone());
+        #[cfg(feature = "etcd")]
         let incarnation = registration.incarnation;
         let (change, overridden, changes) = {
             let mut state = self.lock();
@@ -164,9 +165,13 @@ impl Service {
         }
         let renewed = Renewed { reply, overridden, change: changes };
         let acknowledged = self.acknowledge(renewed, changes).await;
+        #[cfg(feature = "etcd")]
         if self.options.store.is_shared() {
+            let state = self.lock();
             // Another registry may have known a later life of it.
-            self.lock().table.refuse_earlier(&key, incarnation, now())?;
+            state.table.refuse_earlier(&key, incarnation, now())?;
+            let durable = acknowledged.durable && !state.table.is_left_out(&key);
+            return Ok(Acknowledged { durable, ..acknowledged });
         }
         Ok(acknowledged)
     }

@@ -17,6 +17,7 @@ mod liveness;
 mod moves;
 mod overrides;
 mod owner;
+mod owners;
 mod pace;
 mod peers;
 mod registering;
@@ -47,6 +48,7 @@ use liveness::{Judge, Liveness};
 pub(crate) use overrides::Overridden;
 use overrides::Overrides;
 pub(crate) use owner::Owner;
+use owners::Owners;
 use pace::Pace;
 use peers::Peers;
 pub(crate) use registering::Renewed;
@@ -91,6 +93,10 @@ pub(crate) struct Table {
     judge: Judge,
     wall: Wall,
     unsaved: Unsaved,
+    owners: Owners,
+    /// What others wrote and is not taken.
+    #[cfg(feature = "etcd")]
+    left_out: shared::LeftOut,
 }
 
 #[derive(Debug)]
@@ -142,6 +148,9 @@ impl Table {
             judge: Judge::new(options),
             wall: Wall::new(SystemTime::UNIX_EPOCH, now),
             unsaved: Unsaved::new(None),
+            owners: Owners::default(),
+            #[cfg(feature = "etcd")]
+            left_out: shared::LeftOut::default(),
         }
     }
 
@@ -242,6 +251,11 @@ impl Table {
         self.by_key.len()
     }
 
+    /// Those of them whose heartbeats this registry takes.
+    fn len_here(&self) -> usize {
+        self.len() - self.owners.elsewhere()
+    }
+
     /// Memory of all instances, in bytes, approximately.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -296,6 +310,7 @@ impl Table {
     fn remove(&mut self, index: usize, kind: ChangeKind, now: Instant) -> Option<Change> {
         let slot = self.slots.get_mut(index)?.take()?;
         self.judge.moved(slot.liveness, Liveness::Up);
+        self.owners.remove(&slot.owner);
         self.free.push(index);
         self.by_body.remove(&slot.body);
         self.bytes -= slot.entry.bytes();
@@ -341,6 +356,11 @@ impl Slot {
     /// Whether another registry takes its heartbeats, and decides whether it lives.
     fn is_elsewhere(&self) -> bool {
         self.owner.is_elsewhere()
+    }
+
+    /// Whether its registry has ended and its heartbeats may go to one that is cut off from the others.
+    fn is_adopted(&self) -> bool {
+        self.owner == Owner::Adopted
     }
 
     fn row(&self) -> Row {

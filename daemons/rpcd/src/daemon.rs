@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use rpc_host::logging::{LogRing, Logging};
 use rpc_host::{net, shutdown};
 use rpc_registry::{Recovered, Registry, RegistryError, RegistryOptions, StoreError, StoreOptions};
+use rpc_security::{Auth, Guard};
 use rpc_server::{Announce, Server, ServerError, builtin};
 use tokio_util::sync::CancellationToken;
 
@@ -35,11 +36,8 @@ pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Fai
         }
         builder = builder.announce(announce);
     }
-    let server = builder.bind(plan.address).await?;
-    warn_if_public(
-        server.local_addr(),
-        "open to other machines without authentication; use -l 127.0.0.1 for local only",
-    );
+    let server = builder.guard(plan.guard.clone()).bind(plan.address).await?;
+    warn_if_open(server.local_addr(), &plan.guard);
     server.serve(stop.cancelled_owned()).await?;
     Ok(())
 }
@@ -55,11 +53,9 @@ pub async fn registry(plan: ServeRegistryPlan, logging: Option<&Logging>) -> Res
     let stop = prepare()?;
     let mut options = plan.options;
     options.log_ring = ring(logging);
+    let guard = options.guard.clone();
     let registry = Registry::bind(plan.address, options).await?;
-    warn_if_public(
-        registry.local_addr(),
-        "open to other machines without authentication; use -l 127.0.0.1 for local only",
-    );
+    warn_if_open(registry.local_addr(), &guard);
     registry.serve(stop.cancelled_owned()).await?;
     Ok(())
 }
@@ -93,9 +89,20 @@ fn ring(logging: Option<&Logging>) -> Option<LogRing> {
     logging.map(|logging| logging.ring(""))
 }
 
-fn warn_if_public(address: SocketAddr, what: &'static str) {
-    if !address.ip().to_canonical().is_loopback() {
-        tracing::warn!(port = address.port(), "{what}");
+/// Says what other machines may do unasked.
+fn warn_if_open(address: SocketAddr, guard: &Guard) {
+    let port = address.port();
+    match guard.auth() {
+        Auth::Required => {}
+        Auth::Warn => tracing::warn!(
+            port,
+            "auth = warn: everything is served, and what auth = required would refuse is logged"
+        ),
+        Auth::Off if address.ip().to_canonical().is_loopback() => {}
+        Auth::Off => tracing::warn!(
+            port,
+            "open to other machines without authentication; set [security] tokens, or use -l 127.0.0.1 for local only"
+        ),
     }
 }
 

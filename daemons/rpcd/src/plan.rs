@@ -105,6 +105,9 @@ impl Plan {
         let mut settings = Settings::load(common.config.as_deref(), sources)?;
         override_log(&mut settings.log, common);
         let is_daemon = matches!(typed.command, Command::Serve(_) | Command::Registry(_));
+        if !is_daemon {
+            settings.client.token = settings.client_token()?;
+        }
         // A client command logs only on request: its errors go to standard error as one line.
         let terminal = is_daemon || common.log_level.is_some() || common.log_format.is_some();
         let file_prefix = match &typed.command {

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use rpc_host::net;
+use rpc_security::PeerCertificate;
 use rpc_socket::Socket;
-use rpc_wire::call::{Call, Message, Messages, Rejected, reply};
+use rpc_wire::call::{Call, Message, Messages, Rejected, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameLimits, Framer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -24,7 +25,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::http;
 use crate::places::connections::Slot;
 use crate::session::Session;
-use crate::shown::Shown;
 use crate::sniff::{Protocol, sniff};
 use crate::state::ServerState;
 
@@ -84,7 +84,7 @@ async fn serve_stream(
         // Boxed, so that the task of a plain connection has no room for it.
         return Box::pin(tls::serve(state, entrance, protocol, socket, peer, first, slot)).await;
     }
-    serve_as(protocol, state, &mut socket, peer, first, slot, Shown::default()).await
+    serve_as(protocol, state, &mut socket, peer, first, slot, None).await
 }
 
 async fn serve_as(
@@ -94,12 +94,12 @@ async fn serve_as(
     peer: SocketAddr,
     first: BytesMut,
     slot: &mut Slot,
-    shown: Shown,
+    certificate: Option<Arc<PeerCertificate>>,
 ) -> io::Result<()> {
     match protocol {
         Protocol::Json => {
             let session = Session::new(state.clone(), peer, first, slot.closing());
-            if session.with_certificate(shown).run(stream, slot).await? {
+            if session.with_certificate(certificate).run(stream, slot).await? {
                 linger(stream).await;
             }
         }
@@ -111,7 +111,7 @@ async fn serve_as(
             state.metrics.malformed.inc();
             let mut out = Vec::new();
             let fault = Fault::new(Code::NotJson, "request is not JSON: it must begin with { or [");
-            reply::fault(&mut out, None, &fault);
+            reply::fault(&mut out, ReplyTo::Classic, &fault);
             stream.write_all(&out).await?;
             linger(stream).await;
         }
@@ -206,8 +206,10 @@ async fn refuse_first(
                     match message {
                         Ok(Message::Call(call)) if call.meta.oneway => {}
                         Ok(Message::Cancel(_)) => {}
-                        Ok(Message::Call(Call { id: id @ Some(_), .. }))
-                        | Err(Rejected { id: id @ Some(_), .. }) => reply::fault(out, id, fault),
+                        Ok(Message::Call(Call { reply_to: to @ ReplyTo::Extended(_), .. }))
+                        | Err(Rejected { reply_to: to @ ReplyTo::Extended(_), .. }) => {
+                            reply::fault(out, to, fault);
+                        }
                         _ => reply::refusal(out, fault),
                     }
                 }

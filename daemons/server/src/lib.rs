@@ -67,8 +67,7 @@
 //!   its end.
 //! - `places`: how many connections and calls there may be, and of one peer.
 //! - `control`: a thread of its own for heartbeats, and for health while the workers lag.
-//! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes; `shown` is the
-//!   certificate of its peer.
+//! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
 //! - `admission`: which calls have waited too long to start; `lag` measures how long that was.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
@@ -118,7 +117,6 @@ mod reserved;
 pub mod server;
 pub mod service;
 mod session;
-mod shown;
 mod sniff;
 mod state;
 
@@ -138,6 +136,7 @@ pub use session::InMemory;
 pub use futures_util::Stream;
 pub use rpc_host::logging::LogRing;
 pub use rpc_host::shares::Share;
+pub use rpc_security as security;
 #[cfg(feature = "tls")]
 pub use rpc_security::tls::{Require, TlsError, TlsOptions, TlsVersion};
 pub use rpc_wire::fault::{Code, Fault};

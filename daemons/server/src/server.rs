@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use rpc_host::logging::LogRing;
 use rpc_host::net::{self, Listener};
+use rpc_host::task::repeat_blocking;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
 #[cfg(feature = "http")]
 use rpc_host::web::WebPolicy;
 #[cfg(feature = "tls")]
 use rpc_security::tls::TlsOptions;
+use rpc_security::{Guard, RELOAD_INTERVAL};
 use rpc_wire::instance::is_service_name;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -75,6 +77,7 @@ pub struct ServerBuilder {
     layers: Layers,
     limits: Limits,
     log_ring: Option<LogRing>,
+    guard: Guard,
     #[cfg(feature = "announce")]
     announce: Option<Announce>,
     #[cfg(feature = "http")]
@@ -229,6 +232,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Who may do what. Default: everyone everything. Tokens of its file are read again within a second
+    /// of a change.
+    #[must_use]
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
+    }
+
     /// Registers with a registry while serving. Default: no registry.
     #[cfg(feature = "announce")]
     #[must_use]
@@ -328,6 +339,7 @@ impl ServerBuilder {
             states: self.states,
             layers: self.layers.apply(),
             log_ring: self.log_ring,
+            guard: self.guard,
             #[cfg(feature = "http")]
             web,
             ..state
@@ -395,8 +407,14 @@ impl Server {
         let _measuring =
             AbortOnDropHandle::new(tokio::spawn(async move { measuring.lag.measure().await }));
         #[cfg(feature = "tls")]
-        let _watching = state.tls.clone().map(|entrance| {
+        let _watching_tls = state.tls.clone().map(|entrance| {
             AbortOnDropHandle::new(tokio::spawn(entrance.watch().in_current_span()))
+        });
+
+        let guard = state.guard.clone();
+        let _watching = (!guard.is_open()).then(|| {
+            let reload = move || guard.reload();
+            AbortOnDropHandle::new(control.spawn(repeat_blocking(RELOAD_INTERVAL, reload)))
         });
 
         let outcome = tokio::select! {

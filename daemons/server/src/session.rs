@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
 use rpc_host::net;
+use rpc_security::PeerCertificate;
 use rpc_socket::{Socket, WriteHalf};
 use rpc_wire::call::Messages;
 use rpc_wire::fault::{Code, Fault};
@@ -30,7 +31,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buffers::{Account, FREE_BYTES};
 use crate::places::connections::Slot;
-use crate::shown::Shown;
 use crate::state::ServerState;
 use arrival::Arrival;
 use dispatch::Dispatcher;
@@ -72,7 +72,8 @@ impl Writer for WriteHalf<'_> {
 pub(crate) struct Session {
     state: Arc<ServerState>,
     peer: SocketAddr,
-    shown: Shown,
+    /// The certificate that the client has shown, if it did.
+    certificate: Option<Arc<PeerCertificate>>,
     input: BytesMut,
     framer: Framer,
     dispatcher: Dispatcher,
@@ -157,7 +158,7 @@ impl Session {
             dispatcher: Dispatcher::new(state.clone(), peer),
             state,
             peer,
-            shown: Shown::default(),
+            certificate: None,
             input: first,
             framer: Framer::new(limits),
             written: 0,
@@ -176,14 +177,14 @@ impl Session {
     }
 
     /// Of a client that has shown this certificate.
-    pub(crate) fn with_certificate(self, shown: Shown) -> Self {
-        Self { shown, ..self }
+    pub(crate) fn with_certificate(self, certificate: Option<Arc<PeerCertificate>>) -> Self {
+        Self { certificate, ..self }
     }
 
     /// Serves until the connection closes, at the latest when the server has drained or another
     /// needs its place; returns whether the peer may still be sending (see `linger`).
     pub(crate) async fn run(mut self, stream: &mut Socket, slot: &mut Slot) -> io::Result<bool> {
-        tracing::debug!(peer = %self.peer, names = ?self.shown.names(), "connection opened");
+        tracing::debug!(peer = %self.peer, names = ?self.certificate.as_ref().map(|it| it.names()), "connection opened");
         let closing = slot.closing().clone().cancelled_owned();
         let state = self.state.clone();
         let (mut reader, writer) = stream.split();

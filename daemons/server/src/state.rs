@@ -10,6 +10,7 @@ use rpc_host::logging::LogRing;
 use rpc_host::tls::TlsEntrance;
 #[cfg(feature = "http")]
 use rpc_host::web::WebPolicy;
+use rpc_security::Guard;
 use rpc_wire::WIRE_VERSION;
 use rpc_wire::instance::is_service_name;
 #[cfg(feature = "announce")]
@@ -92,6 +93,8 @@ pub(crate) struct ServerState {
     pub(crate) admission: Admission,
     pub(crate) lag: Lag,
     pub(crate) log_ring: Option<LogRing>,
+    /// Who may do what.
+    pub(crate) guard: Guard,
     /// Which requests a foreign web page may have caused.
     #[cfg(feature = "http")]
     pub(crate) web: WebPolicy,
@@ -139,6 +142,7 @@ impl ServerState {
             admission: Admission::default(),
             lag: Lag::new(),
             log_ring: None,
+            guard: Guard::open(),
             #[cfg(feature = "http")]
             web: WebPolicy::default(),
             #[cfg(feature = "http")]

@@ -124,6 +124,7 @@ pub use rpc_security::tls::{ClientTlsOptions, TlsError, TlsVersion};
 pub use rpc_wire::call::{Args, ArgsError, IntoArgs};
 pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::target::{AddressError, Target};
+pub use secrecy::SecretString;
 pub use stream::CallStream;
 pub use typed::{CallOptions, ServiceError, TypedStream};
 pub use wire_log::{WireLog, WireMessage};

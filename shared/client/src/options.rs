@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 #[cfg(feature = "tls")]
 use rpc_security::tls::ClientTlsOptions;
 
@@ -84,6 +85,11 @@ pub struct ClientOptions {
     pub max_methods: usize,
     /// Largest method list of one instance; 4 MiB. With a larger one, its methods count as unknown.
     pub max_method_list_bytes: usize,
+    /// The secret that this client shows to servers and registries which ask for one: none. It is sent over
+    /// TLS or to loopback only, unless `allow_plaintext_token`.
+    pub token: Option<SecretString>,
+    /// Whether the token is sent in plain text as well, to whom the network says it is; false.
+    pub allow_plaintext_token: bool,
     /// TLS to every server: to one address, by its host; to the instances of a registry, by the service that each
     /// is listed with (`rpcd://service/NAME` in its certificate). Nothing falls back to plain text, and a registry
     /// at `https://` is verified by the same authorities. `None`, the default: plain text.
@@ -103,6 +109,8 @@ impl ClientOptions {
             timeout: self.registry_timeout,
             max_list_bytes: self.max_list_bytes,
             max_event_line_bytes: self.max_event_line_bytes,
+            token: self.token.clone(),
+            allow_plaintext_token: self.allow_plaintext_token,
             #[cfg(feature = "tls")]
             tls: self.tls.clone(),
             ..RegistryClientOptions::default()
@@ -136,6 +144,8 @@ impl Default for ClientOptions {
             max_discoveries: 32,
             max_methods: 10_000,
             max_method_list_bytes: 4 << 20,
+            token: None,
+            allow_plaintext_token: false,
             #[cfg(feature = "tls")]
             tls: None,
             retry: RetryOptions::default(),

@@ -1,10 +1,12 @@
-//! Runs the main loop of a daemon.
+//! Runs the main loop of a daemon, and work of it that blocks.
 
 use std::future::Future;
 use std::panic::resume_unwind;
+use std::time::Duration;
 
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 /// Runs `future` as a task of the runtime, in the current span, and waits for it. Dropping it
 /// aborts the task.
@@ -26,9 +28,46 @@ pub async fn on_a_worker<T: Send + 'static>(future: impl Future<Output = T> + Se
     }
 }
 
+/// Runs `work`, which may block, every `period` on a thread for that, in the current span, until it is
+/// dropped. A run that takes longer delays the next one.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub async fn repeat_blocking(period: Duration, work: impl Fn() + Clone + Send + 'static) {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let (work, span) = (work.clone(), Span::current());
+        // One that panicked has said so, and the next one is due all the same.
+        let _ = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_blocks_is_repeated_also_after_a_panic_and_until_it_is_dropped() {
+        use std::sync::mpsc;
+        let (run, runs) = mpsc::sync_channel(0);
+        let work = move || {
+            if run.send(()).is_ok() {
+                panic!("on purpose");
+            }
+        };
+        let repeating =
+            AbortOnDropHandle::new(tokio::spawn(repeat_blocking(Duration::from_millis(1), work)));
+        let (again, runs) = tokio::task::spawn_blocking(move || {
+            let wait = Duration::from_secs(5);
+            ((runs.recv_timeout(wait), runs.recv_timeout(wait)), runs)
+        })
+        .await
+        .unwrap();
+        assert_eq!(again, (Ok(()), Ok(())));
+        drop((repeating, runs));
+    }
 
     #[tokio::test]
     async fn it_returns_panics_and_stops_as_if_it_were_not_a_task() {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 
 use crate::identity::{Identity, is_in};
+use crate::object::Object;
 use crate::role::{Role, Roles};
 
 /// What a route or a method needs.
@@ -16,26 +17,6 @@ pub enum Permission {
     Open,
     /// A role.
     Needs(Role),
-}
-
-/// What a request is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Object<'a> {
-    /// The daemon as such, or a list whose items are decided one by one.
-    #[default]
-    Everything,
-    /// A server and its methods.
-    Server {
-        /// The service that it is an instance of.
-        service: Option<&'a str>,
-    },
-    /// An instance in the registry.
-    Instance {
-        /// Its service.
-        service: Option<&'a str>,
-        /// Its address; `None` if its host is a name.
-        host: Option<IpAddr>,
-    },
 }
 
 /// Who asks.
@@ -123,6 +104,14 @@ pub enum Denied {
     /// Who asks has the role, not for this service or host: 403.
     #[error("this token's role {0} is limited to other services or hosts; ask who gave it to you")]
     OutOfBounds(Role),
+}
+
+impl Denied {
+    /// The role that it is about.
+    pub fn role(self) -> Role {
+        let (Self::Unknown(role) | Self::MissingRole(role) | Self::OutOfBounds(role)) = self;
+        role
+    }
 }
 
 impl Access {

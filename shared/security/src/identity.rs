@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use ipnet::IpNet;
 
-use crate::access::Object;
+use crate::object::Object;
 use crate::role::Roles;
 
 /// Someone who is known.

@@ -8,6 +8,9 @@
 //!   the protocol. [`Permission`] is what one of them needs, [`Object`] what it is about, [`Caller`] who asks.
 //! - [`Tokens`]: the identities that a daemon knows, by the SHA-256 of their secrets; [`TokenFile`]: the
 //!   same from a file, read again when it changes.
+//! - [`Guard`]: all of that together, at the doors of a daemon: identifies, decides, counts, and knows when
+//!   to ask again; [`Shown`]: what a caller has shown on a connection.
+//! - [`PeerCertificate`]: who a client is by its certificate.
 //! - [`secret`]: a client's secret, from a file that nobody else reads, and new ones.
 //! - `tls` (with that feature): the certificates of daemons and clients, and whom each trusts.
 //!
@@ -25,19 +28,32 @@
 //! assert!(!access.decide(caller, Permission::Needs(Role::Operate), Object::default()).is_allowed());
 //! ```
 //!
+//! Inside: `guard → access → identity → object`, `token_file → tokens → secret → {file, digest}`.
+//!
 //! No sockets and no runtime. Needs Rust 1.95 or later.
 
 mod access;
+mod certificate;
+mod digest;
 mod file;
+mod guard;
 mod identity;
+mod object;
 mod role;
 pub mod secret;
+mod token_file;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod tokens;
 
-pub use access::{Access, Auth, Caller, Decision, Denied, Object, Permission};
-pub use file::{FileError, TokenFile};
+pub use access::{Access, Auth, Caller, Decision, Denied, Permission};
+pub use certificate::{PeerCertificate, SERVICE_URI};
+pub use digest::Digest;
+pub use file::FileError;
+pub use guard::{Figures, Guard, REASONS, RELOAD_INTERVAL, Shown, TOKEN_REASONS};
 pub use identity::Identity;
+pub use ipnet::IpNet;
+pub use object::Object;
 pub use role::{Role, Roles, UnknownRole};
-pub use tokens::{Digest, MAX_BYTES, MAX_TOKENS, NotIdentified, Tokens, TokensError};
+pub use token_file::TokenFile;
+pub use tokens::{MAX_BYTES, MAX_TOKENS, NotIdentified, Tokens, TokensError};

@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 pub use secrecy::{ExposeSecret, SecretString};
 
+use crate::digest::Digest;
 use crate::file::{self, FileError};
 use crate::role::{Role, Roles};
-use crate::tokens::Digest;
 
 /// Characters of a secret at least.
 pub const MIN_SECRET: usize = 32;
@@ -54,13 +54,21 @@ pub fn parse(text: &str) -> Result<SecretString, NotASecret> {
     Ok(text.into())
 }
 
+/// Whether a text is probably a secret of ours, and where something else is expected must not be quoted.
+pub fn looks_like_one(text: &str) -> bool {
+    text.trim().starts_with(PREFIX) && parse(text).is_ok()
+}
+
 /// The secret in a file that has nothing else. The file is refused if everyone can read it.
 ///
 /// # Errors
 /// It cannot be read, others can read it, or it holds no secret.
 pub fn read(path: &Path) -> Result<SecretString, FileError> {
     let text = file::read(path, 2 * MAX_SECRET as u64, file::Demand::Private)?;
-    parse(&text).map_err(|problem| FileError::Secret { path: path.to_owned(), problem })
+    parse(&text).map_err(|problem| FileError::Secret {
+        path: path.to_owned(),
+        problem: problem.to_string(),
+    })
 }
 
 #[cfg(test)]

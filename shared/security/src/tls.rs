@@ -3,7 +3,7 @@
 //! In reading order:
 //!
 //! - [`TlsOptions`]: a daemon's files. [`ServerTls`]: what they hold, replaced when they change.
-//! - [`PeerCertificate`]: who a client is, by the names of its certificate.
+//! - [`PeerCertificate`](crate::PeerCertificate): who a client is, by the names of its certificate.
 //! - [`ClientTlsOptions`], [`ClientTls`]: whom a client trusts, and who it is itself. [`ServerIdentity`] is whom
 //!   it expects: a host, or a service.
 //! - [`TlsError`]: why files are not used. [`explain`]: why a handshake failed, for people.
@@ -24,7 +24,6 @@ use std::sync::{Arc, LazyLock};
 use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
 
-pub use certificate::{PeerCertificate, SERVICE_URI};
 pub use client::{ClientTls, ClientTlsOptions, ServerIdentity, WrongService};
 pub use error::TlsError;
 pub use explain::{Explained, explain};

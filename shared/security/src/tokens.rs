@@ -4,16 +4,15 @@
 //! those that begin with `#` say nothing.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
+use crate::digest::Digest;
 use crate::identity::Identity;
 use crate::secret::{MAX_SECRET, MIN_SECRET};
 
@@ -23,46 +22,6 @@ pub const MAX_TOKENS: usize = 1_000;
 pub const MAX_BYTES: usize = 1 << 20;
 /// Bytes of a name.
 const MAX_NAME: usize = 64;
-/// How a digest begins in a file.
-const SHA256: &str = "sha256:";
-
-/// The SHA-256 of a secret: what is kept of it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Digest([u8; 32]);
-
-impl Digest {
-    /// That of the secret's text as it is sent.
-    pub fn of(secret: &SecretString) -> Self {
-        Self(Sha256::digest(secret.expose_secret()).into())
-    }
-
-    fn parse(hex: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        if hex.len() != 2 * bytes.len() || !hex.is_ascii() {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            let digit = |at: usize| char::from(pair[at]).to_digit(16);
-            *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
-        }
-        Some(Self(bytes))
-    }
-}
-
-/// As in a file of tokens.
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(SHA256)?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Digest(…)")
-    }
-}
-
 /// The tokens of a file.
 #[derive(Debug, Clone, Default)]
 pub struct Tokens {
@@ -181,8 +140,7 @@ fn entry(line: &str) -> Result<(Digest, Identity), &'static str> {
     let roles = roles.parse();
     let roles = roles
         .map_err(|_| "the roles must be call, observe, register or operate, separated by commas")?;
-    let digest = digest.strip_prefix(SHA256).and_then(Digest::parse);
-    let digest = digest.ok_or(
+    let digest = Digest::parse(digest).ok_or(
         "the third word must be sha256: and 64 hexadecimal digits, never the secret itself; see rpcd token new",
     )?;
     let mut identity =

@@ -31,6 +31,14 @@ pub enum SettingsError {
         /// What is wrong.
         message: String,
     },
+    /// A file that security rests on, or a contradiction about it.
+    #[error("{key}: {message}")]
+    Security {
+        /// The section and the key.
+        key: &'static str,
+        /// What is wrong, and what to do.
+        message: String,
+    },
 }
 
 impl SettingsError {

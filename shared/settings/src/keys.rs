@@ -4,9 +4,10 @@ use rpc_wire::nearest;
 
 use super::sections::{RegistryAddress, Settings};
 use super::value::{
-    addresses, advertised, answer, any_file, any_folder, any_service, attempts, backlog, burst,
-    bytes, choice, count, depth, duration, folder, hedge, host, level, list_cache, names, networks,
-    origins, pause, port, prefix, ratio, service, share, switch, user,
+    addresses, advertised, answer, any_file, any_folder, any_service, attempts, auth, backlog,
+    burst, bytes, choice, count, depth, duration, folder, hedge, host, level, list_cache, names,
+    networks, origins, pause, port, prefix, ratio, roles, secret_file, service, share, switch,
+    user,
 };
 
 /// A key of `config.ini`.
@@ -42,6 +43,22 @@ impl Key {
     }
 }
 
+impl Key {
+    /// Whether it says where secrets are or go, which the settings of a folder do not: whoever may write
+    /// there could have them.
+    pub(super) fn is_of_secrets(&self) -> bool {
+        matches!(self.name, "token_file" | "allow_plaintext_token")
+    }
+
+    /// A bad value, for an error. Where a file of a secret is meant it may be the secret.
+    pub(super) fn bad_value(&self, value: &str) -> String {
+        match self.name {
+            "token_file" => "bad value".to_owned(),
+            _ => format!("bad value {value:?}"),
+        }
+    }
+}
+
 /// `kind, option, "doc"` for every key of a section.
 macro_rules! keys {
     ($($section:literal { $($name:ident: $kind:ident, $($place:ident).+, $doc:literal;)* })*) => {
@@ -66,6 +83,7 @@ pub const KEYS: &[Key] = keys! {
         also: addresses, registry.also, "Further registries that share what they know with it: HOST:PORT, …; one that works is used when it does not, also when --registry names another.";
         color: choice, registry.color, "Colour of its name in rpc-console: none, red, yellow, green, blue, magenta or cyan.";
         confirm: answer, registry.confirm, "Whether rpc-console asks before calls and load tests.";
+        token_file: secret_file, registry.token_file, "File with the token that rpcd serve registers with, and rpc-console shows to it, unless RPCD_TOKEN is set; others must not be able to read it.";
     }
     "registry-server" {
         listen: host, registry_server.listen, "Address to listen on; :: accepts IPv4 and IPv6.";
@@ -115,13 +133,22 @@ pub const KEYS: &[Key] = keys! {
         allowed_origins: origins, registry_server.options.allowed_origins, "Web origins that may send requests: http://HOST:PORT, …; none by default.";
     }
     "etcd" {
-        endpoints: origins, etcd.endpoints, "Its members: http://HOST:PORT, …; one is used while it answers.";
+        endpoints: origins, etcd.endpoints, "Its members: https://HOST:PORT, … or all of them http; one is used while it answers.";
         prefix: prefix, etcd.prefix, "What all keys begin with: the same for registries that share what they know, another one for others.";
+        ca: any_file, etcd.ca, "PEM file with the certificates that sign those of members; needed for https.";
+        cert: any_file, etcd.cert, "PEM file with the registry's certificate, where etcd asks for one.";
+        key: any_file, etcd.key, "PEM file with its private key, which its owner alone may read. All three are read again when a member cannot be reached.";
         user: user, etcd.user, "User, where etcd asks for one.";
-        password_file: any_file, etcd.password_file, "File with the user's password, which its owner alone may read.";
+        password_file: any_file, etcd.password_file, "File with the user's password, which its owner alone may read; without one it is in the variable RPCD_ETCD_PASSWORD.";
         request_timeout: duration, etcd.request_timeout, "A member that does not answer for this long is left for another one.";
         lease_ttl: duration, etcd.lease_ttl, "The instances of a registry that shows no sign of life for this long are taken over by the others; whole seconds, 2s at least.";
         max_response_bytes: bytes, etcd.max_response_bytes, "Size of a response, and of one line of a watch.";
+    }
+    "security" {
+        tokens: any_file, security.tokens, "File of tokens, which only its owner may write: NAME ROLES sha256:HEX …, as rpcd token new prints them; read again when it changes.";
+        auth: auth, security.auth, "required: what a token does not allow is refused; warn: it is only logged; off. Empty: required with tokens, else off.";
+        anonymous: roles, security.anonymous, "What may be done without a token, as older programs do: none, or call, observe, register, operate, comma-separated.";
+        anonymous_networks: networks, security.anonymous_networks, "From where only: 10.0.0.0/8, …; empty: from anywhere.";
     }
     "server" {
         listen: host, server.listen, "Address to listen on; :: accepts IPv4 and IPv6.";
@@ -165,6 +192,8 @@ pub const KEYS: &[Key] = keys! {
         failover_after: duration, client.failover_after, "Connect timeout per instance before failing over; a connected server that never replies is not failed over.";
         tcp_user_timeout: duration, client.tcp_user_timeout, "A server whose system acknowledges nothing for this long is gone.";
         balance: choice, client.balance, "random, round_robin, weighted_random or least_in_flight.";
+        token_file: secret_file, client_token_file, "File with the token that is shown to servers and registries, unless RPCD_TOKEN is set; others must not be able to read it.";
+        allow_plaintext_token: switch, client.allow_plaintext_token, "Whether a token is sent without TLS to others than this machine, to whom the network says it is.";
         service: any_service, client.service, "Call only instances of this service; empty: of any that offers the method. rpc-console shows all.";
         refresh_interval: duration, client.refresh_interval, "Interval between registry refreshes; a registry that can says at once what changes meanwhile.";
         list_cache: list_cache, client.list_cache, "Folder for the last list of each registry, by which calls go while it cannot be reached; auto: rpcd in $XDG_CACHE_HOME or ~/.cache; empty: none.";

@@ -3,11 +3,27 @@
 
 use std::collections::BTreeMap;
 
+use rpc_registry::Password;
+use rpc_security::secret;
+
 use super::keys::{self, KEYS, Key};
-use super::{ENVIRONMENT_PREFIX, KeyLine, Settings, SettingsError, ini};
+use super::{ENVIRONMENT_PREFIX, KeyLine, Settings, SettingsError, TOKEN_VARIABLE, ini};
 
 /// The variables that keys of `[keys]` would have. They have none: names of actions contain dots.
 const KEYS_VARIABLES: &str = "RPCD_KEYS_";
+/// No key: a file of settings is no place for a password, and others can read a command line.
+const ETCD_PASSWORD: &str = "RPCD_ETCD_PASSWORD";
+
+/// Which file settings are from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The one that was named.
+    Named,
+    /// The user's own.
+    User,
+    /// That of the working directory, which is read because it is there.
+    Folder,
+}
 
 impl Settings {
     /// The settings in `text`, overridden by the variables. `file` is the name of `text` in errors.
@@ -20,13 +36,18 @@ impl Settings {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
         let mut settings = Self::default();
-        settings.read_file(text, file)?;
+        settings.read_file(text, file, Origin::Named)?;
         settings.read_variables(variables)?;
         Ok(settings)
     }
 
     /// Sets what `text` sets; everything else is unchanged.
-    pub(super) fn read_file(&mut self, text: &str, file: &str) -> Result<(), SettingsError> {
+    pub(super) fn read_file(
+        &mut self,
+        text: &str,
+        file: &str,
+        origin: Origin,
+    ) -> Result<(), SettingsError> {
         let at = |line: usize, message: String| SettingsError::Line {
             file: file.to_owned(),
             line,
@@ -53,6 +74,18 @@ impl Settings {
             }
             let known =
                 || keys::known_key(section, pair.key).map_err(|message| at(pair.line, message));
+            if origin == Origin::Folder
+                && let Ok(key) = keys::known_key(section, pair.key)
+                && key.is_of_secrets()
+            {
+                if pair.value != key.default_value() {
+                    self.warnings.push(format!(
+                        "{file}:{}: {} is not used: where secrets are, and go, the settings of a folder do not say; set it in your own config.ini, or name this file with --config",
+                        pair.line, pair.key
+                    ));
+                }
+                continue;
+            }
             let read = match section {
                 keys::Section::ConsoleKeys => {
                     self.keys.retain(|line| line.action != pair.key);
@@ -72,10 +105,10 @@ impl Settings {
                 keys::Section::Plain(_) => (known()?.read)(self, pair.value),
             };
             read.map_err(|wrong| {
-                let message = format!(
-                    "bad value {:?} for {} in [{}]: {wrong}",
-                    pair.value, pair.key, entry.section.text
-                );
+                let bad = keys::known_key(section, pair.key)
+                    .map_or_else(|_| "bad value".to_owned(), |key| key.bad_value(pair.value));
+                let message =
+                    format!("{bad} for {} in [{}]: {wrong}", pair.key, entry.section.text);
                 at(pair.line, message)
             })?;
         }
@@ -89,6 +122,19 @@ impl Settings {
     ) -> Result<(), SettingsError> {
         for (name, value) in variables {
             if !name.starts_with(ENVIRONMENT_PREFIX) {
+                continue;
+            }
+            if name == ETCD_PASSWORD {
+                self.etcd.password = (!value.is_empty()).then(|| Password::new(value));
+                continue;
+            }
+            if name == TOKEN_VARIABLE {
+                let token = (!value.trim().is_empty()).then(|| secret::parse(&value)).transpose();
+                let no_token = |why: secret::NotASecret| SettingsError::Variable {
+                    message: format!("it holds no token: {why}"),
+                    name,
+                };
+                self.token = token.map_err(no_token)?;
                 continue;
             }
             let Some(key) = KEYS.iter().find(|key| key.variable() == name) else {
@@ -105,7 +151,7 @@ impl Settings {
                 continue;
             };
             (key.read)(self, value.trim()).map_err(|wrong| SettingsError::Variable {
-                message: format!("bad value {value:?}: {wrong}"),
+                message: format!("{}: {wrong}", key.bad_value(&value)),
                 name,
             })?;
         }

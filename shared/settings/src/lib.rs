@@ -8,6 +8,7 @@
 //! - [`KEYS`]: the table of keys. The parser, the environment and the documented `config.ini`
 //!   ([`document`]) are derived from it.
 //! - [`Sources`]: the files and variables to read; which file is ignored, and why.
+//! - [`Security`]: the guard of a daemon; `token`: where a program's own token comes from.
 //! - [`parse`]: flags are read like the values of keys.
 //!
 //! Inside: `ini` reads lines, `value` has the types of values, `layers` applies one source over
@@ -22,7 +23,9 @@ mod keys;
 mod layers;
 pub mod parse;
 mod sections;
+mod security;
 mod sources;
+mod token;
 mod value;
 
 #[cfg(test)]
@@ -32,7 +35,9 @@ pub use document::{KEYS_HEAD, document};
 pub use error::SettingsError;
 pub use keys::{KEYS, Key};
 pub use sections::{Console, KeyLine, RegistryAddress, RegistryServer, Server, Settings};
+pub use security::Security;
 pub use sources::Sources;
+pub use token::TOKEN_VARIABLE;
 pub use value::{Advertised, Colour, Glyphs, StoreKind, Theme};
 
 /// The prefix of our environment variables.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rpc_client::{ClientOptions, ListCache};
+use rpc_client::{ClientOptions, ListCache, SecretString};
 use rpc_host::logging::LogOptions;
 use rpc_registry::{EtcdOptions, RegistryOptions};
 use rpc_server::Limits;
 
-use super::SettingsError;
 use super::value::{Advertised, Colour, Glyphs, StoreKind, Theme};
+use super::{Security, SettingsError};
 
 /// All settings. [`KEYS`](super::KEYS), and so `config.ini`, describe each and its default; the
 /// defaults are those of the libraries, except that programs keep lists of instances for their user.
@@ -26,8 +26,14 @@ pub struct Settings {
     pub etcd: EtcdOptions,
     /// `[server]`: `rpcd serve`.
     pub server: Server,
-    /// `[client]`: every program that calls.
+    /// `[client]`: every program that calls. Its token is read by [`Settings::client_token`].
     pub client: ClientOptions,
+    /// `[client] token_file`: the file with a client's token. Default none.
+    pub client_token_file: Option<PathBuf>,
+    /// `[security]`: who may do what in the daemons.
+    pub security: Security,
+    /// The program's own token, of [`TOKEN_VARIABLE`](super::TOKEN_VARIABLE); `None`: it is not set.
+    pub token: Option<SecretString>,
     /// `[log]`: every program.
     pub log: LogOptions,
     /// `[console]`: `rpc-console`.
@@ -49,6 +55,9 @@ impl Default for Settings {
             etcd: EtcdOptions::default(),
             server: Server::default(),
             client: ClientOptions { list_cache: ListCache::User, ..ClientOptions::default() },
+            client_token_file: None,
+            security: Security::default(),
+            token: None,
             log: LogOptions::default(),
             console: Console::default(),
             keys: Vec::default(),
@@ -192,6 +201,8 @@ pub struct RegistryAddress {
     pub color: Colour,
     /// Whether the console asks before calls and load tests. Default false.
     pub confirm: bool,
+    /// The file with the token for it. Default none.
+    pub token_file: Option<PathBuf>,
 }
 
 impl RegistryAddress {
@@ -222,6 +233,7 @@ impl Default for RegistryAddress {
             also: Vec::new(),
             color: Colour::None,
             confirm: false,
+            token_file: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::layers::Origin;
 use super::{ENVIRONMENT_PREFIX, Settings, SettingsError, ini, keys};
 
 /// The name of the file, in the working directory and in the user's own.
@@ -75,12 +76,12 @@ impl Settings {
         if let Some(path) = named {
             let bytes = open(path).and_then(|file| read_named(&file));
             let bytes = bytes.map_err(|error| SettingsError::unreadable(path, &error))?;
-            settings.read_bytes(bytes, path)?;
+            settings.read_bytes(bytes, path, Origin::Named)?;
         } else {
-            let user = sources.user.into_iter().map(|path| (path, Owner::User));
-            let local = sources.local.into_iter().map(|path| (path, Owner::Anyone));
-            for (path, owner) in user.chain(local) {
-                settings.read_default(&path, owner)?;
+            let user = sources.user.into_iter().map(|path| (path, Origin::User));
+            let local = sources.local.into_iter().map(|path| (path, Origin::Folder));
+            for (path, origin) in user.chain(local) {
+                settings.read_default(&path, origin)?;
             }
         }
         settings.read_variables(sources.variables)?;
@@ -88,7 +89,7 @@ impl Settings {
     }
 
     /// Reads a default file, if it exists, is ours, and can be trusted.
-    fn read_default(&mut self, path: &Path, owner: Owner) -> Result<(), SettingsError> {
+    fn read_default(&mut self, path: &Path, origin: Origin) -> Result<(), SettingsError> {
         let unreadable = |error: io::Error| SettingsError::unreadable(path, &error);
         let file = match open_default(path).map_err(unreadable)? {
             Opened::Trusted(file) => file,
@@ -105,9 +106,10 @@ impl Settings {
         };
         let bytes = read(&file).map_err(unreadable)?;
         match whose(&String::from_utf8_lossy(&bytes)) {
-            Whose::Ours => return self.read_bytes(bytes, path),
+            Whose::Ours => return self.read_bytes(bytes, path, origin),
             Whose::Perhaps(meant) => self.ignore(path, &format!("no known section; {meant}")),
-            Whose::Others if owner == Owner::User => {
+            // Nobody else keeps a file there: its user wants to know. Elsewhere another program may.
+            Whose::Others if origin == Origin::User => {
                 if let Some(why) = why_without_section(&bytes) {
                     self.ignore(path, &why);
                 }
@@ -121,24 +123,20 @@ impl Settings {
         self.warnings.push(format!("{} is not read: {why}", path.display()));
     }
 
-    fn read_bytes(&mut self, bytes: Vec<u8>, path: &Path) -> Result<(), SettingsError> {
+    fn read_bytes(
+        &mut self,
+        bytes: Vec<u8>,
+        path: &Path,
+        origin: Origin,
+    ) -> Result<(), SettingsError> {
         let unreadable =
             |why: &str| SettingsError::unreadable(path, &io::Error::other(why.to_owned()));
         if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(unreadable("it is larger than 1 MiB"));
         }
         let text = String::from_utf8(bytes).map_err(|_| unreadable(NOT_UTF_8))?;
-        self.read_file(&text, &path.display().to_string())
+        self.read_file(&text, &path.display().to_string(), origin)
     }
-}
-
-/// Whom a default file is expected to belong to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Owner {
-    /// Nobody else keeps a file there: if it is not read, its user wants to know.
-    User,
-    /// Another program may keep its own `config.ini` there.
-    Anyone,
 }
 
 const NOT_UTF_8: &str = "it is not UTF-8 text";

@@ -256,6 +256,79 @@ fn the_local_file_wins_over_the_users_key_by_key() {
 }
 
 #[test]
+fn the_settings_of_a_folder_do_not_say_where_secrets_are_or_go() {
+    let text = "[registry]\ntoken_file = a\n[registry.b]\ntoken_file = b\n[client]\ntoken_file = c\n\
+                allow_plaintext_token = true\ntimeout = 3s";
+    let loaded = |files: Files| {
+        let settings = files.load(None).unwrap();
+        let files = [&settings.registry.token_file, &settings.registries["b"].token_file];
+        let files = [files[0], files[1], &settings.client_token_file];
+        let files = files.map(|file| file.as_deref().and_then(Path::to_str).map(str::to_owned));
+        (files, settings.client.allow_plaintext_token, settings.warnings)
+    };
+    let (files, is_plain, warnings) = loaded(Files::new(Some(text), None));
+    assert_eq!(files, ["a", "b", "c"].map(|name| Some(name.to_owned())));
+    assert!(is_plain && warnings.is_empty(), "{warnings:?}");
+
+    let (files, is_plain, warnings) = loaded(Files::new(Some("[registry.b]"), Some(text)));
+    assert_eq!((files, is_plain), ([const { None }; 3], false));
+    assert_eq!(warnings.len(), 4);
+    assert!(warnings[0].contains("config.ini:2: token_file is not used"), "{}", warnings[0]);
+    // As the documented file has it.
+    let (.., warnings) =
+        loaded(Files::new(Some("[registry.b]"), Some("[client]\nallow_plaintext_token = false")));
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn a_secret_where_a_file_is_expected_and_a_bad_one_in_the_variable_are_not_quoted() {
+    use rpc_security::secret::{self, ExposeSecret};
+    let secret = secret::generate();
+    let secret = secret.expose_secret();
+    let in_file = error(&format!("[client]\ntoken_file = {secret}"));
+    let in_variable = with_environment("RPCD_CLIENT_TOKEN_FILE", secret).unwrap_err().to_string();
+    let bad = with_environment("RPCD_TOKEN", &format!("{secret} {secret}")).unwrap_err();
+    let quoted = |text: &str| text.contains(&secret[8..]);
+    assert!(!quoted(&in_file) && in_file.contains("not the token"), "{in_file}");
+    assert!(!quoted(&in_variable) && in_variable.contains("not the token"), "{in_variable}");
+    assert!(!quoted(&bad.to_string()) && !quoted(&format!("{bad:?}")), "{bad}");
+    assert!(bad.to_string().starts_with("environment variable RPCD_TOKEN: it holds no token: "));
+    let settings = with_environment("RPCD_TOKEN", secret).unwrap();
+    assert!(settings.warnings.is_empty() && !quoted(&format!("{settings:?}")));
+    assert_eq!(settings.client_token().unwrap().unwrap().expose_secret(), secret);
+    assert!(with_environment("RPCD_TOKEN", "").unwrap().client_token().unwrap().is_none());
+}
+
+#[test]
+fn with_a_file_of_tokens_a_daemon_asks_for_them_and_without_one_it_is_open() {
+    use rpc_security::Auth;
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    std::fs::write(&tokens, "").unwrap();
+    let tokens = tokens.display();
+    for (text, auth) in [
+        (String::new(), Auth::Off),
+        (format!("tokens = {tokens}"), Auth::Required),
+        (format!("tokens = {tokens}\nauth = warn"), Auth::Warn),
+        (format!("tokens = {tokens}\nauth = off"), Auth::Off),
+        (format!("tokens = {tokens}\nanonymous = observe, call"), Auth::Required),
+    ] {
+        let settings = parse(&format!("[security]\n{text}")).unwrap();
+        assert_eq!(settings.security.guard().unwrap().auth(), auth, "{text}");
+    }
+    for (text, what) in [
+        ("auth = required", "[security] tokens: missing"),
+        ("auth = off\ntokens = /nowhere", "[security] tokens: cannot read /nowhere"),
+    ] {
+        let refused = parse(&format!("[security]\n{text}")).unwrap().security.guard();
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.starts_with(what), "{refused}");
+    }
+    assert!(error("[security]\nauth = on").contains("off, warn or required"));
+    assert!(error("[security]\nanonymous = admin").contains("call, observe"));
+}
+
+#[test]
 fn a_named_file_is_the_only_one_read_and_must_exist() {
     let files = Files::new(Some("[registry]\nport = 1"), Some("[registry]\nport = 2"));
     let named = files.folder.path().join("named.ini");

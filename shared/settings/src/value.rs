@@ -603,6 +603,50 @@ pub(crate) mod any_file {
     pub(crate) use super::any_folder::{read, show};
 }
 
+/// A file with a secret, never the secret; empty text is none.
+pub(crate) mod secret_file {
+    use std::path::PathBuf;
+
+    use rpc_security::secret;
+
+    pub(crate) fn read(text: &str) -> Result<Option<PathBuf>, String> {
+        if secret::looks_like_one(text) {
+            return Err("expected a file with the token, not the token".to_owned());
+        }
+        super::any_folder::read(text)
+    }
+
+    pub(crate) use super::any_folder::show;
+}
+
+/// How strictly is decided; empty text: as the tokens say.
+pub(crate) mod auth {
+    use rpc_security::Auth;
+
+    pub(crate) fn read(text: &str) -> Result<Option<Auth>, String> {
+        let auth = (!text.is_empty()).then(|| text.parse());
+        auth.transpose().map_err(|_| "expected off, warn or required, or nothing".to_owned())
+    }
+
+    pub(crate) fn show(value: &Option<Auth>) -> String {
+        value.map(|auth| auth.to_string()).unwrap_or_default()
+    }
+}
+
+/// Roles, comma-separated; `none`.
+pub(crate) mod roles {
+    use rpc_security::Roles;
+
+    pub(crate) fn read(text: &str) -> Result<Roles, String> {
+        let wrong = "expected none, or call, observe, register and operate, comma-separated";
+        text.parse().map_err(|_| wrong.to_owned())
+    }
+
+    pub(crate) fn show(value: &Roles) -> String {
+        value.to_string()
+    }
+}
+
 /// What keys begin with.
 pub(crate) mod prefix {
     pub(crate) fn read(text: &str) -> Result<String, String> {

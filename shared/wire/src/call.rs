@@ -11,6 +11,6 @@ pub mod request;
 mod words;
 
 pub use args::{Args, ArgsError, IntoArgs, is_name};
-pub use message::{Call, Message, Messages, Meta, Received, Rejected};
+pub use message::{Call, Message, Messages, Meta, Received, Rejected, ReplyTo};
 pub use reply::{ReceivedReply, Reply, ReplyError};
 pub use words::{Words, WordsError};

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
 
 use allocation_counter::measure;
-use rpc_wire::call::{IntoArgs, Message, Messages, Reply, reply, request};
+use rpc_wire::call::{IntoArgs, Message, Messages, Reply, ReplyTo, reply, request};
 use rpc_wire::framing::{FrameLimits, Framer};
 use rpc_wire::json::Json;
 use rpc_wire::report::{Level, LogLine, LogSearch};
@@ -49,8 +49,8 @@ fn writing_calls_and_replies_into_a_used_buffer_allocates_nothing() {
         out.clear();
         request::classic(&mut out, "add", &args);
         request::extended(&mut out, 7, "add", &args, &request::RequestMeta::default());
-        for id in [None, Some(Json::from(&id))] {
-            reply::begin_result(&mut out, id);
+        for to in [ReplyTo::Classic, ReplyTo::Extended(Json::from(&id))] {
+            reply::begin_result(&mut out, to);
             out.extend_from_slice(b"13");
             reply::end_result(&mut out);
         }

@@ -12,7 +12,7 @@ use rpc_bench::exchange::Exchange;
 use rpc_bench::place;
 use rpc_bench::table::{thousands, unoptimised};
 use rpc_server::{Server, builtin};
-use rpc_wire::call::{IntoArgs, Message, Messages, Reply, reply, request};
+use rpc_wire::call::{IntoArgs, Message, Messages, Reply, ReplyTo, reply, request};
 use rpc_wire::fault::Fault;
 use rpc_wire::framing::{FrameLimits, Framer};
 use serde::Serialize;
@@ -157,7 +157,7 @@ fn replies(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> 
     group.bench_function("write", |bencher| {
         bencher.iter(|| {
             out.clear();
-            reply::begin_result(&mut out, Some(black_box((&id).into())));
+            reply::begin_result(&mut out, ReplyTo::Extended(black_box((&id).into())));
             out.extend_from_slice(b"13");
             reply::end_result(&mut out);
             black_box(out.len())
@@ -167,7 +167,7 @@ fn replies(criterion: &mut Criterion, sizes: &mut Vec<Size>) -> Result<(), Any> 
     group.bench_function("write, failure", |bencher| {
         bencher.iter(|| {
             out.clear();
-            reply::fault(&mut out, Some((&id).into()), black_box(&fault));
+            reply::fault(&mut out, ReplyTo::Extended((&id).into()), black_box(&fault));
             black_box(out.len())
         });
     });

@@ -6,7 +6,7 @@ use anyhow::{bail, ensure};
 use futures_util::FutureExt;
 use rpc_server::{Server, builtin};
 use rpc_wire::call::request::RequestMeta;
-use rpc_wire::call::{IntoArgs, Message, Messages, Reply, reply, request};
+use rpc_wire::call::{IntoArgs, Message, Messages, Reply, ReplyTo, reply, request};
 use rpc_wire::framing::{FrameLimits, Framer};
 use serde_json::value::RawValue;
 
@@ -96,7 +96,7 @@ fn write_reply(times: usize) -> anyhow::Result<()> {
     let (id, mut out) = (RawValue::from_string("7".to_owned())?, Vec::new());
     for _ in 0..times {
         out.clear();
-        reply::begin_result(&mut out, Some((&*id).into()));
+        reply::begin_result(&mut out, ReplyTo::Extended((&*id).into()));
         out.extend_from_slice(black_box(b"13"));
         reply::end_result(&mut out);
     }

@@ -8,13 +8,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rpc_host::write_timeout::WriteTimeout;
+use rpc_security::PeerCertificate;
 use rpc_socket::Socket;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::held::{Held, Lost, Watched};
-use super::{Http, Peer, Shown};
+use super::{Http, Peer};
 
 /// Maximum size of a request's line and headers, and of the read-ahead of a body.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -27,7 +28,7 @@ pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: 
         // Boxed, so that the task of a connection has no room for it where there is no TLS.
         return Box::pin(super::tls::serve(stream, peer, &http, entrance)).await;
     }
-    serve_socket(Socket::Plain(stream), peer, http, Shown::default()).await
+    serve_socket(Socket::Plain(stream), peer, http, None).await
 }
 
 /// The same, once it is known whether it is inside TLS.
@@ -35,7 +36,7 @@ pub(super) async fn serve_socket(
     stream: Socket,
     peer: SocketAddr,
     http: Arc<Http>,
-    shown: Shown,
+    certificate: Option<Arc<PeerCertificate>>,
 ) -> Lost {
     let options = &http.service().options;
     let on_loopback =
@@ -45,7 +46,7 @@ pub(super) async fn serve_socket(
     let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));
     let cut = CancellationToken::new();
     let ip = peer.ip().to_canonical();
-    let from = Peer { ip, on_loopback, shown, cut: cut.clone(), held: Arc::clone(&held) };
+    let from = Peer { ip, on_loopback, certificate, cut: cut.clone(), held: Arc::clone(&held) };
     let service = service_fn(|request| {
         let (http, from) = (Arc::clone(&http), from.clone());
         async move {

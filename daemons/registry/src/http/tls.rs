@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::connection::serve_socket;
 use super::held::Lost;
 use super::refuse::TLS_HANDSHAKE;
-use super::{Http, Shown, refuse_connection};
+use super::{Http, refuse_connection};
 use crate::error::Refusal;
 
 /// Serves a connection that begins with a handshake, and plain text where that is allowed.
@@ -33,14 +33,13 @@ pub(super) async fn serve(
             refuse_connection(stream, Refusal::TlsOnly).await;
             return Lost::default();
         }
-        return serve_socket(Socket::Plain(stream), peer, Arc::clone(http), Shown::default()).await;
+        return serve_socket(Socket::Plain(stream), peer, Arc::clone(http), None).await;
     }
     let entering = context.ending.run_until_cancelled(entrance.enter(stream, &[], peer));
     let Some(Some(Entered { socket, certificate })) = entering.await else {
         return Lost::default();
     };
-    let shown = Shown { certificate: certificate.clone() };
-    let served = serve_socket(socket, peer, Arc::clone(http), shown);
+    let served = serve_socket(socket, peer, Arc::clone(http), certificate.clone());
     let Some(certificate) = certificate else { return served.await };
     tokio::select! {
         biased;

@@ -173,7 +173,7 @@ impl Saving {
         let stalls = self.progress.send_if_modified(|it| {
             let stalls = !it.is_stuck() && it.saved < changes;
             if stalls {
-                let why = format!("the disk does not answer for {after:?}");
+                let why = format!("it does not answer for {after:?}");
                 it.failure = Some(it.failed(&why));
             }
             stalls
@@ -221,7 +221,8 @@ impl Saving {
         }
     }
 
-    pub(super) fn fail(&self, error: &dyn fmt::Display) {
+    /// Notes why the store fails; whether that is said, since it worked before.
+    pub(super) fn fail(&self, error: &dyn fmt::Display) -> bool {
         let mut was_stuck = false;
         self.progress.send_modify(|it| {
             was_stuck = it.is_stuck();
@@ -230,6 +231,7 @@ impl Saving {
         if !was_stuck {
             error!(%error, "{FAILS}");
         }
+        !was_stuck
     }
 }
 

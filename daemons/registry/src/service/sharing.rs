@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::hash::Hasher as _;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -33,7 +33,7 @@ use super::{Membership, Service, now};
 use crate::store::etcd::{
     Compared, Etcd, EtcdError, KeyValue, Put, Txn, TxnOutcome, Watch, WatchEvent,
 };
-use crate::table::{Change, Pending, Shared, Unshared};
+use crate::table::{Pending, Shared, Unshared};
 
 /// The format that this version reads and writes.
 const FORMAT: &[u8] = b"1";
@@ -46,8 +46,10 @@ const ADOPT_AFTER: Duration = Duration::from_secs(1);
 const ADOPT_ANY_AFTER: Duration = Duration::from_secs(10);
 /// Interval of looking for such instances.
 const ORPHAN_CHECK: Duration = Duration::from_millis(250);
-/// Documents taken under one lock.
+/// Documents taken, and instances taken over, under one lock.
 const AT_ONCE: usize = 64;
+/// Interval of looking whether there is room again.
+const ROOM_CHECK: Duration = Duration::from_secs(10);
 /// Pauses between sessions that fail.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -61,6 +63,8 @@ struct Sharing {
     address: String,
     /// The lease of its key.
     lease: Mutex<Option<i64>>,
+    /// Said once.
+    has_strange_keys: AtomicBool,
 }
 
 /// What a registry says of itself.
@@ -81,8 +85,6 @@ struct Known {
     live: BTreeMap<String, String>,
     /// When those that ended were missed first.
     ended: HashMap<String, Instant>,
-    /// Keys that are not ours.
-    strange: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +113,8 @@ enum Name {
 impl Sharing {
     fn new(etcd: Etcd, address: String) -> Self {
         let id = format!("{:016x}", rand::random::<u64>());
-        Self { etcd, id, address, lease: Mutex::default() }
+        let has_strange_keys = AtomicBool::new(false);
+        Self { etcd, id, address, lease: Mutex::default(), has_strange_keys }
     }
 
     fn prefix(&self) -> &str {
@@ -271,12 +274,23 @@ impl Service {
     async fn share(self: Arc<Self>, sharing: Sharing) {
         let ending = self.saving.ending();
         let mut pause = FIRST_PAUSE;
+        let mut said = None;
         loop {
             let began = now();
-            let Err(error) = self.session(&sharing).await else { break };
+            let Err(mut error) = self.session(&sharing).await else { break };
+            // Certificates are replaced before they end.
+            if let EtcdError::Tls(_) = error
+                && let Err(why) = sharing.etcd.reload()
+            {
+                error = EtcdError::Tls(why);
+            }
             self.metrics.store_failures.inc();
             self.membership.get().inspect(|membership| membership.is_cut_off());
-            self.saving.fail(&error);
+            let is_new = self.saving.fail(&error);
+            let kind = std::mem::discriminant(&error);
+            if said.replace(kind) != Some(kind) && !is_new {
+                warn!(%error, "the store still fails, for another reason now");
+            }
             if now().saturating_duration_since(began) > self.options.max_store_retry {
                 pause = FIRST_PAUSE;
             }
@@ -301,6 +315,7 @@ impl Service {
             outcome = session.follow(watch) => outcome?,
             outcome = session.write() => outcome?,
             outcome = session.keep_lease(member) => outcome?,
+            outcome = session.make_up() => outcome?,
             never = session.adopt_orphans() => never,
             () = ending.cancelled() => return session.write_rest().await,
         };
@@ -336,15 +351,28 @@ impl Service {
     }
 
     fn take(&self, shared: Vec<(Shared, Pending)>, me: &str) {
-        let changes: Vec<Change> = {
-            let mut state = self.lock();
-            let (now, wall) = (now(), SystemTime::now());
-            let take = |(one, pending)| state.table.take_shared(one, me, pending, wall, now);
-            let changes: Vec<_> = shared.into_iter().flat_map(take).collect();
-            state.history.extend(changes.iter().cloned());
-            changes
-        };
-        self.announce(&changes, None);
+        let mut shared = shared.into_iter().peekable();
+        while shared.peek().is_some() {
+            let (changes, is_first) = {
+                let mut state = self.lock();
+                let (now, wall) = (now(), SystemTime::now());
+                let had_room = state.table.no_room_for().len() == 0;
+                let take = |(one, pending)| state.table.take_shared(one, me, pending, wall, now);
+                let changes: Vec<_> = shared.by_ref().take(AT_ONCE).flat_map(take).collect();
+                state.history.extend(changes.iter().cloned());
+                (changes, had_room && state.table.no_room_for().len() > 0)
+            };
+            if is_first {
+                let (max_instances, max_table_bytes) =
+                    (self.options.max_instances, self.options.max_table_bytes);
+                warn!(
+                    max_instances,
+                    max_table_bytes,
+                    "there is no room for all instances of the other registries: some are not listed here; raise both in [registry-server]"
+                );
+            }
+            self.announce(&changes, None);
+        }
         self.override_set.notify_one();
     }
 }
@@ -373,7 +401,7 @@ impl Session<'_> {
         };
         let mut all = there.into_iter().chain(gone).map(|one| (one, Pending::NOTHING)).peekable();
         while all.peek().is_some() {
-            let some = all.by_ref().take(AT_ONCE).collect();
+            let some: Vec<_> = all.by_ref().take(AT_ONCE).collect();
             self.service.take(some, &self.sharing.id);
             tokio::task::yield_now().await;
         }
@@ -432,13 +460,17 @@ impl Session<'_> {
                 }
             }
         }
+        self.take_heard(new);
+        self.service.saving.wake();
+    }
+
+    fn take_heard(&self, heard: Vec<Heard>) {
         let read = |Heard { key, document, .. }| match document {
             Some(document) => self.read(key, &document),
             None => Some(Shared::nothing(key)),
         };
-        let shared = new.into_iter().filter_map(read).map(|one| (one, Pending::NOTHING));
+        let shared = heard.into_iter().filter_map(read).map(|one| (one, Pending::NOTHING));
         self.service.take(shared.collect(), &self.sharing.id);
-        self.service.saving.wake();
     }
 
     /// Writes what changes here.
@@ -452,7 +484,11 @@ impl Session<'_> {
     /// Writes until there is nothing left to write.
     async fn write_rest(&self) -> Result<(), EtcdError> {
         loop {
-            let (unshared, changes) = self.service.lock().table.take_unshared(&self.sharing.id);
+            let (unshared, changes) = {
+                let known = self.known();
+                let mut state = self.service.lock();
+                state.table.take_unshared(&self.sharing.id, known.revisions.keys())
+            };
             let started = now();
             let is_saved = self.write_all(&unshared).await?;
             if is_saved {
@@ -542,45 +578,89 @@ impl Session<'_> {
         }
     }
 
+    /// Takes what there was no room for, once there is some.
+    async fn make_up(&self) -> Result<Infallible, EtcdError> {
+        loop {
+            sleep(ROOM_CHECK).await;
+            let keys: Vec<_> = {
+                let state = self.service.lock();
+                let is_room = state.table.has_room();
+                let keys = state.table.no_room_for().take(AT_ONCE).cloned();
+                if is_room { keys.collect() } else { continue }
+            };
+            for key in keys {
+                let (there, revision) =
+                    self.sharing.etcd.read_one(&self.sharing.key_of(&key)).await?;
+                let (document, revision) = match there {
+                    Some(there) => (Some(there.value), there.revision),
+                    None => (None, revision),
+                };
+                // It may be known already, in that revision.
+                let is_older = |known: &Version| known.revision > revision;
+                if !self.known().revisions.get(&key).is_some_and(is_older) {
+                    self.take_heard(vec![Heard { key, document, revision }]);
+                }
+            }
+        }
+    }
+
     /// Takes over instances whose registry has ended.
     async fn adopt_orphans(&self) -> Infallible {
         loop {
             sleep(ORPHAN_CHECK).await;
-            let adopted = {
-                let known = self.known();
-                let me = &self.sharing.id;
-                let gone_for = |owner: &str| {
-                    let since = known.ended.get(owner).copied().unwrap_or(self.began);
-                    now().saturating_duration_since(since)
+            let orphans = self.orphans();
+            if orphans.is_empty() {
+                continue;
+            }
+            let mut count = 0;
+            for some in orphans.chunks(AT_ONCE) {
+                let (tickets, changes): (Vec<_>, Vec<_>) = {
+                    let mut state = self.service.lock();
+                    let now = now();
+                    let adopt = |key: &InstanceKey| state.table.adopt(key, now);
+                    let (tickets, changes): (_, Vec<_>) = some.iter().filter_map(adopt).unzip();
+                    state.history.extend(changes.iter().cloned());
+                    (tickets, changes)
                 };
-                let gone = |owner: &str, time| {
-                    let lives = known.live.contains_key(owner);
-                    !lives && gone_for(owner) >= time || mutant("adopts-the-living")
-                };
-                let is_heir = |key: &InstanceKey| heir(key, known.live.keys()) == Some(me);
-                let mut state = self.service.lock();
-                let mut orphans = state.table.orphans(|owner| gone(owner, ADOPT_AFTER), is_heir);
-                orphans.extend(state.table.orphans(|owner| gone(owner, ADOPT_ANY_AFTER), |_| true));
-                let now = now();
-                let adopt = |key: &InstanceKey| state.table.adopt(key, now);
-                let (tickets, changes): (Vec<_>, Vec<_>) = orphans.iter().filter_map(adopt).unzip();
-                state.history.extend(changes.iter().cloned());
-                (tickets, changes)
-            };
-            let (tickets, changes) = adopted;
-            if !changes.is_empty() {
-                info!(instances = changes.len(), "taken over from a registry that has ended");
+                count += changes.len();
+                self.service.saving.wake();
                 self.service.announce(&changes, None);
                 self.service.probe_now(&tickets.into_iter().flatten().collect::<Vec<_>>());
+                tokio::task::yield_now().await;
             }
+            info!(instances = count, "taken over from a registry that has ended");
         }
+    }
+
+    /// The instances that this registry takes over now.
+    fn orphans(&self) -> Vec<InstanceKey> {
+        let mut known = self.known();
+        let now = now();
+        let since = |at: &Instant| now.saturating_duration_since(*at);
+        // As long gone as what ended before this session.
+        known.ended.retain(|_, at| since(at) < ADOPT_ANY_AFTER);
+        let state = self.service.lock();
+        let gone_for = |time: Duration| -> HashSet<Arc<str>> {
+            let is_gone = |owner: &&Arc<str>| {
+                let ended = known.ended.get(&***owner).unwrap_or(&self.began);
+                let lives = known.live.contains_key(&***owner);
+                !lives && since(ended) >= time || mutant("adopts-the-living")
+            };
+            state.table.owners().filter(is_gone).cloned().collect()
+        };
+        let is_heir = |key: &InstanceKey| heir(key, known.live.keys()) == Some(&self.sharing.id);
+        let mut orphans = state.table.orphans(&gone_for(ADOPT_AFTER), is_heir);
+        orphans.extend(state.table.orphans(&gone_for(ADOPT_ANY_AFTER), |key| !is_heir(key)));
+        orphans
     }
 
     fn read(&self, key: InstanceKey, document: &[u8]) -> Option<Shared> {
         match Shared::read(key.clone(), document) {
             Ok(shared) => Some(shared),
             Err(why) => {
-                warn!(instance = %key, why, "what etcd has of it cannot be read");
+                if self.service.lock().table.leave_alone(key.clone()) {
+                    warn!(instance = %key, why, "what etcd has of it cannot be read, and is left alone: nothing of it is shared; delete its key if no program needs it");
+                }
                 None
             }
         }
@@ -613,11 +693,12 @@ impl Session<'_> {
     }
 
     fn is_strange(&self, key: &[u8]) {
-        let mut known = self.known();
-        known.strange += 1;
-        if known.strange == 1 {
+        if !self.sharing.has_strange_keys.swap(true, Ordering::Relaxed) {
             let key = String::from_utf8_lossy(key).escape_debug().to_string();
-            warn!(key, "another program has keys below the prefix; they are left alone");
+            warn!(
+                key,
+                "another program has keys below the prefix; they are left alone, but give it another prefix"
+            );
         }
     }
 

@@ -2,18 +2,24 @@
 //!
 //! - [`EtcdOptions`]: where the cluster is, and every limit and time.
 //! - `client`: requests, each to one member and to the next while one does not answer.
+//! - `transport`: TCP, and TLS with what `tls` reads; `access`: user, password, and the token for both.
 //! - `message`: what is sent and received, as bytes; pure.
 //! - `watch`: the changes of keys, from a revision on.
 //! - [`EtcdError`]: what went wrong, by what follows from it.
 
+mod access;
 mod client;
 mod error;
+mod files;
 mod message;
 mod options;
+#[cfg(feature = "etcd-tls")]
+mod tls;
+mod transport;
 mod watch;
 
 pub(crate) use client::Etcd;
 pub(crate) use error::EtcdError;
 pub(crate) use message::{Compared, KeyValue, Lease, Put, Txn, TxnOutcome, WatchEvent};
-pub use options::EtcdOptions;
+pub use options::{EtcdOptions, Password};
 pub(crate) use watch::Watch;

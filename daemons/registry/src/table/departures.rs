@@ -82,6 +82,12 @@ impl Departures {
         }
     }
 
+    /// How long an instance is remembered.
+    #[cfg(feature = "etcd")]
+    pub(super) fn window(&self) -> Duration {
+        self.window
+    }
+
     /// Remembers an instance that left `ago`. A late farewell of a lower incarnation does not hide
     /// that of a higher one, and one of longer ago does not have a later one forgotten sooner.
     pub(super) fn note(

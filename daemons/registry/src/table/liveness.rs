@@ -203,7 +203,8 @@ impl Table {
     /// wait for a hundred thousand removals.
     pub(crate) fn settle(&mut self, now: Instant, most: usize) -> Settled {
         let mut settled = Settled::default();
-        let listed = self.len();
+        // Of those of others it cannot know who is silent.
+        let listed = self.len_here();
         let before = self.judge.brake.until();
         let verdict = self.judge.brake.verdict(self.judge.counts(listed), now);
         if before.is_none() && self.judge.brake.until().is_some() {

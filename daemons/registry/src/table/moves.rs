@@ -16,7 +16,7 @@ impl Table {
         if slot.owner == Owner::Here {
             return None;
         }
-        let before = std::mem::replace(&mut slot.owner, Owner::Here);
+        let before = self.owners.set(&mut slot.owner, Owner::Here);
         slot.pace = Pace::default();
         if !before.is_elsewhere() {
             return None;
@@ -86,7 +86,7 @@ mod tests {
     fn hear(table: &mut Table, owner: &str, now: Instant) -> Vec<Change> {
         let mut other = self::table(now);
         beat(&mut other, now);
-        let document = other.take_unshared(owner).0.remove(0).document.unwrap();
+        let document = other.take_unshared(owner, std::iter::empty()).0.remove(0).document.unwrap();
         let shared = Shared::read(key(), &document).unwrap();
         table.take_shared(shared, "me", Pending::NOTHING, SystemTime::now(), now)
     }
@@ -120,7 +120,7 @@ mod tests {
         assert!(table.elements(&local).0 > of_local.0 && table.elements(&local).1.len() == 1);
         assert!(beat(&mut table, now + 2 * SECOND).is_none());
 
-        table.take_unshared("me");
+        table.take_unshared("me", std::iter::empty());
         let left = (Some(ChangeKind::Moved), Some(ChangeKind::Unregistered));
         assert_eq!(kinds(hear(&mut table, "c", now + 3 * SECOND)), [left]);
         let elsewhere = (Some(ChangeKind::Moved), None);

@@ -66,6 +66,20 @@ pub(crate) struct Unshared {
     pub(crate) pending: Pending,
 }
 
+/// Addresses of which others wrote what this registry does not take: it cannot read that, or has no room for it.
+/// So it does not write over it, either.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    unreadable: HashSet<InstanceKey>,
+    no_room: HashSet<InstanceKey>,
+}
+
+impl LeftOut {
+    fn has(&self, key: &InstanceKey) -> bool {
+        self.unreadable.contains(key) || self.no_room.contains(key)
+    }
+}
+
 impl Shared {
     /// Reads the document of an address.
     ///
@@ -144,12 +158,14 @@ impl Table {
         let key = shared.key.clone();
         let pending = self.pending(&key, in_flight);
         // What comes from there need not be written there.
-        self.unsaved.pause();
+        self.unsaved.pause(&key);
+        self.left_out.unreadable.remove(&key);
+        self.left_out.no_room.remove(&key);
         let mut rewritten = Pending::default();
         let mut changes = Vec::new();
         changes.extend(self.take_override(&shared, pending, &mut rewritten, wall, now));
         for departure in &shared.departures {
-            self.restore_departure(departure.clone(), wall, now);
+            self.take_departure(departure, wall, now);
         }
         // It has not come to be, and says more than what is there.
         rewritten.departure = pending.departure;
@@ -178,6 +194,15 @@ impl Table {
         pending
     }
 
+    /// Remembers who left; for a while at least, so that somebody notices the end of it and deletes what is
+    /// stored: one that is over by then, or by this clock, was perhaps noticed by nobody.
+    fn take_departure(&mut self, departure: &Departure, wall: SystemTime, now: Instant) {
+        let Departure { key, incarnation, at } = departure.clone();
+        let ago = wall.duration_since(at).unwrap_or_default();
+        let ago = ago.min(self.departures.window() / 2);
+        self.departures.note(key, incarnation, true, ago, now);
+    }
+
     fn take_override(
         &mut self,
         shared: &Shared,
@@ -195,11 +220,14 @@ impl Table {
             return None;
         }
         match shared.overridden.clone() {
-            // One more than there may be stays with those who have room for it.
-            Some(what) => self
-                .set_override(shared.key.clone(), Standing::new(what, now, wall), now)
-                .ok()
-                .and_then(|set| set.change),
+            Some(what) => {
+                let standing = Standing::new(what, now, wall);
+                let Ok(set) = self.set_override(shared.key.clone(), standing, now) else {
+                    self.left_out.no_room.insert(shared.key.clone());
+                    return None;
+                };
+                set.change
+            }
             None => self.clear_override(&shared.key, now).and_then(|cleared| cleared.change),
         }
     }
@@ -236,8 +264,11 @@ impl Table {
                     Some(_) => left >= incarnation,
                     None => has_departure && !pending.instance,
                 };
-                // Nobody else removes who sends heartbeats here.
-                if slot.owner == Owner::Here && !has_left {
+                // Nobody else removes who sends heartbeats here. Those of before a pause of this process do not
+                // count: others may have had it since, and seen it go.
+                let is_beating = now.saturating_duration_since(slot.last_heartbeat) < self.ttl;
+                let is_here = slot.owner == Owner::Here && (is_beating || pending.instance);
+                if is_here && !has_left {
                     rewritten.instance = true;
                     return None;
                 }
@@ -275,20 +306,18 @@ impl Table {
         owner: Owner,
         now: Instant,
     ) -> Option<Change> {
-        if self.len() >= self.max_instances {
-            return None;
-        }
         let RestoredInstance { registration, peer, registered_ms, .. } = there;
         let body = self.digests.of(&registration.reply);
         let registered = self.wall.past(registered_ms, now);
         let entry = Entry::new(registration, peer, registered, self.serial + 1);
-        if self.bytes + entry.bytes() > self.max_bytes {
+        if self.len() >= self.max_instances || self.bytes + entry.bytes() > self.max_bytes {
+            self.left_out.no_room.insert(entry.key.clone());
             return None;
         }
         let index = self.place(entry, body, now);
         self.by_body.insert(body, index);
         let slot = self.slots.get_mut(index)?.as_mut()?;
-        slot.owner = owner;
+        self.owners.set(&mut slot.owner, owner);
         let row = slot.row();
         Some(self.changed(ChangeKind::Registered, row, None, now))
     }
@@ -306,7 +335,7 @@ impl Table {
         let slot = self.slots.get_mut(index)?.as_mut()?;
         self.judge.set(slot, Liveness::Up);
         let was_suspect = std::mem::replace(&mut slot.suspect, false);
-        let before = std::mem::replace(&mut slot.owner, owner);
+        let before = self.owners.set(&mut slot.owner, owner);
         let before = Some(before).filter(|before| *before != slot.owner);
         slot.pace = Pace::default();
         // No outcome of an earlier probe counts.
@@ -342,17 +371,26 @@ impl Table {
         }
     }
 
-    /// The instances of owners that have ended and whose turn it is.
+    /// The other registries that own instances.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.owners.names()
+    }
+
+    /// The instances of these owners, of which it is this registry's turn to take over some.
     pub(crate) fn orphans(
         &self,
-        has_ended: impl Fn(&str) -> bool,
+        ended: &HashSet<Arc<str>>,
         is_ours: impl Fn(&InstanceKey) -> bool,
     ) -> Vec<InstanceKey> {
-        let orphan = |slot: &Slot| match &slot.owner {
-            Owner::Elsewhere(owner) if has_ended(owner) => Some(slot.entry.key.clone()),
-            _ => None,
+        if ended.is_empty() {
+            return Vec::new();
+        }
+        let is_orphan = |slot: &&Slot| match &slot.owner {
+            Owner::Elsewhere(owner) => ended.contains(owner) && is_ours(&slot.entry.key),
+            Owner::Here | Owner::Adopted => false,
         };
-        self.slots.iter().flatten().filter_map(orphan).filter(is_ours).collect()
+        let orphans = self.slots.iter().flatten().filter(is_orphan);
+        orphans.map(|slot| slot.entry.key.clone()).collect()
     }
 
     /// Takes over an instance whose owner has ended, with a full TTL; returns whom to probe.
@@ -367,7 +405,7 @@ impl Table {
         if !slot.is_elsewhere() {
             return None;
         }
-        let before = std::mem::replace(&mut slot.owner, Owner::Adopted);
+        let before = self.owners.set(&mut slot.owner, Owner::Adopted);
         slot.heartbeats += 1;
         slot.last_heartbeat = now;
         slot.deadline = now + ttl;
@@ -376,12 +414,19 @@ impl Table {
         Some((self.ticket(key), moved))
     }
 
-    /// The addresses whose documents are to be written, and how many changes are written then.
-    pub(crate) fn take_unshared(&mut self, me: &str) -> (Vec<Unshared>, u64) {
-        let keys = self.unsaved.take().unwrap_or_else(|| self.all_here());
+    /// The addresses whose documents are to be written, and how many changes are written then; `written` are
+    /// all that have one.
+    pub(crate) fn take_unshared<'a>(
+        &mut self,
+        me: &str,
+        written: impl Iterator<Item = &'a InstanceKey>,
+    ) -> (Vec<Unshared>, u64) {
+        let keys = self.unsaved.take().unwrap_or_else(|| self.everything(written));
         let mut pending: HashMap<InstanceKey, Pending> = HashMap::new();
         for RecordKey { kind, instance } in keys {
-            pending.entry(instance).or_default().note(kind);
+            if !self.left_out.has(&instance) {
+                pending.entry(instance).or_default().note(kind);
+            }
         }
         let unshared = |(key, pending): (InstanceKey, Pending)| {
             let document = self.document(&key, me);
@@ -389,6 +434,28 @@ impl Table {
         };
         let unshared = pending.into_iter().map(unshared).collect();
         (unshared, self.unsaved.changes())
+    }
+
+    /// Leaves the document of an address alone, which cannot be read; whether that is new.
+    pub(crate) fn leave_alone(&mut self, key: InstanceKey) -> bool {
+        self.left_out.no_room.remove(&key);
+        self.left_out.unreadable.insert(key)
+    }
+
+    /// Whether what is known of an address is not written, since others wrote what is not known here.
+    pub(crate) fn is_left_out(&self, key: &InstanceKey) -> bool {
+        self.left_out.has(key)
+    }
+
+    /// Addresses that there was no room for.
+    pub(crate) fn no_room_for(&self) -> impl ExactSizeIterator<Item = &InstanceKey> {
+        self.left_out.no_room.iter()
+    }
+
+    /// Whether there is room again for many of those.
+    pub(crate) fn has_room(&self) -> bool {
+        let is_below = |count: usize, most: usize| count < most - most / 16;
+        is_below(self.len(), self.max_instances) && is_below(self.bytes, self.max_bytes)
     }
 
     /// What was taken could not be written.
@@ -412,14 +479,16 @@ impl Table {
         instances.chain(self.overrides.keys()).cloned().collect()
     }
 
-    /// The records that this registry answers for.
-    fn all_here(&self) -> HashSet<RecordKey> {
+    /// The records that this registry answers for; also of what was `written` and is not known here any more.
+    fn everything<'a>(&self, written: impl Iterator<Item = &'a InstanceKey>) -> HashSet<RecordKey> {
         let is_here = |slot: &&Slot| !slot.is_elsewhere();
         let here = self.slots.iter().flatten().filter(is_here);
         let instances = here.map(|slot| (Kind::Instance, slot.entry.key.clone()));
         let overrides = self.overrides.keys().map(|key| (Kind::Override, key.clone()));
         let departures = self.departures.keys().map(|(key, _)| (Kind::Departure, key.clone()));
-        let all = instances.chain(overrides).chain(departures);
+        let is_gone = |key: &&InstanceKey| !self.by_key.contains_key(*key);
+        let gone = written.filter(is_gone).map(|key| (Kind::Instance, key.clone()));
+        let all = instances.chain(overrides).chain(departures).chain(gone);
         all.map(|(kind, instance)| RecordKey { kind, instance }).collect()
     }
 

@@ -18,18 +18,21 @@ pub(super) struct Unsaved {
     is_everything: bool,
     /// Changes noted so far.
     changes: u64,
-    /// What is noted meanwhile need not be saved.
-    is_paused: bool,
+    /// What is noted of this address meanwhile need not be saved.
+    paused: Option<InstanceKey>,
 }
 
 impl Unsaved {
     pub(super) fn new(capacity: Option<usize>) -> Self {
-        Self { capacity, keys: HashSet::new(), is_everything: false, changes: 0, is_paused: false }
+        Self { capacity, keys: HashSet::new(), is_everything: false, changes: 0, paused: None }
     }
 
     /// Notes that a record changed, came or left.
     pub(super) fn note(&mut self, kind: Kind, instance: &InstanceKey) {
-        let Some(capacity) = self.capacity.filter(|_| !self.is_paused) else { return };
+        let Some(capacity) = self.capacity else { return };
+        if self.paused.as_ref() == Some(instance) {
+            return;
+        }
         self.changes += 1;
         if self.is_everything {
             return;
@@ -46,16 +49,16 @@ impl Unsaved {
         self.keys = HashSet::new();
     }
 
-    /// Notes nothing until [`resume`](Self::resume).
+    /// Notes nothing of an address until [`resume`](Self::resume).
     #[cfg(feature = "etcd")]
-    pub(super) fn pause(&mut self) {
-        self.is_paused = true;
+    pub(super) fn pause(&mut self, instance: &InstanceKey) {
+        self.paused = Some(instance.clone());
     }
 
-    /// Notes changes again.
+    /// Notes all changes again.
     #[cfg(feature = "etcd")]
     pub(super) fn resume(&mut self) {
-        self.is_paused = false;
+        self.paused = None;
     }
 
     /// Whether a record is to be saved.

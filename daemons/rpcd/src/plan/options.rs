@@ -7,6 +7,7 @@ use rpc_client::ClientOptions;
 use rpc_client::registry::RegistryClientOptions;
 use rpc_host::net::resolve_listen;
 use rpc_registry::{RegistryOptions, StoreOptions};
+use rpc_security::Guard;
 use rpc_server::Limits;
 use rpc_settings::{Advertised, Settings, StoreKind};
 
@@ -27,6 +28,8 @@ pub struct ServePlan {
     pub allowed_origins: Vec<String>,
     /// Further host names by which HTTP requests may address it.
     pub allowed_hosts: Vec<String>,
+    /// Who may do what.
+    pub guard: Guard,
     /// How to register; `None`: not at all.
     pub announce: Option<AnnouncePlan>,
 }
@@ -73,6 +76,7 @@ impl ServePlan {
             limits: server.limits.clone(),
             allowed_origins: server.allowed_origins.clone(),
             allowed_hosts: server.allowed_hosts.clone(),
+            guard: settings.security.guard()?,
             announce,
         })
     }
@@ -83,7 +87,8 @@ impl ServeRegistryPlan {
         let registry = &settings.registry_server;
         let address = listen_address(typed.listen.as_ref(), &registry.listen, typed.port)?;
         let store = store(&typed, settings)?;
-        let options = RegistryOptions { store, ..registry.options.clone() };
+        let guard = settings.security.guard()?;
+        let options = RegistryOptions { store, guard, ..registry.options.clone() };
         Ok(Self { address, options, recover: typed.recover })
     }
 }

@@ -308,6 +308,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         warming: Duration::from_secs(29),
         drain_timeout: Duration::from_secs(21),
         log_ring: None,
+        guard: rpc_registry::security::Guard::open(),
     };
     assert_eq!(format!("{:?}", registry.options), format!("{expected:?}"));
 }
@@ -352,9 +353,69 @@ fn a_registry_has_a_store_of_its_own_by_its_port_unless_that_is_any() {
 }
 
 #[test]
+fn a_daemon_whose_tokens_cannot_be_used_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens");
+    let hex = "ab".repeat(32);
+    for (text, is_used) in
+        [(format!("ci call sha256:{hex}"), true), (format!("ci admin sha256:{hex}"), false)]
+    {
+        std::fs::write(&path, text).unwrap();
+        let tokens = [("RPCD_SECURITY_TOKENS", path.to_str().unwrap())];
+        for line in ["serve -p 1", "registry -p 1 --store none"] {
+            match plan_with(line, &tokens) {
+                Ok(plan) => assert!(
+                    is_used
+                        && match plan.task {
+                            Task::Serve(plan) => !plan.guard.is_open(),
+                            Task::Registry(plan) => !plan.options.guard.is_open(),
+                            _ => false,
+                        }
+                ),
+                Err(failure) => {
+                    assert!(!is_used && failure.exit == Exit::Usage);
+                    assert!(failure.message.contains("the roles must be"), "{}", failure.message);
+                }
+            }
+        }
+        assert!(plan_with("call m", &tokens).is_ok(), "a client needs no tokens of others");
+    }
+}
+
+#[test]
+fn a_client_shows_the_token_of_the_variable_or_of_a_file_that_others_cannot_read() {
+    use rpc_client::SecretString;
+    use rpc_security::secret::{self, ExposeSecret};
+    use std::os::unix::fs::PermissionsExt;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let [in_file, in_variable] = [(); 2].map(|()| secret::generate());
+    std::fs::write(file.path(), in_file.expose_secret()).unwrap();
+    let by_file = ("RPCD_CLIENT_TOKEN_FILE", file.path().to_str().unwrap());
+    let token = |environment: &[(&str, &str)]| match plan_with("call m", environment)?.task {
+        Task::Call(call) => {
+            let shown = |token: &SecretString| token.expose_secret().to_owned();
+            let registry = call.options.registry().token;
+            let token = call.options.token.as_ref().map(shown);
+            assert_eq!(registry.as_ref().map(shown), token, "the registry gets it as well");
+            Ok::<_, Failure>(token)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(token(&[]).unwrap(), None);
+    assert_eq!(token(&[by_file]).unwrap().as_deref(), Some(in_file.expose_secret()));
+    let both = [by_file, ("RPCD_TOKEN", in_variable.expose_secret())];
+    assert_eq!(token(&both).unwrap().as_deref(), Some(in_variable.expose_secret()));
+    let readable = std::fs::Permissions::from_mode(0o604);
+    std::fs::set_permissions(file.path(), readable).unwrap();
+    let failure = token(&[by_file]).unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    assert!(failure.message.starts_with("[client] token_file: "), "{}", failure.message);
+}
+
+#[test]
 fn every_setting_of_etcd_reaches_the_registry() {
     let text = "[registry-server]\nstore = etcd\n[etcd]\nendpoints = http://a:1, http://b:2\nprefix = p/\n\
-                user = u\npassword_file = /secret\nrequest_timeout = 3s\nlease_ttl = 4s\n\
+                ca = /ca\ncert = /cert\nkey = /key\nuser = u\npassword_file = /secret\nrequest_timeout = 3s\nlease_ttl = 4s\n\
                 max_response_bytes = 5\n";
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -363,8 +424,12 @@ fn every_setting_of_etcd_reaches_the_registry() {
     let expected = EtcdOptions {
         endpoints: vec!["http://a:1".to_owned(), "http://b:2".to_owned()],
         prefix: "p/".to_owned(),
+        ca: Some("/ca".into()),
+        cert: Some("/cert".into()),
+        key: Some("/key".into()),
         user: Some("u".to_owned()),
         password_file: Some("/secret".into()),
+        password: None,
         request_timeout: Duration::from_secs(3),
         lease_ttl: Duration::from_secs(4),
         max_response_bytes: 5,
@@ -391,6 +456,7 @@ fn every_limit_of_the_file_reaches_the_client() {
         ("RPCD_CLIENT_DIALECT_TTL", "11s"),
         ("RPCD_CLIENT_IDLE_TIMEOUT", "12s"),
         ("RPCD_CLIENT_MAX_IN_FLIGHT", "13"),
+        ("RPCD_CLIENT_ALLOW_PLAINTEXT_TOKEN", "true"),
         ("RPCD_CLIENT_MAX_PROBES", "15"),
         ("RPCD_CLIENT_LIST_CACHE", "/lists"),
         ("RPCD_CLIENT_RETRY_ATTEMPTS", "16"),
@@ -427,6 +493,8 @@ fn every_limit_of_the_file_reaches_the_client() {
         max_methods: 10_000,
         max_method_list_bytes: 4 << 20,
         max_probes: 15,
+        token: None,
+        allow_plaintext_token: true,
         retry: rpc_client::RetryOptions {
             attempts: 16,
             ratio: 0.17,

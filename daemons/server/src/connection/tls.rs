@@ -9,7 +9,7 @@ use rpc_host::tls::{Entered, TlsEntrance};
 use rpc_socket::Socket;
 use rpc_wire::fault::Fault;
 
-use super::{Shown, first_bytes, refuse_as, serve_as};
+use super::{first_bytes, refuse_as, serve_as};
 use crate::places::connections::Slot;
 use crate::sniff::Protocol;
 use crate::state::ServerState;
@@ -33,7 +33,7 @@ pub(super) async fn serve(
     let entering = closing.run_until_cancelled(entrance.enter(stream, &first, peer));
     let Some(Some(Entered { mut socket, certificate })) = entering.await else { return Ok(()) };
     first.clear();
-    let shown = Shown { certificate: certificate.clone() };
+    let shown = certificate.clone();
     let served = async {
         match first_bytes(state, slot, &mut socket, &mut first).await? {
             Some(protocol) => {

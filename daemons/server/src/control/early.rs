@@ -181,7 +181,7 @@ fn report(state: &ServerState, first: &[u8]) -> Answer {
         return Answer::None;
     }
     let mut reply = Vec::new();
-    reply::begin_result(&mut reply, message.id);
+    reply::begin_result(&mut reply, message.reply_to);
     reply.extend_from_slice(&reserved::report(state, report, Instant::now()));
     reply::end_result(&mut reply);
     Answer::Reply(reply, framer.unfinished_from())

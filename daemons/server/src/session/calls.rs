@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
+use rpc_wire::call::ReplyTo;
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 use serde_json::value::RawValue;
@@ -30,8 +31,7 @@ pub(crate) struct Calls {
 /// A call in flight: its id, method, start, and the kind of reply it gets.
 pub(crate) struct CallContext {
     serial: u64,
-    /// `None` for a classic call.
-    id: Option<Arc<RawValue>>,
+    reply_to: Kept,
     /// The method's position.
     pub(crate) method: usize,
     pub(crate) started: Instant,
@@ -40,6 +40,31 @@ pub(crate) struct CallContext {
     pub(crate) oneway: bool,
     /// The caller reads a stream; a unary result is sent as its only item.
     pub(crate) is_stream: bool,
+}
+
+/// A [`ReplyTo`] that outlives the bytes of its call.
+#[derive(Debug, Clone)]
+pub(crate) enum Kept {
+    Classic,
+    Extended(Arc<RawValue>),
+}
+
+impl Kept {
+    fn of(reply_to: ReplyTo<'_>) -> Self {
+        // An id is valid JSON already.
+        let id = reply_to.id().and_then(|id| RawValue::from_string(id.text().to_owned()).ok());
+        match (reply_to, id.map(Arc::from)) {
+            (ReplyTo::Extended(_), Some(id)) => Self::Extended(id),
+            _ => Self::Classic,
+        }
+    }
+
+    pub(crate) fn get(&self) -> ReplyTo<'_> {
+        match self {
+            Self::Classic => ReplyTo::Classic,
+            Self::Extended(id) => ReplyTo::Extended(Json::from(&**id)),
+        }
+    }
 }
 
 /// A step of a call in flight.
@@ -61,7 +86,7 @@ pub(crate) struct Rest {
 
 struct Handle {
     serial: u64,
-    id: Option<Arc<RawValue>>,
+    reply_to: Kept,
     abort: AbortHandle,
     is_stream: bool,
 }
@@ -157,22 +182,22 @@ impl Calls {
 
     /// Cancels every call with this id; each then gets a reply that it was cancelled.
     pub(crate) fn cancel(&self, id: Json<'_>) {
-        self.stop(|handle| handle.id.as_ref().is_some_and(|own| own.get() == id.text()));
+        self.stop(|handle| handle.reply_to.get().id() == Some(id));
     }
 
     pub(crate) fn cancel_extended(&self) {
-        self.stop(|handle| handle.id.is_some());
+        self.stop(|handle| handle.reply_to.get().is_extended());
     }
 
     pub(crate) fn cancel_streams(&self) {
         self.stop(|handle| handle.is_stream);
     }
 
-    /// Drops all calls in flight; returns their ids.
-    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Option<Arc<RawValue>>> {
+    /// Drops all calls in flight; returns how each is replied to.
+    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Kept> {
         self.running = FuturesUnordered::new();
         self.argument_bytes = 0;
-        std::mem::take(&mut self.handles).into_iter().map(|handle| handle.id)
+        std::mem::take(&mut self.handles).into_iter().map(|handle| handle.reply_to)
     }
 
     fn stop(&self, which: impl Fn(&Handle) -> bool) {
@@ -185,7 +210,7 @@ impl Calls {
         self.argument_bytes += context.argument_bytes;
         self.handles.push(Handle {
             serial: context.serial,
-            id: context.id.clone(),
+            reply_to: context.reply_to.clone(),
             abort,
             is_stream,
         });
@@ -193,16 +218,21 @@ impl Calls {
 }
 
 impl CallContext {
-    /// The id to reply with.
-    pub(crate) fn id(&self) -> Option<Json<'_>> {
-        self.id.as_deref().map(Json::from)
+    /// How it is replied to.
+    pub(crate) fn reply_to(&self) -> ReplyTo<'_> {
+        self.reply_to.get()
     }
 
-    pub(crate) fn new(id: Option<Json<'_>>, method: usize, started: Instant) -> Self {
-        // An id is valid JSON already.
-        let id = id.and_then(|id| RawValue::from_string(id.text().to_owned()).ok());
-        let id = id.map(Arc::from);
-        Self { serial: 0, id, method, started, argument_bytes: 0, oneway: false, is_stream: false }
+    pub(crate) fn new(reply_to: ReplyTo<'_>, method: usize, started: Instant) -> Self {
+        Self {
+            serial: 0,
+            reply_to: Kept::of(reply_to),
+            method,
+            started,
+            argument_bytes: 0,
+            oneway: false,
+            is_stream: false,
+        }
     }
 }
 

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rpc_host::shares::Place;
-use rpc_wire::call::{Call, Message, Rejected, reply};
+use rpc_wire::call::{Call, Message, Rejected, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
-use rpc_wire::json::Json;
 
 use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
@@ -166,7 +165,7 @@ impl Dispatcher {
     ) -> Result<(), Fault> {
         let received = self.arrived;
         match with_short_id(message, state.limits.max_id_bytes) {
-            Ok(Message::Call(call)) if call.id.is_none() && self.classic_must_wait() => {
+            Ok(Message::Call(call)) if call.reply_to.is_classic() && self.classic_must_wait() => {
                 let waiting = match self.places().call() {
                     Ok(place) => Waiting::Call { frame: frame.into(), received, place },
                     Err(fault) => {
@@ -186,12 +185,12 @@ impl Dispatcher {
                 self.calls.cancel(id);
             }
             Err(Rejected { fatal: true, fault, .. }) => return Err(fault),
-            Err(Rejected { id, fault, .. }) => {
+            Err(Rejected { reply_to, fault, .. }) => {
                 self.state.metrics.malformed.inc();
-                if id.is_none() && self.classic_must_wait() {
+                if reply_to.is_classic() && self.classic_must_wait() {
                     self.classic_waiting.push_back(Waiting::Refused(fault));
                 } else {
-                    reply::fault(&mut self.output, id, &fault);
+                    reply::fault(&mut self.output, reply_to, &fault);
                 }
             }
         }
@@ -204,7 +203,7 @@ impl Dispatcher {
         match self.calls.next().await {
             None => return false,
             Some(Progress::Item(context, item, dropped, rest)) => {
-                if let Some(id) = context.id() {
+                if let Some(id) = context.reply_to().id() {
                     reply::item(&mut self.output, id, &item, dropped);
                 }
                 self.calls.resume(context, rest);
@@ -212,7 +211,7 @@ impl Dispatcher {
             }
             Some(Progress::End(context)) => {
                 self.count(&context, Outcome::Result);
-                if let Some(id) = context.id() {
+                if let Some(id) = context.reply_to().id() {
                     reply::end_of_stream(&mut self.output, id);
                 }
             }
@@ -294,12 +293,12 @@ impl Dispatcher {
     /// The drain timeout passed: of every call in flight it is unknown whether it has run.
     pub(crate) fn abandon_all(&mut self) {
         let fault = Fault::abandoned("the server ended before the call did");
-        for id in self.calls.abandon() {
-            reply::fault(&mut self.output, id.as_deref().map(Json::from), &fault);
+        for reply_to in self.calls.abandon() {
+            reply::fault(&mut self.output, reply_to.get(), &fault);
         }
         self.waiting_bytes = 0;
         for _ in self.classic_waiting.drain(..) {
-            reply::fault(&mut self.output, None, &fault);
+            reply::fault(&mut self.output, ReplyTo::Classic, &fault);
         }
     }
 
@@ -313,7 +312,7 @@ impl Dispatcher {
 
     /// Runs a call at once, or starts it.
     fn begin(&mut self, state: &ServerState, call: &Call<'_>, received: Instant) {
-        self.is_extended |= call.id.is_some();
+        self.is_extended |= call.reply_to.is_extended();
         if let Err(fault) = self.try_begin(state, call, received) {
             self.refuse(call, &fault, received);
         }
@@ -324,7 +323,7 @@ impl Dispatcher {
     fn refuse(&mut self, call: &Call<'_>, fault: &Fault, received: Instant) {
         self.count_refused(call, fault, received);
         if !call.meta.oneway {
-            reply::fault(&mut self.output, call.id, fault);
+            reply::fault(&mut self.output, call.reply_to, fault);
         }
     }
 
@@ -339,9 +338,9 @@ impl Dispatcher {
         received: Instant,
     ) {
         let start = self.output.len();
-        let as_stream = call.meta.stream && call.id.is_some();
+        let as_stream = call.reads_stream();
         if !as_stream {
-            reply::begin_result(&mut self.output, call.id);
+            reply::begin_result(&mut self.output, call.reply_to);
         }
         let result_start = self.output.len();
         let outcome = catch_unwind(AssertUnwindSafe(|| body(given, &mut self.output)))
@@ -353,18 +352,18 @@ impl Dispatcher {
         match outcome {
             Ok(()) if as_stream => {
                 let item = self.output.split_off(result_start);
-                self.write_single_item(call.id, &item);
+                self.write_single_item(call.reply_to, &item);
             }
             Ok(()) => reply::end_result(&mut self.output),
             Err(fault) => {
                 self.output.truncate(start);
-                reply::fault(&mut self.output, call.id, &fault);
+                reply::fault(&mut self.output, call.reply_to, &fault);
             }
         }
         if call.meta.oneway {
             self.output.truncate(start);
         }
-        if call.id.is_none() {
+        if call.reply_to.is_classic() {
             self.note_size(position, self.output.len() - start);
         }
         if received != self.arrived || tracing::enabled!(tracing::Level::DEBUG) {
@@ -384,20 +383,20 @@ impl Dispatcher {
             Err(fault) => fault.code.into(),
         };
         self.count(context, ended);
-        let id = context.id();
+        let reply_to = context.reply_to();
         let start = self.output.len();
         match outcome {
             // No reply is wanted.
             _ if context.oneway => {}
-            Ok(result) => self.write_result(id, context.is_stream, &result),
+            Ok(result) => self.write_result(reply_to, context.is_stream, &result),
             Err(fault) if context.is_stream && self.draining && fault.code == Code::Cancelled => {
                 let fault =
                     Fault::new(Code::Cancelled, "the server is draining; the stream was ended");
-                reply::fault(&mut self.output, id, &fault);
+                reply::fault(&mut self.output, reply_to, &fault);
             }
-            Err(fault) => reply::fault(&mut self.output, id, &fault),
+            Err(fault) => reply::fault(&mut self.output, reply_to, &fault),
         }
-        if id.is_none() {
+        if reply_to.is_classic() {
             self.note_size(context.method, self.output.len() - start);
             self.classic_is_running = false;
             self.next_classic();
@@ -412,7 +411,7 @@ impl Dispatcher {
         {
             self.waiting_bytes -= waiting.bytes();
             match waiting {
-                Waiting::Refused(fault) => reply::fault(&mut self.output, None, &fault),
+                Waiting::Refused(fault) => reply::fault(&mut self.output, ReplyTo::Classic, &fault),
                 Waiting::Call { frame, received, place } => {
                     // It was parsed once already, so it parses again.
                     if let Ok(Message::Call(call)) = Message::parse(&frame) {
@@ -429,22 +428,22 @@ impl Dispatcher {
         if self.in_flight() == 0
             && let Some(fault) = self.final_error.take()
         {
-            reply::fault(&mut self.output, None, &fault);
+            reply::fault(&mut self.output, ReplyTo::Classic, &fault);
         }
     }
 
     /// Writes a result; to the reader of a stream, as its only item.
-    fn write_result(&mut self, id: Option<Json<'_>>, as_stream: bool, result: &[u8]) {
+    fn write_result(&mut self, to: ReplyTo<'_>, as_stream: bool, result: &[u8]) {
         if as_stream {
-            return self.write_single_item(id, result);
+            return self.write_single_item(to, result);
         }
-        reply::begin_result(&mut self.output, id);
+        reply::begin_result(&mut self.output, to);
         self.output.extend_from_slice(result);
         reply::end_result(&mut self.output);
     }
 
-    fn write_single_item(&mut self, id: Option<Json<'_>>, item: &[u8]) {
-        if let Some(id) = id {
+    fn write_single_item(&mut self, to: ReplyTo<'_>, item: &[u8]) {
+        if let Some(id) = to.id() {
             reply::item(&mut self.output, id, item, 0);
             reply::end_of_stream(&mut self.output, id);
         }
@@ -497,14 +496,15 @@ fn with_short_id<'a>(
     most: usize,
 ) -> Result<Message<'a>, Rejected<'a>> {
     let id = match &message {
-        Ok(Message::Call(call)) => call.id,
+        Ok(Message::Call(call)) => call.reply_to.id(),
         Ok(Message::Cancel(id)) => Some(*id),
-        Err(rejected) => rejected.id,
+        Err(rejected) => rejected.reply_to.id(),
     };
     match id {
         Some(id) if id.text().len() > most => {
             let text = format!("id is longer than {most} bytes (max_id_bytes)");
-            Err(Rejected { id: None, fault: Fault::new(Code::Malformed, text), fatal: false })
+            let fault = Fault::new(Code::Malformed, text);
+            Err(Rejected { reply_to: ReplyTo::Classic, fault, fatal: false })
         }
         _ => message,
     }

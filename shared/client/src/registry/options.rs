@@ -5,6 +5,7 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 use rpc_security::tls::ClientTlsOptions;
 use rpc_wire::instance::EntryLimits;
+use secrecy::SecretString;
 
 /// Limits and times of a [`RegistryClient`](super::RegistryClient). Each field says its default.
 #[derive(Debug, Clone)]
@@ -27,6 +28,11 @@ pub struct RegistryClientOptions {
     pub idle_timeout: Duration,
     /// Interval of the system's keepalive probes of a silent connection; 15 s.
     pub keepalive: Duration,
+    /// The secret that is shown to the registry: none. It is sent over TLS or to loopback only, unless
+    /// `allow_plaintext_token`, and never across a redirect.
+    pub token: Option<SecretString>,
+    /// Whether the token is sent in plain text as well; false.
+    pub allow_plaintext_token: bool,
     /// TLS to a registry at `https://`, by its host; `None`, the default: by the authorities of the system.
     #[cfg(feature = "tls")]
     pub tls: Option<ClientTlsOptions>,
@@ -43,6 +49,8 @@ impl Default for RegistryClientOptions {
             max_event_line_bytes: 1 << 20,
             idle_timeout: Duration::from_secs(30),
             keepalive: Duration::from_secs(15),
+            token: None,
+            allow_plaintext_token: false,
             #[cfg(feature = "tls")]
             tls: None,
         }

@@ -1,3 +1,5 @@
+//! What each role, limit and anonymous caller may.
+
 use super::*;
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);

@@ -5,47 +5,16 @@ use std::time::{Duration, SystemTime};
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-/// What the URI begins with that names a service: `rpcd://service/orders`.
-pub const SERVICE_URI: &str = "rpcd://service/";
+use crate::{PeerCertificate, SERVICE_URI};
 
 /// More names of one certificate are not looked at.
 const MAX_NAMES: usize = 100;
 
-/// The certificate of a client, which was verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerCertificate {
-    names: Vec<String>,
-    not_after: SystemTime,
-    chain: Vec<CertificateDer<'static>>,
-}
-
-impl PeerCertificate {
-    /// The first certificate of a chain, as far as it can be read.
-    pub(super) fn read(chain: &[CertificateDer<'_>]) -> Option<Self> {
-        let facts = Facts::read(chain.first()?)?;
-        let chain = chain.iter().map(|der| der.clone().into_owned()).collect();
-        Some(Self { names: facts.names, not_after: facts.not_after, chain })
-    }
-
-    /// Whose it is: the URIs and DNS names of its subject alternative name, never its common name. The URI of
-    /// a service, [`SERVICE_URI`] and its name, comes first.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// The name of its service, if it names one.
-    pub fn service(&self) -> Option<&str> {
-        self.names.iter().find_map(|name| name.strip_prefix(SERVICE_URI))
-    }
-
-    /// Until when it is valid.
-    pub fn not_after(&self) -> SystemTime {
-        self.not_after
-    }
-
-    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
-        &self.chain
-    }
+/// The first certificate of a chain, as far as it can be read.
+pub(super) fn of_chain(chain: &[CertificateDer<'_>]) -> Option<PeerCertificate> {
+    let facts = Facts::read(chain.first()?)?;
+    let chain = chain.iter().map(|der| der.to_vec()).collect();
+    Some(PeerCertificate { names: facts.names, not_after: facts.not_after, chain })
 }
 
 /// What is read of a certificate.

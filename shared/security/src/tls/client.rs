@@ -22,7 +22,8 @@ use rustls::{
 
 use super::certificate::Facts;
 use super::files::{self, Watched};
-use super::{SERVICE_URI, TlsError, TlsVersion, provider};
+use super::{TlsError, TlsVersion, provider};
+use crate::SERVICE_URI;
 
 /// Whom a client trusts, and who it is itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

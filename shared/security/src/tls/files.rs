@@ -11,7 +11,8 @@ use rustls::{Error, InconsistentKeys};
 
 use super::certificate::{Facts, date};
 use super::{TlsError, provider};
-use crate::file::{Demand, Stamp, read};
+use crate::file::{Demand, read};
+use crate::token_file::Stamp;
 
 /// The largest file: a list of revoked certificates may be long.
 const MAX_BYTES: u64 = 16 << 20;

@@ -12,7 +12,8 @@ use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 
 use super::files::{self, Own, Watched};
-use super::{PeerCertificate, TlsError, TlsVersion, explain, provider};
+use super::{TlsError, TlsVersion, certificate, explain, provider};
+use crate::PeerCertificate;
 
 /// The files of a daemon's TLS; without [`cert`](Self::cert) it speaks none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -149,7 +150,7 @@ impl ServerTls {
         chain: &[CertificateDer<'_>],
         now: SystemTime,
     ) -> Result<PeerCertificate, String> {
-        let certificate = PeerCertificate::read(chain);
+        let certificate = certificate::of_chain(chain);
         let certificate = certificate.ok_or_else(|| "it cannot be read".to_owned())?;
         self.accepts(&certificate, now)?;
         Ok(certificate)
@@ -160,7 +161,9 @@ impl ServerTls {
     /// # Errors
     /// Why not.
     pub fn accepts(&self, certificate: &PeerCertificate, now: SystemTime) -> Result<(), String> {
-        let Some((first, between)) = certificate.chain().split_first() else {
+        let chain: Vec<CertificateDer<'_>> =
+            certificate.chain.iter().map(|der| der.as_slice().into()).collect();
+        let Some((first, between)) = chain.split_first() else {
             return Err("there is none".to_owned());
         };
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

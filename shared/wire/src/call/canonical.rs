@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::message::{Call, Meta};
+use super::message::{Call, Meta, ReplyTo};
 use crate::json::Json;
 
 /// The call at the start of `text` and its length.
@@ -55,7 +55,7 @@ impl<'a> Cursor<'a> {
         // A classic call has no envelope, whatever keys it has.
         let deadline_ms = deadline_ms.filter(|_| id.is_some());
         Some(Call {
-            id,
+            reply_to: id.map_or(ReplyTo::Classic, ReplyTo::Extended),
             method: Cow::Borrowed(method?),
             has_arguments: args.is_some() && kwargs.is_some(),
             args,

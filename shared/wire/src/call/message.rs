@@ -24,8 +24,8 @@ pub enum Message<'a> {
 /// A call. Absent or `null` arguments are `None`.
 #[derive(Debug, PartialEq)]
 pub struct Call<'a> {
-    /// A string or an integer, echoed as written; without one the call is classic.
-    pub id: Option<Json<'a>>,
+    /// Its dialect, and the id to reply with.
+    pub reply_to: ReplyTo<'a>,
     /// The method's name.
     pub method: Cow<'a, str>,
     /// `method_args`, not yet checked to be a list.
@@ -38,6 +38,47 @@ pub struct Call<'a> {
     pub meta: Meta,
     /// The caller's W3C trace context, from the envelope: a string, not yet read.
     pub traceparent: Option<Json<'a>>,
+}
+
+impl Call<'_> {
+    /// Whether the caller reads a stream: that is of the extended dialect only.
+    pub fn reads_stream(&self) -> bool {
+        self.meta.stream && self.reply_to.is_extended()
+    }
+}
+
+/// The form of the replies to a message, and the id in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyTo<'a> {
+    /// The dialect of the older system: no id.
+    Classic,
+    /// The extended dialect. The id is a string or an integer, echoed as written.
+    Extended(Json<'a>),
+}
+
+impl<'a> ReplyTo<'a> {
+    /// Extended with an id, else classic.
+    fn from_id(id: Option<Json<'a>>) -> Self {
+        id.map_or(Self::Classic, Self::Extended)
+    }
+
+    /// The id, echoed as written.
+    pub fn id(self) -> Option<Json<'a>> {
+        match self {
+            Self::Classic => None,
+            Self::Extended(id) => Some(id),
+        }
+    }
+
+    /// Whether the message is of the older system's dialect.
+    pub fn is_classic(self) -> bool {
+        matches!(self, Self::Classic)
+    }
+
+    /// Whether streams, cancels and control messages are understood.
+    pub fn is_extended(self) -> bool {
+        matches!(self, Self::Extended(_))
+    }
 }
 
 /// The `meta` of an extended call. Unknown keys are ignored, wrong types refused; `token` must be a
@@ -67,8 +108,8 @@ struct Envelope<'a> {
 /// A frame that is not a usable message, and the reply to it.
 #[derive(Debug)]
 pub struct Rejected<'a> {
-    /// The id to reply with, if the frame had a valid one.
-    pub id: Option<Json<'a>>,
+    /// The form of the reply, with the id if the frame had a valid one.
+    pub reply_to: ReplyTo<'a>,
     /// The error to reply with.
     pub fault: Fault,
     /// Whether the bytes are not JSON: reply, then close.
@@ -82,7 +123,7 @@ impl<'a> Message<'a> {
     /// It is not JSON, or JSON of the wrong shape.
     pub fn parse(frame: &'a [u8]) -> Result<Self, Rejected<'a>> {
         let not_json = |what: String| Rejected {
-            id: None,
+            reply_to: ReplyTo::Classic,
             fault: Fault::new(Code::NotJson, format!("request is not JSON: {what}")),
             fatal: true,
         };
@@ -177,8 +218,12 @@ struct Keys<'a> {
 impl<'a> Keys<'a> {
     fn sort(self) -> Result<Message<'a>, Rejected<'a>> {
         let id = self.id.filter(|id| is_id(*id));
-        let wrong_shape =
-            |what: &str| Rejected { id, fault: Fault::new(Code::Malformed, what), fatal: false };
+        let reply_to = ReplyTo::from_id(id);
+        let wrong_shape = |what: &str| Rejected {
+            reply_to,
+            fault: Fault::new(Code::Malformed, what),
+            fatal: false,
+        };
         if self.json_rpc {
             return Err(json_rpc(id));
         }
@@ -212,7 +257,7 @@ impl<'a> Keys<'a> {
             return Err(wrong_shape("meta is wrong: traceparent must be a string"));
         }
         Ok(Message::Call(Call {
-            id,
+            reply_to,
             method,
             has_arguments: self.method_args.is_some() && self.method_kwargs.is_some(),
             args: self.method_args.filter(|args| !args.is_null()),
@@ -279,7 +324,7 @@ enum Key {
 
 fn json_rpc(id: Option<Json<'_>>) -> Rejected<'_> {
     Rejected {
-        id,
+        reply_to: ReplyTo::from_id(id),
         fault: Fault::new(Code::Malformed, "JSON-RPC 2.0 is not supported; send method_name"),
         fatal: false,
     }
@@ -317,21 +362,24 @@ mod tests {
 
     fn rejected(frame: &str) -> (Option<&str>, i64, bool) {
         let rejected = Message::parse(frame.as_bytes()).unwrap_err();
-        (rejected.id.map(Json::text), rejected.fault.code.number(), rejected.fatal)
+        (rejected.reply_to.id().map(Json::text), rejected.fault.code.number(), rejected.fatal)
     }
 
     #[test]
     fn an_older_clients_request_is_classic() {
         let frame = r#"{"method_name": "add", "method_args": [1, 2], "method_kwargs": {"c": 5}}"#;
         let call = call(frame);
-        assert!(call.id.is_none() && call.has_arguments);
+        assert!(call.reply_to.is_classic() && call.has_arguments);
         assert_eq!((call.method.as_ref(), call.args.unwrap().text()), ("add", "[1, 2]"));
     }
 
     #[test]
     fn an_id_that_is_a_string_or_an_integer_makes_it_extended() {
         for id in ["7", "-1", r#""x""#, "123456789012345678901234567890"] {
-            assert_eq!(call(&format!(r#"{{"id":{id},"method_name":"m"}}"#)).id.unwrap().text(), id);
+            assert_eq!(
+                call(&format!(r#"{{"id":{id},"method_name":"m"}}"#)).reply_to.id().unwrap().text(),
+                id
+            );
         }
     }
 
@@ -353,7 +401,7 @@ mod tests {
         let frame =
             r#"{"x":{"id":1},"method_kwargs":null,"id":1,"m\u0065thod_name":"a\"b","id":2}"#;
         let call = call(frame);
-        assert_eq!((call.id.unwrap().text(), call.method.as_ref()), ("2", "a\"b"));
+        assert_eq!((call.reply_to.id().unwrap().text(), call.method.as_ref()), ("2", "a\"b"));
         assert!(call.kwargs.is_none() && !call.has_arguments);
     }
 

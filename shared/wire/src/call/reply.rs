@@ -6,21 +6,21 @@ use std::ops::Range;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use super::message::ReplyTo;
 use super::request::string;
 use crate::exact::{self, Inexact};
 use crate::fault::{Fault, WireError};
 use crate::framing::{FrameError, Framer};
 use crate::json::Json;
 
-/// Appends the part before a result; the result's JSON and [`end_result`] follow. Without an id the
-/// reply is classic.
-pub fn begin_result(out: &mut Vec<u8>, id: Option<Json<'_>>) {
-    match id {
-        Some(id) => {
+/// Appends the part before a result; the result's JSON and [`end_result`] follow.
+pub fn begin_result(out: &mut Vec<u8>, to: ReplyTo<'_>) {
+    match to {
+        ReplyTo::Extended(id) => {
             begin(out, id);
             out.extend_from_slice(b",\"res\":");
         }
-        None => out.extend_from_slice(b"{\"res\":"),
+        ReplyTo::Classic => out.extend_from_slice(b"{\"res\":"),
     }
 }
 
@@ -29,11 +29,11 @@ pub fn end_result(out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends an error: with an id `res` and `error`, without one only the classic text.
-pub fn fault(out: &mut Vec<u8>, id: Option<Json<'_>>, fault: &Fault) {
-    begin_result(out, id);
+/// Appends an error: `res` and `error`, of which an older client reads only the text.
+pub fn fault(out: &mut Vec<u8>, to: ReplyTo<'_>, fault: &Fault) {
+    begin_result(out, to);
     string(out, &fault.classic_text());
-    if id.is_some() {
+    if to.is_extended() {
         out.extend_from_slice(b",\"error\":");
         json(out, &fault.to_wire());
     }
@@ -295,9 +295,12 @@ mod tests {
     #[test]
     fn an_error_has_the_classic_text_and_a_typed_object() {
         let it = Fault::method_not_found("x");
-        assert_eq!(written(|out| fault(out, None, &it)), "{\"res\":\"No service found for: x\"}\n");
         assert_eq!(
-            written(|out| fault(out, Some(ID), &it)),
+            written(|out| fault(out, ReplyTo::Classic, &it)),
+            "{\"res\":\"No service found for: x\"}\n"
+        );
+        assert_eq!(
+            written(|out| fault(out, ReplyTo::Extended(ID), &it)),
             "{\"id\":7,\"res\":\"No service found for: x\",\"error\":{\"code\":-32601,\
              \"message\":\"No service found for: x\",\"retryable\":false}}\n"
         );
@@ -313,7 +316,7 @@ mod tests {
         assert!(matches!(Reply::parse(frame.as_bytes()), Ok(Reply::End { id: 7 })));
         assert!(matches!(Reply::parse(&written(draining).into_bytes()), Ok(Reply::Draining)));
         let sent = Fault::new(Code::Overloaded, "busy");
-        let frame = written(|out| fault(out, Some(ID), &sent));
+        let frame = written(|out| fault(out, ReplyTo::Extended(ID), &sent));
         let Ok(Reply::Done { id: Some(7), outcome: Err(read) }) = Reply::parse(frame.as_bytes())
         else {
             panic!("{frame}");

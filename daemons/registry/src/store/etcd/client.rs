@@ -1,64 +1,62 @@
 //! Requests to a cluster: to the member in use, and to the next ones while that does not answer.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use reqwest::{Response, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::{Request, Response, header};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::access::{self, Access};
 use super::message::{self, KeyValue, Range};
+use super::transport::Transport;
 use super::watch::Watch;
 use super::{EtcdError, EtcdOptions, Lease, Txn, TxnOutcome};
 
 /// The keys of a page of a long range.
 const PAGE: usize = 1000;
-/// A longer file has no password.
-const MAX_PASSWORD_BYTES: u64 = 4096;
 
 /// A cluster. It keeps connections open to the member in use.
 #[derive(Debug)]
 pub(crate) struct Etcd {
-    http: reqwest::Client,
+    transport: Transport,
     options: EtcdOptions,
     members: Vec<Url>,
     in_use: AtomicUsize,
-    /// What it gave for user and password.
-    token: Mutex<Option<String>>,
+    access: Access,
 }
 
 impl Etcd {
     /// A client of the cluster. Nothing is sent.
     ///
     /// # Errors
-    /// An endpoint is not an `http` URL, or there is none.
+    /// What in the options does not go together, or cannot be read.
     pub(crate) fn new(options: EtcdOptions) -> Result<Self, String> {
         let member = |text: &String| {
             let url = Url::parse(text).ok();
-            let url = url.filter(|url| url.scheme() == "http" && url.host().is_some());
-            url.ok_or_else(|| {
-                format!("{text:?} is not the URL of an etcd member; write http://HOST:PORT")
+            let is_one = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+            url.filter(is_one).ok_or_else(|| {
+                format!("{text:?} is not the URL of an etcd member; write https://HOST:PORT")
             })
         };
         let members = options.endpoints.iter().map(member).collect::<Result<Vec<_>, _>>()?;
         if members.is_empty() {
-            return Err("there are no endpoints; write http://HOST:PORT, …".to_owned());
+            return Err("there are no endpoints; write https://HOST:PORT, …".to_owned());
         }
-        // Without no_proxy a proxy of the environment would capture its traffic.
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(options.request_timeout)
-            .tcp_nodelay(true)
-            .tcp_keepalive(options.request_timeout)
-            .build()
-            .map_err(|error| error.to_string())?;
-        let (in_use, token) = (AtomicUsize::new(0), Mutex::default());
-        Ok(Self { http, options, members, in_use, token })
+        check_tls(&options)?;
+        let transport = Transport::new(&options)?;
+        let (in_use, access) = (AtomicUsize::new(0), Access::default());
+        Ok(Self { transport, options, members, in_use, access })
+    }
+
+    /// Reads certificates and keys again, which may be others by now.
+    ///
+    /// # Errors
+    /// They cannot be used: those of before are used on.
+    pub(crate) fn reload(&self) -> Result<(), String> {
+        self.transport.reload(&self.options)
     }
 
     pub(crate) fn options(&self) -> &EtcdOptions {
@@ -76,10 +74,17 @@ impl Etcd {
     /// See [`EtcdError`].
     pub(crate) async fn read_all(&self, prefix: &[u8]) -> Result<(Vec<KeyValue>, i64), EtcdError> {
         let end = message::end_of(prefix);
-        let (mut all, mut first, mut at) = (Vec::new(), prefix.to_vec(), 0);
+        let (mut all, mut first, mut at, mut keys) = (Vec::new(), prefix.to_vec(), 0, PAGE);
         loop {
-            let asked = message::range(&first, &end, at, PAGE);
-            let page = self.call("/v3/kv/range", &asked, message::read_range).await?;
+            let asked = message::range(&first, &end, at, keys);
+            let page = match self.call("/v3/kv/range", &asked, message::read_range).await {
+                // Another program's values, perhaps.
+                Err(EtcdError::TooLarge(_)) if keys > 1 => {
+                    keys /= 2;
+                    continue;
+                }
+                page => page?,
+            };
             let Range { entries, revision, is_cut } = page;
             if at == 0 {
                 at = revision;
@@ -95,6 +100,17 @@ impl Etcd {
             first.push(0);
             all.extend(entries);
         }
+    }
+
+    /// What is there of a key, and the revision of the store.
+    ///
+    /// # Errors
+    /// See [`EtcdError`].
+    pub(crate) async fn read_one(&self, key: &[u8]) -> Result<(Option<KeyValue>, i64), EtcdError> {
+        let asked = message::range(key, &[], 0, 1);
+        let Range { entries, revision, .. } =
+            self.call("/v3/kv/range", &asked, message::read_range).await?;
+        Ok((entries.into_iter().next(), revision))
     }
 
     /// Changes a key if another one, usually the same, is as it should be. After an error it may have done so.
@@ -143,10 +159,11 @@ impl Etcd {
         let asked = &asked;
         let opened = self.at_a_member(|member| async move {
             let opening = self.open(member, "/v3/watch", asked);
-            let late = || EtcdError::Unavailable(format!("{member} does not answer"));
-            tokio::time::timeout(timeout, opening).await.unwrap_or_else(|_| Err(late()))
+            let opened = tokio::time::timeout(timeout, opening).await;
+            opened.unwrap_or_else(|_| Err(late(member))).map(|response| (response, member))
         });
-        Ok(Watch::new(opened.await?, self.options.max_response_bytes))
+        let (response, member) = opened.await?;
+        Ok(Watch::new(response, member.clone(), self.options.max_response_bytes))
     }
 
     /// The reply to a request, as `read` understands it.
@@ -170,12 +187,17 @@ impl Etcd {
         let mut failed = None;
         let in_turn = self.members.iter().enumerate().cycle().skip(first);
         for (at, member) in in_turn.take(self.members.len()) {
+            let token = self.access.token();
             let mut outcome = ask(member).await;
-            if matches!(outcome, Err(EtcdError::Denied(_))) && self.authenticate(member).await? {
-                outcome = ask(member).await;
+            if matches!(outcome, Err(EtcdError::Denied(_))) && self.options.user.is_some() {
+                let renewing = self.access.renew(token.as_ref(), || self.authenticate(member));
+                outcome = match renewing.await {
+                    Ok(()) => ask(member).await,
+                    Err(error) => Err(error),
+                };
             }
             match outcome {
-                Err(error @ (EtcdError::Unavailable(_) | EtcdError::BadReply(_))) => {
+                Err(error) if error.is_of_one_member() => {
                     failed.get_or_insert(error);
                 }
                 other => {
@@ -189,29 +211,18 @@ impl Etcd {
         Err(failed.unwrap_or_else(|| EtcdError::Unavailable("there is none".to_owned())))
     }
 
-    /// Has the user's token made anew; `false` if there is no user.
-    async fn authenticate(&self, member: &Url) -> Result<bool, EtcdError> {
-        let Some(user) = &self.options.user else { return Ok(false) };
-        let password = match &self.options.password_file {
-            Some(file) => read_password(file).map_err(EtcdError::Denied)?,
-            None => String::new(),
-        };
-        self.set_token(None);
-        let asked = json!({"name": user, "password": password});
-        let reply = self.ask(member, "/v3/auth/authenticate", &asked).await?;
-        self.set_token(Some(message::read_token(&reply)?));
-        Ok(true)
-    }
-
-    fn set_token(&self, token: Option<String>) {
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    /// A token for the user.
+    async fn authenticate(&self, member: &Url) -> Result<String, EtcdError> {
+        let password = access::password(&self.options)?;
+        let asked = json!({"name": self.options.user, "password": password});
+        message::read_token(&self.ask(member, "/v3/auth/authenticate", &asked).await?)
     }
 
     async fn ask(&self, member: &Url, path: &str, asked: &Value) -> Result<Bytes, EtcdError> {
         let asking = async {
-            let mut response = self.open(member, path, asked).await?;
+            let response = self.open(member, path, asked).await?;
             let status = response.status();
-            let body = read_body(&mut response, self.options.max_response_bytes).await?;
+            let body = read_body(response, member, self.options.max_response_bytes).await?;
             match status.is_success() {
                 true => Ok(body.into()),
                 false => Err(message::refusal(status.as_u16(), &body)),
@@ -219,54 +230,69 @@ impl Etcd {
         };
         match tokio::time::timeout(self.options.request_timeout, asking).await {
             Ok(answer) => answer,
-            Err(_late) => Err(EtcdError::Unavailable(format!("{member} does not answer"))),
+            Err(_late) => Err(late(member)),
         }
     }
 
-    async fn open(&self, member: &Url, path: &str, asked: &Value) -> Result<Response, EtcdError> {
+    async fn open(
+        &self,
+        member: &Url,
+        path: &str,
+        asked: &Value,
+    ) -> Result<Response<Incoming>, EtcdError> {
         let mut url = member.clone();
         url.set_path(path);
-        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut request = self
-            .http
-            .post(url)
+        let mut request = Request::post(url.as_str())
             .header(header::CONTENT_TYPE, "application/json")
             // A member that is cut off from the others says so instead of waiting.
-            .header("Grpc-Metadata-hasleader", "true")
-            .body(asked.to_string());
-        if let Some(token) = token {
-            request = request.header(header::AUTHORIZATION, token);
+            .header("Grpc-Metadata-hasleader", "true");
+        if let Some(token) = self.access.token() {
+            request = request.header(header::AUTHORIZATION, token.as_str());
         }
-        request.send().await.map_err(|error| EtcdError::of(&error, member))
+        let request = request.body(Full::from(asked.to_string()));
+        let request = request.map_err(|error| EtcdError::BadReply(error.to_string()))?;
+        self.transport.send(request, member).await
     }
 }
 
+fn late(member: &Url) -> EtcdError {
+    EtcdError::Unavailable(format!("{} does not answer", EtcdError::name_of(member)))
+}
+
+/// What is set for TLS has a use, and is whole.
+fn check_tls(options: &EtcdOptions) -> Result<(), String> {
+    let EtcdOptions { endpoints, ca, cert, key, .. } = options;
+    let secure = endpoints.iter().filter(|url| url.starts_with("https:")).count();
+    let what = match (secure, ca, cert, key) {
+        (0, None, None, None) => return Ok(()),
+        (0, ..) => "ca, cert and key are for https endpoints, and there are none of those",
+        _ if secure < endpoints.len() => "some endpoints have https and others not",
+        (_, None, ..) => {
+            "https needs ca, the file with the certificate that signs those of members"
+        }
+        (_, _, Some(_), None) | (_, _, None, Some(_)) => "cert and key belong together",
+        _ => return Ok(()),
+    };
+    Err(format!("{what}; check [etcd]"))
+}
+
 /// A whole body, up to a limit.
-async fn read_body(response: &mut Response, max_bytes: usize) -> Result<Vec<u8>, EtcdError> {
-    let member = response.url().clone();
+async fn read_body(
+    response: Response<Incoming>,
+    member: &Url,
+    max_bytes: usize,
+) -> Result<Vec<u8>, EtcdError> {
+    let mut incoming = response.into_body();
     let mut body = Vec::new();
-    while let Some(chunk) =
-        response.chunk().await.map_err(|error| EtcdError::of(&error, &member))?
-    {
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| EtcdError::of(&error, member))?;
+        let Ok(chunk) = frame.into_data() else { continue };
         if body.len() + chunk.len() > max_bytes {
             return Err(EtcdError::TooLarge(max_bytes));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-fn read_password(file: &Path) -> Result<String, String> {
-    let wrong = |what: String| format!("{}: {what}", file.display());
-    let metadata = fs::metadata(file).map_err(|error| wrong(error.to_string()))?;
-    if !metadata.is_file() || metadata.len() > MAX_PASSWORD_BYTES {
-        return Err(wrong("it is not a file with a password".to_owned()));
-    }
-    if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(wrong("others can read it; chmod 600".to_owned()));
-    }
-    let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]
@@ -341,11 +367,46 @@ mod tests {
         assert_eq!(error, EtcdError::TooLarge(1000));
     }
 
+    #[tokio::test]
+    async fn however_many_requests_are_refused_one_asks_for_a_token() {
+        let access = Access::default();
+        let asked = AtomicUsize::new(0);
+        let renew = || {
+            access.renew(None, async || {
+                asked.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                Ok("marked".to_owned())
+            })
+        };
+        let (one, other, third) = tokio::join!(renew(), renew(), renew());
+        assert!(one.is_ok() && other.is_ok() && third.is_ok());
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert_eq!(access.token().unwrap().as_str(), "marked");
+        assert!(!format!("{access:?}").contains("marked"));
+    }
+
     #[test]
-    fn an_endpoint_is_an_http_url() {
-        for endpoints in [vec![], vec!["127.0.0.1:2379"], vec!["https://h:1"], vec!["http://"]] {
-            let endpoints: Vec<_> = endpoints.into_iter().map(str::to_owned).collect();
-            assert!(Etcd::new(EtcdOptions { endpoints, ..EtcdOptions::default() }).is_err());
+    fn endpoints_are_urls_and_what_is_set_for_tls_goes_together() {
+        let refused = |endpoints: &[&str], change: fn(&mut EtcdOptions)| {
+            let endpoints = endpoints.iter().copied().map(str::to_owned).collect();
+            let mut options = EtcdOptions { endpoints, ..EtcdOptions::default() };
+            change(&mut options);
+            Etcd::new(options).unwrap_err()
+        };
+        fn file() -> Option<std::path::PathBuf> {
+            Some("/nowhere".into())
         }
+        for endpoints in [vec![], vec!["127.0.0.1:2379"], vec!["ftp://h:1"], vec!["http://"]] {
+            refused(&endpoints, |_| ());
+        }
+        let secure = ["https://h:1"];
+        assert!(refused(&secure, |_| ()).contains("https needs ca"));
+        assert!(refused(&["http://h:1"], |o| o.ca = file()).contains("for https"));
+        let some = ["https://h:1", "http://h:2"];
+        assert!(refused(&some, |o| o.ca = file()).contains("others not"));
+        let half = refused(&secure, |o| (o.ca, o.cert) = (file(), file()));
+        assert!(half.contains("belong together"), "{half}");
+        #[cfg(feature = "etcd-tls")]
+        assert!(refused(&secure, |o| o.ca = file()).contains("/nowhere: "));
     }
 }

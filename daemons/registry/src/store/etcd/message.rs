@@ -96,7 +96,7 @@ fn encoded(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// The keys from `first` up to `end`, as of `revision` (0: now), at most so many.
+/// The keys from `first` up to `end` (empty: `first` alone), as of `revision` (0: now), at most so many.
 pub(super) fn range(first: &[u8], end: &[u8], revision: i64, limit: usize) -> Value {
     json!({
         "key": encoded(first),
@@ -134,6 +134,8 @@ pub(super) fn watch(prefix: &[u8], from_revision: i64) -> Value {
         "key": encoded(prefix),
         "range_end": encoded(&end_of(prefix)),
         "start_revision": from_revision.to_string(),
+        // Large messages come in pieces.
+        "fragment": true,
     }})
 }
 
@@ -328,7 +330,10 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> EtcdError {
     let Ok(Refusal { error, message, code }) = serde_json::from_slice(body) else {
         return match status {
             500.. => EtcdError::Unavailable(format!("status {status}")),
-            _ => EtcdError::BadReply(format!("status {status}")),
+            _ => EtcdError::BadReply(format!(
+                "status {status}: {}",
+                shown(&String::from_utf8_lossy(body))
+            )),
         };
     };
     // In a stream the error is an object of its own.
@@ -344,19 +349,25 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> EtcdError {
     classified(code.unwrap_or_default(), &text)
 }
 
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+}
+
 /// By the codes of gRPC, and where those say too little by etcd's own text.
 fn classified(code: u32, text: &str) -> EtcdError {
     const DEADLINE_EXCEEDED: u32 = 4;
     const NOT_FOUND: u32 = 5;
     const PERMISSION_DENIED: u32 = 7;
+    const RESOURCE_EXHAUSTED: u32 = 8;
     const OUT_OF_RANGE: u32 = 11;
     const UNAVAILABLE: u32 = 14;
     const UNAUTHENTICATED: u32 = 16;
-    let shown = || text.chars().filter(|c| !c.is_control()).take(SHOWN).collect::<String>();
+    let shown = || shown(text);
     let says = |words: &str| text.contains(words);
     match code {
         PERMISSION_DENIED | UNAUTHENTICATED => EtcdError::Denied(shown()),
         NOT_FOUND if says("lease") => EtcdError::LeaseEnded,
+        RESOURCE_EXHAUSTED if says("larger than max") => EtcdError::TooLarge(0),
         OUT_OF_RANGE if says("compacted") => EtcdError::Compacted(0),
         DEADLINE_EXCEEDED | UNAVAILABLE => EtcdError::Unavailable(shown()),
         _ if says("user name") || says("user ID") || says("permission") || says("auth") => {

@@ -6,14 +6,23 @@ use std::time::Duration;
 /// An etcd cluster, version 3.4 or later, in which several registries keep what they know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EtcdOptions {
-    /// The URLs of its members, `http://HOST:PORT`; one is used while it answers: `http://127.0.0.1:2379`.
+    /// The URLs of its members, `https://HOST:PORT`, or all of them `http`; one is used while it answers:
+    /// `http://127.0.0.1:2379`.
     pub endpoints: Vec<String>,
     /// What all keys begin with; nothing else may use such keys: `rpcd/`.
     pub prefix: String,
+    /// The PEM file with the certificates that sign those of members, which https needs: none.
+    pub ca: Option<PathBuf>,
+    /// The PEM file with the certificate of this registry, where etcd asks for one: none.
+    pub cert: Option<PathBuf>,
+    /// The PEM file with its private key, which its owner alone may read: none.
+    pub key: Option<PathBuf>,
     /// The user, where etcd asks for one: none.
     pub user: Option<String>,
-    /// The file that has the user's password: none.
+    /// The file that has the user's password, which its owner alone may read: none.
     pub password_file: Option<PathBuf>,
+    /// The password, where no file has it: none.
+    pub password: Option<Password>,
     /// Timeout of a request to one member: 2 s.
     pub request_timeout: Duration,
     /// The instances of a registry that shows no sign of life for so long are taken over by the others: 5 s.
@@ -23,13 +32,38 @@ pub struct EtcdOptions {
     pub max_response_bytes: usize,
 }
 
+/// A password. It is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    /// The password with that text.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
 impl Default for EtcdOptions {
     fn default() -> Self {
         Self {
             endpoints: vec!["http://127.0.0.1:2379".to_owned()],
             prefix: "rpcd/".to_owned(),
+            ca: None,
+            cert: None,
+            key: None,
             user: None,
             password_file: None,
+            password: None,
             request_timeout: Duration::from_secs(2),
             lease_ttl: Duration::from_secs(5),
             max_response_bytes: 16 << 20,

@@ -1,7 +1,10 @@
 //! The changes of keys: a response without end, one JSON object a line.
 
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::{Response, StatusCode};
 use memchr::memchr;
-use reqwest::Response;
+use url::Url;
 
 use super::EtcdError;
 use super::message::{self, WatchEvent};
@@ -9,7 +12,9 @@ use super::message::{self, WatchEvent};
 /// The changes of keys, in order.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    response: Response,
+    body: Incoming,
+    status: StatusCode,
+    member: Url,
     lines: Lines,
 }
 
@@ -23,8 +28,9 @@ struct Lines {
 }
 
 impl Watch {
-    pub(super) fn new(response: Response, max_bytes: usize) -> Self {
-        Self { response, lines: Lines { bytes: Vec::new(), searched: 0, max_bytes } }
+    pub(super) fn new(response: Response<Incoming>, member: Url, max_bytes: usize) -> Self {
+        let (status, body) = (response.status(), response.into_body());
+        Self { body, status, member, lines: Lines { bytes: Vec::new(), searched: 0, max_bytes } }
     }
 
     /// What happened next; nothing is lost when this is dropped.
@@ -34,19 +40,23 @@ impl Watch {
     pub(crate) async fn next(&mut self) -> Result<Vec<WatchEvent>, EtcdError> {
         loop {
             if let Some(line) = self.lines.next()? {
-                if !self.response.status().is_success() {
-                    return Err(message::refusal(self.response.status().as_u16(), &line));
+                if !self.status.is_success() {
+                    return Err(message::refusal(self.status.as_u16(), &line));
                 }
                 return message::read_watch(&line);
             }
-            match self.response.chunk().await {
-                Ok(Some(chunk)) => self.lines.bytes.extend_from_slice(&chunk),
+            match self.body.frame().await.transpose() {
+                Ok(Some(frame)) => {
+                    if let Ok(chunk) = frame.into_data() {
+                        self.lines.bytes.extend_from_slice(&chunk);
+                    }
+                }
                 Ok(None) if self.lines.bytes.is_empty() => {
                     return Err(EtcdError::Unavailable("it ended the watch".to_owned()));
                 }
                 // A refusal has no end of a line.
                 Ok(None) => self.lines.bytes.push(b'\n'),
-                Err(error) => return Err(EtcdError::of(&error, self.response.url())),
+                Err(error) => return Err(EtcdError::of(&error, &self.member)),
             }
         }
     }

@@ -135,7 +135,8 @@ impl Judge {
             Liveness::Suspect(until) => {
                 let until = until.zip(self.suspect_window).map(|(at, window)| extended(at, window));
                 slot.liveness = Liveness::Suspect(until);
-                if until.is_some_and(|until| until <= now) {
+                // Its heartbeats may go to a registry that is cut off from the others: it stays while it replies.
+                if until.is_some_and(|until| until <= now) && !slot.is_adopted() {
                     self.condemn(slot, ticket, Some(ExpiryReason::SuspectWindow));
                     return false;
                 }

@@ -70,7 +70,7 @@ fn document(port: u16, incarnation: Option<u64>, now: Instant) -> Bytes {
 
 /// What a table has to write.
 fn written(table: &mut Table, me: &str) -> BTreeMap<u16, Option<Bytes>> {
-    let (unshared, _) = table.take_unshared(me);
+    let (unshared, _) = table.take_unshared(me, std::iter::empty());
     unshared.into_iter().map(|one| (one.key.port, one.document)).collect()
 }
 
@@ -106,7 +106,7 @@ fn whoever_gets_a_heartbeat_owns_the_instance_and_further_ones_write_nothing() {
     // Its heartbeats go elsewhere again.
     take(&mut table, 1, Some(&document(1, Some(5), now)), now);
     assert_eq!(written(&mut table, "me"), BTreeMap::new());
-    assert_eq!(table.orphans(|owner| owner == "other", |_| true), [key(1)]);
+    assert_eq!(table.orphans(&["other".into()].into(), |_| true), [key(1)]);
 }
 
 #[test]
@@ -192,6 +192,116 @@ fn an_operators_override_is_that_of_all() {
     let there = written(&mut other, "other").remove(&1).unwrap();
     take(&mut one, 1, there.as_ref(), now);
     assert_eq!((one.override_of(&key(1)), written(&mut one, "me").len()), (None, 0));
+}
+
+#[test]
+fn what_an_ended_registry_left_stays_while_it_replies_since_its_heartbeats_may_go_to_one_cut_off() {
+    let start = Instant::now();
+    let mut table = table(start);
+    take(&mut table, 1, Some(&document(1, Some(5), start)), start);
+    table.adopt(&key(1), start).unwrap();
+    let mut probe = |round: u32, outcome| {
+        let now = start + round * 5 * SECOND;
+        for ticket in super::super::Due::in_order(table.check(now).probes) {
+            table.conclude(ticket, outcome, now);
+        }
+        table.settle(now, 100);
+        table.len()
+    };
+    assert!((1..60).all(|round| probe(round, Outcome::Alive) == 1), "for five minutes");
+    assert!((60..63).any(|round| probe(round, Outcome::Refused) == 0));
+}
+
+#[test]
+fn the_brake_counts_the_instances_of_this_registry_only() {
+    let start = Instant::now();
+    let mut table = Table::new(&RegistryOptions::default(), start);
+    table.save_changes(1000);
+    (1..=5).for_each(|port| assert!(register(&mut table, port, Some(5), start)));
+    for port in 6..=40 {
+        take(&mut table, port, Some(&document(port, Some(5), start)), start);
+    }
+    for round in 1..=6 {
+        let now = start + round * 5 * SECOND;
+        for ticket in super::super::Due::in_order(table.check(now).probes) {
+            table.conclude(ticket, Outcome::NoReply, now);
+        }
+        table.settle(now, 100);
+    }
+    assert_eq!((table.len(), table.tally().held), (40, 5), "all of its own fell silent");
+}
+
+#[test]
+fn a_registry_that_was_paused_does_not_list_again_who_left_meanwhile() {
+    let now = Instant::now();
+    let mut table = table(now);
+    assert!(register(&mut table, 1, Some(5), now));
+    written(&mut table, "me");
+    let changes = take(&mut table, 1, None, now + 30 * SECOND);
+    assert!(matches!(changes[..], [Change { kind: ChangeKind::Expired(None), .. }]));
+    assert_eq!(written(&mut table, "me"), BTreeMap::new());
+}
+
+#[test]
+fn the_last_to_remember_a_farewell_deletes_it() {
+    let start = Instant::now();
+    let mut other = table(start);
+    other.unregister(&key(1), Some(5), start);
+    let farewell = written(&mut other, "other").remove(&1).unwrap();
+    // It starts when that is over, or its clock is ahead.
+    let mut table = Table::new(&options(), start);
+    table.set_wall(SystemTime::now() + 100 * SECOND, start);
+    table.save_changes(1000);
+    let shared = Shared::read(key(1), farewell.as_ref().unwrap()).unwrap();
+    let wall = SystemTime::now() + 100 * SECOND;
+    table.take_shared(shared, "me", Pending::NOTHING, wall, start);
+    assert_eq!(written(&mut table, "me"), BTreeMap::new(), "others may need it");
+    assert!(!register(&mut table, 1, Some(5), start));
+    // The end of it is found while the farewell of another is taken.
+    let mut other = self::table(start);
+    other.unregister(&key(2), Some(5), start);
+    let farewell = written(&mut other, "other").remove(&2).unwrap();
+    take(&mut table, 2, farewell.as_ref(), start + 60 * SECOND);
+    assert_eq!(written(&mut table, "me"), [(1, None)].into());
+}
+
+#[test]
+fn a_registry_that_lost_track_of_its_changes_deletes_what_it_does_not_list_any_more() {
+    let now = Instant::now();
+    let mut table = Table::new(&options(), now);
+    table.save_changes(2);
+    (1..=4).for_each(|port| assert!(register(&mut table, port, None, now)));
+    table.take_unshared("me", std::iter::empty());
+    (1..=3).for_each(|port| {
+        let index = table.by_key[&key(port)];
+        table.remove(index, ChangeKind::Expired(None), now);
+    });
+    let there: Vec<_> = (1..=4).map(key).collect();
+    let (unshared, _) = table.take_unshared("me", there.iter());
+    let gone: BTreeSet<_> =
+        unshared.iter().filter(|one| one.document.is_none()).map(|one| one.key.port).collect();
+    assert_eq!(gone, [1, 2, 3].into());
+}
+
+#[test]
+fn what_there_is_no_room_for_or_cannot_be_read_is_not_written_over() {
+    let now = Instant::now();
+    let mut table = Table::new(&RegistryOptions { max_instances: 1, ..options() }, now);
+    table.save_changes(1000);
+    assert!(register(&mut table, 1, Some(5), now));
+    take(&mut table, 2, Some(&document(2, Some(5), now)), now);
+    assert_eq!((listed(&table), table.no_room_for().len()), ([1].into(), 1));
+    assert!(table.leave_alone(key(1)) && !table.leave_alone(key(1)), "said once");
+    table.unregister(&key(2), Some(4), now);
+    assert_eq!(written(&mut table, "me"), BTreeMap::new());
+    assert!(table.is_left_out(&key(1)) && !table.has_room());
+    // Its document is deleted: what is listed here is written.
+    take(&mut table, 1, None, now);
+    assert_eq!(written(&mut table, "me").into_keys().collect::<Vec<_>>(), [1]);
+    table.unregister(&key(1), Some(5), now);
+    assert!(table.has_room());
+    take(&mut table, 2, Some(&document(2, Some(5), now)), now);
+    assert_eq!((listed(&table), table.no_room_for().len()), ([2].into(), 0));
 }
 
 #[test]
@@ -289,7 +399,7 @@ impl Node {
         if self.is_cut_off {
             return;
         }
-        let (unshared, _) = self.table.take_unshared(&self.id);
+        let (unshared, _) = self.table.take_unshared(&self.id, std::iter::empty());
         for Unshared { key, document, pending } in unshared {
             let port = key.port;
             let known = self.revisions.get(&port).copied().unwrap_or(0);
@@ -443,8 +553,9 @@ impl World {
     fn adopt(&mut self) {
         let live: Vec<String> = self.nodes.iter().map(|node| node.id.clone()).collect();
         for node in &mut self.nodes {
-            let has_ended = |owner: &str| live.iter().all(|id| id != owner);
-            for key in node.table.orphans(has_ended, |_| true) {
+            let has_ended = |owner: &&Arc<str>| live.iter().all(|id| **id != ***owner);
+            let ended = node.table.owners().filter(has_ended).cloned().collect();
+            for key in node.table.orphans(&ended, |_| true) {
                 node.table.adopt(&key, self.now);
             }
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use rpc_wire::call::{Call, Meta};
+use rpc_wire::call::{Call, Meta, ReplyTo};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
@@ -69,11 +69,11 @@ impl Dispatcher {
             return self.call_reserved(reserved, call, arguments, received);
         }
         let notice = state.limits.drain_notice;
-        if state.drain.is_on() && state.drain.refuses(call.id.is_none(), notice) {
+        if state.drain.is_on() && state.drain.refuses(call.reply_to.is_classic(), notice) {
             return Err(draining());
         }
         // Like the older server, which finds no method without both argument keys.
-        if call.id.is_none() {
+        if call.reply_to.is_classic() {
             if !call.has_arguments {
                 return Err(no_such_method(&call.method));
             }
@@ -118,7 +118,7 @@ impl Dispatcher {
         received: Instant,
     ) -> Result<(), Fault> {
         let is_stream = matches!(body, Started::Stream(_));
-        if is_stream && !(call.meta.stream && call.id.is_some()) {
+        if is_stream && !call.reads_stream() {
             return Err(needs_stream(&call.method));
         }
         let permit = self.permit(position, is_stream)?;
@@ -147,7 +147,7 @@ impl Dispatcher {
             Ok(())
         }))
         .unwrap_or_else(|panic| Err(panicked(&*panic)));
-        self.classic_is_running |= started.is_ok() && call.id.is_none();
+        self.classic_is_running |= started.is_ok() && call.reply_to.is_classic();
         started
     }
 
@@ -166,7 +166,7 @@ impl Dispatcher {
         let arguments = Arguments { positional: call.args, keyword: call.kwargs };
         let result = layered::offloaded(&self.state, position, seen, arguments, permit);
         self.calls.start(context, result, deadline, held);
-        self.classic_is_running |= call.id.is_none();
+        self.classic_is_running |= call.reply_to.is_classic();
         Ok(())
     }
 
@@ -180,7 +180,7 @@ impl Dispatcher {
         received: Instant,
     ) -> Result<(), Fault> {
         let is_stream = method.signature().stream;
-        if is_stream && !(call.meta.stream && call.id.is_some()) {
+        if is_stream && !call.reads_stream() {
             return Err(needs_stream(&call.method));
         }
         let permit = self.permit(position, is_stream)?;
@@ -196,7 +196,7 @@ impl Dispatcher {
         } else {
             self.calls.start(context, layered::unary(next, request), deadline, held);
         }
-        self.classic_is_running |= call.id.is_none();
+        self.classic_is_running |= call.reply_to.is_classic();
         Ok(())
     }
 
@@ -207,7 +207,7 @@ impl Dispatcher {
         given: Arguments<'_>,
         received: Instant,
     ) -> Result<(), Fault> {
-        let as_stream = call.meta.stream && call.id.is_some();
+        let as_stream = call.reads_stream();
         match reserved {
             Reserved::Logs if !as_stream => Err(needs_stream(&call.method)),
             Reserved::Logs => {
@@ -226,7 +226,7 @@ impl Dispatcher {
                 self.end_turn();
                 let result = reserved::report(&self.state, report, received);
                 if !call.meta.oneway {
-                    self.write_result(call.id, as_stream, &result);
+                    self.write_result(call.reply_to, as_stream, &result);
                 }
                 Ok(())
             }
@@ -257,11 +257,11 @@ impl Dispatcher {
 }
 
 fn context(call: &Call<'_>, position: usize, received: Instant) -> CallContext {
-    let mut context = CallContext::new(call.id, position, received);
+    let mut context = CallContext::new(call.reply_to, position, received);
     context.argument_bytes =
         [call.args, call.kwargs].into_iter().flatten().map(|json| json.text().len()).sum();
     context.oneway = call.meta.oneway;
-    context.is_stream = call.meta.stream && call.id.is_some();
+    context.is_stream = call.reads_stream();
     context
 }
 
@@ -291,7 +291,10 @@ fn seen_by_method(
         // A session without a socket has no port.
         peer: (peer.port() != 0).then_some(peer),
         deadline: has_deadline.then(|| deadline(&state.limits, &call.meta, received)),
-        dialect: if call.id.is_some() { Dialect::Extended } else { Dialect::Classic },
+        dialect: match call.reply_to {
+            ReplyTo::Classic => Dialect::Classic,
+            ReplyTo::Extended(_) => Dialect::Extended,
+        },
         traceparent: call.traceparent.and_then(Json::as_string).map(Into::into),
         identity: None,
     })

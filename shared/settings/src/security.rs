@@ -1,0 +1,52 @@
+//! `[security]`: the guard of a daemon.
+
+use std::path::PathBuf;
+
+use rpc_security::{Access, Auth, Guard, IpNet, Roles, TokenFile};
+
+use super::SettingsError;
+
+/// The key of the file of tokens, in errors.
+const TOKENS: &str = "[security] tokens";
+
+/// `[security]`: who may do what, for `rpcd serve` and `rpcd registry`.
+#[derive(Debug, Clone, Default)]
+pub struct Security {
+    /// The file of tokens; `None`, the default: there are none.
+    pub tokens: Option<PathBuf>,
+    /// How strictly is decided; `None`, the default: [`Auth::Required`] with a file of tokens, else
+    /// [`Auth::Off`].
+    pub auth: Option<Auth>,
+    /// What may be done without a token. Default nothing.
+    pub anonymous: Roles,
+    /// From where; empty, the default: from anywhere.
+    pub anonymous_networks: Vec<IpNet>,
+}
+
+impl Security {
+    /// How strictly is decided.
+    pub fn auth(&self) -> Auth {
+        let by_tokens = if self.tokens.is_some() { Auth::Required } else { Auth::Off };
+        self.auth.unwrap_or(by_tokens)
+    }
+
+    /// The guard of a daemon. The file of tokens is read, also where nothing is decided by it.
+    ///
+    /// # Errors
+    /// The file cannot be used, or is missing: the daemon must not start.
+    pub fn guard(&self) -> Result<Guard, SettingsError> {
+        let file = self.tokens.as_deref().map(TokenFile::load).transpose();
+        let file = file
+            .map_err(|error| SettingsError::Security { key: TOKENS, message: error.to_string() })?;
+        let auth = self.auth();
+        if file.is_none() && auth != Auth::Off {
+            let message =
+                format!("missing, and auth = {auth} needs it; name a file, or set auth = off");
+            return Err(SettingsError::Security { key: TOKENS, message });
+        }
+        let Self { anonymous, anonymous_networks, .. } = self;
+        let access =
+            Access { auth, anonymous: *anonymous, anonymous_networks: anonymous_networks.clone() };
+        Ok(Guard::new(access, file))
+    }
+}
