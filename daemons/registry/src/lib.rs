@@ -35,8 +35,6 @@ pub use error::RegistryError;
 pub use ipnet::IpNet;
 pub use options::{RegistryOptions, StoreOptions};
 pub use rpc_security as security;
-#[cfg(feature = "tls")]
-pub use rpc_security::tls::{Require, TlsError, TlsOptions, TlsVersion};
 pub use server::Registry;
 #[cfg(feature = "redb")]
 pub use store::Recovered;

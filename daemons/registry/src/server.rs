@@ -70,6 +70,10 @@ impl Registry {
         options.check()?;
         #[cfg(feature = "tls")]
         let tls = TlsEntrance::open(options.tls.clone()).await?;
+        #[cfg(not(feature = "tls"))]
+        if options.tls.is_on() {
+            return Err(RegistryError::NoTls);
+        }
         let failed = |source| RegistryError::Bind { address, source };
         let listener = rpc_host::net::listen(address, options.backlog, options.tcp_user_timeout)
             .map_err(failed)?;

@@ -137,8 +137,6 @@ pub use futures_util::Stream;
 pub use rpc_host::logging::LogRing;
 pub use rpc_host::shares::Share;
 pub use rpc_security as security;
-#[cfg(feature = "tls")]
-pub use rpc_security::tls::{Require, TlsError, TlsOptions, TlsVersion};
 pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::signature::{self, Effect, Signature};
 pub use tokio_util::sync::CancellationToken;

@@ -12,9 +12,7 @@ use rpc_host::task::repeat_blocking;
 use rpc_host::tls::TlsEntrance;
 #[cfg(feature = "http")]
 use rpc_host::web::WebPolicy;
-#[cfg(feature = "tls")]
-use rpc_security::tls::TlsOptions;
-use rpc_security::{Guard, RELOAD_INTERVAL};
+use rpc_security::{Guard, RELOAD_INTERVAL, TlsOptions};
 use rpc_wire::instance::is_service_name;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -84,7 +82,6 @@ pub struct ServerBuilder {
     allowed_origins: Vec<String>,
     #[cfg(feature = "http")]
     allowed_hosts: Vec<String>,
-    #[cfg(feature = "tls")]
     tls: TlsOptions,
 }
 
@@ -267,8 +264,7 @@ impl ServerBuilder {
     }
 
     /// Serves TLS on the same port, beside plain text or instead of it
-    /// ([`TlsOptions::require`]). Default: no TLS.
-    #[cfg(feature = "tls")]
+    /// ([`TlsOptions::require`]). Default: no TLS. Needs the feature `tls`.
     #[must_use]
     pub fn tls(mut self, options: TlsOptions) -> Self {
         self.tls = options;
@@ -288,6 +284,10 @@ impl ServerBuilder {
         let (backlog, tcp_user_timeout) = (self.limits.backlog, self.limits.tcp_user_timeout);
         #[cfg(feature = "tls")]
         let tls = TlsEntrance::open(self.tls.clone()).await?;
+        #[cfg(not(feature = "tls"))]
+        if self.tls.is_on() {
+            return Err(ServerError::NoTls);
+        }
         #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "only for TLS"))]
         let mut state = self.shared()?;
         #[cfg(feature = "tls")]

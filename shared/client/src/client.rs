@@ -116,6 +116,10 @@ impl Client {
         let context = Context::new(options);
         #[cfg(feature = "tls")]
         let context = context.secured()?;
+        #[cfg(not(feature = "tls"))]
+        if context.options.tls.is_some() {
+            return Err(ClientError::NoTls);
+        }
         let context = Arc::new(context);
         let source = match &target {
             Target::Direct { host, port } => {

@@ -119,8 +119,7 @@ pub use options::{Balance, ClientOptions, EjectionOptions, Hedge, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 #[cfg(feature = "macros")]
 pub use rpc_macros::rpc_service;
-#[cfg(feature = "tls")]
-pub use rpc_security::tls::{ClientTlsOptions, TlsError, TlsVersion};
+pub use rpc_security::{ClientTlsOptions, TlsVersion};
 pub use rpc_wire::call::{Args, ArgsError, IntoArgs};
 pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::target::{AddressError, Target};

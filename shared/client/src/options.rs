@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
-#[cfg(feature = "tls")]
-use rpc_security::tls::ClientTlsOptions;
+use rpc_security::ClientTlsOptions;
 
 use crate::ListCache;
 #[cfg(feature = "registry")]
@@ -93,7 +92,7 @@ pub struct ClientOptions {
     /// TLS to every server: to one address, by its host; to the instances of a registry, by the service that each
     /// is listed with (`rpcd://service/NAME` in its certificate). Nothing falls back to plain text, and a registry
     /// at `https://` is verified by the same authorities. `None`, the default: plain text.
-    #[cfg(feature = "tls")]
+    /// Needs the feature `tls`.
     pub tls: Option<ClientTlsOptions>,
     /// Which failed calls are retried, and how often.
     pub retry: RetryOptions,
@@ -111,7 +110,6 @@ impl ClientOptions {
             max_event_line_bytes: self.max_event_line_bytes,
             token: self.token.clone(),
             allow_plaintext_token: self.allow_plaintext_token,
-            #[cfg(feature = "tls")]
             tls: self.tls.clone(),
             ..RegistryClientOptions::default()
         }
@@ -146,7 +144,6 @@ impl Default for ClientOptions {
             max_method_list_bytes: 4 << 20,
             token: None,
             allow_plaintext_token: false,
-            #[cfg(feature = "tls")]
             tls: None,
             retry: RetryOptions::default(),
             ejection: EjectionOptions::default(),

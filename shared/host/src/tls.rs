@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
-use rpc_security::PeerCertificate;
-use rpc_security::tls::{Require, ServerTls, TlsError, TlsOptions, explain};
+use rpc_security::tls::{ServerTls, TlsError, explain};
+use rpc_security::{PeerCertificate, Require, TlsOptions};
 use rpc_socket::{HandshakeError, Socket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

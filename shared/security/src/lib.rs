@@ -12,6 +12,7 @@
 //!   to ask again; [`Shown`]: what a caller has shown on a connection.
 //! - [`PeerCertificate`]: who a client is by its certificate.
 //! - [`secret`]: a client's secret, from a file that nobody else reads, and new ones.
+//! - [`TlsOptions`], [`ClientTlsOptions`]: where certificates and keys are, and what is demanded.
 //! - `tls` (with that feature): the certificates of daemons and clients, and whom each trusts.
 //!
 //! ```
@@ -44,6 +45,7 @@ pub mod secret;
 mod token_file;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod tls_options;
 mod tokens;
 
 pub use access::{Access, Auth, Caller, Decision, Denied, Permission};
@@ -55,5 +57,6 @@ pub use identity::Identity;
 pub use ipnet::IpNet;
 pub use object::Object;
 pub use role::{Role, Roles, UnknownRole};
+pub use tls_options::{ClientTlsOptions, Require, TlsOptions, TlsVersion};
 pub use token_file::TokenFile;
 pub use tokens::{MAX_BYTES, MAX_TOKENS, NotIdentified, Tokens, TokensError};

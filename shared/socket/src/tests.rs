@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use rpc_security::tls::{ClientTls, ClientTlsOptions, ServerIdentity, ServerTls, TlsOptions};
+use rpc_security::tls::{ClientTls, ServerIdentity, ServerTls};
+use rpc_security::{ClientTlsOptions, TlsOptions};
 use rpc_tests::pki::{Authority, Subject};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-#[cfg(feature = "tls")]
-use rpc_security::tls::ClientTlsOptions;
+use rpc_security::ClientTlsOptions;
 use rpc_wire::instance::EntryLimits;
 use secrecy::SecretString;
 
@@ -34,7 +33,6 @@ pub struct RegistryClientOptions {
     /// Whether the token is sent in plain text as well; false.
     pub allow_plaintext_token: bool,
     /// TLS to a registry at `https://`, by its host; `None`, the default: by the authorities of the system.
-    #[cfg(feature = "tls")]
     pub tls: Option<ClientTlsOptions>,
 }
 
@@ -51,7 +49,6 @@ impl Default for RegistryClientOptions {
             keepalive: Duration::from_secs(15),
             token: None,
             allow_plaintext_token: false,
-            #[cfg(feature = "tls")]
             tls: None,
         }
     }

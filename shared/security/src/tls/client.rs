@@ -1,7 +1,6 @@
 //! Whom a client trusts, and who it is itself.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,21 +21,8 @@ use rustls::{
 
 use super::certificate::Facts;
 use super::files::{self, Watched};
-use super::{TlsError, TlsVersion, provider};
-use crate::SERVICE_URI;
-
-/// Whom a client trusts, and who it is itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ClientTlsOptions {
-    /// PEM file of the authorities that are trusted; `None`: those of the system.
-    pub ca: Option<PathBuf>,
-    /// PEM file of the client's own certificate, for servers that ask for one; `None`: it has none.
-    pub cert: Option<PathBuf>,
-    /// PEM file of its private key, which others must not be able to read.
-    pub key: Option<PathBuf>,
-    /// The oldest version that is spoken; 1.3.
-    pub min_version: TlsVersion,
-}
+use super::{TlsError, provider, supported};
+use crate::{ClientTlsOptions, SERVICE_URI};
 
 /// Who a server must be by its certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,7 +175,7 @@ fn builder(
     verifier: Arc<dyn ServerCertVerifier>,
 ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
     // Rustls calls it dangerous since a verifier could accept anything: those here do not.
-    let versions = options.min_version.supported();
+    let versions = supported(options.min_version);
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(versions);
     Ok(builder.map_err(setup)?.dangerous().with_custom_certificate_verifier(verifier))
 }

@@ -12,43 +12,8 @@ use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 
 use super::files::{self, Own, Watched};
-use super::{TlsError, TlsVersion, certificate, explain, provider};
-use crate::PeerCertificate;
-
-/// The files of a daemon's TLS; without [`cert`](Self::cert) it speaks none.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TlsOptions {
-    /// PEM file of its certificate, and of those between it and an authority.
-    pub cert: Option<PathBuf>,
-    /// PEM file of its private key, which others must not be able to read.
-    pub key: Option<PathBuf>,
-    /// PEM file of the authorities of clients' certificates; `None`: clients are not asked for one.
-    pub client_ca: Option<PathBuf>,
-    /// PEM file of revoked certificates of clients: the lists of all authorities that issue them.
-    pub crl: Option<PathBuf>,
-    /// What every connection must have; [`Require::Nothing`].
-    pub require: Require,
-    /// The oldest version that is spoken; 1.3.
-    pub min_version: TlsVersion,
-}
-
-/// What every connection must have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Require {
-    /// Nothing: plain text is served as well.
-    #[default]
-    Nothing,
-    /// TLS.
-    Tls,
-    /// TLS, with a certificate of one of the clients' authorities.
-    Certificate,
-}
-
-impl Require {
-    /// Every demand with the name it has in settings.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("nothing", Self::Nothing), ("tls", Self::Tls), ("certificate", Self::Certificate)];
-}
+use super::{TlsError, certificate, explain, provider, supported};
+use crate::{PeerCertificate, Require, TlsOptions};
 
 impl TlsOptions {
     fn paths(&self) -> impl Iterator<Item = &PathBuf> {
@@ -180,7 +145,7 @@ fn load(options: &TlsOptions, now: SystemTime) -> Result<Loaded, TlsError> {
     let Own { key, not_after } = files::own(cert, key, now)?;
     let verifier = verifier(options)?;
     let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(options.min_version.supported())
+        .with_protocol_versions(supported(options.min_version))
         .map_err(setup)?
         .with_client_cert_verifier(Arc::clone(&verifier))
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));

@@ -9,7 +9,7 @@ use rpc_tests::pki::{Authority, DAY, Issued, Subject};
 use rustls::{ClientConnection, Connection, ServerConnection};
 
 use super::*;
-use crate::FileError;
+use crate::{ClientTlsOptions, FileError, Require, TlsOptions};
 
 fn options(issued: &Issued) -> TlsOptions {
     TlsOptions {
