@@ -32,7 +32,9 @@ pub enum RegistryError {
     #[error("cannot serve TLS: {0}")]
     Tls(#[from] rpc_security::tls::TlsError),
     /// The operator: TLS is asked for, and the crate is built without that.
-    #[error("cannot serve TLS: this program is built without it; build rpc-registry with its feature `tls`")]
+    #[error(
+        "cannot serve TLS: this program is built without it; build rpc-registry with its feature `tls`"
+    )]
     NoTls,
     /// The operator: what registrations are kept in cannot be used.
     #[error("cannot use the store {}: {source}; {}", .path.display(), advice(.path, .source))]

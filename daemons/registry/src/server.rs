@@ -10,9 +10,9 @@ use std::time::Duration;
 use rpc_host::net::{Accepted, Listener, Room, SURPLUS_TIME};
 use rpc_host::shares::{Full, Share, Shares};
 use rpc_host::task::repeat_blocking;
-use rpc_security::RELOAD_INTERVAL;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
+use rpc_security::RELOAD_INTERVAL;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;

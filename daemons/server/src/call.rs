@@ -49,6 +49,8 @@ pub enum Dialect {
     Classic,
     /// With an id: many calls in flight, deadlines, cancellation, streams.
     Extended,
+    /// JSON-RPC 2.0, single or in a batch.
+    JsonRpc,
     /// Called inside this process; nothing was sent.
     InProcess,
 }

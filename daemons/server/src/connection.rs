@@ -17,6 +17,7 @@ use rpc_socket::Socket;
 use rpc_wire::call::{Call, Message, Messages, Rejected, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameLimits, Framer};
+use rpc_wire::json::Json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -206,9 +207,14 @@ async fn refuse_first(
                     match message {
                         Ok(Message::Call(call)) if call.meta.oneway => {}
                         Ok(Message::Cancel(_)) => {}
-                        Ok(Message::Call(Call { reply_to: to @ ReplyTo::Extended(_), .. }))
-                        | Err(Rejected { reply_to: to @ ReplyTo::Extended(_), .. }) => {
-                            reply::fault(out, to, fault);
+                        Ok(Message::Call(Call { reply_to, .. }))
+                        | Err(Rejected { reply_to, .. })
+                            if !reply_to.is_classic() =>
+                        {
+                            reply::fault(out, reply_to, fault);
+                        }
+                        Ok(Message::Batch(_)) => {
+                            reply::fault(out, ReplyTo::JsonRpc(Json::NULL), fault);
                         }
                         _ => reply::refusal(out, fault),
                     }

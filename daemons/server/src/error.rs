@@ -31,7 +31,9 @@ pub enum ServerError {
     #[error("cannot serve TLS: {0}")]
     Tls(#[from] rpc_security::tls::TlsError),
     /// TLS is asked for, and the crate is built without that.
-    #[error("cannot serve TLS: this program is built without it; build rpc-server with its feature `tls`")]
+    #[error(
+        "cannot serve TLS: this program is built without it; build rpc-server with its feature `tls`"
+    )]
     NoTls,
     /// The thread for heartbeats and health could not be started.
     #[error("cannot start the thread for heartbeats and health: {0}; allow more threads or files")]

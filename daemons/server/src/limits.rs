@@ -49,6 +49,8 @@ limits! {
     max_nesting: u32 = 128;
     /// Bytes of a call's id as JSON. Default 128. Over it: -32600, without the id.
     max_id_bytes: usize = 128;
+    /// Requests of one JSON-RPC batch. Default 1,000. Over it the batch gets one -32005.
+    max_batch_requests: usize = 1_000;
     /// Time from the first byte of a request to its last. Default 10 s. Over it: -32700, then
     /// close.
     request_timeout: Duration = Duration::from_secs(10);

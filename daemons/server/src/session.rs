@@ -4,6 +4,7 @@
 //! replies are written together, a few at a time.
 
 mod arrival;
+mod batches;
 mod calls;
 mod dispatch;
 mod layered;
@@ -329,11 +330,15 @@ impl Session {
                 };
                 until_write = self.stretch;
             }
+            until_write -= 1;
+            if self.dispatcher.has_batch() {
+                self.dispatcher.handle_next_of_batch(&self.state);
+                continue;
+            }
             let Some((message, frame)) = messages.next().map_err(Fault::unreadable)? else { break };
             self.phase.receive();
             self.last_activity = self.dispatcher.turn_began();
             self.dispatcher.handle(&self.state, message, frame)?;
-            until_write -= 1;
         }
         Ok(())
     }
@@ -353,7 +358,7 @@ impl Session {
         if fault.code != Code::Overloaded {
             self.state.metrics.malformed.inc();
         }
-        self.dispatcher.set_final_error(fault);
+        self.dispatcher.set_final_error(fault, self.framer.unfinished(&self.input));
     }
 
     /// The peer sends no more requests. Extended calls are cancelled; classic ones get their

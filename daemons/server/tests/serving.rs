@@ -208,7 +208,6 @@ async fn a_failure_on_the_extended_dialect_has_a_code() {
         (r#"{"id":1,"method_name":"add","method_args":[1,2],"meta":{"deadline_ms":0}}"#, -32000),
         (r#"{"id":1,"method_name":"sleep","method_args":[9],"meta":{"deadline_ms":1}}"#, -32000),
         (r#"{"id":1,"method_name":"rpc.logs"}"#, -32602),
-        (r#"{"id":1,"jsonrpc":"2.0","method":"add"}"#, -32600),
         (r#"{"id":1,"method_name":"add","meta":7}"#, -32600),
     ];
     let mut peer = server.connect().await;

@@ -117,7 +117,7 @@ impl Client {
         #[cfg(feature = "tls")]
         let context = context.secured()?;
         #[cfg(not(feature = "tls"))]
-        if context.options.tls.is_some() {
+        if context.options.tls {
             return Err(ClientError::NoTls);
         }
         let context = Arc::new(context);

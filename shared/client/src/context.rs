@@ -59,7 +59,8 @@ impl Context {
     /// They cannot be used.
     #[cfg(feature = "tls")]
     pub(crate) fn secured(self) -> Result<Self, TlsError> {
-        let tls = self.options.tls.as_ref().map(ClientTls::load).transpose()?;
+        let ClientOptions { tls, tls_files, .. } = &self.options;
+        let tls = tls.then(|| ClientTls::load(tls_files)).transpose()?;
         Ok(Self { tls: tls.map(Arc::new), ..self })
     }
 

@@ -474,7 +474,9 @@ pub enum ClientError {
     #[error("cannot speak TLS: {0}")]
     Tls(#[from] rpc_security::tls::TlsError),
     /// TLS is asked for, and the crate is built without that.
-    #[error("cannot speak TLS: this program is built without it; build rpc-client with its feature `tls`")]
+    #[error(
+        "cannot speak TLS: this program is built without it; build rpc-client with its feature `tls`"
+    )]
     NoTls,
     /// The operating system gave no thread for the blocking façade.
     #[error("cannot start the client's thread: {0}")]

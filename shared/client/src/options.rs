@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use rpc_security::ClientTlsOptions;
+use secrecy::SecretString;
 
 use crate::ListCache;
 #[cfg(feature = "registry")]
@@ -89,11 +89,13 @@ pub struct ClientOptions {
     pub token: Option<SecretString>,
     /// Whether the token is sent in plain text as well, to whom the network says it is; false.
     pub allow_plaintext_token: bool,
-    /// TLS to every server: to one address, by its host; to the instances of a registry, by the service that each
-    /// is listed with (`rpcd://service/NAME` in its certificate). Nothing falls back to plain text, and a registry
-    /// at `https://` is verified by the same authorities. `None`, the default: plain text.
+    /// TLS to every server: one at an address is verified by its host; the instances of a registry, by the service
+    /// that each is listed with (`rpcd://service/NAME` in its certificate). Nothing falls back to plain text. False.
     /// Needs the feature `tls`.
-    pub tls: Option<ClientTlsOptions>,
+    pub tls: bool,
+    /// Whom that trusts, and who this client is itself; also to a registry at `https://`. By default the
+    /// authorities of the system, and nobody.
+    pub tls_files: ClientTlsOptions,
     /// Which failed calls are retried, and how often.
     pub retry: RetryOptions,
     /// Which instances get no calls for a while, and how they come back.
@@ -110,7 +112,7 @@ impl ClientOptions {
             max_event_line_bytes: self.max_event_line_bytes,
             token: self.token.clone(),
             allow_plaintext_token: self.allow_plaintext_token,
-            tls: self.tls.clone(),
+            tls: self.tls_files.clone(),
             ..RegistryClientOptions::default()
         }
     }
@@ -144,7 +146,8 @@ impl Default for ClientOptions {
             max_method_list_bytes: 4 << 20,
             token: None,
             allow_plaintext_token: false,
-            tls: None,
+            tls: false,
+            tls_files: ClientTlsOptions::default(),
             retry: RetryOptions::default(),
             ejection: EjectionOptions::default(),
         }

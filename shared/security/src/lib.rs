@@ -42,10 +42,10 @@ mod identity;
 mod object;
 mod role;
 pub mod secret;
-mod token_file;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod tls_options;
+mod token_file;
 mod tokens;
 
 pub use access::{Access, Auth, Caller, Decision, Denied, Permission};

@@ -5,12 +5,14 @@
 
 mod args;
 mod canonical;
+mod json_rpc;
 mod message;
 pub mod reply;
 pub mod request;
 mod words;
 
 pub use args::{Args, ArgsError, IntoArgs, is_name};
+pub use json_rpc::{Batch, is_meant as is_meant_as_json_rpc};
 pub use message::{Call, Message, Messages, Meta, Received, Rejected, ReplyTo};
 pub use reply::{ReceivedReply, Reply, ReplyError};
 pub use words::{Words, WordsError};

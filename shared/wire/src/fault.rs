@@ -234,6 +234,24 @@ impl Fault {
         }
     }
 
+    /// The error object of a JSON-RPC reply. Its keys are the specification's, so that whether another
+    /// instance may take the call is among the data of an error that the method did not choose.
+    pub(crate) fn to_json_rpc(&self) -> JsonRpcError<'_> {
+        let message = match self.code {
+            Code::MethodNotFound => Cow::Owned(format!("no such method: {}", self.message)),
+            _ => Cow::Borrowed(self.message.as_str()),
+        };
+        let data = match (&self.data, self.code) {
+            (Some(data), _) => Some(Cow::Borrowed(data)),
+            (None, Code::Other(_)) => None,
+            (None, code) if (-32099..=-32000).contains(&code.number()) => {
+                Some(Cow::Owned(serde_json::json!({ "retryable": code.is_retryable() })))
+            }
+            (None, _) => None,
+        };
+        JsonRpcError { code: self.code.number(), message, data }
+    }
+
     pub(crate) fn from_wire(error: WireError<'_>) -> Self {
         let code = Code::from_number(error.code);
         let bare = match code {
@@ -257,6 +275,15 @@ pub(crate) struct WireError<'a> {
     #[serde(default)]
     retryable: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<Cow<'a, Value>>,
+}
+
+/// The error object of JSON-RPC 2.0.
+#[derive(Debug, Serialize)]
+pub(crate) struct JsonRpcError<'a> {
+    code: i64,
+    message: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Cow<'a, Value>>,
 }
 

@@ -162,6 +162,11 @@ impl Framer {
         if self.is_inside() { self.start } else { self.position }
     }
 
+    /// What has been scanned of the message that is unfinished, or in which an error was found.
+    pub fn unfinished<'a>(&self, buffer: &'a [u8]) -> &'a [u8] {
+        buffer.get(self.unfinished_from()..self.position).unwrap_or_default()
+    }
+
     /// `count` bytes were removed from the front of the buffer; at most
     /// [`unfinished_from`](Self::unfinished_from).
     pub fn consumed(&mut self, count: usize) {

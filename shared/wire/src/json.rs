@@ -119,6 +119,18 @@ impl<'a> From<&'a Box<RawValue>> for Json<'a> {
 #[derive(Debug, Clone)]
 pub struct Elements<'a>(Parts<'a>);
 
+impl<'a> Elements<'a> {
+    /// The elements of the array `text` from a [`position`](Self::position) on; 0 is its start.
+    pub(crate) fn resume(text: &'a str, at: usize) -> Self {
+        Self(Parts { text, at: at.max(1) })
+    }
+
+    /// Where the next element is looked for.
+    pub(crate) fn position(&self) -> usize {
+        self.0.at
+    }
+}
+
 impl<'a> Iterator for Elements<'a> {
     type Item = Json<'a>;
 

@@ -7,7 +7,7 @@ use rpc_client::ClientOptions;
 use rpc_client::registry::RegistryClientOptions;
 use rpc_host::net::resolve_listen;
 use rpc_registry::{RegistryOptions, StoreOptions};
-use rpc_security::Guard;
+use rpc_security::{ClientTlsOptions, Guard, TlsOptions};
 use rpc_server::Limits;
 use rpc_settings::{Advertised, Settings, StoreKind};
 
@@ -30,6 +30,8 @@ pub struct ServePlan {
     pub allowed_hosts: Vec<String>,
     /// Who may do what.
     pub guard: Guard,
+    /// Its certificate, and whom it accepts.
+    pub tls: TlsOptions,
     /// How to register; `None`: not at all.
     pub announce: Option<AnnouncePlan>,
 }
@@ -43,6 +45,8 @@ pub struct AnnouncePlan {
     pub advertise: Option<Advertised>,
     /// Interval between heartbeats.
     pub heartbeat_interval: Duration,
+    /// Whom it trusts as its registry, and who it is itself.
+    pub tls: ClientTlsOptions,
 }
 
 /// What `rpcd registry` does.
@@ -69,6 +73,7 @@ impl ServePlan {
             url,
             advertise: typed.advertise.or_else(|| server.advertise.clone()),
             heartbeat_interval: server.heartbeat_interval,
+            tls: settings.client.tls_files.clone(),
         });
         Ok(Self {
             address: listen_address(typed.listen.as_ref(), &server.listen, typed.port)?,
@@ -77,6 +82,7 @@ impl ServePlan {
             allowed_origins: server.allowed_origins.clone(),
             allowed_hosts: server.allowed_hosts.clone(),
             guard: settings.security.guard()?,
+            tls: settings.tls.clone(),
             announce,
         })
     }
@@ -88,7 +94,8 @@ impl ServeRegistryPlan {
         let address = listen_address(typed.listen.as_ref(), &registry.listen, typed.port)?;
         let store = store(&typed, settings)?;
         let guard = settings.security.guard()?;
-        let options = RegistryOptions { store, guard, ..registry.options.clone() };
+        let tls = settings.tls.clone();
+        let options = RegistryOptions { store, guard, tls, ..registry.options.clone() };
         Ok(Self { address, options, recover: typed.recover })
     }
 }

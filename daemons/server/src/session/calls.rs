@@ -26,6 +26,8 @@ pub(crate) struct Calls {
     next_serial: u64,
     /// Of all calls in flight.
     argument_bytes: usize,
+    /// The batch to which the calls belong that start now.
+    batch: Option<u64>,
 }
 
 /// A call in flight: its id, method, start, and the kind of reply it gets.
@@ -38,6 +40,8 @@ pub(crate) struct CallContext {
     /// Bytes of its arguments.
     pub(crate) argument_bytes: usize,
     pub(crate) oneway: bool,
+    /// The batch that it belongs to.
+    pub(crate) batch: Option<u64>,
     /// The caller reads a stream; a unary result is sent as its only item.
     pub(crate) is_stream: bool,
 }
@@ -47,6 +51,7 @@ pub(crate) struct CallContext {
 pub(crate) enum Kept {
     Classic,
     Extended(Arc<RawValue>),
+    JsonRpc(Arc<RawValue>),
 }
 
 impl Kept {
@@ -55,7 +60,8 @@ impl Kept {
         let id = reply_to.id().and_then(|id| RawValue::from_string(id.text().to_owned()).ok());
         match (reply_to, id.map(Arc::from)) {
             (ReplyTo::Extended(_), Some(id)) => Self::Extended(id),
-            _ => Self::Classic,
+            (ReplyTo::JsonRpc(_), Some(id)) => Self::JsonRpc(id),
+            (ReplyTo::Classic, _) | (_, None) => Self::Classic,
         }
     }
 
@@ -63,6 +69,7 @@ impl Kept {
         match self {
             Self::Classic => ReplyTo::Classic,
             Self::Extended(id) => ReplyTo::Extended(Json::from(&**id)),
+            Self::JsonRpc(id) => ReplyTo::JsonRpc(Json::from(&**id)),
         }
     }
 }
@@ -86,6 +93,7 @@ pub(crate) struct Rest {
 
 struct Handle {
     serial: u64,
+    batch: Option<u64>,
     reply_to: Kept,
     abort: AbortHandle,
     is_stream: bool,
@@ -107,6 +115,21 @@ impl Calls {
     /// Bytes of arguments of all calls in flight.
     pub(crate) fn argument_bytes(&self) -> usize {
         self.argument_bytes
+    }
+
+    /// The calls that start from now on belong to this batch, or to none.
+    pub(crate) fn set_batch(&mut self, batch: Option<u64>) {
+        self.batch = batch;
+    }
+
+    /// The batch whose calls are started.
+    pub(crate) fn batch(&self) -> Option<u64> {
+        self.batch
+    }
+
+    /// Whether a call of this batch is in flight.
+    pub(crate) fn has_any_of(&self, batch: u64) -> bool {
+        self.handles.iter().any(|handle| handle.batch == Some(batch))
     }
 
     /// Runs a call until its result, its deadline or its cancellation.
@@ -193,11 +216,11 @@ impl Calls {
         self.stop(|handle| handle.is_stream);
     }
 
-    /// Drops all calls in flight; returns how each is replied to.
-    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Kept> {
+    /// Drops all calls in flight; returns how each is replied to, and its batch.
+    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = (Kept, Option<u64>)> {
         self.running = FuturesUnordered::new();
         self.argument_bytes = 0;
-        std::mem::take(&mut self.handles).into_iter().map(|handle| handle.reply_to)
+        std::mem::take(&mut self.handles).into_iter().map(|handle| (handle.reply_to, handle.batch))
     }
 
     fn stop(&self, which: impl Fn(&Handle) -> bool) {
@@ -207,9 +230,11 @@ impl Calls {
     fn register(&mut self, context: &mut CallContext, abort: AbortHandle, is_stream: bool) {
         self.next_serial += 1;
         context.serial = self.next_serial;
+        context.batch = self.batch;
         self.argument_bytes += context.argument_bytes;
         self.handles.push(Handle {
             serial: context.serial,
+            batch: context.batch,
             reply_to: context.reply_to.clone(),
             abort,
             is_stream,
@@ -231,6 +256,7 @@ impl CallContext {
             started,
             argument_bytes: 0,
             oneway: false,
+            batch: None,
             is_stream: false,
         }
     }

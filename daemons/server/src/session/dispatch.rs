@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rpc_host::shares::Place;
-use rpc_wire::call::{Call, Message, Rejected, ReplyTo, reply};
+use rpc_wire::call::{Batch, Call, Message, Rejected, ReplyTo, is_meant_as_json_rpc, reply};
 use rpc_wire::fault::{Code, Fault};
+use rpc_wire::json::Json;
 
+use super::batches::Batches;
 use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
 use crate::method::{Given, RunNow};
@@ -38,6 +40,7 @@ pub(crate) struct Dispatcher {
     shard: Shard,
     output: Vec<u8>,
     calls: Calls,
+    batches: Batches,
     /// A classic call is in flight: the next ones wait for it.
     classic_is_running: bool,
     classic_waiting: VecDeque<Waiting>,
@@ -51,8 +54,10 @@ pub(crate) struct Dispatcher {
     /// The peer was told so.
     is_told: bool,
     older_clients: Noted,
-    /// Written once every previous call has its reply.
-    final_error: Option<Fault>,
+    /// Written once every previous call has its reply; in which dialect.
+    final_error: Option<(ReplyTo<'static>, Fault)>,
+    /// The last message was JSON-RPC.
+    is_json_rpc: bool,
     /// When the current messages arrived.
     arrived: Instant,
     /// When the turn in which they are handled began.
@@ -93,6 +98,7 @@ impl Dispatcher {
             peer,
             output: Vec::new(),
             calls: Calls::default(),
+            batches: Batches::default(),
             classic_is_running: false,
             classic_waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -102,6 +108,7 @@ impl Dispatcher {
             is_told: false,
             older_clients: Noted::default(),
             final_error: None,
+            is_json_rpc: false,
             arrived: now,
             turn_began: now,
             now,
@@ -180,13 +187,27 @@ impl Dispatcher {
                 Ok(()) => self.begin(state, &call, received),
                 Err(fault) => self.refuse(&call, &fault, received),
             },
+            Ok(Message::Batch(array)) => {
+                self.is_json_rpc = true;
+                match Batch::new(array, state.limits.max_batch_requests) {
+                    Ok(batch) => self.batches.begin(batch),
+                    Err(fault) => {
+                        self.state.metrics.malformed.inc();
+                        reply::fault(&mut self.output, ReplyTo::JsonRpc(Json::NULL), &fault);
+                    }
+                }
+            }
             Ok(Message::Cancel(id)) => {
                 self.is_extended = true;
                 self.calls.cancel(id);
             }
-            Err(Rejected { fatal: true, fault, .. }) => return Err(fault),
+            Err(Rejected { fatal: true, fault, .. }) => {
+                self.is_json_rpc |= is_meant_as_json_rpc(frame);
+                return Err(fault);
+            }
             Err(Rejected { reply_to, fault, .. }) => {
                 self.state.metrics.malformed.inc();
+                self.is_json_rpc = reply_to.is_json_rpc();
                 if reply_to.is_classic() && self.classic_must_wait() {
                     self.classic_waiting.push_back(Waiting::Refused(fault));
                 } else {
@@ -195,6 +216,47 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+
+    /// Whether requests of a batch are still to be handled, before anything else is.
+    pub(crate) fn has_batch(&self) -> bool {
+        self.batches.has_begun()
+    }
+
+    /// Handles the next request of the batch that was begun.
+    pub(crate) fn handle_next_of_batch(&mut self, state: &ServerState) {
+        let Some((serial, mut batch)) = self.batches.take() else { return };
+        let received = self.arrived;
+        let start = self.output.len();
+        self.calls.set_batch(Some(serial));
+        let is_full = self.batches.reply_bytes(serial) >= state.limits.max_unwritten_bytes;
+        let request = batch.next();
+        let is_last = request.is_none();
+        let message = request.map(|request| request.map(Message::Call));
+        match message {
+            Some(Ok(Message::Call(call))) if is_full => {
+                self.refuse(&call, &too_much_for_a_batch(state), received);
+            }
+            Some(message) => {
+                let handled = self.handle(state, message, &[]);
+                debug_assert!(handled.is_ok(), "the batch is JSON");
+            }
+            None => {}
+        }
+        self.calls.set_batch(None);
+        self.batches.collect(serial, &mut self.output, start);
+        if is_last {
+            self.end_batch(serial);
+        } else {
+            self.batches.go_on(batch);
+        }
+    }
+
+    /// Sends the replies of a batch if none of its calls is in flight.
+    fn end_batch(&mut self, serial: u64) {
+        if !self.calls.has_any_of(serial) {
+            self.batches.end(serial, &mut self.output);
+        }
     }
 
     /// Waits for the next progress of a call in flight and appends it to the output; `false` if
@@ -215,7 +277,16 @@ impl Dispatcher {
                     reply::end_of_stream(&mut self.output, id);
                 }
             }
-            Some(Progress::Done(context, outcome)) => self.finish(&context, outcome),
+            Some(Progress::Done(context, outcome)) => {
+                let start = self.output.len();
+                self.finish(&context, outcome);
+                if let Some(serial) = context.batch {
+                    self.batches.collect(serial, &mut self.output, start);
+                    if !self.batches.is_begun(serial) {
+                        self.end_batch(serial);
+                    }
+                }
+            }
         }
         self.flush_final_error();
         true
@@ -253,7 +324,10 @@ impl Dispatcher {
 
     /// What is kept for the peer: output, calls that wait, and the arguments of those in flight.
     pub(crate) fn kept_bytes(&self) -> usize {
-        self.output.capacity() + self.waiting_bytes + self.calls.argument_bytes()
+        self.output.capacity()
+            + self.waiting_bytes
+            + self.calls.argument_bytes()
+            + self.batches.bytes()
     }
 
     pub(crate) fn has_large_output(&self) -> bool {
@@ -265,10 +339,15 @@ impl Dispatcher {
         self.output = Vec::new();
     }
 
-    /// Sends this error once every previous call has its reply. Streams, which may never end, stop.
-    pub(crate) fn set_final_error(&mut self, fault: Fault) {
+    /// Sends this error about bytes that cannot be read once every previous call has its reply. Streams,
+    /// which may never end, stop.
+    pub(crate) fn set_final_error(&mut self, fault: Fault, unread: &[u8]) {
         self.calls.cancel_streams();
-        self.final_error = Some(fault);
+        let reply_to = match self.is_json_rpc || is_meant_as_json_rpc(unread) {
+            true => ReplyTo::JsonRpc(Json::NULL),
+            false => ReplyTo::Classic,
+        };
+        self.final_error = Some((reply_to, fault));
         self.flush_final_error();
     }
 
@@ -284,7 +363,7 @@ impl Dispatcher {
 
     /// Tells it once to a peer that is known to understand it.
     pub(super) fn tell_draining(&mut self) {
-        if self.is_extended && !self.is_told {
+        if self.is_extended && !self.is_told && self.calls.batch().is_none() {
             self.is_told = true;
             reply::draining(&mut self.output);
         }
@@ -293,9 +372,14 @@ impl Dispatcher {
     /// The drain timeout passed: of every call in flight it is unknown whether it has run.
     pub(crate) fn abandon_all(&mut self) {
         let fault = Fault::abandoned("the server ended before the call did");
-        for reply_to in self.calls.abandon() {
+        for (reply_to, batch) in self.calls.abandon() {
+            let start = self.output.len();
             reply::fault(&mut self.output, reply_to.get(), &fault);
+            if let Some(serial) = batch {
+                self.batches.collect(serial, &mut self.output, start);
+            }
         }
+        self.batches.end_all(&mut self.output);
         self.waiting_bytes = 0;
         for _ in self.classic_waiting.drain(..) {
             reply::fault(&mut self.output, ReplyTo::Classic, &fault);
@@ -303,7 +387,7 @@ impl Dispatcher {
     }
 
     fn in_flight(&self) -> usize {
-        self.calls.len() + self.classic_waiting.len()
+        self.calls.len() + self.classic_waiting.len() + usize::from(self.batches.has_begun())
     }
 
     fn classic_must_wait(&self) -> bool {
@@ -313,6 +397,7 @@ impl Dispatcher {
     /// Runs a call at once, or starts it.
     fn begin(&mut self, state: &ServerState, call: &Call<'_>, received: Instant) {
         self.is_extended |= call.reply_to.is_extended();
+        self.is_json_rpc = call.reply_to.is_json_rpc();
         if let Err(fault) = self.try_begin(state, call, received) {
             self.refuse(call, &fault, received);
         }
@@ -426,9 +511,9 @@ impl Dispatcher {
 
     fn flush_final_error(&mut self) {
         if self.in_flight() == 0
-            && let Some(fault) = self.final_error.take()
+            && let Some((reply_to, fault)) = self.final_error.take()
         {
-            reply::fault(&mut self.output, ReplyTo::Classic, &fault);
+            reply::fault(&mut self.output, reply_to, &fault);
         }
     }
 
@@ -489,6 +574,14 @@ impl Dispatcher {
     }
 }
 
+fn too_much_for_a_batch(state: &ServerState) -> Fault {
+    let most = state.limits.max_unwritten_bytes;
+    let text = format!(
+        "the replies of this batch are over {most} bytes (max_unwritten_bytes); send fewer requests in one"
+    );
+    Fault::new(Code::TooLarge, text)
+}
+
 /// The message, refused if its id is longer than `most` bytes: an id is kept while its call is in flight.
 #[inline]
 fn with_short_id<'a>(
@@ -498,13 +591,19 @@ fn with_short_id<'a>(
     let id = match &message {
         Ok(Message::Call(call)) => call.reply_to.id(),
         Ok(Message::Cancel(id)) => Some(*id),
+        Ok(Message::Batch(_)) => None,
         Err(rejected) => rejected.reply_to.id(),
     };
     match id {
         Some(id) if id.text().len() > most => {
             let text = format!("id is longer than {most} bytes (max_id_bytes)");
             let fault = Fault::new(Code::Malformed, text);
-            Err(Rejected { reply_to: ReplyTo::Classic, fault, fatal: false })
+            let reply_to = match &message {
+                Ok(Message::Call(call)) => call.reply_to.without_id(),
+                Err(rejected) => rejected.reply_to.without_id(),
+                Ok(_) => ReplyTo::Classic,
+            };
+            Err(Rejected { reply_to, fault, fatal: false })
         }
         _ => message,
     }

@@ -32,8 +32,9 @@ pub struct RegistryClientOptions {
     pub token: Option<SecretString>,
     /// Whether the token is sent in plain text as well; false.
     pub allow_plaintext_token: bool,
-    /// TLS to a registry at `https://`, by its host; `None`, the default: by the authorities of the system.
-    pub tls: Option<ClientTlsOptions>,
+    /// Whom TLS to a registry at `https://` trusts, and who this client is itself. By default the authorities of
+    /// the system, and nobody.
+    pub tls: ClientTlsOptions,
 }
 
 impl Default for RegistryClientOptions {
@@ -49,7 +50,7 @@ impl Default for RegistryClientOptions {
             keepalive: Duration::from_secs(15),
             token: None,
             allow_plaintext_token: false,
-            tls: None,
+            tls: ClientTlsOptions::default(),
         }
     }
 }

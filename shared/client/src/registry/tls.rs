@@ -20,7 +20,7 @@ pub(super) fn with(
         return Ok((builder.tls_backend_preconfigured(trusts_nobody()?), None));
     }
     let load = || {
-        let tls = Arc::new(ClientTls::load(&options.tls.clone().unwrap_or_default())?);
+        let tls = Arc::new(ClientTls::load(&options.tls)?);
         Ok((tls.config()?, tls))
     };
     let (config, tls) = load().map_err(RegistryClientError::Tls)?;

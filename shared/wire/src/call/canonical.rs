@@ -1,7 +1,7 @@
 //! The fast path for reading a call: one pass over the form that clients write.
 //!
-//! It knows the keys of a call, each at most once and in any order, with or without spaces, plain
-//! ASCII strings without escapes, and lists and objects of scalars. Anything else, including
+//! It knows the keys of a call, and those of a JSON-RPC request with an id, each at most once and in any
+//! order, with or without spaces, plain ASCII strings without escapes, and lists and objects of scalars. Anything else, including
 //! anything invalid, is left to the general parser, which must read the same from whatever this one
 //! accepts (a property test below).
 
@@ -19,10 +19,21 @@ pub(super) fn read(text: &str) -> Option<(Call<'_>, usize)> {
 
 enum Key {
     Id,
-    Method,
+    MethodName,
     Args,
     Kwargs,
     Meta,
+    JsonRpc,
+    Method,
+    Params,
+}
+
+/// What a request has of the keys that only JSON-RPC has.
+#[derive(Default)]
+struct JsonRpc<'a> {
+    version: Option<()>,
+    method: Option<&'a str>,
+    params: Option<Json<'a>>,
 }
 
 struct Cursor<'a> {
@@ -35,15 +46,19 @@ impl<'a> Cursor<'a> {
     fn call(&mut self) -> Option<Call<'a>> {
         let (mut id, mut method, mut args, mut kwargs) = (None, None, None, None);
         let mut deadline_ms = None;
+        let mut json_rpc = JsonRpc::default();
         self.expect(b'{')?;
         loop {
             self.spaces();
             let repeated = match self.key()? {
-                Key::Method => method.replace(self.string()?).is_some(),
+                Key::MethodName => method.replace(self.string()?).is_some(),
                 Key::Args => args.replace(self.list()?).is_some(),
                 Key::Kwargs => kwargs.replace(self.object()?).is_some(),
                 Key::Id => id.replace(self.id()?).is_some(),
                 Key::Meta => deadline_ms.replace(self.deadline()?).is_some(),
+                Key::JsonRpc => json_rpc.version.replace(self.consume(b"\"2.0\"")?).is_some(),
+                Key::Method => json_rpc.method.replace(self.string()?).is_some(),
+                Key::Params => json_rpc.params.replace(self.params()?).is_some(),
             };
             if repeated {
                 return None;
@@ -51,6 +66,12 @@ impl<'a> Cursor<'a> {
             if !self.has_next(b'}')? {
                 break;
             }
+        }
+        if json_rpc.version.is_some() {
+            return match (method, args, kwargs) {
+                (None, None, None) => Self::json_rpc_call(id?, json_rpc, deadline_ms),
+                _ => None,
+            };
         }
         // A classic call has no envelope, whatever keys it has.
         let deadline_ms = deadline_ms.filter(|_| id.is_some());
@@ -65,6 +86,23 @@ impl<'a> Cursor<'a> {
         })
     }
 
+    fn json_rpc_call(
+        id: Json<'a>,
+        JsonRpc { method, params, .. }: JsonRpc<'a>,
+        deadline_ms: Option<u64>,
+    ) -> Option<Call<'a>> {
+        let is_list = params.is_some_and(|params| params.text().starts_with('['));
+        Some(Call {
+            reply_to: ReplyTo::JsonRpc(id),
+            method: Cow::Borrowed(method?),
+            has_arguments: true,
+            args: params.filter(|_| is_list),
+            kwargs: params.filter(|_| !is_list),
+            meta: Meta { deadline_ms, ..Meta::default() },
+            traceparent: None,
+        })
+    }
+
     /// Consumes a key and its colon.
     #[inline(always)]
     fn key(&mut self) -> Option<Key> {
@@ -72,11 +110,14 @@ impl<'a> Cursor<'a> {
         let key = match self.bytes.get(self.at + 1)? {
             b'i' => self.consume(b"\"id\":").map(|()| Key::Id),
             b'm' => match self.bytes.get(self.at + 8)? {
-                b'n' => self.consume(b"\"method_name\":").map(|()| Key::Method),
+                b'n' => self.consume(b"\"method_name\":").map(|()| Key::MethodName),
                 b'a' => self.consume(b"\"method_args\":").map(|()| Key::Args),
                 b'k' => self.consume(b"\"method_kwargs\":").map(|()| Key::Kwargs),
+                b':' => self.consume(b"\"method\":").map(|()| Key::Method),
                 _ => self.consume(b"\"meta\":").map(|()| Key::Meta),
             },
+            b'j' => self.consume(b"\"jsonrpc\":").map(|()| Key::JsonRpc),
+            b'p' => self.consume(b"\"params\":").map(|()| Key::Params),
             _ => None,
         };
         self.spaces();
@@ -130,6 +171,11 @@ impl<'a> Cursor<'a> {
             self.integer()?;
         }
         self.json(start)
+    }
+
+    /// A list or an object of scalars.
+    fn params(&mut self) -> Option<Json<'a>> {
+        if self.peek() == b'[' { self.list() } else { self.object() }
     }
 
     /// A list of scalars.
@@ -288,6 +334,8 @@ mod tests {
             r#"{"method_name": "add", "method_args": [1, 2], "method_kwargs": {"c": 5}}"#,
             r#"{"id":7,"method_name":"add","method_args":[1,-2.5,"x",null,true],"method_kwargs":{}}"#,
             r#"{"id":"a","method_name":"m","meta":{"deadline_ms":2500}}"#,
+            r#"{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}"#,
+            r#"{"jsonrpc":"2.0","id":"a","method":"m","params":{"x":1},"meta":{"deadline_ms":5}}"#,
         ] {
             let (call, length) = read(frame).unwrap();
             assert_eq!((Some(call), length), (general(frame.as_bytes()), frame.len()));
@@ -306,6 +354,10 @@ mod tests {
             r#"{"id":1.5,"method_name":"m"}"#,
             r#"{"id":null,"method_name":"m"}"#,
             r#"{"jsonrpc":"2.0","method_name":"m"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","method_args":[]}"#,
+            r#"{"jsonrpc":"2.0","method":"m"}"#,
+            r#"{"jsonrpc":"2.1","id":1,"method":"m"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#,
             r#"{"method_name":"m","meta":{"stream":true}}"#,
             r#"{"cancel":1}"#,
             "{}",
@@ -332,6 +384,10 @@ mod tests {
             "\"meta\"",
             "\"deadline_ms\"",
             "\"cancel\"",
+            "\"jsonrpc\"",
+            "\"2.0\"",
+            "\"method\"",
+            "\"params\"",
             "\"x\"",
             "\"\\n\"",
             "1",
@@ -373,11 +429,37 @@ mod tests {
         )
     }
 
+    fn json_rpc() -> impl Strategy<Value = String> {
+        let scalar = prop::sample::select(vec!["1", "-2.5", "\"x y\"", "null", "true", "1e2"]);
+        let params =
+            prop::sample::select(vec!["[1,\"x\"]", "{\"a\":1}", "[]", "null", "5", "[[1]]"]);
+        (scalar, params, 0u64..100_000, any::<u8>(), any::<usize>()).prop_map(
+            |(id, params, deadline, which, rotated)| {
+                let mut keys = [
+                    "\"jsonrpc\":\"2.0\"".to_owned(),
+                    format!("\"id\":{id}"),
+                    "\"method\":\"add\"".to_owned(),
+                    format!("\"params\":{params}"),
+                    format!("\"meta\":{{\"deadline_ms\":{deadline}}}"),
+                    "\"method_args\":[]".to_owned(),
+                ];
+                keys.rotate_left(rotated % 6);
+                // Of these, most have no `method_args`.
+                let chosen = keys.iter().enumerate().filter(|(n, key)| {
+                    which & (1 << n) == 0 && (which > 200 || !key.contains("_args"))
+                });
+                let text = chosen.map(|(_, key)| key.as_str()).collect::<Vec<_>>().join(",");
+                format!("{{{text}}}")
+            },
+        )
+    }
+
     proptest! {
         #[test]
         fn both_parsers_read_the_same_from_what_this_one_accepts(
             frame in prop_oneof![
                 call(),
+                json_rpc(),
                 prop::collection::vec(piece(), 0..24).prop_map(|pieces| pieces.concat()),
             ],
             tail in "[ {}\\n]{0,3}",

@@ -7,7 +7,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::canonical;
+use super::{canonical, json_rpc};
 use crate::fault::{Code, Fault};
 use crate::framing::{FrameError, Framer};
 use crate::json::Json;
@@ -19,6 +19,8 @@ pub enum Message<'a> {
     Call(Call<'a>),
     /// Stop every call in flight with this id. No reply of its own.
     Cancel(Json<'a>),
+    /// An array: a batch of JSON-RPC 2.0, to be read by [`Batch`](super::Batch).
+    Batch(Json<'a>),
 }
 
 /// A call. Absent or `null` arguments are `None`.
@@ -54,6 +56,8 @@ pub enum ReplyTo<'a> {
     Classic,
     /// The extended dialect. The id is a string or an integer, echoed as written.
     Extended(Json<'a>),
+    /// JSON-RPC 2.0. The id is a string, a number, or `null` if there is none to echo.
+    JsonRpc(Json<'a>),
 }
 
 impl<'a> ReplyTo<'a> {
@@ -66,13 +70,27 @@ impl<'a> ReplyTo<'a> {
     pub fn id(self) -> Option<Json<'a>> {
         match self {
             Self::Classic => None,
-            Self::Extended(id) => Some(id),
+            Self::Extended(id) | Self::JsonRpc(id) => Some(id),
+        }
+    }
+
+    /// The same dialect, for an id that is not echoed.
+    #[must_use]
+    pub fn without_id(self) -> Self {
+        match self {
+            Self::Classic | Self::Extended(_) => Self::Classic,
+            Self::JsonRpc(_) => Self::JsonRpc(Json::NULL),
         }
     }
 
     /// Whether the message is of the older system's dialect.
     pub fn is_classic(self) -> bool {
         matches!(self, Self::Classic)
+    }
+
+    /// Whether it is JSON-RPC 2.0.
+    pub fn is_json_rpc(self) -> bool {
+        matches!(self, Self::JsonRpc(_))
     }
 
     /// Whether streams, cancels and control messages are understood.
@@ -95,7 +113,7 @@ pub struct Meta {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Envelope<'a> {
+pub(super) struct Envelope<'a> {
     deadline_ms: Option<u64>,
     stream: bool,
     oneway: bool,
@@ -103,6 +121,35 @@ struct Envelope<'a> {
     traceparent: Option<&'a RawValue>,
     #[serde(rename = "token")]
     _token: Option<String>,
+}
+
+impl<'a> Envelope<'a> {
+    /// The `meta` of a call, if it has one.
+    ///
+    /// # Errors
+    /// It has the wrong shape: what is wrong.
+    pub(super) fn of(meta: Option<Json<'a>>) -> Result<Self, String> {
+        let Some(meta) = meta.filter(|meta| !meta.is_null()) else { return Ok(Self::default()) };
+        if !meta.text().starts_with('{') {
+            return Err("meta must be an object".to_owned());
+        }
+        let envelope: Self =
+            meta.read().map_err(|error| format!("meta is wrong: {}", describe(&error)))?;
+        match envelope.traceparent() {
+            Some(text) if text.as_string().is_none() => {
+                Err("meta is wrong: traceparent must be a string".to_owned())
+            }
+            _ => Ok(envelope),
+        }
+    }
+
+    pub(super) fn meta(&self) -> Meta {
+        Meta { deadline_ms: self.deadline_ms, stream: self.stream, oneway: self.oneway }
+    }
+
+    pub(super) fn traceparent(&self) -> Option<Json<'a>> {
+        self.traceparent.map(Json::from)
+    }
 }
 
 /// A frame that is not a usable message, and the reply to it.
@@ -130,7 +177,7 @@ impl<'a> Message<'a> {
         let text = std::str::from_utf8(frame).map_err(|error| not_json(error.to_string()))?;
         if text.starts_with('[') {
             serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(describe(&error)))?;
-            return Err(json_rpc(None));
+            return Ok(Self::Batch(Json::validated(text)));
         }
         serde_json::from_str::<Keys<'a>>(text).map_err(|error| not_json(describe(&error)))?.sort()
     }
@@ -205,18 +252,23 @@ impl<'f, 'a> Messages<'f, 'a> {
 
 /// The known keys of a request object; of duplicates the last counts.
 #[derive(Default)]
-struct Keys<'a> {
-    json_rpc: bool,
+pub(super) struct Keys<'a> {
+    pub(super) json_rpc: Option<Json<'a>>,
     cancel: Option<Json<'a>>,
-    id: Option<Json<'a>>,
+    pub(super) id: Option<Json<'a>>,
+    pub(super) method: Option<Json<'a>>,
+    pub(super) params: Option<Json<'a>>,
     method_name: Option<Json<'a>>,
     method_args: Option<Json<'a>>,
     method_kwargs: Option<Json<'a>>,
-    meta: Option<Json<'a>>,
+    pub(super) meta: Option<Json<'a>>,
 }
 
 impl<'a> Keys<'a> {
-    fn sort(self) -> Result<Message<'a>, Rejected<'a>> {
+    fn sort(mut self) -> Result<Message<'a>, Rejected<'a>> {
+        if let Some(version) = self.json_rpc.take() {
+            return json_rpc::sort(self, version);
+        }
         let id = self.id.filter(|id| is_id(*id));
         let reply_to = ReplyTo::from_id(id);
         let wrong_shape = |what: &str| Rejected {
@@ -224,9 +276,6 @@ impl<'a> Keys<'a> {
             fault: Fault::new(Code::Malformed, what),
             fatal: false,
         };
-        if self.json_rpc {
-            return Err(json_rpc(id));
-        }
         // Taken for classic, its envelope would be ignored without a word.
         if self.id.is_some() && id.is_none() {
             return Err(wrong_shape("id must be a string or an integer"));
@@ -241,29 +290,17 @@ impl<'a> Keys<'a> {
         let method = self.method_name.ok_or_else(|| wrong_shape("request has no method_name"))?;
         let method =
             method.as_string().ok_or_else(|| wrong_shape("method_name must be a string"))?;
-        let envelope: Envelope<'_> = match self.meta.filter(|meta| id.is_some() && !meta.is_null())
-        {
-            Some(meta) if !meta.text().starts_with('{') => {
-                return Err(wrong_shape("meta must be an object"));
-            }
-            Some(meta) => meta
-                .read()
-                .map_err(|error| wrong_shape(&format!("meta is wrong: {}", describe(&error))))?,
-            None => Envelope::default(),
-        };
-        let Envelope { deadline_ms, stream, oneway, traceparent, .. } = envelope;
-        let traceparent = traceparent.map(Json::from);
-        if traceparent.is_some_and(|text| text.as_string().is_none()) {
-            return Err(wrong_shape("meta is wrong: traceparent must be a string"));
-        }
+        // A classic call has no envelope, whatever keys it has.
+        let envelope =
+            Envelope::of(self.meta.filter(|_| id.is_some())).map_err(|what| wrong_shape(&what))?;
         Ok(Message::Call(Call {
             reply_to,
             method,
             has_arguments: self.method_args.is_some() && self.method_kwargs.is_some(),
             args: self.method_args.filter(|args| !args.is_null()),
             kwargs: self.method_kwargs.filter(|kwargs| !kwargs.is_null()),
-            meta: Meta { deadline_ms, stream, oneway },
-            traceparent,
+            meta: envelope.meta(),
+            traceparent: envelope.traceparent(),
         }))
     }
 }
@@ -288,10 +325,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Keys<'a> {
                         Key::MethodKwargs => keys.method_kwargs = Some(value(&mut map)?),
                         Key::Meta => keys.meta = Some(value(&mut map)?),
                         Key::Cancel => keys.cancel = Some(value(&mut map)?),
-                        Key::Jsonrpc => {
-                            map.next_value::<IgnoredAny>()?;
-                            keys.json_rpc = true;
-                        }
+                        Key::Method => keys.method = Some(value(&mut map)?),
+                        Key::Params => keys.params = Some(value(&mut map)?),
+                        Key::Jsonrpc => keys.json_rpc = Some(value(&mut map)?),
                         Key::Other => {
                             map.next_value::<IgnoredAny>()?;
                         }
@@ -317,17 +353,11 @@ enum Key {
     MethodKwargs,
     Meta,
     Cancel,
+    Method,
+    Params,
     Jsonrpc,
     #[serde(other)]
     Other,
-}
-
-fn json_rpc(id: Option<Json<'_>>) -> Rejected<'_> {
-    Rejected {
-        reply_to: ReplyTo::from_id(id),
-        fault: Fault::new(Code::Malformed, "JSON-RPC 2.0 is not supported; send method_name"),
-        fatal: false,
-    }
 }
 
 /// A string or an integer.
@@ -389,11 +419,19 @@ mod tests {
             for rest in [r#""method_name":"m""#, r#""cancel":1"#, r#""x":1"#] {
                 assert_eq!(rejected(&format!(r#"{{"id":{id},{rest}}}"#)), (None, -32600, false));
             }
-            let frame = format!(r#"{{"id":{id},"jsonrpc":"2.0","method":"m"}}"#);
-            assert!(
-                Message::parse(frame.as_bytes()).unwrap_err().fault.message.contains("JSON-RPC")
-            );
         }
+    }
+
+    #[test]
+    fn the_key_jsonrpc_makes_it_json_rpc_whatever_else_it_has() {
+        let both = r#"{"id":1.5,"jsonrpc":"2.0","method":"m","method_name":"n","params":[1]}"#;
+        let both = call(both);
+        assert_eq!((both.method.as_ref(), both.reply_to.is_json_rpc()), ("m", true));
+        assert!(!both.meta.oneway && both.args.unwrap().text() == "[1]");
+        assert!(call(r#"{"jsonrpc":"2.0","method":"m"}"#).meta.oneway);
+        let object = call(r#"{"jsonrpc":"2.0","method":"m","params":{"a":1},"id":null}"#);
+        assert_eq!((object.kwargs.unwrap().text(), object.meta.oneway), (r#"{"a":1}"#, false));
+        assert!(matches!(Message::parse(b"[1]"), Ok(Message::Batch(_))));
     }
 
     #[test]
@@ -410,7 +448,6 @@ mod tests {
         let cancel = Message::parse(br#"{"id":1,"cancel":"x"}"#);
         assert!(matches!(cancel, Ok(Message::Cancel(id)) if id.text() == "\"x\""));
         assert_eq!(rejected(r#"{"jsonrpc":"2.0","id":1,"cancel":2}"#), (Some("1"), -32600, false));
-        assert_eq!(rejected(r#"[{"id":1}]"#), (None, -32600, false));
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub fn begin_result(out: &mut Vec<u8>, to: ReplyTo<'_>) {
             out.extend_from_slice(b",\"res\":");
         }
         ReplyTo::Classic => out.extend_from_slice(b"{\"res\":"),
+        ReplyTo::JsonRpc(id) => {
+            begin_json_rpc(out, id);
+            out.extend_from_slice(b",\"result\":");
+        }
     }
 }
 
@@ -29,8 +33,15 @@ pub fn end_result(out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends an error: `res` and `error`, of which an older client reads only the text.
+/// Appends an error: `res` and `error`, of which an older client reads only the text; in JSON-RPC only
+/// the error object.
 pub fn fault(out: &mut Vec<u8>, to: ReplyTo<'_>, fault: &Fault) {
+    if let ReplyTo::JsonRpc(id) = to {
+        begin_json_rpc(out, id);
+        out.extend_from_slice(b",\"error\":");
+        json(out, &fault.to_json_rpc());
+        return end_result(out);
+    }
     begin_result(out, to);
     string(out, &fault.classic_text());
     if to.is_extended() {
@@ -71,6 +82,11 @@ pub fn end_of_stream(out: &mut Vec<u8>, id: Json<'_>) {
 /// Appends the notice that the server is draining.
 pub fn draining(out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"draining\":true}\n");
+}
+
+fn begin_json_rpc(out: &mut Vec<u8>, id: Json<'_>) {
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    out.extend_from_slice(id.text().as_bytes());
 }
 
 fn begin(out: &mut Vec<u8>, id: Json<'_>) {

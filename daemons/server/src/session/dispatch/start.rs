@@ -119,7 +119,7 @@ impl Dispatcher {
     ) -> Result<(), Fault> {
         let is_stream = matches!(body, Started::Stream(_));
         if is_stream && !call.reads_stream() {
-            return Err(needs_stream(&call.method));
+            return Err(needs_stream(call));
         }
         let permit = self.permit(position, is_stream)?;
         let context = context(call, position, received);
@@ -181,7 +181,7 @@ impl Dispatcher {
     ) -> Result<(), Fault> {
         let is_stream = method.signature().stream;
         if is_stream && !call.reads_stream() {
-            return Err(needs_stream(&call.method));
+            return Err(needs_stream(call));
         }
         let permit = self.permit(position, is_stream)?;
         let context = context(call, position, received);
@@ -209,7 +209,7 @@ impl Dispatcher {
     ) -> Result<(), Fault> {
         let as_stream = call.reads_stream();
         match reserved {
-            Reserved::Logs if !as_stream => Err(needs_stream(&call.method)),
+            Reserved::Logs if !as_stream => Err(needs_stream(call)),
             Reserved::Logs => {
                 let items = reserved::logs(&self.state, given)?;
                 let place = self.places().log_stream()?;
@@ -294,6 +294,7 @@ fn seen_by_method(
         dialect: match call.reply_to {
             ReplyTo::Classic => Dialect::Classic,
             ReplyTo::Extended(_) => Dialect::Extended,
+            ReplyTo::JsonRpc(_) => Dialect::JsonRpc,
         },
         traceparent: call.traceparent.and_then(Json::as_string).map(Into::into),
         identity: None,
@@ -313,7 +314,14 @@ fn no_such_method(name: &str) -> Fault {
     Fault::method_not_found(name)
 }
 
-fn needs_stream(method: &str) -> Fault {
-    let text = format!("{method}() is a stream; call it with an id and meta.stream");
+fn needs_stream(call: &Call<'_>) -> Fault {
+    let method = &call.method;
+    let text = match call.reply_to {
+        ReplyTo::JsonRpc(_) => format!(
+            "{method}() is a stream, which JSON-RPC does not have; call it with method_name, an id and \
+             meta.stream"
+        ),
+        _ => format!("{method}() is a stream; call it with an id and meta.stream"),
+    };
     Fault::bad_arguments(text)
 }

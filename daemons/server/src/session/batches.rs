@@ -1,0 +1,92 @@
+//! JSON-RPC batches: their requests are handled like any others, and their replies sent as one array.
+
+use rpc_wire::call::Batch;
+
+/// The batches of a connection that are not answered yet.
+#[derive(Default)]
+pub(crate) struct Batches {
+    /// The one whose requests are being handled; nothing is read before its last one.
+    begun: Option<Batch>,
+    open: Vec<Open>,
+    next_serial: u64,
+}
+
+/// A batch with its replies until now.
+struct Open {
+    serial: u64,
+    /// With a comma between them.
+    replies: Vec<u8>,
+}
+
+impl Batches {
+    /// Begins with a batch.
+    pub(crate) fn begin(&mut self, batch: Batch) {
+        self.next_serial += 1;
+        self.begun = Some(batch);
+        self.open.push(Open { serial: self.next_serial, replies: Vec::new() });
+    }
+
+    /// Whether the batch that was begun last has requests left.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// Whether this is the batch that has requests left.
+    pub(crate) fn is_begun(&self, serial: u64) -> bool {
+        self.begun.is_some() && self.next_serial == serial
+    }
+
+    /// Takes the batch that was begun, and its number; to be given back with [`Self::go_on`].
+    pub(crate) fn take(&mut self) -> Option<(u64, Batch)> {
+        Some((self.next_serial, self.begun.take()?))
+    }
+
+    /// It has requests left.
+    pub(crate) fn go_on(&mut self, batch: Batch) {
+        self.begun = Some(batch);
+    }
+
+    /// Bytes of its replies until now.
+    pub(crate) fn reply_bytes(&self, serial: u64) -> usize {
+        self.open.iter().find(|open| open.serial == serial).map_or(0, |open| open.replies.len())
+    }
+
+    /// Bytes of all that is kept.
+    pub(crate) fn bytes(&self) -> usize {
+        let replies: usize = self.open.iter().map(|open| open.replies.capacity()).sum();
+        replies + self.begun.as_ref().map_or(0, Batch::bytes)
+    }
+
+    /// Adds what was written to `output` from `start` on, a reply or nothing, to those of the batch.
+    pub(crate) fn collect(&mut self, serial: u64, output: &mut Vec<u8>, start: usize) {
+        let open = self.open.iter_mut().find(|open| open.serial == serial);
+        if let (Some(open), Some(reply)) = (open, output.get(start..))
+            && !reply.is_empty()
+        {
+            if !open.replies.is_empty() {
+                open.replies.push(b',');
+            }
+            open.replies.extend_from_slice(reply.trim_ascii_end());
+        }
+        output.truncate(start);
+    }
+
+    /// Every request of the batch has been handled: writes the replies, unless all were notifications.
+    pub(crate) fn end(&mut self, serial: u64, output: &mut Vec<u8>) {
+        let Some(at) = self.open.iter().position(|open| open.serial == serial) else { return };
+        let replies = self.open.swap_remove(at).replies;
+        if !replies.is_empty() {
+            output.push(b'[');
+            output.extend_from_slice(&replies);
+            output.extend_from_slice(b"]\n");
+        }
+    }
+
+    /// Writes the replies of all that are open; their calls have ended.
+    pub(crate) fn end_all(&mut self, output: &mut Vec<u8>) {
+        self.begun = None;
+        while let Some(open) = self.open.last() {
+            self.end(open.serial, output);
+        }
+    }
+}
