@@ -5,9 +5,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rpc_tests::binaries::binary;
+use rpc_tests::daemon::Daemon;
 use rpc_tests::etcd::{Cluster, Tls};
 use rpc_tests::eventually::eventually;
 use rpc_tests::queries::lists;
+
+use tokio::process::Command;
 
 use super::shared_registries::{is_ready, readiness, registry_with, server};
 
@@ -91,6 +95,16 @@ async fn etcd_is_reached_by_tls_and_each_wrong_certificate_is_a_clear_state() {
 
     let (_d, d_at) = registry_with(&cluster, 0, &good[..1]).await;
     says(d_at, "alert").await;
+
+    // Without `ca` those that the machine trusts sign.
+    let mut command = Command::new(binary("rpcd"));
+    command.args(["registry", "-p", "0", "-l", "127.0.0.1", "--store", "etcd"]);
+    command.env("RPCD_ETCD_ENDPOINTS", cluster.endpoints()).env("SSL_CERT_FILE", &ca);
+    command.env("RPCD_ETCD_CERT", &cert_text).env("RPCD_ETCD_KEY", &key_text);
+    let f = Daemon::start("rpcd registry", command);
+    let f_at = f.announced_address().await;
+    is_ready(f_at).await;
+    lists(f_at, &[server_at]).await;
 
     // One that etcd does not believe is replaced while the registry runs.
     let (mine, mine_key) = wrong.signs(folder, "mine", "registry.example");

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::shared_registries::{is_ready, registry, server};
 
-async fn reply(registry: SocketAddr, path: &str) -> HttpReply {
+pub(super) async fn reply(registry: SocketAddr, path: &str) -> HttpReply {
     let mut raw = Raw::connect(registry).await;
     let head = format!("GET {path} HTTP/1.1\r\nHost: {registry}\r\nConnection: close\r\n\r\n");
     raw.send(head).await;

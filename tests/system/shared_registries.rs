@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 
 use rpc_tests::daemon::Daemon;
 use rpc_tests::etcd::Cluster;
-use rpc_tests::eventually::{eventually, eventually_within};
+use rpc_tests::eventually::{SOON, eventually, eventually_within};
+use rpc_tests::proxy::Proxy;
 use rpc_tests::queries::{find_all, http, lists};
 use rustix::process::Signal;
+
+use super::registry_peers::reply;
 
 pub(super) async fn registry(cluster: &Cluster, port: u16) -> (Daemon, SocketAddr) {
     registry_with(cluster, port, &[]).await
@@ -165,6 +168,33 @@ async fn after_a_restart_of_everything_all_are_listed_and_a_registry_that_was_pa
     let (_b, b_at) = registry(&cluster, b_at.port()).await;
     lists(a_at, &[one, two]).await;
     lists(b_at, &[one, two]).await;
+}
+
+#[tokio::test]
+async fn a_registry_that_restarts_answers_with_everybody_or_waits() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let (_a, a_at) = registry(&cluster, 0).await;
+    let (_one, one) = server(&[a_at]).await;
+    lists(a_at, &[one]).await;
+    // Reading the cluster takes longer than starting.
+    let slow = Proxy::with_delay(cluster.address(0), Duration::from_millis(100)).await;
+    let url = slow.url();
+    let (_b, b_at) = registry_with(&cluster, 0, &[("ETCD_ENDPOINTS", &url)]).await;
+    let (_, records) = http(b_at, "GET /v1/instances", b"").await;
+    assert_eq!(find_all(b_at).await, [one], "the first answer");
+    assert!(records.contains(&one.port().to_string()), "{records}");
+    // What cannot be read is waited for once, not by each reader.
+    slow.cut();
+    let started = Instant::now();
+    let (_c, c_at) = registry_with(&cluster, 0, &[("ETCD_ENDPOINTS", &url)]).await;
+    let reply = reply(c_at, "/myRegistry/findAllInstances?proto=json").await;
+    assert_eq!(reply.body, "[]");
+    assert!(reply.headers.contains_key("rpcd-warming"), "{reply:?}");
+    let waited = started.elapsed();
+    assert!(waited >= Duration::from_secs(1) && waited < SOON, "{waited:?}");
+    let again = Instant::now();
+    assert_eq!(find_all(c_at).await, []);
+    assert!(again.elapsed() < Duration::from_secs(1), "{:?}", again.elapsed());
 }
 
 /// Posts to etcd's gateway.

@@ -151,13 +151,18 @@ pub struct RegistryOptions {
     /// How long the brake holds silent instances at most: 60 s. Zero: there is no brake.
     pub brake_window: Duration,
 
+    /// How often in a minute an instance passes from one of several registries to another because its heartbeats
+    /// go there: 3. Then it stays until the minute is over, and its owner asks the instance itself whether it lives.
+    pub max_moves_per_minute: usize,
+
     /// Operators' overrides of instances, listed or not: 10,000. A further one gets 503.
     pub max_overrides: usize,
 
     /// Where registrations outlive the process: nowhere.
     pub store: StoreOptions,
     /// The store counts as failing when it gives no answer for this long: 2 s. Then registrations are
-    /// taken all the same, and their replies say that they are not durable.
+    /// taken all the same, and their replies say that they are not durable. For so long after the start
+    /// readers wait until a store that others share was read.
     pub store_timeout: Duration,
     /// Longest pause between attempts to write to a store that fails: 5 s.
     pub max_store_retry: Duration,
@@ -224,6 +229,7 @@ impl Default for RegistryOptions {
             brake_share: 0.3,
             brake_min: 5,
             brake_window: Duration::from_secs(60),
+            max_moves_per_minute: 3,
             max_overrides: 10_000,
             store: StoreOptions::None,
             store_timeout: Duration::from_secs(2),

@@ -19,13 +19,12 @@ mod targets;
 mod watcher;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rpc_wire::instance::{InstanceKey, first_incarnation};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, SetOnce, watch};
 use tracing::{debug, info, warn};
 
 use ages::Ages;
@@ -75,8 +74,10 @@ pub(crate) struct Service {
     saving: Saving,
     /// It has just started, and says so until then.
     warm: Instant,
-    /// The store that others share was read.
-    is_read: AtomicBool,
+    /// Set when the store that others share was read.
+    read: SetOnce<()>,
+    /// Readers wait for that until then.
+    read_by: Instant,
     /// Set once, if others share what it knows.
     membership: OnceLock<Membership>,
 }
@@ -99,7 +100,7 @@ impl Service {
     /// The service of a registry that listens on `address`, and starts with what an earlier process left.
     pub(crate) fn new(options: RegistryOptions, address: SocketAddr, left: Vec<Restored>) -> Self {
         let (now, wall) = (now(), SystemTime::now());
-        let warm = now + options.warming;
+        let (warm, read_by) = (now + options.warming, now + options.store_timeout);
         let mut table = Table::new(&options, now);
         table.set_wall(wall, now);
         if options.store != StoreOptions::None {
@@ -122,7 +123,8 @@ impl Service {
             override_set: Notify::new(),
             saving: Saving::new(),
             warm,
-            is_read: AtomicBool::new(false),
+            read: SetOnce::new(),
+            read_by,
             membership: OnceLock::new(),
             options,
         }
@@ -301,7 +303,15 @@ impl Service {
 
     /// Whether a store that others share was not read yet: who is registered with them is not known.
     pub(crate) fn is_unread(&self) -> bool {
-        self.options.store.is_shared() && !self.is_read.load(Ordering::Relaxed)
+        self.options.store.is_shared() && !self.read.initialized()
+    }
+
+    /// Waits until a store that others share was read, in the first [`RegistryOptions::store_timeout`]: whoever
+    /// cannot know that the list is not whole yet would believe that everybody has left.
+    pub(crate) async fn be_read(&self) {
+        if self.is_unread() {
+            let _late = tokio::time::timeout_at(self.read_by.into(), self.read.wait()).await;
+        }
     }
 
     /// Notified after each change from now on.

@@ -45,6 +45,7 @@ pub(crate) use lists::List;
 use lists::Lists;
 pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Due, Outcome, Probe, Tally, Ticket};
 use liveness::{Judge, Liveness};
+use moves::Moves;
 pub(crate) use overrides::Overridden;
 use overrides::Overrides;
 pub(crate) use owner::Owner;
@@ -70,6 +71,8 @@ pub(crate) struct Table {
     check: Duration,
     max_instances: usize,
     max_bytes: usize,
+    /// So often a minute an instance passes from one registry to another.
+    max_moves: usize,
     /// Memory of all entries, approximately.
     bytes: usize,
     /// When deadlines are checked next; a later check means that this process was paused.
@@ -122,6 +125,7 @@ struct Slot {
     /// The number of its last change that is to be saved.
     change: u64,
     owner: Owner,
+    moves: Moves,
 }
 
 impl Table {
@@ -131,6 +135,7 @@ impl Table {
             check: options.check_interval,
             max_instances: options.max_instances,
             max_bytes: options.max_table_bytes,
+            max_moves: options.max_moves_per_minute,
             bytes: 0,
             next_check: now + options.check_interval,
             revision: 0,
@@ -303,6 +308,7 @@ impl Table {
             is_restored: false,
             change: 0,
             owner: Owner::Here,
+            moves: Moves::default(),
         });
         index
     }

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::connection;
-use crate::places::connections::{ConnectionPlaces, Slot};
+use crate::places::connections::{ConnectionPlaces, NoPlace, Slot};
 use crate::places::counted;
 use crate::state::ServerState;
 
@@ -46,7 +46,7 @@ pub(crate) struct Entrance {
 
 impl Acceptor {
     pub(crate) fn new(state: Arc<ServerState>, listener: Listener) -> Self {
-        let places = ConnectionPlaces::new(&state.limits);
+        let places = ConnectionPlaces::new(&state.limits, &state.guard);
         let connections = TaskTracker::new();
         Self { listener, has_second: false, entrance: Entrance { state, places, connections } }
     }
@@ -111,7 +111,7 @@ impl Entrance {
     }
 
     /// A place for a connection of this peer.
-    pub(crate) fn slot(&self, peer: SocketAddr) -> Result<Slot, Full> {
+    pub(crate) fn slot(&self, peer: SocketAddr) -> Result<Slot, NoPlace> {
         let metrics = &self.state.metrics;
         // A token of its own: waiting on the server's would make all connections share its lock.
         let closing = self.state.draining.child_token();
@@ -124,16 +124,21 @@ impl Entrance {
     }
 
     /// Says why, unless so many are being refused that closing unread is all there is time for.
-    pub(crate) fn refuse(&self, stream: TcpStream, peer: SocketAddr, full: Full) {
+    pub(crate) fn refuse(&self, stream: TcpStream, peer: SocketAddr, full: NoPlace) {
         let Some(place) = self.places.take_refusal(peer.ip()) else { return };
         let why = match full {
-            Full::Whole(most) => format!(
+            NoPlace::Full(Full::Whole(most)) => format!(
                 "busy: limit of {} open (max_connections); call another instance",
                 counted(most, "connection")
             ),
-            Full::Share(most) => format!(
+            NoPlace::Full(Full::Share(most)) => format!(
                 "busy: limit of {} open from one address (max_connections_per_peer); close some, or \
                  call another instance",
+                counted(most, "connection")
+            ),
+            NoPlace::Strangers(most) => format!(
+                "busy: limit of {} open that have shown no token (max_unidentified_connections); try \
+                 again, or call another instance",
                 counted(most, "connection")
             ),
         };

@@ -129,10 +129,11 @@ pub(crate) async fn serve_http(
 ) -> io::Result<()> {
     let on_loopback =
         stream.tcp().local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let peer = stream.tcp().peer_addr()?.ip();
     let (reader, writer) = stream.split();
     let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
     // Boxed, so that the task of a JSON connection has no room for hyper's state.
-    Box::pin(http::serve(state, whole, on_loopback, requests == Requests::Many)).await;
+    Box::pin(http::serve(state, whole, (peer, on_loopback), requests == Requests::Many)).await;
     Ok(())
 }
 
@@ -246,7 +247,7 @@ async fn first_bytes(
 ) -> io::Result<Option<Protocol>> {
     // White space is no request: it does not keep a connection open.
     let opened = Instant::now();
-    let idle = opened + state.limits.idle_timeout;
+    let idle = opened + slot.first_timeout(&state.limits);
     let gives_way = opened + Slot::patience(&state.limits);
     let closing = slot.closing().clone();
     loop {

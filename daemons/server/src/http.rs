@@ -1,27 +1,33 @@
 //! HTTP on the same port: metrics, health and the OpenRPC document.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::handler::Handler;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rpc_host::web::{Asked, Verdict};
 use rpc_host::write_timeout::WriteTimeout;
 use rpc_metrics::Format;
+use rpc_security::{Permission, Role};
 use rpc_wire::paths;
 use rpc_wire::report::HealthStatus;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::sleep;
 
+use crate::refusals;
 use crate::state::ServerState;
+use crate::visitor::Visitor;
 
 const JSON: &str = "application/json";
 
@@ -32,14 +38,19 @@ const HEAD_BYTES: usize = 64 * 1024;
 pub(crate) async fn serve(
     state: &Arc<ServerState>,
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    on_loopback: bool,
+    (peer, on_loopback): (IpAddr, bool),
     keep_alive: bool,
 ) {
     let stream = WriteTimeout::new(stream, state.limits.write_timeout);
-    let service = TowerToHyperService::new(router(state.clone(), on_loopback));
+    let service = TowerToHyperService::new(router(state.clone(), peer, on_loopback));
+    let limits = &state.limits;
+    let request_timeout = match state.guard.is_open() {
+        true => limits.request_timeout,
+        false => limits.request_timeout.min(limits.unidentified_timeout),
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(state.limits.request_timeout)
+        .header_read_timeout(request_timeout)
         .max_buf_size(HEAD_BYTES)
         .keep_alive(keep_alive)
         .serve_connection(TokioIo::new(stream), service);
@@ -62,15 +73,84 @@ pub(crate) async fn serve(
     }
 }
 
-fn router(state: Arc<ServerState>, on_loopback: bool) -> Router {
-    Router::new()
-        .route(paths::METRICS, get(metrics))
-        .route(paths::HEALTHZ, get(healthz))
-        .route(paths::OPENRPC, get(openrpc))
+fn router(state: Arc<ServerState>, peer: IpAddr, on_loopback: bool) -> Router {
+    let observe = Permission::Needs(Role::Observe);
+    Routes { state: state.clone(), peer, router: Router::new() }
+        .get(paths::METRICS, observe, metrics)
+        .get(paths::HEALTHZ, Permission::Open, healthz)
+        .get(paths::OPENRPC, observe, openrpc)
+        .router
         .method_not_allowed_fallback(not_found)
         .fallback(not_found)
         .layer(middleware::from_fn_with_state((state.clone(), on_loopback), refuse_foreign_pages))
         .with_state(state)
+}
+
+/// Routes, none of which can be without what it needs.
+struct Routes {
+    state: Arc<ServerState>,
+    peer: IpAddr,
+    router: Router<Arc<ServerState>>,
+}
+
+impl Routes {
+    fn get<H, T>(mut self, path: &str, permission: Permission, handler: H) -> Self
+    where
+        H: Handler<T, Arc<ServerState>>,
+        T: 'static,
+    {
+        let route = get(handler);
+        self.router = self.router.route(
+            path,
+            match self.state.guard.is_open() {
+                true => route,
+                false => {
+                    let door = (self.state.clone(), self.peer, permission);
+                    route.layer(middleware::from_fn_with_state(door, let_in))
+                }
+            },
+        );
+        self
+    }
+}
+
+/// Serves who may have what the route needs. Everyone shows a token with each request.
+async fn let_in(
+    State((state, peer, permission)): State<(Arc<ServerState>, IpAddr, Permission)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(mut visitor) = Visitor::new(&state.guard, peer) else {
+        return next.run(request).await;
+    };
+    let shown = bearer(request.headers()).map_or(Ok(()), |secret| visitor.show(secret.to_owned()));
+    let refusal = match shown.map(|()| visitor.may(permission, state.object())) {
+        Ok(Ok(())) => {
+            request
+                .extensions_mut()
+                .insert(Seen { everything: visitor.may_observe(state.object()) });
+            return next.run(request).await;
+        }
+        Ok(Err(refusal)) => refusal,
+        // A visitor shows one token.
+        Err(_) => return error(StatusCode::UNAUTHORIZED, "one token at a time"),
+    };
+    let noted = state.refusals.note(peer, Instant::now());
+    sleep(refusals::DELAY).await;
+    match noted {
+        Err(too_many) => error(StatusCode::TOO_MANY_REQUESTS, &too_many.to_string()),
+        Ok(()) if refusal.is_unknown() => {
+            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+            (challenge, error(StatusCode::UNAUTHORIZED, &refusal.text())).into_response()
+        }
+        Ok(()) => error(StatusCode::FORBIDDEN, &refusal.text()),
+    }
+}
+
+/// The secret of a request.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
 }
 
 /// A web page must not use a daemon on localhost.
@@ -114,17 +194,28 @@ async fn metrics(State(state): State<Arc<ServerState>>, headers: HeaderMap) -> R
     ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
 }
 
-async fn healthz(State(state): State<Arc<ServerState>>) -> Response {
+async fn healthz(State(state): State<Arc<ServerState>>, seen: Option<Extension<Seen>>) -> Response {
     let health = state.health(Instant::now());
     let status = match health.status {
         HealthStatus::Ok => StatusCode::OK,
         HealthStatus::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
+    if seen.is_some_and(|seen| !seen.everything) {
+        let only = serde_json::json!({ "status": health.status });
+        return (status, axum::Json(only)).into_response();
+    }
     (status, axum::Json(health)).into_response()
 }
 
 async fn openrpc(State(state): State<Arc<ServerState>>) -> Response {
     ([(header::CONTENT_TYPE, JSON)], Body::from(state.openrpc.clone())).into_response()
+}
+
+/// How much the caller of an open route sees.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// More than that the server lives.
+    everything: bool,
 }
 
 async fn not_found() -> Response {

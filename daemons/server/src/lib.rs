@@ -42,6 +42,7 @@
 //! | an error with a code or data | [`Failure`]; one that a typed client reads again: [`Typed`] |
 //! | logging, limits, timeouts, authorisation around all methods | [`ServerBuilder::layer`](ServerBuilder::layer) |
 //! | limits of size, number and time | [`Limits`] |
+//! | to let in only who has a token | [`ServerBuilder::guard`] |
 //! | to be found through a registry | `Announce` |
 //! | to test methods without a socket | [`ServerBuilder::in_memory`], or call the function |
 //!
@@ -69,6 +70,7 @@
 //! - `control`: a thread of its own for heartbeats, and for health while the workers lag.
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
 //! - `admission`: which calls have waited too long to start; `lag` measures how long that was.
+//! - `visitor`: who the peer has shown to be, and what it may; `refusals` slows down those who try.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
 //! - `buffers`: what all connections keep, bounded in sum.
@@ -113,12 +115,14 @@ mod metrics;
 mod older_clients;
 mod permit;
 mod places;
+mod refusals;
 mod reserved;
 pub mod server;
 pub mod service;
 mod session;
 mod sniff;
 mod state;
+mod visitor;
 
 #[cfg(feature = "announce")]
 pub use announce::Announce;

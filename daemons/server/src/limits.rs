@@ -90,6 +90,14 @@ limits! {
     /// Of these, of one peer: an IPv4 address or an IPv6 /64. Default a quarter, at least 256. A
     /// further one is refused, and counted.
     max_connections_per_peer: Share = Share::Quarter;
+    /// Where a [guard](crate::ServerBuilder::guard) asks for tokens: bytes of a request on a connection that
+    /// has shown none yet. Default 64 KiB. Over it: -32005, then close.
+    max_unidentified_bytes: usize = 64 << 10;
+    /// Connections that have shown no token yet, and may do nothing without. Default a quarter of
+    /// `max_connections`, at least 256. A further one is refused, and counted.
+    max_unidentified_connections: Share = Share::Quarter;
+    /// After this time they are closed. Default 5 s.
+    unidentified_timeout: Duration = Duration::from_secs(5);
     /// A connection without traffic and without a call in flight is closed after this time. Default
     /// 300 s.
     idle_timeout: Duration = Duration::from_secs(300);

@@ -20,6 +20,7 @@ mod returned;
 use std::collections::HashSet;
 use std::fmt;
 
+use rpc_security::{Permission, Role};
 use rpc_wire::paths;
 use rpc_wire::signature::{Effect, Parameter, Signature};
 use serde::Serialize;
@@ -42,6 +43,7 @@ pub struct Method {
     parameters: Parameters,
     body: Body,
     needs: Needs,
+    role: Role,
     /// Why it cannot be served; reported when the server binds.
     problem: Option<String>,
 }
@@ -65,6 +67,18 @@ impl Method {
         self.signature.name = name.into();
         self.parameters.rename(self.signature.name.clone());
         self
+    }
+
+    /// The same method, for callers with this role, where the server's
+    /// [guard](crate::ServerBuilder::guard) asks for one. Default: [`Role::Call`].
+    #[must_use]
+    pub fn with_role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    pub(crate) fn permission(&self) -> Permission {
+        Permission::Needs(self.role)
     }
 
     /// How discovery describes it.
@@ -181,7 +195,7 @@ impl<const N: usize> MethodBuilder<N> {
                 Err(why) => problem = Some(format!("an example does not fit: {why}")),
             }
         }
-        Method { signature, parameters, body, needs: P::needs(), problem }
+        Method { signature, parameters, body, needs: P::needs(), role: Role::Call, problem }
     }
 }
 

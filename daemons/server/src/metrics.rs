@@ -202,7 +202,7 @@ impl MethodMetrics {
         // What was refused at once says nothing about the method, and would hide that it is slow.
         let failed: LatencySnapshot = self
             .errors()
-            .filter(|(name, _)| !matches!(*name, "overloaded" | "draining"))
+            .filter(|(name, _)| !matches!(*name, "overloaded" | "draining" | "unauthorised"))
             .map(|(_, latencies)| latencies)
             .sum();
         let errors = failed.count();

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use rpc_host::logging::Followed;
+use rpc_security::{Permission, Role};
 use rpc_wire::fault::Fault;
 use rpc_wire::paths;
 use rpc_wire::report::{Level, MAX_CONTAINS_BYTES};
+use serde::Serialize;
 use serde_json::value::to_raw_value;
 
 use crate::arguments::{Arguments, Parameters};
@@ -21,6 +23,8 @@ pub(crate) enum Reserved {
     Report(Report),
     /// Is a stream.
     Logs,
+    /// Who the caller is, as far as it has shown; a stranger is refused.
+    Whoami,
 }
 
 /// A report of a server about itself.
@@ -44,21 +48,37 @@ impl Reserved {
             paths::RPC_STATS => Some(Self::Report(Report::Stats)),
             paths::RPC_LOGS => Some(Self::Logs),
             paths::RPC_HEALTH => Some(Self::Report(Report::Health)),
+            paths::RPC_WHOAMI => Some(Self::Whoami),
             _ => None,
+        }
+    }
+
+    /// What it needs.
+    pub(crate) fn permission(self) -> Permission {
+        match self {
+            // It tells callers what they have shown themselves.
+            Self::Whoami => Permission::Open,
+            Self::Logs => Permission::Needs(Role::Observe),
+            Self::Report(
+                Report::AllYourMethods | Report::Discover | Report::Stats | Report::Health,
+            ) => Permission::Needs(Role::Observe),
         }
     }
 }
 
 /// A report as JSON; arguments are ignored, as in the older system.
 pub(crate) fn report(state: &ServerState, report: Report, now: Instant) -> Vec<u8> {
-    let json = match report {
-        Report::AllYourMethods => return state.listing.clone(),
-        Report::Discover => return state.openrpc.clone(),
-        Report::Stats => serde_json::to_vec(&state.stats(now)),
-        Report::Health => serde_json::to_vec(&state.health(now)),
-    };
-    // These types always serialise.
-    json.unwrap_or_else(|_| b"null".to_vec())
+    match report {
+        Report::AllYourMethods => state.listing.clone(),
+        Report::Discover => state.openrpc.clone(),
+        Report::Stats => json(&state.stats(now)),
+        Report::Health => json(&state.health(now)),
+    }
+}
+
+/// The JSON of a report, whose type always serialises.
+pub(crate) fn json(report: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(report).unwrap_or_else(|_| b"null".to_vec())
 }
 
 /// `rpc.logs(level="info", contains="", recent=200)`: recent lines, then live ones. Lines below the

@@ -4,9 +4,9 @@
 //! replies are written together, a few at a time.
 
 mod arrival;
-mod batches;
 mod calls;
 mod dispatch;
+mod guarded;
 mod layered;
 mod memory;
 mod timing;
@@ -97,6 +97,11 @@ pub(crate) struct Session {
     account: Account,
     /// The largest capacity of the input since it was new: consumed bytes hide some of it.
     input_bytes: usize,
+    /// Not everyone may do everything.
+    is_guarded: bool,
+    /// The peer may do nothing, since it has not said who it is.
+    is_stranger: bool,
+    opened: Instant,
     timers: Timers,
 }
 
@@ -155,8 +160,11 @@ impl Session {
         let account = state.buffers.account(closing.clone());
         let now = Instant::now();
         let arrival = Arrival::new(now, state.lag.at(now));
+        let mut dispatcher = Dispatcher::new(state.clone(), peer);
         Self {
-            dispatcher: Dispatcher::new(state.clone(), peer),
+            is_guarded: !state.guard.is_open(),
+            is_stranger: dispatcher.serves_stranger(),
+            dispatcher,
             state,
             peer,
             certificate: None,
@@ -173,6 +181,7 @@ impl Session {
             stalled_since: None,
             account,
             input_bytes: 0,
+            opened: now,
             timers: Timers::default(),
         }
     }
@@ -194,6 +203,9 @@ impl Session {
         self.take_frames(&writer, Instant::now());
         loop {
             self.write_some(&writer)?;
+            if self.is_guarded {
+                self.watch(slot);
+            }
             if self.behind && self.unwritten_is_low() {
                 // A peer that reads as fast as it gets replies must not starve other tasks.
                 tokio::task::yield_now().await;

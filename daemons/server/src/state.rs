@@ -10,7 +10,7 @@ use rpc_host::logging::LogRing;
 use rpc_host::tls::TlsEntrance;
 #[cfg(feature = "http")]
 use rpc_host::web::WebPolicy;
-use rpc_security::Guard;
+use rpc_security::{Guard, Object};
 use rpc_wire::WIRE_VERSION;
 use rpc_wire::instance::is_service_name;
 #[cfg(feature = "announce")]
@@ -34,6 +34,7 @@ use crate::metrics::Facts;
 use crate::metrics::Metrics;
 use crate::older_clients::OlderClients;
 use crate::places::calls::CallPlaces;
+use crate::refusals::Refusals;
 
 /// Who the server is: for the registry, discovery and health.
 #[derive(Debug, Clone)]
@@ -95,6 +96,7 @@ pub(crate) struct ServerState {
     pub(crate) log_ring: Option<LogRing>,
     /// Who may do what.
     pub(crate) guard: Guard,
+    pub(crate) refusals: Refusals,
     /// Which requests a foreign web page may have caused.
     #[cfg(feature = "http")]
     pub(crate) web: WebPolicy,
@@ -143,6 +145,7 @@ impl ServerState {
             lag: Lag::new(),
             log_ring: None,
             guard: Guard::open(),
+            refusals: Refusals::default(),
             #[cfg(feature = "http")]
             web: WebPolicy::default(),
             #[cfg(feature = "http")]
@@ -154,6 +157,11 @@ impl ServerState {
             draining: CancellationToken::new(),
             aborted: CancellationToken::new(),
         }
+    }
+
+    /// What every call is about, and every request.
+    pub(crate) fn object(&self) -> Object<'_> {
+        Object::Server { service: Some(&self.identity.service) }
     }
 
     pub(crate) fn health(&self, now: Instant) -> Health {
@@ -214,6 +222,7 @@ impl ServerState {
             buffered_bytes: self.buffers.kept(),
             lag: self.lag.at(now),
             log_lines_dropped: self.log_lines_dropped(),
+            guard: self.guard.figures(),
             #[cfg(feature = "tls")]
             tls: self.tls.as_ref().map(|entrance| entrance.figures()),
         }

@@ -45,6 +45,7 @@ impl Blame {
             | CallError::NotExact { .. }
             | CallError::WrongType { .. }
             | CallError::TooLarge { .. }
+            | CallError::TokenWithheld { .. }
             | CallError::Unsupported { .. } => Self::Caller,
             CallError::NoInstance { .. }
             | CallError::NoSuchMethod(_)

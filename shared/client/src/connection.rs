@@ -37,6 +37,7 @@ use crate::CallError;
 use crate::context::Context;
 use crate::deadline::{Failed, after, until};
 use crate::request::{CallReply, Outgoing};
+use crate::token::Shown;
 
 use cancel_on_drop::CancelOnDrop;
 use command::Command;
@@ -67,25 +68,27 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Starts the driver of `socket`. `inbox` holds what was read from it so far. Without `is_probed`, the
-    /// peer may turn out to be an older server.
+    /// peer may turn out to be an older server. A secret is sent before any call.
     pub(crate) fn start(
         context: &Arc<Context>,
         peer: Arc<str>,
         socket: Socket,
         inbox: Inbox,
         is_probed: bool,
+        shown: Shown,
     ) -> Self {
         let (sender, commands) = mpsc::unbounded_channel();
         let (reader, writer) = socket.into_split();
         let writer = Arc::new(writer);
         let idle_end = after(Instant::now(), context.options.idle_timeout);
         let in_flight = context.options.max_in_flight.max(1);
-        let outbound = Outbound::new(Arc::clone(&peer), Arc::clone(&writer), idle_end);
+        let outbound = Outbound::new(Arc::clone(&peer), Arc::clone(&writer), idle_end, &shown);
         let shared = Arc::new(Shared {
             peer,
             context: Arc::clone(context),
             next_id: AtomicU64::new(FIRST_ID),
             is_probed,
+            shown,
             refusal: OnceLock::new(),
             slots: Slots::new(in_flight.saturating_add(QUEUE)),
             halves: Halves::new(Inbound::new(reader, inbox), outbound),
@@ -102,6 +105,11 @@ impl Connection {
     /// Whether it is known that the peer speaks the extended dialect.
     pub(crate) fn is_probed(&self) -> bool {
         self.handle.shared.is_probed
+    }
+
+    /// What it did about the client's token.
+    pub(crate) fn shown(&self) -> &Shown {
+        &self.handle.shared.shown
     }
 
     /// Makes one call. Dropping the future cancels it. The deadline of the reply is the driver's to

@@ -57,6 +57,15 @@ pub enum CallError {
         /// What it was waiting for.
         phase: Phase,
     },
+    /// The server asks for a token, and the client's was not sent there; the call was not executed.
+    #[error(
+        "{peer} asks for a token, and the client's was not sent there: in plain text everyone on the way could \
+         read it; use TLS, or set allow_plaintext_token"
+    )]
+    TokenWithheld {
+        /// The server that was called.
+        peer: String,
+    },
     /// No connection could be made; the call was not executed.
     #[error("cannot reach {peer}: {reason}; check the address and that a server is running there")]
     Unreachable {
@@ -226,6 +235,7 @@ impl CallError {
             Self::Layer(_) => ErrorKind::Usage,
             Self::NoSuchMethod(_) => ErrorKind::NoSuchMethod,
             Self::Remote { .. }
+            | Self::TokenWithheld { .. }
             | Self::BadReply { .. }
             | Self::ReplyTooLarge { .. }
             | Self::NotExact { .. }
@@ -249,6 +259,7 @@ impl CallError {
         match self {
             Self::Timeout { phase: Phase::Methods, .. } => None,
             Self::Remote { peer, .. }
+            | Self::TokenWithheld { peer }
             | Self::Timeout { peer, .. }
             | Self::Unreachable { peer, .. }
             | Self::Insecure { peer, .. }
@@ -348,6 +359,7 @@ impl CallError {
             Self::Unreachable { .. }
             | Self::Insecure { .. }
             | Self::Refused { .. }
+            | Self::TokenWithheld { .. }
             | Self::NoInstance { .. }
             | Self::NoSuchMethod(_)
             | Self::TooLarge { .. }
@@ -404,6 +416,7 @@ fn remote_text(peer: &str, fault: &Fault) -> String {
         Code::DeadlineExceeded => {
             format!("{peer} reports a timeout ({}): {}", fault.code, fault.message)
         }
+        Code::Unauthorised => format!("{peer} does not allow this: {}", fault.message),
         _ => fault.to_string(),
     }
 }

@@ -24,6 +24,7 @@
 //!   to, why, and how each attempt ended.
 //! - [`rpc_service`]: a trait becomes a typed client; [`CallOptions`], [`TypedStream`] and
 //!   [`ServiceError`] are what it takes and returns.
+//! - [`Token`]: the secret that tells servers and registries who calls.
 //! - [`CallError`]: why a call failed, by who must act.
 //! - [`Catalog`]: the methods of all instances, with who has what.
 //! - [`Client::layer`]: tower layers around every call.
@@ -97,6 +98,7 @@ mod retry;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+mod token;
 #[doc(hidden)]
 pub mod typed;
 mod wanted;
@@ -125,5 +127,6 @@ pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::target::{AddressError, Target};
 pub use secrecy::SecretString;
 pub use stream::CallStream;
+pub use token::Token;
 pub use typed::{CallOptions, ServiceError, TypedStream};
 pub use wire_log::{WireLog, WireMessage};

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use rpc_security::ClientTlsOptions;
-use secrecy::SecretString;
 
-use crate::ListCache;
 #[cfg(feature = "registry")]
 use crate::registry::RegistryClientOptions;
+use crate::{ListCache, Token};
 
 /// Limits and times of a [`Client`](crate::Client). Each field says its default.
 ///
@@ -86,7 +85,7 @@ pub struct ClientOptions {
     pub max_method_list_bytes: usize,
     /// The secret that this client shows to servers and registries which ask for one: none. It is sent over
     /// TLS or to loopback only, unless `allow_plaintext_token`.
-    pub token: Option<SecretString>,
+    pub token: Option<Token>,
     /// Whether the token is sent in plain text as well, to whom the network says it is; false.
     pub allow_plaintext_token: bool,
     /// TLS to every server: one at an address is verified by its host; the instances of a registry, by the service

@@ -22,6 +22,7 @@ use crate::connection::{Connection, Heard, Inbox};
 use crate::context::Context;
 use crate::deadline::{Failed, until};
 use crate::request::{CallReply, Outgoing};
+use crate::token::Shown;
 use crate::{CallError, ClientOptions, Dialect, Phase, Rounded};
 
 use classic::ClassicPool;
@@ -162,9 +163,28 @@ impl Peer {
                 {
                     again = false;
                 }
+                // Nor where the connection has shown a secret that was replaced since.
+                Err(Failed::Error(CallError::Remote { fault, .. }))
+                    if again
+                        && fault.code == Code::Unauthorised
+                        && self.leaves_outdated(&link).await =>
+                {
+                    again = false;
+                }
                 result => return result,
             }
         }
+    }
+
+    /// Whether the link has shown a secret that is not the latest: then it takes no new calls.
+    async fn leaves_outdated(&self, link: &Link) -> bool {
+        let Link::Extended(connection) = link else { return false };
+        let token = self.context.options.token.as_ref();
+        let is_outdated = connection.shown().is_outdated(token).await;
+        if is_outdated {
+            connection.retire();
+        }
+        is_outdated
     }
 
     /// Opens a connection of its own for a stream, once the dialect is known.
@@ -180,10 +200,15 @@ impl Peer {
             }
         };
         progress.connected = false;
-        let socket = self.context.end.run_until_cancelled(self.connect()).await;
-        let socket = socket.ok_or(CallError::Closed)??;
+        let connecting = async {
+            let socket = self.connect().await?;
+            let shown = self.shown_on(&socket).await;
+            Ok::<_, CallError>((socket, shown))
+        };
+        let connected = self.context.end.run_until_cancelled(connecting).await;
+        let (socket, shown) = connected.ok_or(CallError::Closed)??;
         progress.connected = true;
-        Ok(self.start(socket, self.inbox(), is_probed))
+        Ok(self.start(socket, self.inbox(), is_probed, shown))
     }
 
     /// The link in use, or a new one.
@@ -258,16 +283,19 @@ impl Peer {
         let attempt = async {
             let socket = self.connect().await?;
             let inbox = self.inbox();
-            // Only its first words say whether the server accepts this client's certificate.
-            if socket.is_plain() && self.listed_extended.swap(false, Ordering::Relaxed) {
-                return Ok(Link::Extended(self.start(socket, inbox, false)));
+            let shown = self.shown_on(&socket).await;
+            // A secret is for a server of this dialect, which is found out first; and only the first words inside
+            // TLS say whether the server accepts this client's certificate.
+            let is_listed = self.listed_extended.swap(false, Ordering::Relaxed);
+            if is_listed && socket.is_plain() && !matches!(shown, Shown::Secret(_)) {
+                return Ok(Link::Extended(self.start(socket, inbox, false, shown)));
             }
             let probed = probe(self.name(), socket, inbox).await?;
             self.note_contract(&probed);
             let Probed { dialect, socket, inbox, .. } = probed;
             tracing::debug!(peer = self.name(), %dialect, "connected");
             Ok(match dialect {
-                Dialect::Extended => Link::Extended(self.start(socket, inbox, true)),
+                Dialect::Extended => Link::Extended(self.start(socket, inbox, true, shown)),
                 Dialect::Classic => Link::Classic(ClassicPool::start(
                     &self.context,
                     self.route.clone(),
@@ -386,8 +414,17 @@ impl Peer {
         }
     }
 
-    fn start(&self, socket: Socket, inbox: Inbox, is_probed: bool) -> Connection {
-        Connection::start(&self.context, self.route.shared_name(), socket, inbox, is_probed)
+    fn start(&self, socket: Socket, inbox: Inbox, is_probed: bool, shown: Shown) -> Connection {
+        let name = self.route.shared_name();
+        Connection::start(&self.context, name, socket, inbox, is_probed, shown)
+    }
+
+    /// What a connection does about the client's token.
+    async fn shown_on(&self, socket: &Socket) -> Shown {
+        let ClientOptions { token, allow_plaintext_token, .. } = &self.context.options;
+        // Inside TLS the server has proved who it is: the host that was named, or the service.
+        let may = *allow_plaintext_token || !socket.is_plain();
+        Shown::to(socket.tcp().peer_addr().ok(), token.as_ref(), may).await
     }
 
     async fn connect(&self) -> Result<Socket, CallError> {

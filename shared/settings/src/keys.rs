@@ -121,10 +121,11 @@ pub const KEYS: &[Key] = keys! {
         brake_share: ratio, registry_server.options.brake_share, "Share of all instances that has to fall silent within one TTL and two checks to be held instead of removed.";
         brake_min: count, registry_server.options.brake_min, "How many these have to be at least.";
         brake_window: pause, registry_server.options.brake_window, "How long silent instances are held at most (rpcd release-brake ends it); 0s: not at all.";
+        max_moves_per_minute: count, registry_server.options.max_moves_per_minute, "How often a minute an instance passes from one of several registries to another because its heartbeats go there.";
         max_overrides: count, registry_server.options.max_overrides, "Instances that operators may have drained or in maintenance at a time (rpcd drain).";
         store: choice, registry_server.store, "What registrations are kept in: redb, a database in data_dir, so that they outlive the process; etcd, a cluster that several registries share; or none.";
         data_dir: any_folder, registry_server.data_dir, "Its folder, for one registry; empty: registry-PORT below $STATE_DIRECTORY, or below rpcd in $XDG_STATE_HOME or ~/.local/state.";
-        store_timeout: duration, registry_server.options.store_timeout, "A store that does not answer for this long counts as failing; registrations are taken all the same.";
+        store_timeout: duration, registry_server.options.store_timeout, "A store that does not answer for this long counts as failing; registrations are taken all the same. For so long after the start readers wait until etcd was read.";
         max_store_retry: duration, registry_server.options.max_store_retry, "Longest pause between attempts to write to a store that fails.";
         max_unsaved: count, registry_server.options.max_unsaved, "Changes noted for a slow store; beyond that it is given everything at once.";
         max_store_cache_bytes: bytes, registry_server.options.max_store_cache_bytes, "Memory of the store's cache.";
@@ -136,11 +137,12 @@ pub const KEYS: &[Key] = keys! {
     "etcd" {
         endpoints: origins, etcd.endpoints, "Its members: https://HOST:PORT, … or all of them http; one is used while it answers.";
         prefix: prefix, etcd.prefix, "What all keys begin with: the same for registries that share what they know, another one for others.";
-        ca: any_file, etcd.ca, "PEM file with the certificates that sign those of members; needed for https.";
+        ca: any_file, etcd.ca, "PEM file with the certificates that sign those of members; without one those that this machine trusts do.";
         cert: any_file, etcd.cert, "PEM file with the registry's certificate, where etcd asks for one.";
         key: any_file, etcd.key, "PEM file with its private key, which its owner alone may read. All three are read again when a member cannot be reached.";
         user: user, etcd.user, "User, where etcd asks for one.";
         password_file: any_file, etcd.password_file, "File with the user's password, which its owner alone may read; without one it is in the variable RPCD_ETCD_PASSWORD.";
+        allow_plaintext_password: switch, etcd.allow_plaintext_password, "Whether user and password may travel to other machines in plain text (http).";
         request_timeout: duration, etcd.request_timeout, "A member that does not answer for this long is left for another one.";
         lease_ttl: duration, etcd.lease_ttl, "The instances of a registry that shows no sign of life for this long are taken over by the others; whole seconds, 2s at least.";
         max_response_bytes: bytes, etcd.max_response_bytes, "Size of a response, and of one line of a watch.";
@@ -181,6 +183,9 @@ pub const KEYS: &[Key] = keys! {
         max_buffered_bytes: bytes, server.limits.max_buffered_bytes, "Kept for all connections beyond 64 KiB of each; beyond it such connections are not read, and peers that take no replies are disconnected.";
         max_connections: count, server.limits.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one takes the place of that which has waited longest for a request, for a tenth of idle_timeout at least, or is refused and counted.";
         max_connections_per_peer: share, server.limits.max_connections_per_peer, "Of these from one address; as above.";
+        max_unidentified_bytes: bytes, server.limits.max_unidentified_bytes, "With auth = required, on a connection that has shown no token: size of a request.";
+        max_unidentified_connections: share, server.limits.max_unidentified_connections, "Such connections; quarter: a quarter of max_connections, at least 256; 0: as many as there are connections.";
+        unidentified_timeout: duration, server.limits.unidentified_timeout, "They are closed after this time.";
         backlog: backlog, server.limits.backlog, "Connections waiting to be accepted.";
         idle_timeout: duration, server.limits.idle_timeout, "An idle connection is closed after this time.";
         write_timeout: duration, server.limits.write_timeout, "An HTTP client that reads nothing for this long is disconnected.";

@@ -93,6 +93,8 @@ pub const RPC_STATS: &str = "rpc.stats";
 pub const RPC_LOGS: &str = "rpc.logs";
 /// Health and dialect, as [`Health`](crate::report::Health).
 pub const RPC_HEALTH: &str = "rpc.health";
+/// Who the server takes its caller for, as [`Whoami`](crate::report::Whoami).
+pub const RPC_WHOAMI: &str = "rpc.whoami";
 /// Names with this prefix are reserved; no user's method may have one.
 pub const RESERVED_PREFIX: &str = "rpc.";
 

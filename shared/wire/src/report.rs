@@ -37,6 +37,27 @@ pub enum HealthStatus {
     Draining,
 }
 
+/// The reply to `rpc.whoami`: who a daemon takes its caller for. It says nothing that only others know.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Whoami {
+    /// How strictly it decides: `off`, `warn` or `required`.
+    pub auth: String,
+    /// The name of the caller's identity; `None` for one that has shown no token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What the caller may do: `call`, `observe`, `register`, `operate`.
+    pub roles: Vec<String>,
+    /// With which services only; `None`: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services: Option<Vec<String>>,
+    /// With instances at which addresses only; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Until when its token is good, in milliseconds since 1970; `None`: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
+}
+
 /// What a registry replies to [`READYZ`](crate::paths::READYZ): its own condition. An older one says only
 /// the status.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

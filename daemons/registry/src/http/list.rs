@@ -23,6 +23,7 @@ pub(super) async fn find_all(
     peer: &Peer,
 ) -> Result<Reply, Refusal> {
     let service = &context.service;
+    service.be_read().await;
     let query = head.uri.query().unwrap_or_default();
     let mut scope = query::scope(query)?;
     scope.protocol.get_or_insert_default();

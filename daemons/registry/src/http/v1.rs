@@ -40,6 +40,7 @@ pub(super) async fn targets(
 
 /// The services that have instances.
 pub(super) async fn catalog(context: &Context, peer: &Peer) -> Result<Reply, Refusal> {
+    context.service.be_read().await;
     let body = context.service.catalog().await?;
     Ok(whole(JSON, context.service.answers.pieces(body, &peer.cut)))
 }
@@ -53,6 +54,7 @@ async fn by_pages(
     let query = head.uri.query().unwrap_or_default();
     let scope = query::scope(query)?;
     let (service, cut) = (Arc::clone(&context.service), peer.cut.clone());
+    service.be_read().await;
     let mut page = Page::new(view, reader(context, query)?);
     let first = service.page(&scope, &mut page).unwrap_or_default();
     service.make_room(first.len()).await?;
@@ -101,6 +103,7 @@ pub(super) async fn watch(context: &Context, head: &Parts, peer: &Peer) -> Resul
     let reader = reader(context, query)?;
     let last = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let open = OpenStream::new(context, peer.ip)?;
+    context.service.be_read().await;
     let mut watcher = Watcher::new(Arc::clone(&context.service), (scope, reader), last, beats);
     watcher.start().await?;
     let frames =

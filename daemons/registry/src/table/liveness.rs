@@ -268,6 +268,9 @@ impl Table {
         match (outcome, slot.liveness) {
             (Outcome::Refused, _) => judge.condemn(slot, ticket, Some(ExpiryReason::Refused)),
             (Outcome::Itself, Liveness::Overdue(_)) => judge.condemn(slot, ticket, None),
+            (Outcome::Alive, Liveness::Overdue(_)) if judge.may_be_heard_elsewhere(slot, now) => {
+                judge.wait(slot, now);
+            }
             (Outcome::Alive, Liveness::Suspect(_)) | (Outcome::NoReply, Liveness::Held(_)) => {
                 slot.deadline = now + judge.pace();
             }
@@ -275,9 +278,9 @@ impl Table {
                 let until = judge.suspect_window.map(|window| now + window);
                 return self.retain(ticket.slot, Liveness::Suspect(until), now);
             }
-            (Outcome::NoReply, Liveness::Overdue(until)) => judge.silence(slot, ticket, until),
+            (Outcome::NoReply, Liveness::Overdue(until)) => judge.silence(slot, ticket, until, now),
             (Outcome::NoReply, Liveness::Suspect(_)) => {
-                judge.silence(slot, ticket, now + judge.patience);
+                judge.silence(slot, ticket, now + judge.patience, now);
             }
             // Its TTL runs on, or has been decided on.
             (Outcome::Alive | Outcome::NoReply | Outcome::Itself | Outcome::Unknown, _) => {}

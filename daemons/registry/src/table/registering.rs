@@ -54,7 +54,7 @@ impl Table {
 
     fn renew_at(&mut self, index: usize, now: Instant) -> Option<(Renewed, Option<Change>)> {
         let pause = self.pause(now);
-        let before = self.claim_at(index);
+        let before = self.claim_at(index, true, now);
         let slot = self.slots.get_mut(index)?.as_mut()?;
         slot.renew(now, pause, self.ttl);
         let overridden = slot.overridden.as_ref().filter(|_| !slot.is_restored);
@@ -95,7 +95,10 @@ impl Table {
         self.refuse_earlier_life(&registration, now)?;
         let digest = self.digests.of(body);
         let known = self.by_key.get(&registration.key).copied();
-        let before = known.and_then(|index| self.claim_at(index));
+        let before = known.and_then(|index| {
+            let is_a_beat = self.reply_at(index) == Some(&registration.reply);
+            self.claim_at(index, is_a_beat, now)
+        });
         let (index, change) = match known {
             Some(index) => (index, self.renew_known(index, registration, peer, now)?),
             None => {
@@ -199,6 +202,10 @@ impl Table {
             None => Ok(()),
             Some(current) => Err(Refusal::EarlierLife { current, listed: later == Some(current) }),
         }
+    }
+
+    fn reply_at(&self, index: usize) -> Option<&Bytes> {
+        Some(&self.slots.get(index)?.as_ref()?.entry.reply)
     }
 
     fn renew_known(

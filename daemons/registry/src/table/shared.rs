@@ -337,6 +337,9 @@ impl Table {
         let was_suspect = std::mem::replace(&mut slot.suspect, false);
         let before = self.owners.set(&mut slot.owner, owner);
         let before = Some(before).filter(|before| *before != slot.owner);
+        if before.is_some() {
+            slot.moves.note(self.max_moves, now);
+        }
         slot.pace = Pace::default();
         // No outcome of an earlier probe counts.
         slot.heartbeats += 1;

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use rpc_client::{CallError, Code};
 use rpc_wire::paths::{
     ALL_YOUR_METHODS, CONTAINS, LEVEL, RECENT, RPC_DISCOVER, RPC_HEALTH, RPC_LOGS, RPC_STATS,
+    RPC_WHOAMI,
 };
 use rpc_wire::report::Level;
 use rpc_wire::signature::{Effect, Parameter, Signature};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use super::mistaken;
 use crate::failure::{Exit, Failure};
 
-static ALL: LazyLock<[Signature; 5]> = LazyLock::new(|| {
+static ALL: LazyLock<[Signature; 6]> = LazyLock::new(|| {
     let object = |doc: &str, properties: Value| {
         let mut schema = json!({"type": "object", "properties": properties});
         if !doc.is_empty() {
@@ -53,6 +54,18 @@ static ALL: LazyLock<[Signature; 5]> = LazyLock::new(|| {
             "service": {"type": "string", "description": "Its name; older versions do not say it."},
             "contract": {"type": "string", "description": "Digest of its methods; older versions do not say it."},
             "uptime_ms": count,
+        }),
+    );
+    let names = json!({"type": "array", "items": text});
+    let whoami = object(
+        "What a token does not limit is missing.",
+        json!({
+            "auth": {"type": "string", "enum": ["off", "warn", "required"]},
+            "name": {"type": "string", "description": "Of the token; without one it is missing."},
+            "roles": names,
+            "services": names,
+            "hosts": names,
+            "expires_ms": {"type": "integer", "description": "Milliseconds since 1970."},
         }),
     );
     let level = Level::ALL.map(Level::as_str);
@@ -107,6 +120,12 @@ static ALL: LazyLock<[Signature; 5]> = LazyLock::new(|| {
             RPC_HEALTH,
             "Reports health, dialect, version and uptime.\n\nOlder servers do not have it.",
             health,
+        ),
+        method(
+            RPC_WHOAMI,
+            "Reports who the caller is there, by its token, and what it may do.\n\nOlder servers do not \
+             have it.",
+            whoami,
         ),
     ]
 });
@@ -163,7 +182,7 @@ pub(super) fn nearest<'a>(name: &str, methods: &'a [Signature]) -> Option<&'a st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rpc_wire::report::{Health, HealthStatus, LogLine, MethodStats, ServerStats};
+    use rpc_wire::report::{Health, HealthStatus, LogLine, MethodStats, ServerStats, Whoami};
 
     /// The names in a schema, and those in a value of its type.
     fn same_names(schema: &Value, value: &Value) {
@@ -232,5 +251,14 @@ mod tests {
             fields: [("n".to_owned(), 1.into())].into_iter().collect(),
         };
         same_names(&result(RPC_LOGS), &json!(line));
+        let whoami = Whoami {
+            auth: String::new(),
+            name: Some(String::new()),
+            roles: Vec::new(),
+            services: Some(Vec::new()),
+            hosts: vec![String::new()],
+            expires_ms: Some(0),
+        };
+        same_names(&result(RPC_WHOAMI), &json!(whoami));
     }
 }

@@ -167,6 +167,9 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_CLOSE_TIMEOUT", "19s"),
             ("RPCD_SERVER_DRAIN_NOTICE", "16s"),
             ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
+            ("RPCD_SERVER_MAX_UNIDENTIFIED_BYTES", "19"),
+            ("RPCD_SERVER_MAX_UNIDENTIFIED_CONNECTIONS", "20"),
+            ("RPCD_SERVER_UNIDENTIFIED_TIMEOUT", "21s"),
             ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
             ("RPCD_SERVER_WRITE_TIMEOUT", "15s"),
@@ -206,6 +209,9 @@ fn every_limit_of_the_file_reaches_the_server() {
             .unregister_timeout(seconds(8))
             .write_timeout(seconds(15))
             .tcp_user_timeout(seconds(17))
+            .max_unidentified_bytes(19)
+            .max_unidentified_connections(Share::AtMost(20))
+            .unidentified_timeout(seconds(21))
             .backlog(9)
     );
     let announce = plan.announce.unwrap();
@@ -254,6 +260,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_BRAKE_SHARE", "0.25"),
         ("RPCD_REGISTRY_SERVER_BRAKE_MIN", "26"),
         ("RPCD_REGISTRY_SERVER_BRAKE_WINDOW", "27s"),
+        ("RPCD_REGISTRY_SERVER_MAX_MOVES_PER_MINUTE", "25"),
         ("RPCD_REGISTRY_SERVER_MAX_OVERRIDES", "24"),
         ("RPCD_REGISTRY_SERVER_STORE", "redb"),
         ("RPCD_REGISTRY_SERVER_DATA_DIR", "/data"),
@@ -317,6 +324,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         brake_share: 0.25,
         brake_min: 26,
         brake_window: Duration::from_secs(27),
+        max_moves_per_minute: 25,
         max_overrides: 24,
         store: StoreOptions::Redb { data_dir: "/data".into() },
         store_timeout: Duration::from_secs(25),
@@ -402,7 +410,7 @@ fn a_daemon_whose_tokens_cannot_be_used_does_not_start() {
 
 #[test]
 fn a_client_shows_the_token_of_the_variable_or_of_a_file_that_others_cannot_read() {
-    use rpc_client::SecretString;
+    use rpc_client::Token;
     use rpc_security::secret::{self, ExposeSecret};
     use std::os::unix::fs::PermissionsExt;
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -411,7 +419,7 @@ fn a_client_shows_the_token_of_the_variable_or_of_a_file_that_others_cannot_read
     let by_file = ("RPCD_CLIENT_TOKEN_FILE", file.path().to_str().unwrap());
     let token = |environment: &[(&str, &str)]| match plan_with("call m", environment)?.task {
         Task::Call(call) => {
-            let shown = |token: &SecretString| token.expose_secret().to_owned();
+            let shown = |token: &Token| token.secret().expose_secret().to_owned();
             let registry = call.options.registry().token;
             let token = call.options.token.as_ref().map(shown);
             assert_eq!(registry.as_ref().map(shown), token, "the registry gets it as well");
@@ -433,7 +441,7 @@ fn a_client_shows_the_token_of_the_variable_or_of_a_file_that_others_cannot_read
 #[test]
 fn every_setting_of_etcd_reaches_the_registry() {
     let text = "[registry-server]\nstore = etcd\n[etcd]\nendpoints = http://a:1, http://b:2\nprefix = p/\n\
-                ca = /ca\ncert = /cert\nkey = /key\nuser = u\npassword_file = /secret\nrequest_timeout = 3s\nlease_ttl = 4s\n\
+                ca = /ca\ncert = /cert\nkey = /key\nuser = u\npassword_file = /secret\nallow_plaintext_password = true\nrequest_timeout = 3s\nlease_ttl = 4s\n\
                 max_response_bytes = 5\n";
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -448,6 +456,7 @@ fn every_setting_of_etcd_reaches_the_registry() {
         user: Some("u".to_owned()),
         password_file: Some("/secret".into()),
         password: None,
+        allow_plaintext_password: true,
         request_timeout: Duration::from_secs(3),
         lease_ttl: Duration::from_secs(4),
         max_response_bytes: 5,

@@ -1,7 +1,7 @@
 //! While the workers lag: accepts connections in their place, and answers if health is asked for.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use crate::connection::{self, Requests};
 use crate::reserved::{self, Report, Reserved};
 use crate::sniff::{Protocol, sniff};
 use crate::state::ServerState;
+use crate::visitor::Visitor;
 
 /// How often the lag is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -132,12 +133,13 @@ async fn read_first(
     stream: &mut Socket,
     first: &mut BytesMut,
 ) -> io::Result<Protocol> {
+    let peer = stream.tcp().peer_addr()?.ip();
     loop {
         if stream.read_buf(first).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         match sniff(first) {
-            Some(Protocol::Json) => match report(state, first) {
+            Some(Protocol::Json) => match report(state, peer, first) {
                 Answer::Reply(reply, used) => {
                     stream.write_all(&reply).await?;
                     first.advance(used);
@@ -165,7 +167,7 @@ enum Answer {
 }
 
 /// The answer to the first message, if it is a call of `rpc.health` or `rpc.stats`.
-fn report(state: &ServerState, first: &[u8]) -> Answer {
+fn report(state: &ServerState, peer: IpAddr, first: &[u8]) -> Answer {
     let limits = FrameLimits { max_bytes: FIRST_BYTES, max_depth: state.limits.max_nesting };
     let mut framer = Framer::new(limits);
     let message = match Messages::new(&mut framer, first).next() {
@@ -177,10 +179,21 @@ fn report(state: &ServerState, first: &[u8]) -> Answer {
         Some(Reserved::Report(report @ (Report::Health | Report::Stats))) => report,
         _ => return Answer::None,
     };
-    if message.meta.stream || message.meta.oneway {
+    // Who has shown a token has shown it to its connection.
+    if message.meta.stream || message.meta.oneway || message.token.is_some() {
         return Answer::None;
     }
     let mut reply = Vec::new();
+    if let Some(mut visitor) = Visitor::new(&state.guard, peer)
+        && let Err(refusal) = visitor.may(Reserved::Report(report).permission(), state.object())
+    {
+        // To a probe this is a sign of life; what else is refused can wait.
+        if report != Report::Health {
+            return Answer::None;
+        }
+        reply::fault(&mut reply, message.reply_to, &refusal.into());
+        return Answer::Reply(reply, framer.unfinished_from());
+    }
     reply::begin_result(&mut reply, message.reply_to);
     reply.extend_from_slice(&reserved::report(state, report, Instant::now()));
     reply::end_result(&mut reply);

@@ -5,6 +5,7 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsFigures;
 use rpc_metrics::{Format, Page};
+use rpc_security::{Figures, REASONS, TOKEN_REASONS};
 
 use super::{Metrics, OTHER};
 
@@ -19,6 +20,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) buffered_bytes: usize,
     pub(crate) lag: Duration,
     pub(crate) log_lines_dropped: u64,
+    pub(crate) guard: Figures,
     /// `None`: it speaks no TLS.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<TlsFigures>,
@@ -69,6 +71,27 @@ fn write_server(page: &mut Page, metrics: &Metrics, facts: Facts<'_>) {
     if let Some(figures) = facts.tls {
         write_tls(page, figures);
     }
+    write_guard(page, &facts.guard);
+}
+
+/// What the guard has done; all zero where everyone may do everything.
+fn write_guard(page: &mut Page, guard: &Figures) {
+    let mut gauge = |name, help, value: u64| page.gauge(name, help).value(value);
+    gauge("rpc_server_tokens", "Tokens that are known", guard.tokens as u64);
+    let help = "1 while the file of tokens cannot be used as it is, so that former ones hold on";
+    gauge("rpc_server_tokens_outdated", help, u64::from(guard.is_outdated));
+    let mut by_reason = |name, help, reasons: &[&str], counts: &[u64]| {
+        let mut family = page.counter(name, help);
+        for (reason, count) in reasons.iter().zip(counts) {
+            family.sample(&[("reason", reason)], *count);
+        }
+    };
+    let help = "Calls and requests refused for want of a token, of a role, or by its limits";
+    by_reason("rpc_server_unauthorised_total", help, &REASONS, &guard.refused);
+    let help = "The same, served since auth is warn";
+    by_reason("rpc_server_unauthorised_warned_total", help, &REASONS, &guard.warned);
+    let help = "Tokens shown that are nobody's";
+    by_reason("rpc_server_tokens_refused_total", help, &TOKEN_REASONS, &guard.unidentified);
 }
 
 #[cfg(feature = "tls")]

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use rpc_host::net::Room;
 use rpc_host::shares::{Full, Place, Share, Shares};
+use rpc_security::Guard;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
+use crate::visitor::Visitor;
 
 /// Connections from this machine beyond the limit, so that health checks work.
 const PLACES_FOR_LOOPBACK: usize = 8;
@@ -19,11 +21,29 @@ const PLACES_FOR_LOOPBACK: usize = 8;
 #[derive(Debug)]
 pub(crate) struct ConnectionPlaces {
     places: Arc<Shares>,
+    /// For connections of strangers, who may do nothing before they have shown a token; `None` where
+    /// everyone may do everything.
+    strangers: Option<Strangers>,
     /// For connections that get a refusal; further ones are closed unread.
     refusals: Arc<Shares>,
     /// Those that give way, by when they began to wait.
     waiting: Mutex<BTreeMap<(Instant, u64), Waiting>>,
     next: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Strangers {
+    guard: Guard,
+    places: Arc<Shares>,
+}
+
+/// Why there is no place for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// For none.
+    Full(Full),
+    /// For none of a stranger, of whom there are that many.
+    Strangers(usize),
 }
 
 #[derive(Debug)]
@@ -37,6 +57,8 @@ struct Waiting {
 pub(crate) struct Slot {
     places: Arc<ConnectionPlaces>,
     held: Held,
+    /// As long as the peer is a stranger.
+    stranger: Option<Place>,
     closing: CancellationToken,
 }
 
@@ -51,7 +73,7 @@ enum Held {
 
 impl ConnectionPlaces {
     /// As many as the limits say and there are open files for.
-    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+    pub(crate) fn new(limits: &Limits, guard: &Guard) -> Arc<Self> {
         let room = Room::for_connections(limits.max_connections);
         Arc::new(Self {
             places: Shares::with_places_for_loopback(
@@ -59,6 +81,14 @@ impl ConnectionPlaces {
                 limits.max_connections_per_peer,
                 PLACES_FOR_LOOPBACK,
             ),
+            strangers: (!guard.is_open()).then(|| Strangers {
+                guard: guard.clone(),
+                places: Shares::with_places_for_loopback(
+                    limits.max_unidentified_connections.of(room.connections),
+                    Share::Whole,
+                    PLACES_FOR_LOOPBACK,
+                ),
+            }),
             refusals: Shares::new(room.refusals, Share::Quarter),
             waiting: Mutex::default(),
             next: AtomicU64::new(0),
@@ -68,20 +98,24 @@ impl ConnectionPlaces {
     /// A place for a connection that `closing` closes, if need be that of one that waits.
     ///
     /// # Errors
-    /// The peer has its share, or all others are busy.
+    /// The peer has its share, or all others are busy, or it is one of too many strangers.
     pub(crate) fn take(
         self: &Arc<Self>,
         peer: IpAddr,
         closing: CancellationToken,
-    ) -> Result<Slot, Full> {
+    ) -> Result<Slot, NoPlace> {
+        let stranger = match &self.strangers {
+            Some(strangers) => strangers.take(peer)?,
+            None => None,
+        };
         loop {
             match self.places.take(peer) {
                 Ok(place) => {
                     let held = Held::Place(place);
-                    return Ok(Slot { places: Arc::clone(self), held, closing });
+                    return Ok(Slot { places: Arc::clone(self), held, stranger, closing });
                 }
                 Err(Full::Whole(_)) if self.close_longest_waiting() => {}
-                Err(full) => return Err(full),
+                Err(full) => return Err(NoPlace::Full(full)),
             }
         }
     }
@@ -105,7 +139,30 @@ impl ConnectionPlaces {
     }
 }
 
+impl Strangers {
+    /// A place, if the peer is a stranger.
+    fn take(&self, peer: IpAddr) -> Result<Option<Place>, NoPlace> {
+        let is_stranger =
+            Visitor::new(&self.guard, peer).is_some_and(|mut visitor| visitor.is_stranger());
+        let place = is_stranger.then(|| self.places.take(peer)).transpose();
+        place.map_err(|(Full::Whole(most) | Full::Share(most))| NoPlace::Strangers(most))
+    }
+}
+
 impl Slot {
+    /// The peer is no stranger any more.
+    pub(crate) fn become_known(&mut self) {
+        self.stranger = None;
+    }
+
+    /// How long the first request is waited for.
+    pub(crate) fn first_timeout(&self, limits: &Limits) -> Duration {
+        match self.stranger {
+            Some(_) => limits.idle_timeout.min(limits.unidentified_timeout),
+            None => limits.idle_timeout,
+        }
+    }
+
     /// How long a connection waits for a request before it gives way: a tenth of its time.
     pub(crate) fn patience(limits: &Limits) -> Duration {
         limits.idle_timeout / 10
@@ -159,7 +216,7 @@ mod tests {
     #[test]
     fn the_longest_waiting_gives_way_and_one_that_resumed_does_not() {
         let limits = Limits::default().max_connections(3);
-        let places = ConnectionPlaces::new(&limits);
+        let places = ConnectionPlaces::new(&limits, &Guard::open());
         let take = |last| places.take(peer(last), CancellationToken::new());
         let mut slots = [take(1).unwrap(), take(2).unwrap(), take(3).unwrap()];
         let now = Instant::now();
@@ -171,7 +228,7 @@ mod tests {
         let closed = slots.each_ref().map(|slot| slot.closing().is_cancelled());
         assert_eq!(closed, [true, false, false]);
         assert!(!slots[0].resume() && slots[2].resume());
-        assert_eq!(take(5).unwrap_err(), Full::Whole(3));
+        assert_eq!(take(5).unwrap_err(), NoPlace::Full(Full::Whole(3)));
         drop(slots);
         assert_eq!((places.places.taken(), places.waiting().len()), (1, 0));
     }
@@ -180,11 +237,11 @@ mod tests {
     fn a_peer_with_its_share_drives_nobody_out() {
         let limits =
             Limits::default().max_connections(3).max_connections_per_peer(Share::AtMost(1));
-        let places = ConnectionPlaces::new(&limits);
+        let places = ConnectionPlaces::new(&limits, &Guard::open());
         let mut first = places.take(peer(1), CancellationToken::new()).unwrap();
         first.give_way(Instant::now());
         let again = places.take(peer(1), CancellationToken::new());
-        assert_eq!(again.unwrap_err(), Full::Share(1));
+        assert_eq!(again.unwrap_err(), NoPlace::Full(Full::Share(1)));
         assert!(first.resume());
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Calls {
     argument_bytes: usize,
     /// The batch to which the calls belong that start now.
     batch: Option<u64>,
+    /// Streams that were stopped for a reason of their own, and that.
+    stopped: Vec<(u64, Fault)>,
 }
 
 /// A call in flight: its id, method, start, and the kind of reply it gets.
@@ -95,6 +97,7 @@ struct Handle {
     serial: u64,
     batch: Option<u64>,
     reply_to: Kept,
+    method: usize,
     abort: AbortHandle,
     is_stream: bool,
 }
@@ -195,12 +198,32 @@ impl Calls {
 
     /// The next progress of any call; `None` if none is in flight.
     pub(crate) async fn next(&mut self) -> Option<Progress> {
-        let progress = self.running.next().await?;
+        let mut progress = self.running.next().await?;
         if let Progress::Done(context, _) | Progress::End(context) = &progress {
             self.handles.retain(|handle| handle.serial != context.serial);
             self.argument_bytes -= context.argument_bytes;
+            let stopped = self.stopped.iter().position(|(of, _)| *of == context.serial);
+            let reason = stopped.map(|at| self.stopped.swap_remove(at).1);
+            if let (Progress::Done(_, Err(fault)), Some(reason)) = (&mut progress, reason) {
+                *fault = reason;
+            }
         }
         Some(progress)
+    }
+
+    pub(crate) fn has_streams(&self) -> bool {
+        self.handles.iter().any(|handle| handle.is_stream)
+    }
+
+    /// Stops the streams of methods, given by their positions, that `reason` has a reason for.
+    pub(crate) fn stop_streams(&mut self, mut reason: impl FnMut(usize) -> Option<Fault>) {
+        for handle in self.handles.iter().filter(|handle| handle.is_stream) {
+            let is_stopped = handle.abort.is_aborted();
+            if !is_stopped && let Some(fault) = reason(handle.method) {
+                handle.abort.abort();
+                self.stopped.push((handle.serial, fault));
+            }
+        }
     }
 
     /// Cancels every call with this id; each then gets a reply that it was cancelled.
@@ -220,6 +243,7 @@ impl Calls {
     pub(crate) fn abandon(&mut self) -> impl Iterator<Item = (Kept, Option<u64>)> {
         self.running = FuturesUnordered::new();
         self.argument_bytes = 0;
+        self.stopped.clear();
         std::mem::take(&mut self.handles).into_iter().map(|handle| (handle.reply_to, handle.batch))
     }
 
@@ -236,6 +260,7 @@ impl Calls {
             serial: context.serial,
             batch: context.batch,
             reply_to: context.reply_to.clone(),
+            method: context.method,
             abort,
             is_stream,
         });

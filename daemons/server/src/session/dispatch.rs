@@ -1,5 +1,6 @@
 //! Frame → call → reply, without a socket: output is bytes, time is an argument.
 
+mod batches;
 mod start;
 
 use std::collections::VecDeque;
@@ -9,19 +10,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rpc_host::shares::Place;
-use rpc_wire::call::{Batch, Call, Message, Rejected, ReplyTo, is_meant_as_json_rpc, reply};
+use rpc_wire::call::{Call, Message, Rejected, ReplyTo, is_meant_as_json_rpc, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
-use super::batches::Batches;
+use self::batches::Batches;
 use super::calls::{CallContext, Calls, Progress};
 use crate::failure::panicked;
-use crate::method::{Given, RunNow};
+use crate::method::{Given, Method, RunNow};
 use crate::metrics::{Outcome, Shard};
 use crate::older_clients::Noted;
 use crate::places::calls::PlacesOfPeer;
 use crate::reserved::Reserved;
 use crate::state::ServerState;
+use crate::visitor::Visitor;
 
 /// Older clients read a reply with a single read of this size.
 const OLD_CLIENT_READS: usize = 1024;
@@ -35,6 +37,8 @@ const LARGE_OUTPUT: usize = 64 * 1024;
 pub(crate) struct Dispatcher {
     state: Arc<ServerState>,
     peer: SocketAddr,
+    /// Who the peer is, if not everyone may do everything.
+    visitor: Option<Box<Visitor>>,
     /// The peer's places for calls, looked up with the first that needs one.
     places: Option<PlacesOfPeer>,
     shard: Shard,
@@ -93,6 +97,7 @@ impl Dispatcher {
         let now = Instant::now();
         Self {
             shard: state.metrics.shard(),
+            visitor: Visitor::new(&state.guard, peer.ip()).map(Box::new),
             places: None,
             state,
             peer,
@@ -189,13 +194,7 @@ impl Dispatcher {
             },
             Ok(Message::Batch(array)) => {
                 self.is_json_rpc = true;
-                match Batch::new(array, state.limits.max_batch_requests) {
-                    Ok(batch) => self.batches.begin(batch),
-                    Err(fault) => {
-                        self.state.metrics.malformed.inc();
-                        reply::fault(&mut self.output, ReplyTo::JsonRpc(Json::NULL), &fault);
-                    }
-                }
+                self.begin_batch(state, array);
             }
             Ok(Message::Cancel(id)) => {
                 self.is_extended = true;
@@ -216,47 +215,6 @@ impl Dispatcher {
             }
         }
         Ok(())
-    }
-
-    /// Whether requests of a batch are still to be handled, before anything else is.
-    pub(crate) fn has_batch(&self) -> bool {
-        self.batches.has_begun()
-    }
-
-    /// Handles the next request of the batch that was begun.
-    pub(crate) fn handle_next_of_batch(&mut self, state: &ServerState) {
-        let Some((serial, mut batch)) = self.batches.take() else { return };
-        let received = self.arrived;
-        let start = self.output.len();
-        self.calls.set_batch(Some(serial));
-        let is_full = self.batches.reply_bytes(serial) >= state.limits.max_unwritten_bytes;
-        let request = batch.next();
-        let is_last = request.is_none();
-        let message = request.map(|request| request.map(Message::Call));
-        match message {
-            Some(Ok(Message::Call(call))) if is_full => {
-                self.refuse(&call, &too_much_for_a_batch(state), received);
-            }
-            Some(message) => {
-                let handled = self.handle(state, message, &[]);
-                debug_assert!(handled.is_ok(), "the batch is JSON");
-            }
-            None => {}
-        }
-        self.calls.set_batch(None);
-        self.batches.collect(serial, &mut self.output, start);
-        if is_last {
-            self.end_batch(serial);
-        } else {
-            self.batches.go_on(batch);
-        }
-    }
-
-    /// Sends the replies of a batch if none of its calls is in flight.
-    fn end_batch(&mut self, serial: u64) {
-        if !self.calls.has_any_of(serial) {
-            self.batches.end(serial, &mut self.output);
-        }
     }
 
     /// Waits for the next progress of a call in flight and appends it to the output; `false` if
@@ -281,10 +239,7 @@ impl Dispatcher {
                 let start = self.output.len();
                 self.finish(&context, outcome);
                 if let Some(serial) = context.batch {
-                    self.batches.collect(serial, &mut self.output, start);
-                    if !self.batches.is_begun(serial) {
-                        self.end_batch(serial);
-                    }
+                    self.finish_of_batch(serial, start);
                 }
             }
         }
@@ -355,6 +310,27 @@ impl Dispatcher {
         self.calls.cancel_extended();
     }
 
+    /// Whether the peer may do nothing at all, as far as it has said who it is.
+    pub(crate) fn serves_stranger(&mut self) -> bool {
+        self.visitor.as_mut().is_some_and(|visitor| visitor.is_stranger())
+    }
+
+    /// Whether the peer has streams that it could lose the right to.
+    pub(crate) fn has_guarded_streams(&self) -> bool {
+        self.visitor.is_some() && self.calls.has_streams()
+    }
+
+    /// Ends the streams that the peer may no longer have: its token has expired, or is gone.
+    pub(crate) fn recheck_streams(&mut self) {
+        let Some(visitor) = &mut self.visitor else { return };
+        let state = &self.state;
+        self.calls.stop_streams(|method| {
+            let method = state.methods.at(method);
+            let permission = method.map_or(Reserved::Logs.permission(), Method::permission);
+            visitor.may(permission, state.object()).err().map(Fault::from)
+        });
+    }
+
     pub(crate) fn begin_drain(&mut self) {
         self.draining = true;
         self.calls.cancel_streams();
@@ -407,9 +383,13 @@ impl Dispatcher {
     #[cold]
     fn refuse(&mut self, call: &Call<'_>, fault: &Fault, received: Instant) {
         self.count_refused(call, fault, received);
-        if !call.meta.oneway {
-            reply::fault(&mut self.output, call.reply_to, fault);
+        if call.meta.oneway {
+            return;
         }
+        if fault.code == Code::Unauthorised && self.visitor.is_some() {
+            return self.refuse_unauthorised(call, fault, received);
+        }
+        reply::fault(&mut self.output, call.reply_to, fault);
     }
 
     /// Runs a synchronous method at once.
@@ -572,14 +552,6 @@ impl Dispatcher {
             metrics.unreadable_for_old_clients.inc();
         }
     }
-}
-
-fn too_much_for_a_batch(state: &ServerState) -> Fault {
-    let most = state.limits.max_unwritten_bytes;
-    let text = format!(
-        "the replies of this batch are over {most} bytes (max_unwritten_bytes); send fewer requests in one"
-    );
-    Fault::new(Code::TooLarge, text)
 }
 
 /// The message, refused if its id is longer than `most` bytes: an id is kept while its call is in flight.

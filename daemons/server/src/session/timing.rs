@@ -23,12 +23,17 @@ pub(super) struct Timers {
     pub(super) gives_way: bool,
     /// Large buffers are freed once the connection is quiet.
     pub(super) watches_buffers: bool,
+    /// Streams end when their reader may no longer have them.
+    pub(super) watches_streams: bool,
     /// The timer must be set again before the next wait.
     pub(super) is_stale: bool,
 }
 
 impl Session {
     pub(super) fn check_time(&mut self, now: Instant) {
+        if self.is_guarded {
+            self.check_visitor(now);
+        }
         if self.timers.watches_buffers && now >= self.last_activity + QUIET {
             self.shrink_buffers();
             self.timers.watches_buffers = self.has_large_buffers();
@@ -114,6 +119,9 @@ impl Session {
         }
         if self.account.is_over() {
             next = next.min(Instant::now() + MEMORY_INTERVAL);
+        }
+        if let Some(look) = self.next_look(Instant::now()) {
+            next = next.min(look);
         }
         if let Phase::Draining { until, .. } = self.phase
             && until > Instant::now()

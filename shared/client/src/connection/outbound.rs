@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use rpc_socket::OwnedWriteHalf;
 use rpc_wire::call::request;
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use super::pending::{Pending, QueuedCall, Waiting};
 use super::socket::WriteHalf;
 use crate::CallError;
+use crate::token::Shown;
 
 /// With this many unwritten bytes no further call is appended.
 const MAX_UNWRITTEN: usize = 256 << 10;
@@ -37,12 +39,17 @@ pub(super) struct Outbound<W = Arc<OwnedWriteHalf>> {
 }
 
 impl<W: WriteHalf> Outbound<W> {
-    pub(super) fn new(peer: Arc<str>, socket: W, wake_by: Instant) -> Self {
+    /// The first message shows a secret, if there is one to show.
+    pub(super) fn new(peer: Arc<str>, socket: W, wake_by: Instant, shown: &Shown) -> Self {
+        let mut outbox = Outbox::default();
+        if let Shown::Secret(secret) = shown {
+            outbox.append(|out| request::introduction(out, secret.expose_secret()));
+        }
         Self {
             socket: Some(socket),
             waiting: VecDeque::new(),
-            outbox: Outbox::default(),
-            pending: Pending::new(peer),
+            outbox,
+            pending: Pending::new(peer, shown.is_withheld()),
             wake_by,
             idle_since: Instant::now(),
         }
@@ -141,7 +148,7 @@ impl<W: WriteHalf> Outbound<W> {
             socket: None,
             waiting: VecDeque::new(),
             outbox: Outbox::default(),
-            pending: Pending::new(Arc::clone(self.pending.peer())),
+            pending: Pending::new(Arc::clone(self.pending.peer()), false),
             wake_by: self.wake_by,
             idle_since: self.idle_since,
         };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rpc_wire::fault::Fault;
+use rpc_wire::fault::{Code, Fault};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -74,6 +74,8 @@ impl ReplyTo {
 #[derive(Debug)]
 pub(super) struct Pending {
     peer: Arc<str>,
+    /// The client's token was not sent: a refusal is for want of it.
+    withholds_token: bool,
     /// A fast hash is enough: the ids are our own, so that no peer can choose colliding ones.
     calls: HashMap<u64, Waiting, foldhash::fast::FixedState>,
 }
@@ -119,8 +121,8 @@ pub(super) enum Delivery {
 }
 
 impl Pending {
-    pub(super) fn new(peer: Arc<str>) -> Self {
-        Self { peer, calls: HashMap::default() }
+    pub(super) fn new(peer: Arc<str>, withholds_token: bool) -> Self {
+        Self { peer, withholds_token, calls: HashMap::default() }
     }
 
     pub(super) fn peer(&self) -> &Arc<str> {
@@ -180,7 +182,7 @@ impl Pending {
     ) -> Option<(Finished, ReplyTo)> {
         let waiting = self.calls.remove(&id)?;
         waiting.received(bytes);
-        let end = finished(&self.peer, waiting.sent_at, outcome, frame);
+        let end = self.finished(waiting.sent_at, outcome, frame);
         Some((end, waiting.reply))
     }
 
@@ -196,7 +198,7 @@ impl Pending {
         waiting.received(bytes);
         match waiting.reply {
             ReplyTo::Call(reply) => {
-                let end = finished(&self.peer, waiting.sent_at, outcome, frame);
+                let end = self.finished(waiting.sent_at, outcome, frame);
                 match reply.send(end) {
                     Ok(()) => Delivery::Delivered,
                     Err(_) => Delivery::NoReader,
@@ -207,7 +209,7 @@ impl Pending {
                 match outcome {
                     // A plain result is a stream of one item.
                     Ok(value) => StreamEvent::End(Some(StreamItem::new(value, 0))),
-                    Err(fault) => StreamEvent::Failed(remote(&self.peer, fault)),
+                    Err(fault) => StreamEvent::Failed(self.remote(fault)),
                 },
             ),
         }
@@ -234,7 +236,7 @@ impl Pending {
             Some(Waiting { reply, .. }) => {
                 let fault =
                     Fault::method_failed("the method returned a stream instead of a result");
-                reply.fail(remote(&self.peer, fault));
+                reply.fail(self.remote(fault));
                 Delivery::Delivered
             }
             None => Delivery::NoReader,
@@ -261,27 +263,32 @@ impl Pending {
             waiting.reply.fail(error);
         }
     }
-}
 
-fn remote(peer: &str, fault: Fault) -> CallError {
-    CallError::Remote { peer: peer.to_owned(), fault: fault.into() }
-}
+    fn finished(
+        &self,
+        sent_at: Instant,
+        outcome: Result<&RawValue, Fault>,
+        frame: &Frame,
+    ) -> Finished {
+        match outcome {
+            Ok(value) => Ok(CallReply {
+                value: value.to_owned(),
+                sent_at,
+                first_byte: frame.began,
+                done: frame.done,
+                reply_bytes: frame.len(),
+            }),
+            Err(fault) => Err(Failed::Error(self.remote(fault))),
+        }
+    }
 
-fn finished(
-    peer: &str,
-    sent_at: Instant,
-    outcome: Result<&RawValue, Fault>,
-    frame: &Frame,
-) -> Finished {
-    match outcome {
-        Ok(value) => Ok(CallReply {
-            value: value.to_owned(),
-            sent_at,
-            first_byte: frame.began,
-            done: frame.done,
-            reply_bytes: frame.len(),
-        }),
-        Err(fault) => Err(Failed::Error(remote(peer, fault))),
+    #[cold]
+    fn remote(&self, fault: Fault) -> CallError {
+        let peer = self.peer.to_string();
+        if self.withholds_token && fault.code == Code::Unauthorised {
+            return CallError::TokenWithheld { peer };
+        }
+        CallError::Remote { peer, fault: fault.into() }
     }
 }
 
@@ -311,7 +318,7 @@ mod tests {
         let now = Instant::now();
         let (call, mut reply) = oneshot::channel();
         let (stream, mut events) = mpsc::channel(1);
-        let mut pending = Pending::new("p".into());
+        let mut pending = Pending::new("p".into(), false);
         pending.insert(queued(1, ReplyTo::Stream(stream), now), now, 0);
         assert_eq!(pending.next_due(), None);
         let later = now + Duration::from_secs(1);

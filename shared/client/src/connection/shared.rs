@@ -13,6 +13,7 @@ use super::outbound::Outbound;
 use super::slots::Slots;
 use crate::CallError;
 use crate::context::Context;
+use crate::token::Shown;
 
 /// The id of the first call; 0 was the probe's.
 pub(super) const FIRST_ID: u64 = 1;
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     pub(super) halves: Halves,
     /// It is known that the peer speaks the extended dialect.
     pub(super) is_probed: bool,
+    /// What the connection did about the client's token.
+    pub(super) shown: Shown,
     /// Why the peer takes no calls on the connection, if it said so.
     pub(super) refusal: OnceLock<Fault>,
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rpc_security::ClientTlsOptions;
 use rpc_wire::instance::EntryLimits;
-use secrecy::SecretString;
+
+use crate::Token;
 
 /// Limits and times of a [`RegistryClient`](super::RegistryClient). Each field says its default.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ pub struct RegistryClientOptions {
     pub keepalive: Duration,
     /// The secret that is shown to the registry: none. It is sent over TLS or to loopback only, unless
     /// `allow_plaintext_token`, and never across a redirect.
-    pub token: Option<SecretString>,
+    pub token: Option<Token>,
     /// Whether the token is sent in plain text as well; false.
     pub allow_plaintext_token: bool,
     /// Whom TLS to a registry at `https://` trusts, and who this client is itself. By default the authorities of

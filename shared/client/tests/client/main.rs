@@ -33,6 +33,7 @@ mod retries;
 mod rude;
 mod services;
 mod streams;
+mod tokens;
 mod typed;
 mod wire;
 

@@ -20,8 +20,9 @@ use rustls::{
 };
 
 use super::certificate::Facts;
+use super::error::{TlsError, WrongService};
 use super::files::{self, Watched};
-use super::{TlsError, provider, supported};
+use super::provider::{provider, supported};
 use crate::{ClientTlsOptions, SERVICE_URI};
 
 /// Who a server must be by its certificate.
@@ -258,23 +259,6 @@ impl ResolvesClientCert for Current {
 struct ByService {
     roots: Arc<RootCertStore>,
     name: String,
-}
-
-/// The certificate is not that of the service.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it is for {}, not for the service {expected} ({SERVICE_URI}{expected})", listed(.names))]
-pub struct WrongService {
-    /// The service that was expected.
-    pub expected: String,
-    /// The names in the certificate.
-    pub names: Vec<String>,
-}
-
-fn listed(names: &[String]) -> String {
-    match names {
-        [] => "nobody by name".to_owned(),
-        names => names.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(", "),
-    }
 }
 
 impl ServerCertVerifier for ByService {

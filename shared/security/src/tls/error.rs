@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::SERVICE_URI;
 use crate::file::FileError;
 
 /// Why the files of TLS are not used.
@@ -62,4 +63,21 @@ pub enum TlsError {
     /// The TLS library accepts neither.
     #[error("TLS cannot be set up: {0}")]
     Setup(String),
+}
+
+/// The certificate is not that of the service.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it is for {}, not for the service {expected} ({SERVICE_URI}{expected})", listed(.names))]
+pub struct WrongService {
+    /// The service that was expected.
+    pub expected: String,
+    /// The names in the certificate.
+    pub names: Vec<String>,
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "nobody by name".to_owned(),
+        names => names.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(", "),
+    }
 }

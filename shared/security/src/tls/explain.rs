@@ -2,7 +2,7 @@
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError};
 
-use super::client::WrongService;
+use super::error::WrongService;
 
 /// Why a handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
 use super::certificate::{Facts, date};
-use super::{TlsError, provider};
+use super::error::TlsError;
+use super::provider::provider;
 use crate::file::{Demand, read};
 use crate::token_file::Stamp;
 

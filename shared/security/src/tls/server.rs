@@ -11,8 +11,11 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 
+use super::certificate;
+use super::error::TlsError;
+use super::explain::explain;
 use super::files::{self, Own, Watched};
-use super::{TlsError, certificate, explain, provider, supported};
+use super::provider::{provider, supported};
 use crate::{PeerCertificate, Require, TlsOptions};
 
 impl TlsOptions {

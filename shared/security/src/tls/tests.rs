@@ -8,8 +8,9 @@ use std::time::SystemTime;
 use rpc_tests::pki::{Authority, DAY, Issued, Subject};
 use rustls::{ClientConnection, Connection, ServerConnection};
 
+use super::provider::provider;
 use super::*;
-use crate::{ClientTlsOptions, FileError, Require, TlsOptions};
+use crate::{ClientTlsOptions, FileError, Require, TlsOptions, TlsVersion};
 
 fn options(issued: &Issued) -> TlsOptions {
     TlsOptions {

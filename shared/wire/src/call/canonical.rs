@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::message::{Call, Meta, ReplyTo};
+use super::message::{Call, Meta, ReplyTo, Token};
 use crate::json::Json;
 
 /// The call at the start of `text` and its length.
@@ -45,7 +45,7 @@ struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     fn call(&mut self) -> Option<Call<'a>> {
         let (mut id, mut method, mut args, mut kwargs) = (None, None, None, None);
-        let mut deadline_ms = None;
+        let mut meta = None;
         let mut json_rpc = JsonRpc::default();
         self.expect(b'{')?;
         loop {
@@ -55,7 +55,7 @@ impl<'a> Cursor<'a> {
                 Key::Args => args.replace(self.list()?).is_some(),
                 Key::Kwargs => kwargs.replace(self.object()?).is_some(),
                 Key::Id => id.replace(self.id()?).is_some(),
-                Key::Meta => deadline_ms.replace(self.deadline()?).is_some(),
+                Key::Meta => meta.replace(self.meta()?).is_some(),
                 Key::JsonRpc => json_rpc.version.replace(self.consume(b"\"2.0\"")?).is_some(),
                 Key::Method => json_rpc.method.replace(self.string()?).is_some(),
                 Key::Params => json_rpc.params.replace(self.params()?).is_some(),
@@ -69,12 +69,12 @@ impl<'a> Cursor<'a> {
         }
         if json_rpc.version.is_some() {
             return match (method, args, kwargs) {
-                (None, None, None) => Self::json_rpc_call(id?, json_rpc, deadline_ms),
+                (None, None, None) => Self::json_rpc_call(id?, json_rpc, meta.unwrap_or_default()),
                 _ => None,
             };
         }
         // A classic call has no envelope, whatever keys it has.
-        let deadline_ms = deadline_ms.filter(|_| id.is_some());
+        let (deadline_ms, token) = meta.filter(|_| id.is_some()).unwrap_or_default();
         Some(Call {
             reply_to: id.map_or(ReplyTo::Classic, ReplyTo::Extended),
             method: Cow::Borrowed(method?),
@@ -83,13 +83,14 @@ impl<'a> Cursor<'a> {
             kwargs,
             meta: Meta { deadline_ms, ..Meta::default() },
             traceparent: None,
+            token,
         })
     }
 
     fn json_rpc_call(
         id: Json<'a>,
         JsonRpc { method, params, .. }: JsonRpc<'a>,
-        deadline_ms: Option<u64>,
+        (deadline_ms, token): (Option<u64>, Option<Token<'a>>),
     ) -> Option<Call<'a>> {
         let is_list = params.is_some_and(|params| params.text().starts_with('['));
         Some(Call {
@@ -100,6 +101,7 @@ impl<'a> Cursor<'a> {
             kwargs: params.filter(|_| !is_list),
             meta: Meta { deadline_ms, ..Meta::default() },
             traceparent: None,
+            token,
         })
     }
 
@@ -142,10 +144,26 @@ impl<'a> Cursor<'a> {
         Some(true)
     }
 
-    /// `{"deadline_ms":N}`, the whole `meta` of most calls.
-    fn deadline(&mut self) -> Option<u64> {
+    /// `{"deadline_ms":N}`, the whole `meta` of most calls; `"token"` may follow, or be alone.
+    #[inline(always)]
+    fn meta(&mut self) -> Option<(Option<u64>, Option<Token<'a>>)> {
         self.expect(b'{')?;
         self.spaces();
+        let deadline_ms = self.deadline();
+        if deadline_ms.is_some() {
+            self.spaces();
+            if self.take(b'}') {
+                return Some((deadline_ms, None));
+            }
+            self.expect(b',')?;
+            self.spaces();
+        }
+        Some((deadline_ms, Some(self.token()?)))
+    }
+
+    /// `"deadline_ms":N`.
+    #[inline(always)]
+    fn deadline(&mut self) -> Option<u64> {
         self.consume(b"\"deadline_ms\":")?;
         self.spaces();
         let start = self.at;
@@ -155,10 +173,20 @@ impl<'a> Cursor<'a> {
             return None;
         }
         let digits = self.bytes.get(start..self.at)?.iter();
-        let value = digits.fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+        Some(digits.fold(0, |value, digit| value * 10 + u64::from(digit - b'0')))
+    }
+
+    /// `"token":"…"}`, in the first call of a connection.
+    #[cold]
+    fn token(&mut self) -> Option<Token<'a>> {
+        self.consume(b"\"token\":")?;
+        self.spaces();
+        let start = self.at;
+        self.string()?;
+        let token = Token::new(self.json(start)?)?;
         self.spaces();
         self.expect(b'}')?;
-        Some(value)
+        Some(token)
     }
 
     /// An integer or a string.
@@ -336,6 +364,9 @@ mod tests {
             r#"{"id":"a","method_name":"m","meta":{"deadline_ms":2500}}"#,
             r#"{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}"#,
             r#"{"jsonrpc":"2.0","id":"a","method":"m","params":{"x":1},"meta":{"deadline_ms":5}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"token":"x"}}"#,
+            r#"{"id":1,"method_name":"m","meta": {"deadline_ms": 9, "token": "x"}}"#,
+            r#"{"method_name":"m","meta":{"token":"x"}}"#,
         ] {
             let (call, length) = read(frame).unwrap();
             assert_eq!((Some(call), length), (general(frame.as_bytes()), frame.len()));
@@ -359,6 +390,11 @@ mod tests {
             r#"{"jsonrpc":"2.1","id":1,"method":"m"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#,
             r#"{"method_name":"m","meta":{"stream":true}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"deadline_ms":01}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"deadline_ms":1,}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"token":1}}"#,
+            r#"{"id":1,"method_name":"m","meta":{"token":"\u0061"}}"#,
+            r#"{"id":1,"method_name":"m","meta":{}}"#,
             r#"{"cancel":1}"#,
             "{}",
             r#"{"method_name":"m""#,
@@ -383,6 +419,7 @@ mod tests {
             "\"method_kwargs\"",
             "\"meta\"",
             "\"deadline_ms\"",
+            "\"token\"",
             "\"cancel\"",
             "\"jsonrpc\"",
             "\"2.0\"",
@@ -419,7 +456,11 @@ mod tests {
                     "\"method_name\":\"add\"".to_owned(),
                     format!("\"method_args\":[{}]", list.join(",")),
                     format!("\"method_kwargs\":{{{}}}", object.join(",")),
-                    format!("\"meta\":{{\"deadline_ms\":{deadline}}}"),
+                    match deadline % 3 {
+                        0 => format!("\"meta\":{{\"deadline_ms\":{deadline}}}"),
+                        1 => "\"meta\":{\"token\":\"x y\"}".to_owned(),
+                        _ => format!("\"meta\":{{\"deadline_ms\":{deadline},\"token\":\"x\"}}"),
+                    },
                 ];
                 let chosen = keys.iter().enumerate().filter(|(n, _)| which & (1 << n) == 0);
                 let text = chosen.map(|(_, key)| key.as_str()).collect::<Vec<_>>().join(",");

@@ -33,6 +33,7 @@ pub(super) fn sort<'a>(keys: Keys<'a>, version: Json<'a>) -> Result<Message<'a>,
         has_arguments: true,
         meta: Meta { stream: false, oneway: keys.id.is_none(), ..envelope.meta() },
         traceparent: envelope.traceparent(),
+        token: envelope.token(),
     }))
 }
 

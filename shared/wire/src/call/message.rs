@@ -40,6 +40,31 @@ pub struct Call<'a> {
     pub meta: Meta,
     /// The caller's W3C trace context, from the envelope: a string, not yet read.
     pub traceparent: Option<Json<'a>>,
+    /// The caller's secret, from the envelope.
+    pub token: Option<Token<'a>>,
+}
+
+/// A secret as it was sent: a string. It has no `Display`, and its `Debug` does not show it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Token<'a>(Json<'a>);
+
+impl<'a> Token<'a> {
+    /// `None` if it is no string.
+    pub(super) fn new(json: Json<'a>) -> Option<Self> {
+        json.as_string().is_some().then_some(Self(json))
+    }
+
+    /// The secret.
+    pub fn expose(self) -> Cow<'a, str> {
+        // It is a string, see `new`.
+        self.0.as_string().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
 }
 
 impl Call<'_> {
@@ -99,8 +124,7 @@ impl<'a> ReplyTo<'a> {
     }
 }
 
-/// The `meta` of an extended call. Unknown keys are ignored, wrong types refused; `token` must be a
-/// string and is not used yet.
+/// The `meta` of an extended call. Unknown keys are ignored, wrong types refused.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
     /// Milliseconds left when the request was sent.
@@ -119,8 +143,8 @@ pub(super) struct Envelope<'a> {
     oneway: bool,
     #[serde(borrow)]
     traceparent: Option<&'a RawValue>,
-    #[serde(rename = "token")]
-    _token: Option<String>,
+    #[serde(borrow)]
+    token: Option<&'a RawValue>,
 }
 
 impl<'a> Envelope<'a> {
@@ -139,6 +163,10 @@ impl<'a> Envelope<'a> {
             Some(text) if text.as_string().is_none() => {
                 Err("meta is wrong: traceparent must be a string".to_owned())
             }
+            // What it is instead is not said: it may be a secret.
+            _ if envelope.token.is_some() && envelope.token().is_none() => {
+                Err("meta is wrong: token must be a string".to_owned())
+            }
             _ => Ok(envelope),
         }
     }
@@ -149,6 +177,10 @@ impl<'a> Envelope<'a> {
 
     pub(super) fn traceparent(&self) -> Option<Json<'a>> {
         self.traceparent.map(Json::from)
+    }
+
+    pub(super) fn token(&self) -> Option<Token<'a>> {
+        Token::new(self.token?.into())
     }
 }
 
@@ -301,6 +333,7 @@ impl<'a> Keys<'a> {
             kwargs: self.method_kwargs.filter(|kwargs| !kwargs.is_null()),
             meta: envelope.meta(),
             traceparent: envelope.traceparent(),
+            token: envelope.token(),
         }))
     }
 }
@@ -475,6 +508,22 @@ mod tests {
         assert_eq!(call(extended).meta.deadline_ms, Some(9));
         assert!(call(extended).meta.stream);
         assert_eq!(call(r#"{"method_name":"m","meta":5}"#).meta, Meta::default());
+    }
+
+    #[test]
+    fn a_secret_is_read_from_extended_calls_only_and_never_shown() {
+        let secret = |frame| call(frame).token.map(|token| token.expose().into_owned());
+        let extended = r#"{"id":1,"method_name":"m","meta":{"token":"can\u0061ry"}}"#;
+        assert_eq!(secret(extended).as_deref(), Some("canary"));
+        assert!(!format!("{:?}", call(extended)).contains("can"));
+        assert_eq!(secret(r#"{"method_name":"m","meta":{"token":"canary"}}"#), None);
+        assert_eq!(secret(r#"{"id":1,"method_name":"m","meta":{"token":null}}"#), None);
+        for wrong in [r#"["canary"]"#, r#"{"canary":1}"#, "1", r#""canary\ud800""#] {
+            let frame = format!(r#"{{"id":1,"method_name":"m","meta":{{"token":{wrong}}}}}"#);
+            let rejected = Message::parse(frame.as_bytes()).unwrap_err();
+            assert_eq!(rejected.fault.code, Code::Malformed);
+            assert!(!format!("{rejected:?}").contains("canary"), "{rejected:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Writing requests: compact, one line, in the key order of the older client.
 
 use super::Args;
+use crate::paths::RPC_WHOAMI;
 
 /// The `meta` of an extended call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +31,16 @@ pub fn extended(out: &mut Vec<u8>, id: u64, method: &str, args: &Args, meta: &Re
     body(out, method, args);
     write_meta(out, meta);
     out.extend_from_slice(b"}\n");
+}
+
+/// Appends a call without a reply that shows the peer a secret: from then on it knows who sends on this
+/// connection. Not part of another call, so that whatever keeps or shows calls never has it.
+pub fn introduction(out: &mut Vec<u8>, secret: &str) {
+    out.extend_from_slice(b"{\"id\":0,");
+    body(out, RPC_WHOAMI, &Args::none());
+    out.extend_from_slice(b",\"meta\":{\"oneway\":true,\"token\":");
+    string(out, secret);
+    out.extend_from_slice(b"}}\n");
 }
 
 /// Appends the control message that cancels call `id`.
@@ -98,6 +109,20 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             r#"{"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#
+        );
+    }
+
+    #[test]
+    fn a_secret_is_sent_in_a_call_of_its_own() {
+        let mut out = Vec::new();
+        introduction(&mut out, "s\"");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            concat!(
+                r#"{"id":0,"method_name":"rpc.whoami","method_args":[],"method_kwargs":{},"#,
+                r#""meta":{"oneway":true,"token":"s\""}}"#,
+                "\n"
+            )
         );
     }
 

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response, header};
 use serde_json::{Value, json};
-use url::Url;
+use url::{Host, Url};
 
 use super::access::{self, Access};
 use super::message::{self, KeyValue, Range};
@@ -46,6 +46,7 @@ impl Etcd {
             return Err("there are no endpoints; write https://HOST:PORT, …".to_owned());
         }
         check_tls(&options)?;
+        check_password(&options, &members)?;
         let transport = Transport::new(&options)?;
         let (in_use, access) = (AtomicUsize::new(0), Access::default());
         Ok(Self { transport, options, members, in_use, access })
@@ -267,13 +268,33 @@ fn check_tls(options: &EtcdOptions) -> Result<(), String> {
         (0, None, None, None) => return Ok(()),
         (0, ..) => "ca, cert and key are for https endpoints, and there are none of those",
         _ if secure < endpoints.len() => "some endpoints have https and others not",
-        (_, None, ..) => {
-            "https needs ca, the file with the certificate that signs those of members"
-        }
         (_, _, Some(_), None) | (_, _, None, Some(_)) => "cert and key belong together",
         _ => return Ok(()),
     };
     Err(format!("{what}; check [etcd]"))
+}
+
+/// A password travels inside TLS, or stays on this machine.
+fn check_password(options: &EtcdOptions, members: &[Url]) -> Result<(), String> {
+    if options.user.is_none() || options.allow_plaintext_password {
+        return Ok(());
+    }
+    match members.iter().find(|member| member.scheme() == "http" && !is_loopback(member)) {
+        None => Ok(()),
+        Some(member) => Err(format!(
+            "user and password would travel to {} in plain text; use https in endpoints, or set allow_plaintext_password = true; check [etcd]",
+            EtcdError::name_of(member)
+        )),
+    }
+}
+
+fn is_loopback(member: &Url) -> bool {
+    match member.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
 }
 
 /// A whole body, up to a limit.
@@ -400,7 +421,6 @@ mod tests {
             refused(&endpoints, |_| ());
         }
         let secure = ["https://h:1"];
-        assert!(refused(&secure, |_| ()).contains("https needs ca"));
         assert!(refused(&["http://h:1"], |o| o.ca = file()).contains("for https"));
         let some = ["https://h:1", "http://h:2"];
         assert!(refused(&some, |o| o.ca = file()).contains("others not"));
@@ -408,5 +428,23 @@ mod tests {
         assert!(half.contains("belong together"), "{half}");
         #[cfg(feature = "etcd-tls")]
         assert!(refused(&secure, |o| o.ca = file()).contains("/nowhere: "));
+    }
+
+    #[test]
+    fn a_password_is_sent_to_this_machine_or_inside_tls() {
+        let with_user = |endpoint: &str, allow_plaintext_password| {
+            let (endpoints, user) = (vec![endpoint.to_owned()], Some("u".to_owned()));
+            let options =
+                EtcdOptions { endpoints, user, allow_plaintext_password, ..EtcdOptions::default() };
+            Etcd::new(options).map(|_| ())
+        };
+        for endpoint in ["http://10.0.0.1:2379", "http://etcd:2379", "http://[2001:db8::1]:2379"] {
+            let refused = with_user(endpoint, false).unwrap_err();
+            assert!(refused.contains("2379 in plain text"), "{refused}");
+            assert_eq!(with_user(endpoint, true), Ok(()));
+        }
+        for endpoint in ["http://127.0.0.1:2379", "http://localhost:2379", "http://[::1]:2379"] {
+            assert_eq!(with_user(endpoint, false), Ok(()));
+        }
     }
 }

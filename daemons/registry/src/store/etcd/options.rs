@@ -11,7 +11,7 @@ pub struct EtcdOptions {
     pub endpoints: Vec<String>,
     /// What all keys begin with; nothing else may use such keys: `rpcd/`.
     pub prefix: String,
-    /// The PEM file with the certificates that sign those of members, which https needs: none.
+    /// The PEM file with the certificates that sign those of members: none, for those that this machine trusts.
     pub ca: Option<PathBuf>,
     /// The PEM file with the certificate of this registry, where etcd asks for one: none.
     pub cert: Option<PathBuf>,
@@ -23,6 +23,8 @@ pub struct EtcdOptions {
     pub password_file: Option<PathBuf>,
     /// The password, where no file has it: none.
     pub password: Option<Password>,
+    /// Whether user and password may travel to other machines in plain text: false.
+    pub allow_plaintext_password: bool,
     /// Timeout of a request to one member: 2 s.
     pub request_timeout: Duration,
     /// The instances of a registry that shows no sign of life for so long are taken over by the others: 5 s.
@@ -64,6 +66,7 @@ impl Default for EtcdOptions {
             user: None,
             password_file: None,
             password: None,
+            allow_plaintext_password: false,
             request_timeout: Duration::from_secs(2),
             lease_ttl: Duration::from_secs(5),
             max_response_bytes: 16 << 20,

@@ -14,16 +14,17 @@ use super::files::{read, read_secret};
 /// Certificates and keys are shorter.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The member's certificate has to be signed by one of `ca`, and made out to the host of its endpoint.
+/// The member's certificate has to be signed by one of `ca`, or else of this machine's, and made out to the host of
+/// its endpoint.
 ///
 /// # Errors
 /// A file cannot be read, or does not have what it should.
 pub(super) fn config(options: &EtcdOptions) -> Result<ClientConfig, String> {
     let EtcdOptions { ca, cert, key, .. } = options;
-    let mut roots = RootCertStore::empty();
-    for certificate in ca.as_deref().map(certificates).transpose()?.unwrap_or_default() {
-        roots.add(certificate).map_err(|error| format!("ca: {error}"))?;
-    }
+    let roots = match ca {
+        Some(ca) => roots(ca)?,
+        None => roots_of_machine()?,
+    };
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
@@ -35,6 +36,24 @@ pub(super) fn config(options: &EtcdOptions) -> Result<ClientConfig, String> {
     builder
         .with_client_auth_cert(certificates(cert)?, private_key(key)?)
         .map_err(|error| wrong(&error))
+}
+
+fn roots(ca: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(ca)? {
+        roots.add(certificate).map_err(|error| format!("{}: {error}", ca.display()))?;
+    }
+    Ok(roots)
+}
+
+fn roots_of_machine() -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    // Some machines have certificates that nobody can use any more.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    match roots.is_empty() {
+        true => Err("this machine has no certificates to believe (ca-certificates); install them, or set ca in [etcd]".to_owned()),
+        false => Ok(roots),
+    }
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

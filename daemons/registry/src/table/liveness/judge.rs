@@ -86,9 +86,29 @@ impl Judge {
         self.condemned.push_back((ticket, reason));
     }
 
-    pub(super) fn silence(&mut self, slot: &mut Slot, ticket: Ticket, until: Instant) {
+    pub(super) fn silence(
+        &mut self,
+        slot: &mut Slot,
+        ticket: Ticket,
+        until: Instant,
+        now: Instant,
+    ) {
+        if self.may_be_heard_elsewhere(slot, now) {
+            return self.wait(slot, now);
+        }
         self.set(slot, Liveness::Silent(until));
         self.silent.push_back(ticket);
+    }
+
+    /// Whether other registries may have its heartbeats, and say nothing of them.
+    pub(super) fn may_be_heard_elsewhere(&self, slot: &Slot, now: Instant) -> bool {
+        slot.moves.may_be_heard_elsewhere(self.ttl, now)
+    }
+
+    /// Gives it another TTL.
+    pub(super) fn wait(&mut self, slot: &mut Slot, now: Instant) {
+        self.set(slot, Liveness::Up);
+        slot.deadline = now + self.ttl;
     }
 
     pub(super) fn counts(&self, listed: usize) -> Counts {
@@ -112,7 +132,12 @@ impl Judge {
         match slot.liveness {
             Liveness::Up if !due => false,
             Liveness::Up => {
-                if self.target(&slot.entry).is_none() {
+                let is_probed = self.target(&slot.entry).is_some();
+                if !is_probed && self.may_be_heard_elsewhere(slot, now) {
+                    self.wait(slot, now);
+                    return false;
+                }
+                if !is_probed {
                     self.condemn(slot, ticket, None);
                     return false;
                 }
@@ -122,7 +147,7 @@ impl Judge {
             Liveness::Overdue(until) => {
                 let until = extended(until, self.patience);
                 if until <= now {
-                    self.silence(slot, ticket, until);
+                    self.silence(slot, ticket, until, now);
                     return false;
                 }
                 slot.liveness = Liveness::Overdue(until);

@@ -3,11 +3,16 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rpc_wire::call::{Call, Meta, ReplyTo};
+use futures_util::FutureExt;
+use rpc_security::{Identity, Permission, Role};
+use rpc_wire::call::{Call, Meta, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
+use rpc_wire::paths;
+use tokio::time::sleep;
 
 use super::Dispatcher;
 use crate::Limits;
@@ -20,10 +25,12 @@ use crate::method::{self, Body, Given, Method, Started};
 use crate::permit::Permit;
 use crate::places::calls::PlacesOfPeer;
 use crate::places::counted;
+use crate::refusals;
 use crate::reserved::{self, Reserved};
 use crate::session::calls::{CallContext, Held, deadline_exceeded};
 use crate::session::layered;
 use crate::state::ServerState;
+use crate::visitor::{self, Visitor};
 
 impl Dispatcher {
     /// Lets a call start that has just been read. The server's own methods always may: they are
@@ -65,9 +72,18 @@ impl Dispatcher {
             return Err(deadline_exceeded(Duration::ZERO));
         }
         let arguments = Arguments { positional: call.args, keyword: call.kwargs };
-        if let Some(reserved) = Reserved::find(&call.method) {
-            return self.call_reserved(reserved, call, arguments, received);
-        }
+        let target = Target::find(state, &call.method, self.last_method);
+        let caller = match &mut self.visitor {
+            Some(visitor) => let_in(visitor, state, call, &target)?,
+            None => None,
+        };
+        let found = match target {
+            Target::Reserved(reserved) => {
+                return self.call_reserved(reserved, call, arguments, received);
+            }
+            Target::Method(position, method) => Some((position, method)),
+            Target::Unknown => None,
+        };
         let notice = state.limits.drain_notice;
         if state.drain.is_on() && state.drain.refuses(call.reply_to.is_classic(), notice) {
             return Err(draining());
@@ -79,13 +95,10 @@ impl Dispatcher {
             }
             state.older_clients.note(&mut self.older_clients, received);
         }
-        let (position, method) = state
-            .methods
-            .find(&call.method, self.last_method)
-            .ok_or_else(|| no_such_method(&call.method))?;
+        let (position, method) = found.ok_or_else(|| no_such_method(&call.method))?;
         self.last_method = position;
         let peer = self.peer;
-        let make = || seen_by_method(state, method, call, peer, received);
+        let make = || seen_by_method(state, method, call, (peer, caller.as_deref()), received);
         if let Some(next) = &state.layers {
             return self.start_layered(next, call, (position, method), make(), received);
         }
@@ -221,6 +234,16 @@ impl Dispatcher {
                 self.calls.start_stream(context, items, deadline, held);
                 Ok(())
             }
+            Reserved::Whoami => {
+                let whoami = match &mut self.visitor {
+                    Some(visitor) => visitor.whoami()?,
+                    None => visitor::anyone(),
+                };
+                if !call.meta.oneway {
+                    self.write_result(call.reply_to, as_stream, &reserved::json(&whoami));
+                }
+                Ok(())
+            }
             Reserved::Report(report) => {
                 // The statistics include this connection's calls that have just finished.
                 self.end_turn();
@@ -231,6 +254,32 @@ impl Dispatcher {
                 Ok(())
             }
         }
+    }
+
+    /// The reply to a call that the caller may not make: not at once, so that trying is slow, except to a
+    /// probe, which carries no token and asks only for a sign of life.
+    pub(super) fn refuse_unauthorised(
+        &mut self,
+        call: &Call<'_>,
+        fault: &Fault,
+        received: Instant,
+    ) {
+        let is_probe = call.method == paths::RPC_HEALTH;
+        if is_probe || self.in_flight() >= self.state.limits.max_calls_per_connection {
+            return reply::fault(&mut self.output, call.reply_to, fault);
+        }
+        let fault = match self.state.refusals.note(self.peer.ip(), self.now) {
+            Ok(()) => fault.clone(),
+            Err(too_many) => Fault::new(Code::Overloaded, too_many.to_string()),
+        };
+        let reply = async move {
+            sleep(refusals::DELAY).await;
+            Err(fault)
+        };
+        let nothing = Held { permit: None, cancelled: None };
+        let deadline = received.max(self.now) + 10 * refusals::DELAY;
+        self.calls.start(context(call, usize::MAX, received), reply.boxed(), deadline, nothing);
+        self.classic_is_running |= call.reply_to.is_classic();
     }
 
     fn permit(&mut self, method: usize, is_stream: bool) -> Result<Permit, Fault> {
@@ -282,7 +331,7 @@ fn seen_by_method(
     state: &ServerState,
     method: &Method,
     call: &Call<'_>,
-    peer: SocketAddr,
+    (peer, caller): (SocketAddr, Option<&Identity>),
     received: Instant,
 ) -> call::Call {
     let has_deadline = call.meta.deadline_ms.is_some() || !method.signature().stream;
@@ -297,8 +346,57 @@ fn seen_by_method(
             ReplyTo::JsonRpc(_) => Dialect::JsonRpc,
         },
         traceparent: call.traceparent.and_then(Json::as_string).map(Into::into),
-        identity: None,
+        identity: caller.map(|caller| call::Identity::named(&caller.name)),
     })
+}
+
+/// What a call is for.
+enum Target<'a> {
+    Reserved(Reserved),
+    /// A method and its position.
+    Method(usize, &'a Method),
+    /// Nothing that the server has.
+    Unknown,
+}
+
+impl<'a> Target<'a> {
+    /// `last` is the position of the method that was called before.
+    #[inline]
+    fn find(state: &'a ServerState, name: &str, last: usize) -> Self {
+        match Reserved::find(name) {
+            Some(reserved) => Self::Reserved(reserved),
+            None => match state.methods.find(name, last) {
+                Some((position, method)) => Self::Method(position, method),
+                None => Self::Unknown,
+            },
+        }
+    }
+
+    /// What it needs. Who may not call methods does not learn which there are.
+    fn permission(&self) -> Permission {
+        match self {
+            Self::Reserved(reserved) => reserved.permission(),
+            Self::Method(_, method) => method.permission(),
+            Self::Unknown => Permission::Needs(Role::Call),
+        }
+    }
+}
+
+/// Who calls, if it may do that.
+///
+/// # Errors
+/// It may not; the reply.
+fn let_in(
+    visitor: &mut Visitor,
+    state: &ServerState,
+    call: &Call<'_>,
+    target: &Target<'_>,
+) -> Result<Option<Arc<Identity>>, Fault> {
+    if let Some(token) = call.token {
+        visitor.show(token.expose().into_owned())?;
+    }
+    visitor.may(target.permission(), state.object())?;
+    Ok(visitor.identity().ok().flatten().cloned())
 }
 
 fn draining() -> Fault {

@@ -28,6 +28,7 @@ use super::super::socket::{ReadHalf, WriteHalf};
 use super::{Halves, InlineStart};
 use crate::context::Count;
 use crate::request::Outgoing;
+use crate::token::Shown;
 
 const SCHEDULES: usize = 1000;
 /// A time that no schedule reaches.
@@ -315,7 +316,7 @@ impl Client {
 fn schedule(timers: Timers, wakes_are_lost: bool) {
     let socket = Socket::new();
     let inbound = Inbound::new(socket.clone(), Inbox::new(1 << 20));
-    let outbound = Outbound::new("p".into(), socket.clone(), Instant::now() + FAR);
+    let outbound = Outbound::new("p".into(), socket.clone(), Instant::now() + FAR, &Shown::None);
     let halves = Arc::new(Halves::new(inbound, outbound));
     let timer = Arc::new(Timer::default());
     let (commands, received) = mpsc::unbounded_channel();

@@ -1,6 +1,81 @@
 //! JSON-RPC batches: their requests are handled like any others, and their replies sent as one array.
 
-use rpc_wire::call::Batch;
+use rpc_wire::call::{Batch, Message, ReplyTo, reply};
+use rpc_wire::fault::{Code, Fault};
+use rpc_wire::json::Json;
+
+use super::Dispatcher;
+use crate::state::ServerState;
+
+impl Dispatcher {
+    /// Begins with the requests in `array`, one after the other, before anything else is handled.
+    pub(super) fn begin_batch(&mut self, state: &ServerState, array: Json<'_>) {
+        match Batch::new(array, state.limits.max_batch_requests) {
+            Ok(batch) => self.batches.begin(batch),
+            Err(fault) => {
+                self.state.metrics.malformed.inc();
+                reply::fault(&mut self.output, ReplyTo::JsonRpc(Json::NULL), &fault);
+            }
+        }
+    }
+
+    /// Whether requests of a batch are still to be handled, before anything else is.
+    pub(crate) fn has_batch(&self) -> bool {
+        self.batches.has_begun()
+    }
+
+    /// Handles the next request of the batch that was begun.
+    pub(crate) fn handle_next_of_batch(&mut self, state: &ServerState) {
+        let Some((serial, mut batch)) = self.batches.take() else { return };
+        let received = self.arrived;
+        let start = self.output.len();
+        self.calls.set_batch(Some(serial));
+        let is_full = self.batches.reply_bytes(serial) >= state.limits.max_unwritten_bytes;
+        let request = batch.next();
+        let is_last = request.is_none();
+        let message = request.map(|request| request.map(Message::Call));
+        match message {
+            Some(Ok(Message::Call(call))) if is_full => {
+                self.refuse(&call, &too_much_for_a_batch(state), received);
+            }
+            Some(message) => {
+                let handled = self.handle(state, message, &[]);
+                debug_assert!(handled.is_ok(), "the batch is JSON");
+            }
+            None => {}
+        }
+        self.calls.set_batch(None);
+        self.batches.collect(serial, &mut self.output, start);
+        if is_last {
+            self.end_batch(serial);
+        } else {
+            self.batches.go_on(batch);
+        }
+    }
+
+    /// Sends the replies of a batch if none of its calls is in flight.
+    fn end_batch(&mut self, serial: u64) {
+        if !self.calls.has_any_of(serial) {
+            self.batches.end(serial, &mut self.output);
+        }
+    }
+
+    /// A call of the batch has finished, and its reply was written to the output from `start` on.
+    pub(super) fn finish_of_batch(&mut self, serial: u64, start: usize) {
+        self.batches.collect(serial, &mut self.output, start);
+        if !self.batches.is_begun(serial) {
+            self.end_batch(serial);
+        }
+    }
+}
+
+fn too_much_for_a_batch(state: &ServerState) -> Fault {
+    let most = state.limits.max_unwritten_bytes;
+    let text = format!(
+        "the replies of this batch are over {most} bytes (max_unwritten_bytes); send fewer requests in one"
+    );
+    Fault::new(Code::TooLarge, text)
+}
 
 /// The batches of a connection that are not answered yet.
 #[derive(Default)]
@@ -20,7 +95,7 @@ struct Open {
 
 impl Batches {
     /// Begins with a batch.
-    pub(crate) fn begin(&mut self, batch: Batch) {
+    pub(super) fn begin(&mut self, batch: Batch) {
         self.next_serial += 1;
         self.begun = Some(batch);
         self.open.push(Open { serial: self.next_serial, replies: Vec::new() });

@@ -1,0 +1,268 @@
+//! A session: reads everything, then follows it.
+
+use std::convert::Infallible;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use rpc_wire::instance::InstanceKey;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::keys::Name;
+use super::known::{Heard, Known, Version};
+use super::{AT_ONCE, Peer, Sharing};
+use crate::service::{Service, now};
+use crate::store::etcd::{EtcdError, KeyValue, Watch, WatchEvent};
+use crate::table::{Pending, Shared};
+
+/// Interval of looking whether there is room again.
+const ROOM_CHECK: Duration = Duration::from_secs(10);
+
+/// A session: valid until its first error.
+pub(super) struct Session<'a> {
+    pub(super) service: &'a Service,
+    pub(super) sharing: &'a Sharing,
+    pub(super) known: Mutex<Known>,
+    pub(super) lease: i64,
+    pub(super) began: Instant,
+}
+
+impl<'a> Session<'a> {
+    /// Reads everything; the watch tells what comes after that.
+    pub(super) async fn open(
+        service: &'a Service,
+        sharing: &'a Sharing,
+    ) -> Result<(Self, Watch), EtcdError> {
+        sharing.check_format().await?;
+        let lease = sharing.sign_in().await?;
+        let prefix = sharing.keys.prefix().as_bytes();
+        let (entries, revision) = sharing.etcd.read_all(prefix).await?;
+        let known = Mutex::default();
+        let session = Self { service, sharing, known, lease, began: now() };
+        session.take_all(entries).await;
+        let watch = sharing.etcd.watch(prefix, revision + 1).await?;
+        let (id, instances) = (&sharing.id, service.len());
+        info!(
+            id,
+            revision, instances, "sharing instances with the other registries of the etcd cluster"
+        );
+        Ok((session, watch))
+    }
+}
+
+impl Session<'_> {
+    /// Takes everything that there is; what is not there any more is gone.
+    async fn take_all(&self, entries: Vec<KeyValue>) {
+        let mut there = Vec::new();
+        for KeyValue { key, value, revision } in entries {
+            match self.sharing.keys.name(&key) {
+                Name::Instance(key) => {
+                    self.known().revisions.insert(key.clone(), Version { revision, exists: true });
+                    there.extend(self.read(key, &value));
+                }
+                Name::Registry(id) => self.is_live(id, &value),
+                Name::Format => {}
+                Name::Strange => self.is_strange(&key),
+            }
+        }
+        there.sort_by_key(Shared::order);
+        let gone: Vec<Shared> = {
+            let known = self.known();
+            let mine = self.service.lock().table.known_keys();
+            let is_gone = |key: &InstanceKey| !known.revisions.contains_key(key);
+            mine.into_iter().filter(is_gone).map(Shared::nothing).collect()
+        };
+        let mut all = there.into_iter().chain(gone).map(|one| (one, Pending::NOTHING)).peekable();
+        while all.peek().is_some() {
+            let some: Vec<_> = all.by_ref().take(AT_ONCE).collect();
+            self.service.take(some, &self.sharing.id);
+            tokio::task::yield_now().await;
+        }
+        self.tell_members();
+        // Set already by an earlier session, perhaps.
+        let _ = self.service.read.set(());
+    }
+
+    /// Follows what the other registries write.
+    pub(super) async fn follow(&self, mut watch: Watch) -> Result<Infallible, EtcdError> {
+        loop {
+            let mut heard = Vec::new();
+            for event in watch.next().await? {
+                let (key, document, revision) = match event {
+                    WatchEvent::Put(KeyValue { key, value, revision }) => {
+                        (key, Some(value), revision)
+                    }
+                    WatchEvent::Deleted(key, revision) => (key, None, revision),
+                    WatchEvent::Created | WatchEvent::Progress(_) => continue,
+                };
+                match (self.sharing.keys.name(&key), document) {
+                    (Name::Instance(key), document) => {
+                        heard.push(Heard { key, document, revision });
+                    }
+                    (Name::Registry(id), Some(value)) => {
+                        self.is_live(id, &value);
+                        self.tell_members();
+                    }
+                    (Name::Registry(id), None) if id == self.sharing.id => {
+                        return Err(EtcdError::LeaseEnded);
+                    }
+                    (Name::Registry(id), None) => {
+                        self.has_ended(&id);
+                        self.tell_members();
+                    }
+                    (Name::Format, _) => self.sharing.check_format().await?,
+                    (Name::Strange, _) => self.is_strange(&key),
+                }
+            }
+            self.hear(heard);
+        }
+    }
+
+    /// Takes what is new of what was heard; of addresses whose writes are under way later.
+    pub(super) fn hear(&self, heard: Vec<Heard>) {
+        if heard.is_empty() {
+            return;
+        }
+        let mut new = Vec::new();
+        {
+            let mut known = self.known();
+            for one in heard {
+                if known.in_flight.contains(&one.key) {
+                    known.waiting.push(one);
+                } else if known.note_heard(&one) {
+                    new.push(one);
+                }
+            }
+        }
+        self.take_heard(new);
+        self.service.saving.wake();
+    }
+
+    fn take_heard(&self, heard: Vec<Heard>) {
+        let read = |Heard { key, document, .. }| match document {
+            Some(document) => self.read(key, &document),
+            None => Some(Shared::nothing(key)),
+        };
+        let shared = heard.into_iter().filter_map(read).map(|one| (one, Pending::NOTHING));
+        self.service.take(shared.collect(), &self.sharing.id);
+    }
+
+    /// Keeps the lease; a watch of a member that does not answer any more would be silent for ever.
+    pub(super) async fn keep_lease(&self, member: usize) -> Result<Infallible, EtcdError> {
+        let etcd = &self.sharing.etcd;
+        loop {
+            sleep(etcd.options().lease_ttl / 4).await;
+            etcd.keep_alive(self.lease).await?;
+            if etcd.member() != member {
+                return Err(EtcdError::Unavailable("its member does not answer".to_owned()));
+            }
+        }
+    }
+
+    /// Takes what there was no room for, once there is some.
+    pub(super) async fn make_up(&self) -> Result<Infallible, EtcdError> {
+        loop {
+            sleep(ROOM_CHECK).await;
+            let keys: Vec<_> = {
+                let state = self.service.lock();
+                let is_room = state.table.has_room();
+                let keys = state.table.no_room_for().take(AT_ONCE).cloned();
+                if is_room { keys.collect() } else { continue }
+            };
+            for key in keys {
+                let (there, revision) =
+                    self.sharing.etcd.read_one(&self.sharing.keys.instance(&key)).await?;
+                let (document, revision) = match there {
+                    Some(there) => (Some(there.value), there.revision),
+                    None => (None, revision),
+                };
+                // It may be known already, in that revision.
+                let is_older = |known: &Version| known.revision > revision;
+                if !self.known().revisions.get(&key).is_some_and(is_older) {
+                    self.take_heard(vec![Heard { key, document, revision }]);
+                }
+            }
+        }
+    }
+
+    pub(super) fn read(&self, key: InstanceKey, document: &[u8]) -> Option<Shared> {
+        match Shared::read(key.clone(), document) {
+            Ok(shared) => Some(shared),
+            Err(why) => {
+                if self.service.lock().table.leave_alone(key.clone()) {
+                    warn!(instance = %key, why, "what etcd has of it cannot be read, and is left alone: nothing of it is shared; delete its key if no program needs it");
+                }
+                None
+            }
+        }
+    }
+
+    fn is_live(&self, id: String, value: &[u8]) {
+        let peer: Option<Peer> = serde_json::from_slice(value).ok();
+        let address = peer.map(|peer| peer.address).unwrap_or_default();
+        let mut known = self.known();
+        known.ended.remove(&id);
+        let is_new = known.live.insert(id.clone(), address.clone()).is_none();
+        if is_new && id != self.sharing.id {
+            info!(id, address, "another registry shares the cluster");
+        }
+    }
+
+    fn has_ended(&self, id: &str) {
+        let mut known = self.known();
+        if let Some(address) = known.live.remove(id) {
+            warn!(id, address, "another registry has ended; its instances are taken over");
+            known.ended.insert(id.to_owned(), now());
+        }
+    }
+
+    /// Has readers told which registries there are.
+    fn tell_members(&self) {
+        if let Some(membership) = self.service.membership() {
+            membership.heard(&self.known().live);
+        }
+    }
+
+    fn is_strange(&self, key: &[u8]) {
+        if !self.sharing.has_strange_keys.swap(true, Ordering::Relaxed) {
+            let key = String::from_utf8_lossy(key).escape_debug().to_string();
+            warn!(
+                key,
+                "another program has keys below the prefix; they are left alone, but give it another prefix"
+            );
+        }
+    }
+
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service {
+    pub(super) fn take(&self, shared: Vec<(Shared, Pending)>, me: &str) {
+        let mut shared = shared.into_iter().peekable();
+        while shared.peek().is_some() {
+            let (changes, is_first) = {
+                let mut state = self.lock();
+                let (now, wall) = (now(), SystemTime::now());
+                let had_room = state.table.no_room_for().len() == 0;
+                let take = |(one, pending)| state.table.take_shared(one, me, pending, wall, now);
+                let changes: Vec<_> = shared.by_ref().take(AT_ONCE).flat_map(take).collect();
+                state.history.extend(changes.iter().cloned());
+                (changes, had_room && state.table.no_room_for().len() > 0)
+            };
+            if is_first {
+                let (max_instances, max_table_bytes) =
+                    (self.options.max_instances, self.options.max_table_bytes);
+                warn!(
+                    max_instances,
+                    max_table_bytes,
+                    "there is no room for all instances of the other registries: some are not listed here; raise both in [registry-server]"
+                );
+            }
+            self.announce(&changes, None);
+        }
+        self.override_set.notify_one();
+    }
+}

@@ -1,0 +1,163 @@
+//! Who the peer of a connection has shown to be, and what it may do here.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rpc_security::{
+    Caller, Decision, Denied, Guard, Identity, NotIdentified, Object, Permission, Role, Shown,
+};
+use rpc_wire::fault::{Code, Fault};
+use rpc_wire::report::Whoami;
+
+/// The peer of one connection, where not everyone may do everything.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    guard: Guard,
+    address: IpAddr,
+    shown: Option<Shown>,
+}
+
+/// Why a request is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    denied: Denied,
+    /// Why nobody is known by the token that was shown.
+    token: Option<NotIdentified>,
+}
+
+impl Refusal {
+    /// What to do about it. Nothing about other objects, nor whether this one exists.
+    pub(crate) fn text(self) -> String {
+        match (self.token, self.denied) {
+            (Some(why), Denied::Unknown(_)) => why.to_string(),
+            (_, denied) => denied.to_string(),
+        }
+    }
+
+    /// Whether nobody is known to ask.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_unknown(self) -> bool {
+        matches!(self.denied, Denied::Unknown(_))
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(Code::Unauthorised, refusal.text())
+    }
+}
+
+impl Visitor {
+    /// `None` where everyone may do everything: nobody has to be known.
+    pub(crate) fn new(guard: &Guard, address: IpAddr) -> Option<Self> {
+        let address = address.to_canonical();
+        (!guard.is_open()).then(|| Self { guard: guard.clone(), address, shown: None })
+    }
+
+    /// Notes the secret of a message: the first that is somebody's counts for the whole connection.
+    ///
+    /// # Errors
+    /// The connection is somebody's, and this is another secret: its calls must not run as the first's.
+    pub(crate) fn show(&mut self, secret: String) -> Result<(), Fault> {
+        let secret = secret.into();
+        if let Some(shown) = &mut self.shown {
+            if shown.is(&secret) {
+                return Ok(());
+            }
+            if shown.identity(&self.guard, SystemTime::now).is_ok() {
+                let text = "this connection has shown another token; open one for each token";
+                return Err(Fault::new(Code::Unauthorised, text));
+            }
+        }
+        self.shown = Some(Shown::new(&self.guard, &secret, SystemTime::now()));
+        Ok(())
+    }
+
+    /// Who it is, as far as it has said.
+    pub(crate) fn identity(&mut self) -> Result<Option<&Arc<Identity>>, NotIdentified> {
+        let Some(shown) = &mut self.shown else { return Ok(None) };
+        shown.identity(&self.guard, SystemTime::now).map(Some)
+    }
+
+    /// Whether it may do what needs `permission`, with `object`; counted and logged.
+    ///
+    /// # Errors
+    /// It may not.
+    pub(crate) fn may(
+        &mut self,
+        permission: Permission,
+        object: Object<'_>,
+    ) -> Result<(), Refusal> {
+        let (guard, caller, token) = self.ask();
+        match guard.decide(caller, permission, object) {
+            Decision::Allowed | Decision::Warned(_) => Ok(()),
+            Decision::Refused(denied) => Err(Refusal { denied, token }),
+        }
+    }
+
+    /// Whether it may do nothing at all: as long as that is so, everything about it is small.
+    pub(crate) fn is_stranger(&mut self) -> bool {
+        let (guard, caller, _) = self.ask();
+        roles(guard, caller).next().is_none()
+    }
+
+    /// Whether it may read what is about `object`, neither counted nor logged.
+    #[cfg(feature = "http")]
+    pub(crate) fn may_observe(&mut self, object: Object<'_>) -> bool {
+        let (guard, caller, _) = self.ask();
+        guard.shows(caller, Permission::Needs(Role::Observe), object)
+    }
+
+    /// What it is told of itself.
+    ///
+    /// # Errors
+    /// It is a stranger.
+    pub(crate) fn whoami(&mut self) -> Result<Whoami, Refusal> {
+        let (guard, caller, token) = self.ask();
+        let auth = guard.auth().to_string();
+        let roles: Vec<_> = roles(guard, caller).map(|role| role.to_string()).collect();
+        match caller.identity {
+            Some(identity) => Ok(whoami(auth, roles, identity)),
+            None if roles.is_empty() => Err(Refusal { denied: Denied::Unknown(Role::Call), token }),
+            None => Ok(Whoami { auth, roles, ..Whoami::default() }),
+        }
+    }
+
+    /// Whom to ask, for whom, and why the token that was shown is nobody's.
+    fn ask(&mut self) -> (&Guard, Caller<'_>, Option<NotIdentified>) {
+        let Self { guard, address, shown } = self;
+        let shown = shown.as_mut().map(|shown| shown.identity(guard, SystemTime::now));
+        let (identity, token) = match shown {
+            Some(Ok(identity)) => (Some(&**identity), None),
+            Some(Err(why)) => (None, Some(why)),
+            None => (None, None),
+        };
+        (guard, Caller { identity, address: *address }, token)
+    }
+}
+
+/// What a caller may do at all.
+fn roles<'a>(guard: &'a Guard, caller: Caller<'a>) -> impl Iterator<Item = Role> {
+    let may = move |role: &Role| guard.shows(caller, Permission::Needs(*role), Object::Everything);
+    Role::ALL.into_iter().filter(may)
+}
+
+/// What a caller is told of itself where everyone may do everything.
+pub(crate) fn anyone() -> Whoami {
+    let roles = Role::ALL.into_iter().map(|role| role.to_string()).collect();
+    Whoami { auth: rpc_security::Auth::Off.to_string(), roles, ..Whoami::default() }
+}
+
+fn whoami(auth: String, roles: Vec<String>, identity: &Identity) -> Whoami {
+    let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
+    let expires = identity.expires.and_then(since_1970);
+    Whoami {
+        auth,
+        name: Some(identity.name.clone()),
+        roles,
+        services: identity.services.as_ref().map(|names| names.iter().cloned().collect()),
+        hosts: identity.hosts.iter().map(ToString::to_string).collect(),
+        expires_ms: expires.and_then(|time| u64::try_from(time.as_millis()).ok()),
+    }
+}
