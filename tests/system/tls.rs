@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rpc_client::{Client, ClientOptions, ClientTlsOptions};
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::eventually;
 use rpc_tests::pki::{Authority, DAY, Issued, Subject};
@@ -182,4 +183,50 @@ async fn a_daemon_whose_certificate_cannot_be_used_does_not_start() {
             assert!(said.contains("cannot serve TLS") && said.contains(why), "{said} is not {why}");
         }
     }
+}
+
+#[tokio::test]
+async fn certificates_are_replaced_under_load_without_a_failed_call() {
+    let authority = Authority::new("a");
+    let issue = || authority.issue("server", &Subject::server(&["sums"]));
+    let issued = issue();
+    let own = authority.issue("client", &Subject::of(&["ci.example"]));
+    let ca = authority.ca();
+    let [cert, key] = shows(&issued);
+    let settings = [cert, key, ("TLS_CLIENT_CA", text(&ca)), ("TLS_REQUIRE", "certificate")];
+    let (server, at) = Daemon::server_with(&settings, &["--no-registry"]).await;
+    let tls_files = ClientTlsOptions {
+        ca: Some(ca.clone()),
+        cert: Some(own.cert.clone()),
+        key: Some(own.key.clone()),
+        ..ClientTlsOptions::default()
+    };
+    let options = ClientOptions { tls: true, tls_files, ..ClientOptions::default() };
+    let kept = Client::direct(at.to_string(), options.clone()).unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let ended = stop.clone();
+    let load = tokio::spawn(async move {
+        let mut calls = 0;
+        while !ended.is_cancelled() {
+            kept.call("add", (1, 2)).await.unwrap();
+            // A handshake each.
+            let new = Client::direct(at.to_string(), options.clone()).unwrap();
+            new.call("add", (1, 2)).await.unwrap();
+            new.close().await;
+            calls += 2;
+        }
+        calls
+    });
+    for replaced in 1..=2 {
+        issue();
+        authority.issue("client", &Subject::of(&["ci.example"]));
+        eventually("the server uses the new files", async || {
+            let log = server.stderr().text() + &server.stdout().text();
+            log.matches("the files for TLS were replaced").count() >= replaced
+        })
+        .await;
+    }
+    stop.cancel();
+    let calls = load.await.unwrap();
+    assert!(calls > 20, "{calls}");
 }

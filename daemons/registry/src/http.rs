@@ -4,6 +4,7 @@
 
 mod body;
 mod connection;
+mod entrance;
 mod health;
 mod heartbeats;
 mod held;
@@ -11,8 +12,6 @@ mod list;
 mod overrides;
 mod query;
 mod refuse;
-#[cfg(feature = "tls")]
-mod tls;
 mod v1;
 
 use std::net::IpAddr;
@@ -38,7 +37,7 @@ use rpc_wire::paths;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-pub(crate) use connection::serve_connection;
+pub(crate) use entrance::serve_connection;
 pub(crate) use refuse::connection as refuse_connection;
 
 use held::Held;

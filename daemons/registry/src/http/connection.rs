@@ -10,7 +10,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rpc_host::write_timeout::WriteTimeout;
 use rpc_security::PeerCertificate;
 use rpc_socket::Socket;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -22,16 +21,6 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Serves a connection until it ends. At shutdown the request in flight is the last. Returns the
 /// instances that were lost with it.
-pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) -> Lost {
-    #[cfg(feature = "tls")]
-    if let Some(entrance) = &http.context.tls {
-        // Boxed, so that the task of a connection has no room for it where there is no TLS.
-        return Box::pin(super::tls::serve(stream, peer, &http, entrance)).await;
-    }
-    serve_socket(Socket::Plain(stream), peer, http, None).await
-}
-
-/// The same, once it is known whether it is inside TLS.
 pub(super) async fn serve_socket(
     stream: Socket,
     peer: SocketAddr,

@@ -1,21 +1,38 @@
-//! A connection of a registry that speaks TLS: the handshake, and what is refused because it is plain text.
+//! How a connection comes in: in plain text, or by TLS where the registry speaks that.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+#[cfg(feature = "tls")]
 use rpc_host::tls::{Entered, TlsEntrance};
 use rpc_socket::Socket;
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
 use tokio::time::timeout;
 
+use super::Http;
 use super::connection::serve_socket;
 use super::held::Lost;
+#[cfg(feature = "tls")]
 use super::refuse::TLS_HANDSHAKE;
-use super::{Http, refuse_connection};
+#[cfg(feature = "tls")]
+use super::refuse_connection;
+#[cfg(feature = "tls")]
 use crate::error::Refusal;
 
+/// Serves a connection until it ends, see [`serve_socket`].
+pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) -> Lost {
+    #[cfg(feature = "tls")]
+    if let Some(entrance) = &http.context.tls {
+        // Boxed, so that the task of a connection has no room for it where there is no TLS.
+        return Box::pin(by_tls(stream, peer, &http, entrance)).await;
+    }
+    serve_socket(Socket::Plain(stream), peer, http, None).await
+}
+
 /// Serves a connection that begins with a handshake, and plain text where that is allowed.
-pub(super) async fn serve(
+#[cfg(feature = "tls")]
+async fn by_tls(
     stream: TcpStream,
     peer: SocketAddr,
     http: &Arc<Http>,
