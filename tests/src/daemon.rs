@@ -258,6 +258,17 @@ where
     (code, rpcd.stdout.text(), rpcd.stderr.text())
 }
 
+/// The same with settings.
+pub async fn run_rpcd_with<I, S>(settings: &[(&str, &str)], arguments: I) -> (i32, String, String)
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<str>,
+{
+    let mut rpcd = Daemon::rpcd_with(settings, arguments);
+    let code = rpcd.exit_code().await;
+    (code, rpcd.stdout.text(), rpcd.stderr.text())
+}
+
 /// The first `IP:PORT` in a line, with a port other than 0.
 pub fn address_in(line: &str) -> Option<SocketAddr> {
     without_colours(line)

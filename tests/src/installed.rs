@@ -9,7 +9,7 @@ pub(crate) fn is_there(found: bool, package: &str) -> bool {
     if !found {
         assert!(
             std::env::var("CI").as_deref() != Ok("true"),
-            "{package} is missing: install it (apt-get install {package}), CI=true forbids skipping"
+            "{package} is missing: install it (a package of Debian, or tests/peers/install), CI=true forbids skipping"
         );
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
         eprintln!("skipped {test}: {package} is not installed");

@@ -43,6 +43,7 @@ pub mod fakes;
 pub mod home;
 pub mod http_reply;
 mod installed;
+pub mod peers;
 pub mod pki;
 pub mod prometheus;
 pub mod proxy;

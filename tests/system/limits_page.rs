@@ -9,11 +9,12 @@ use std::fmt::{Debug, Write};
 use std::path::{Path, PathBuf};
 
 /// Where constants are limits.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "shared/wire/src",
     "shared/client/src",
     "shared/host/src",
     "shared/load/src",
+    "shared/security/src",
     "shared/settings/src",
     "daemons",
     "console/core/src",

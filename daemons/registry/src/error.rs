@@ -5,6 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use rpc_host::refusals::TooMany;
+use rpc_security::{Denied, NotIdentified, Role};
+
 use crate::store::StoreError;
 
 /// Why a registry could not start, or stopped by itself. Each error says who must act.
@@ -78,6 +81,13 @@ fn advice(path: &Path, error: &StoreError) -> Cow<'static, str> {
     advice.into()
 }
 
+impl Refusal {
+    /// Whether it is about who the sender is, and what it may.
+    pub(crate) fn is_of_doors(&self) -> bool {
+        matches!(self, Self::Denied(_) | Self::NotIdentified { .. } | Self::OfAnother)
+    }
+}
+
 /// Why a request is refused. The text is the reply's `error`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
@@ -118,6 +128,28 @@ pub(crate) enum Refusal {
         "incarnation: {0} is that of a start later than max_clock_ahead from now; set the clock of the server, or of the registry"
     )]
     AheadOfClock(u64),
+    /// The sender: it lacks a role, or is limited to others.
+    #[error("{0}")]
+    Denied(Denied),
+    /// The sender: what it has shown identifies nobody.
+    #[error("{why}; this needs one with the role {role}")]
+    NotIdentified {
+        /// Why not.
+        why: NotIdentified,
+        /// What would be needed.
+        role: Role,
+    },
+    /// The sender: another identity has registered the instance.
+    #[error(
+        "instance: another identity has registered this address; use its token, or one with the role operate"
+    )]
+    OfAnother,
+    /// The sender: it was refused too often, and is only told to wait.
+    #[error("{0}")]
+    TooManyRefusals(TooMany),
+    /// The operator: what needs a line in the audit log cannot be done without it.
+    #[error("audit: the log cannot be written: {0}; free its disk, or mend its folder")]
+    AuditFailing(String),
     /// The sender: no such route.
     #[error("Not Found")]
     NotFound,

@@ -12,11 +12,14 @@ mod list;
 mod overrides;
 mod query;
 mod refuse;
+mod routes;
+mod token;
 mod v1;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use std::convert::Infallible;
 
@@ -27,12 +30,13 @@ use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
-use rpc_host::shares::Shares;
+use hyper::{HeaderMap, Request, Response, StatusCode, header};
+use rpc_host::refusals::{self, Refusals, TooMany};
+use rpc_host::shares::{Place, Shares};
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
 use rpc_host::web::{Asked, Verdict, WebPolicy};
-use rpc_security::PeerCertificate;
+use rpc_security::{Object, PeerCertificate, Permission, Shown};
 use rpc_wire::paths;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -41,9 +45,11 @@ pub(crate) use entrance::serve_connection;
 pub(crate) use refuse::connection as refuse_connection;
 
 use held::Held;
+pub(crate) use routes::table as route_table;
+use routes::{Entry, Route};
 
 use crate::error::Refusal;
-use crate::service::{Acknowledged, Pieces, Service};
+use crate::service::{Acknowledged, Deed, Pieces, Sender, Service};
 use crate::table::Renewed;
 
 /// The registry's HTTP interface, shared by all connections.
@@ -63,6 +69,8 @@ struct Context {
     web: WebPolicy,
     /// An unknown host was logged.
     host_logged: AtomicBool,
+    /// Who was refused of late for who they are.
+    refusals: Refusals,
     /// The TTL in seconds, for the replies to registrations.
     ttl: Option<HeaderValue>,
     /// The entrance by TLS, if there is one.
@@ -82,6 +90,17 @@ struct Peer {
     certificate: Option<Arc<PeerCertificate>>,
     /// The instances whose heartbeats come on it.
     held: Arc<Held>,
+    /// What was shown on it last.
+    shown: Arc<Mutex<Option<Shown>>>,
+    /// Its place among those that have not shown who they are.
+    stranger: Arc<Mutex<Option<Place>>>,
+}
+
+/// Who reads something that goes on, or that not everybody sees all of.
+struct Visitor<'a> {
+    peer: &'a Peer,
+    sender: Sender,
+    permission: Permission,
 }
 
 /// A whole body, or a stream of chunks.
@@ -104,18 +123,19 @@ impl Http {
         let web = WebPolicy::new(options.allowed_origins.clone(), options.allowed_hosts.clone());
         let host_logged = AtomicBool::new(false);
         let ttl = options.ttl.as_secs_f64().to_string().try_into().ok();
-        Self {
-            context: Arc::new(Context {
-                service,
-                streams,
-                ending,
-                web,
-                host_logged,
-                ttl,
-                #[cfg(feature = "tls")]
-                tls,
-            }),
-        }
+        let refusals = Refusals::default();
+        let context = Context {
+            service,
+            streams,
+            ending,
+            web,
+            host_logged,
+            refusals,
+            ttl,
+            #[cfg(feature = "tls")]
+            tls,
+        };
+        Self { context: Arc::new(context) }
     }
 
     /// The service behind it.
@@ -126,11 +146,14 @@ impl Http {
     /// Replies to one request of a peer.
     async fn reply(&self, request: Request<Incoming>, peer: Peer) -> Reply {
         let (head, mut body) = request.into_parts();
-        let reply = match self.route(&head, &mut body, &peer).await {
-            Ok(reply) => reply,
-            Err(refusal) => refuse::reply(&refusal),
+        let (reply, is_stranger) = match self.route(&head, &mut body, &peer).await {
+            Ok(reply) => (reply, false),
+            Err(refusal) => {
+                let is_stranger = refusal.is_of_doors();
+                (refuse::reply(&refusal), is_stranger)
+            }
         };
-        body::discard(&head, &mut body, &self.context.service.options).await;
+        body::discard(&head, &mut body, is_stranger, &self.context.service.options).await;
         let status = reply.status().as_u16();
         if status >= 400 {
             self.context.service.metrics.refuse(status);
@@ -145,62 +168,111 @@ impl Http {
         body: &mut Incoming,
         from: &Peer,
     ) -> Result<Reply, Refusal> {
-        let service = &self.context.service;
-        let peer = from.ip;
         self.refuse_foreign_pages(&head.headers, from.on_loopback)?;
-        match (&head.method, head.uri.path()) {
-            (&Method::POST, paths::REGISTER) => {
-                check_content_type(&head.headers)?;
-                let body = body::read(body, &service.options).await?;
-                let acknowledged = service.register(&body, peer).await?;
+        let entry = routes::find(&head.method, head.uri.path()).ok_or(Refusal::NotFound)?;
+        let sender = from.sender(&self.context.service.options.guard, &head.headers);
+        // Before anything of the body is read.
+        let checked = sender.check(entry.permission, Object::Everything);
+        let served = match checked {
+            Ok(()) => {
+                from.is_no_stranger(entry.permission);
+                self.serve(entry, head, body, (from, &sender)).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        match served {
+            Err(refusal) if refusal.is_of_doors() => {
+                Err(self.slow_down(refusal, head, &sender).await)
+            }
+            served => served,
+        }
+    }
+
+    /// Notes what is refused for who the sender is. Its reply waits a little; who is refused too often is
+    /// only told to wait.
+    async fn slow_down(&self, refusal: Refusal, head: &Parts, sender: &Sender) -> Refusal {
+        let refusal = match self.context.refusals.note(sender.address, Instant::now()) {
+            Err(TooMany) => Refusal::TooManyRefusals(TooMany),
+            Ok(()) => {
+                let what = format!("{} {}: {refusal}", head.method, head.uri.path());
+                self.context.service.audit(Deed::Refused, sender, None, Some(what)).await;
+                refusal
+            }
+        };
+        tokio::time::sleep(refusals::DELAY).await;
+        refusal
+    }
+
+    async fn serve(
+        &self,
+        Entry { route, permission, .. }: &'static Entry,
+        head: &Parts,
+        body: &mut Incoming,
+        (from, sender): (&Peer, &Sender),
+    ) -> Result<Reply, Refusal> {
+        let service = &self.context.service;
+        let reader = || Visitor { peer: from, sender: sender.clone(), permission: *permission };
+        match route {
+            Route::Register => {
+                let body = self.json(head, body).await?;
+                let acknowledged = service.register(&body, sender).await?;
                 if held::is_held(&head.headers)
                     && let Some(key) = service.key_of(&body)
                 {
-                    from.held.note(service, [key], peer);
+                    from.held.note(service, [key], from.ip);
                 }
                 Ok(registered(acknowledged, self.context.ttl.as_ref()))
             }
-            (&Method::POST, paths::UNREGISTER) => {
-                check_content_type(&head.headers)?;
-                let body = body::read(body, &service.options).await?;
-                if let Some(key) = service.key_of(&body) {
+            Route::Unregister => {
+                let body = self.json(head, body).await?;
+                let key = service.key_of(&body);
+                let Acknowledged { of, durable } = service.unregister(&body, sender).await?;
+                if let Some(key) = key {
                     from.held.forget(&key);
                 }
-                let Acknowledged { of, durable } = service.unregister(&body, peer).await?;
                 Ok(acknowledged(json(of), durable))
             }
-            (&Method::POST, paths::HEARTBEATS) => {
-                check_content_type(&head.headers)?;
-                let body = body::read(body, &service.options).await?;
-                let from = held::is_held(&head.headers).then_some(from);
-                heartbeats::renew(service, &body, from)
+            Route::Heartbeats => {
+                let body = self.json(head, body).await?;
+                let held_by = held::is_held(&head.headers).then_some(from);
+                heartbeats::renew(service, &body, sender, held_by)
             }
-            (&Method::DELETE, paths::BRAKE) => Ok(health::release_brake(&self.context)),
-            (&Method::PUT, path) => {
-                let key = overrides::key(path, &service.options)?;
-                check_content_type(&head.headers)?;
-                let body = body::read(body, &service.options).await?;
-                overrides::set(service, key, &body, peer).await
+            Route::ReleaseBrake => {
+                sender.check(*permission, Object::AllInstances)?;
+                service.check_audit().await?;
+                service.audit(Deed::BrakeReleased, sender, None, None).await;
+                Ok(health::release_brake(&self.context))
             }
-            (&Method::DELETE, path) => {
-                let key = overrides::key(path, &service.options)?;
-                Ok(overrides::clear(service, &key, peer).await)
+            Route::SetOverride => {
+                let key = overrides::key(head.uri.path(), &service.options)?;
+                let body = self.json(head, body).await?;
+                overrides::set(service, key, &body, sender).await
             }
-            (&Method::GET, paths::FIND_ALL) => list::find_all(&self.context, head, from).await,
-            (&Method::GET | &Method::HEAD, path) => match path {
-                paths::INSTANCES => v1::instances(&self.context, head, from).await,
-                paths::OVERRIDES => Ok(overrides::list(service)),
-                paths::WATCH => v1::watch(&self.context, head, from).await,
-                paths::CATALOG => v1::catalog(&self.context, from).await,
-                paths::SD_PROMETHEUS => v1::targets(&self.context, head, from).await,
-                paths::LOGS => v1::logs(&self.context, head, peer),
-                paths::HEALTHZ => Ok(health::live()),
-                paths::READYZ => Ok(health::ready(&self.context)),
-                paths::METRICS => Ok(health::metrics(&self.context, &head.headers)),
-                _ => Err(Refusal::NotFound),
-            },
-            _ => Err(Refusal::NotFound),
+            Route::ClearOverride => {
+                let key = overrides::key(head.uri.path(), &service.options)?;
+                overrides::clear(service, &key, sender).await
+            }
+            Route::FindAll => list::find_all(&self.context, head, reader()).await,
+            Route::Instances => v1::instances(&self.context, head, reader()).await,
+            Route::Overrides => Ok(overrides::list(service, sender.sight().as_deref())),
+            Route::Watch => v1::watch(&self.context, head, reader()).await,
+            Route::Catalog => v1::catalog(&self.context, &reader()).await,
+            Route::Targets => v1::targets(&self.context, head, reader()).await,
+            Route::Logs => {
+                // Its lines are of all instances.
+                sender.check(*permission, Object::AllInstances)?;
+                v1::logs(&self.context, head, reader())
+            }
+            Route::Healthz => Ok(health::live()),
+            Route::Readyz => Ok(health::ready(&self.context)),
+            Route::Metrics => Ok(health::metrics(&self.context, &head.headers)),
         }
+    }
+
+    /// A body that is JSON, by what its head says.
+    async fn json(&self, head: &Parts, body: &mut Incoming) -> Result<Bytes, Refusal> {
+        check_content_type(&head.headers)?;
+        body::read(body, &self.context.service.options).await
     }
 
     /// A web page must not use a registry on localhost.

@@ -42,6 +42,12 @@ pub use store::StoreError;
 #[cfg(feature = "etcd")]
 pub use store::etcd::{EtcdOptions, Password};
 
+/// Method and path of every route, and what it needs, in the words of docs/security.md.
+#[doc(hidden)]
+pub fn routes() -> Vec<(String, security::Permission)> {
+    http::route_table().collect()
+}
+
 /// For tests/torture, which has a simulated disk under the database.
 #[cfg(feature = "simulation")]
 #[doc(hidden)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsFigures;
 use rpc_metrics::{Counter, Counters, Format, Gauge, Histogram, Page, Seconds};
+use rpc_security::{Figures, REASONS, TOKEN_REASONS};
 use rpc_wire::report::Sharing;
 
 use crate::table::Tally;
@@ -75,6 +76,8 @@ pub(crate) struct Sizes {
     /// With which registries; `None`: it shares nothing.
     pub(crate) sharing: Option<Sharing>,
     pub(crate) log_lines_dropped: u64,
+    pub(crate) guard: Figures,
+    pub(crate) audit_is_failing: bool,
     /// `None`: it speaks no TLS.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<TlsFigures>,
@@ -172,6 +175,10 @@ impl Metrics {
         for (status, count) in self.refused.iter() {
             refused.sample(&[("status", &status)], count);
         }
+        let help =
+            "1 while the audit log cannot be written: registrations and operations are refused";
+        page.gauge("rpc_registry_audit_failing", help).value(u64::from(sizes.audit_is_failing));
+        doors(page, &sizes.guard);
         let help = "Time of a commit of the store, of all that is to be saved then";
         page.histogram("rpc_registry_store_commit_duration_seconds", help)
             .sample(&[], &self.store_commits.buckets());
@@ -182,6 +189,26 @@ impl Metrics {
         #[cfg(feature = "tls")]
         if let Some(figures) = sizes.tls {
             write_tls(page, figures);
+        }
+    }
+}
+
+/// What the guard has done.
+fn doors(page: &mut Page, figures: &Figures) {
+    let mut gauge = |name, help, value: u64| page.gauge(name, help).value(value);
+    gauge("rpc_registry_tokens", "Tokens known, expired ones included", figures.tokens as u64);
+    let help = "1 while the file of tokens has changed and cannot be used: those before hold on";
+    gauge("rpc_registry_tokens_outdated", help, u64::from(figures.is_outdated));
+    let help = "Tokens shown that are not known, or have expired, by reason";
+    let mut unidentified = page.counter("rpc_registry_tokens_refused_total", help);
+    for (reason, count) in TOKEN_REASONS.iter().zip(figures.unidentified) {
+        unidentified.sample(&[("reason", reason)], count);
+    }
+    let help = "Requests that no role allows, by reason: refused, or with auth = warn served";
+    let mut denied = page.counter("rpc_registry_denied_total", help);
+    for (outcome, counts) in [("refused", figures.refused), ("warned", figures.warned)] {
+        for (reason, count) in REASONS.iter().zip(counts) {
+            denied.sample(&[("outcome", outcome), ("reason", reason)], count);
         }
     }
 }
@@ -230,6 +257,8 @@ mod tests {
                 cut_off_ms: Some(1),
             }),
             log_lines_dropped: 9,
+            guard: Figures::default(),
+            audit_is_failing: true,
             #[cfg(feature = "tls")]
             tls: None,
         };
@@ -246,6 +275,9 @@ mod tests {
             "rpc_registry_log_lines_dropped_total 9",
             "rpc_registry_overrides 8",
             "rpc_registry_store_failing 1",
+            "rpc_registry_audit_failing 1",
+            "rpc_registry_tokens_outdated 0",
+            "rpc_registry_denied_total{outcome=\"warned\",reason=\"role\"} 0",
             "rpc_registry_peers 2",
             "rpc_registry_instances_foreign 2",
             "rpc_registry_etcd_cut_off 1",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rpc_host::logging::LogRing;
 use rpc_host::shares::Share;
-use rpc_security::{Guard, TlsOptions};
+use rpc_security::{AuditLog, Guard, TlsOptions};
 use rpc_wire::instance::MAX_ENTRY_BYTES;
 
 use crate::error::RegistryError;
@@ -191,6 +191,9 @@ pub struct RegistryOptions {
     /// Who may do what: everyone everything. Tokens of its file are read again within a second of a
     /// change.
     pub guard: Guard,
+    /// Where it is noted who registered, replaced, unregistered and operated, and what was refused: nowhere.
+    /// While it cannot be written, registrations and operations get 503; heartbeats go on.
+    pub audit: Option<AuditLog>,
 }
 
 impl Default for RegistryOptions {
@@ -243,6 +246,7 @@ impl Default for RegistryOptions {
             allowed_hosts: Vec::new(),
             log_ring: None,
             guard: Guard::open(),
+            audit: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The body of a registration or unregistration, and why it is refused.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rpc_wire::exact;
@@ -25,6 +26,8 @@ pub(crate) struct Registration {
     pub(crate) service: Option<String>,
     /// The instance's incarnation, if given.
     pub(crate) incarnation: Option<u64>,
+    /// The name of who registers it, which no body says; `None` until that is known.
+    pub(crate) identity: Option<Arc<str>>,
     /// The instance as JSON, with status `true`: the reply to each of its heartbeats, and its element
     /// in a list.
     pub(crate) reply: Bytes,
@@ -63,7 +66,7 @@ impl Registration {
         let reply = to_json(&instance)?;
         let parameters_at = reply.len() - 1 - instance.parameters.get().len();
         let key = instance.key();
-        Ok(Self { key, service, incarnation, reply, parameters_at, extended })
+        Ok(Self { key, service, incarnation, identity: None, reply, parameters_at, extended })
     }
 
     /// The reply to an instance that is not listed.

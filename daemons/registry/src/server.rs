@@ -12,7 +12,7 @@ use rpc_host::shares::{Full, Share, Shares};
 use rpc_host::task::repeat_blocking;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
-use rpc_security::RELOAD_INTERVAL;
+use rpc_security::{Auth, RELOAD_INTERVAL};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -193,6 +193,8 @@ const ACCEPT_AT_ONCE: usize = 512;
 struct Acceptor {
     http: Arc<Http>,
     places: Arc<Shares>,
+    /// Places for connections on which nobody has shown yet who they are, where that is asked.
+    strangers: Option<Arc<Shares>>,
     /// Places for connections that get a refusal; further ones are closed unread.
     refusals: Arc<Shares>,
     tasks: TaskTracker,
@@ -222,6 +224,8 @@ impl Acceptor {
             options.max_connections_per_peer,
             PLACES_FOR_LOOPBACK,
         );
+        let strangers = (options.guard.auth() == Auth::Required)
+            .then(|| Shares::new(room.connections.div_ceil(2), options.max_connections_per_peer));
         let service = match opened {
             Opened::Nothing => Arc::new(Service::new(options, address, Vec::new())),
             #[cfg(feature = "redb")]
@@ -245,6 +249,7 @@ impl Acceptor {
                 tls.clone(),
             )),
             places,
+            strangers,
             refusals: Shares::new(room.refusals, Share::Quarter),
             tasks: TaskTracker::new(),
             ending,
@@ -316,11 +321,19 @@ impl Acceptor {
                 return self.refuse(stream, peer, full);
             }
         };
+        let stranger = match self.strangers.as_ref().map(|strangers| strangers.take(peer.ip())) {
+            Some(Err(full)) => {
+                metrics.connections_refused.inc();
+                return self.refuse(stream, peer, full);
+            }
+            Some(Ok(place)) => Some(place),
+            None => None,
+        };
         metrics.connections_accepted.inc();
         metrics.connections.inc();
         let http = Arc::clone(&self.http);
         self.spawn(async move {
-            let lost = serve_connection(stream, peer, Arc::clone(&http)).await;
+            let lost = serve_connection(stream, peer, stranger, Arc::clone(&http)).await;
             http.service().metrics.connections.dec();
             drop(place);
             lost.probe(&http).await;

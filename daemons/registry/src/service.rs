@@ -2,6 +2,7 @@
 
 mod ages;
 mod answers;
+mod audit;
 mod catalog;
 mod history;
 mod membership;
@@ -10,6 +11,7 @@ mod pages;
 mod probe;
 mod probes;
 mod saving;
+mod sender;
 #[cfg(feature = "etcd")]
 mod sharing;
 #[cfg(feature = "simulation")]
@@ -29,6 +31,7 @@ use tracing::{debug, info, warn};
 
 use ages::Ages;
 pub(crate) use answers::{Answers, Pieces};
+pub(crate) use audit::Deed;
 use catalog::Catalogs;
 use history::History;
 use membership::Membership;
@@ -38,6 +41,7 @@ use probe::Prober;
 use probes::Probes;
 pub(crate) use saving::Acknowledged;
 use saving::Saving;
+pub(crate) use sender::Sender;
 use snapshots::Snapshots;
 pub(crate) use watcher::Watcher;
 
@@ -45,8 +49,8 @@ use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::registration::Registration;
 use crate::table::{
-    Change, ChangeKind, HeldBack, List, Owner, Renewed, Restored, Scope, Table, Tally, Ticket,
-    target,
+    Change, ChangeKind, Entry, HeldBack, List, Owner, Renewed, Restored, Scope, Table, Tally,
+    Ticket, target,
 };
 use crate::{RegistryOptions, StoreOptions};
 
@@ -134,17 +138,20 @@ impl Service {
     /// registration is durable, or cannot be.
     ///
     /// # Errors
-    /// The body is invalid, or a limit is reached.
+    /// The body is invalid, a limit is reached, or the sender may not.
     pub(crate) async fn register(
         &self,
         body: &[u8],
-        peer: IpAddr,
+        sender: &Sender,
     ) -> Result<Acknowledged<Renewed>, Refusal> {
-        if let Some(renewed) = self.renew(body) {
+        if let Some(renewed) = self.renew(body, sender)? {
             let change = renewed.change;
             return Ok(self.acknowledge(renewed, change).await);
         }
-        let registration = Registration::parse(body, &self.options)?;
+        let peer = sender.address;
+        let mut registration = Registration::parse(body, &self.options)?;
+        sender.check_new(&registration.key, registration.service.as_deref())?;
+        self.check_audit().await?;
         if !self.may_be_listed(&registration, peer).await {
             let reply = registration.reply_unlisted()?;
             let renewed = Renewed { reply, overridden: None, change: 0 };
@@ -156,13 +163,32 @@ impl Service {
         let (change, overridden, changes) = {
             let mut state = self.lock();
             let now = now();
+            registration.identity = match state.table.entry(&key) {
+                Some(entry) => {
+                    sender.check_known(entry)?;
+                    entry.identity.clone()
+                }
+                None => None,
+            }
+            .or_else(|| sender.name().map(Arc::from));
             state.table.refuse_implausible(&registration, self.latest_incarnation(), now)?;
             let change = state.table.register(registration, body, peer, now)?;
             state.history.extend(change.clone());
             (change, state.table.override_of(&key), state.table.change_of(&key))
         };
         match change {
-            Some(change) => self.announce(&[change], Some(peer)),
+            Some(change) => {
+                let deed = match change.kind {
+                    ChangeKind::Registered => Some(Deed::Registered),
+                    ChangeKind::Updated => Some(Deed::Replaced),
+                    _ => None,
+                };
+                let service = change.row.entry.service.clone();
+                self.announce(&[change], Some(peer));
+                if let Some(deed) = deed {
+                    self.audit(deed, sender, Some(&key), service).await;
+                }
+            }
             None => self.count_heartbeat(),
         }
         let renewed = Renewed { reply, overridden, change: changes };
@@ -178,8 +204,9 @@ impl Service {
         Ok(acknowledged)
     }
 
-    /// Handles a heartbeat of each; `None` for those that are not listed, or with another incarnation.
-    pub(crate) fn beat(&self, beats: &[Beat]) -> Vec<Option<Renewed>> {
+    /// Handles a heartbeat of each; `None` for those that are not listed, or with another incarnation, or
+    /// that the sender may not speak for: to be registered one by one, which says why not.
+    pub(crate) fn beat(&self, beats: &[Beat], sender: &Sender) -> Vec<Option<Renewed>> {
         /// Heartbeats under one lock, so that others have their turn.
         const AT_ONCE: usize = 256;
         let mut all = Vec::with_capacity(beats.len());
@@ -187,7 +214,13 @@ impl Service {
             let changes: Vec<Change> = {
                 let mut state = self.lock();
                 let now = now();
-                let renew = |beat: &Beat| state.table.renew_life(&beat.key, beat.incarnation, now);
+                let renew = |beat: &Beat| {
+                    let is_theirs = |entry: &Arc<Entry>| {
+                        sender.check_known(entry).is_ok() && !sender.takes(entry)
+                    };
+                    state.table.entry(&beat.key).filter(|entry| is_theirs(entry))?;
+                    state.table.renew_life(&beat.key, beat.incarnation, now)
+                };
                 let (renewed, changes): (Vec<_>, Vec<_>) =
                     beats.iter().map(renew).map(Option::unzip).unzip();
                 all.extend(renewed);
@@ -226,21 +259,27 @@ impl Service {
     pub(crate) async fn unregister(
         &self,
         body: &[u8],
-        peer: IpAddr,
+        sender: &Sender,
     ) -> Result<Acknowledged<Bytes>, Refusal> {
         let registration = Registration::parse(body, &self.options)?;
+        self.check_audit().await?;
         let (change, changes) = {
             let mut state = self.lock();
             let now = now();
             state.table.refuse_implausible(&registration, self.latest_incarnation(), now)?;
-            let Registration { key, incarnation, .. } = &registration;
+            let Registration { key, service, incarnation, .. } = &registration;
+            match state.table.entry(key) {
+                Some(entry) => sender.check_farewell(entry)?,
+                None => sender.check_farewell_of_nobody(key, service.as_deref())?,
+            }
             let change = state.table.unregister(key, *incarnation, now);
             state.history.extend(change.clone());
             (change, state.table.changes())
         };
         if let Some(change) = change {
-            self.announce(&[change], Some(peer));
+            self.announce(&[change], Some(sender.address));
         }
+        self.audit(Deed::Unregistered, sender, Some(&registration.key), None).await;
         Ok(self.acknowledge(registration.reply_unlisted()?, changes).await)
     }
 
@@ -346,12 +385,18 @@ impl Service {
         tokio::join!(expire, self.end_overrides(), self.publish_ages());
     }
 
-    fn renew(&self, body: &[u8]) -> Option<Renewed> {
+    fn renew(&self, body: &[u8], sender: &Sender) -> Result<Option<Renewed>, Refusal> {
         let (renewed, change) = {
             let mut state = self.lock();
             // The clock is read under the lock, so that the table's time never goes back.
             let now = now();
-            let (renewed, change) = state.table.renew(body, now)?;
+            if sender.is_guarded() {
+                match state.table.entry_of(body) {
+                    Some(entry) if !sender.takes(entry) => sender.check_known(entry)?,
+                    _ => return Ok(None),
+                }
+            }
+            let Some((renewed, change)) = state.table.renew(body, now) else { return Ok(None) };
             state.history.extend(change.clone());
             (renewed, change)
         };
@@ -359,7 +404,7 @@ impl Service {
         if let Some(change) = change {
             self.announce(&[change], None);
         }
-        Some(renewed)
+        Ok(Some(renewed))
     }
 
     /// That of the latest start that may be said, see [`RegistryOptions::max_clock_ahead`].

@@ -53,7 +53,7 @@ use owners::Owners;
 use pace::Pace;
 use peers::Peers;
 pub(crate) use registering::Renewed;
-pub(crate) use scope::Scope;
+pub(crate) use scope::{Scope, Sight};
 #[cfg(feature = "etcd")]
 pub(crate) use shared::{Pending, Shared, Unshared};
 pub(crate) use standing::{Override, Standing};
@@ -168,8 +168,11 @@ impl Table {
     /// took out of use are not in it.
     pub(crate) fn elements(&self, scope: &Scope) -> (u64, Vec<Bytes>) {
         let reply = |index: usize| {
-            let slot =
-                self.slots.get(index)?.as_ref().filter(|slot| scope.is_owned(&slot.owner))?;
+            let slot = self
+                .slots
+                .get(index)?
+                .as_ref()
+                .filter(|slot| scope.shows(&slot.entry, &slot.owner))?;
             slot.overridden.is_none().then(|| slot.entry.reply.clone())
         };
         let elements = self.lists.slots(scope).filter_map(reply).collect();
@@ -211,7 +214,7 @@ impl Table {
 
     fn row_at(&self, scope: &Scope, index: usize) -> Option<Row> {
         let slot = self.slots.get(index)?.as_ref()?;
-        scope.is_owned(&slot.owner).then(|| slot.row())
+        scope.shows(&slot.entry, &slot.owner).then(|| slot.row())
     }
 
     /// The number of the last registration of a new instance.
@@ -228,6 +231,11 @@ impl Table {
     pub(crate) fn change_of(&self, key: &InstanceKey) -> u64 {
         let slot = self.by_key.get(key).and_then(|index| self.slots.get(*index)?.as_ref());
         slot.map_or(0, |slot| slot.change)
+    }
+
+    /// What is listed at an address.
+    pub(crate) fn entry(&self, key: &InstanceKey) -> Option<&Arc<Entry>> {
+        Some(&self.slots.get(*self.by_key.get(key)?)?.as_ref()?.entry)
     }
 
     /// One instance.

@@ -8,6 +8,7 @@ mod follow;
 mod mistake;
 mod operate;
 mod options;
+mod token;
 mod values;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ pub use daemon::{Registry, Serve};
 pub use follow::{Logs, Watch};
 pub use operate::{AskingRegistry, Drain, ReleaseBrake, Undrain};
 pub use options::{Asking, Common, Direct, Through, Via};
+pub use token::{NewToken, Token, TokenAction};
 pub use values::{CallTime, Pause};
 
 use crate::failure::Failure;
@@ -86,6 +88,9 @@ pub enum Command {
     /// Remove the silent instances that the registry holds
     #[command(after_help = operate::RELEASE_BRAKE, mut_args(options::of_a_registry))]
     ReleaseBrake(ReleaseBrake),
+    /// Make and look at tokens
+    #[command(after_help = token::TOKEN)]
+    Token(Token),
     /// Check a daemon's health
     #[command(after_help = ask::HEALTH, mut_args(options::of_any_daemon))]
     Health(Health),
@@ -95,7 +100,7 @@ impl Command {
     /// Which registry, and whether by TLS; `None`: the command is a daemon's.
     pub fn through(&self) -> Option<&Through> {
         let direct = match self {
-            Self::Serve(_) | Self::Registry(_) => return None,
+            Self::Serve(_) | Self::Registry(_) | Self::Token(_) => return None,
             Self::Call(typed) => &typed.asking.direct,
             Self::Bench(typed) => &typed.asking.direct,
             Self::Methods(typed) => &typed.asking.direct,
@@ -112,9 +117,9 @@ impl Command {
         Some(&direct.through)
     }
 
-    /// Settings and log.
-    pub fn common(&self) -> &Common {
-        match self {
+    /// Settings and log, where it has any.
+    pub fn common(&self) -> Option<&Common> {
+        Some(match self {
             Self::Serve(typed) => &typed.common,
             Self::Registry(typed) => &typed.common,
             Self::Call(typed) => &typed.asking.common,
@@ -129,7 +134,8 @@ impl Command {
             Self::Undrain(typed) => &typed.asking.common,
             Self::ReleaseBrake(typed) => &typed.asking.common,
             Self::Health(typed) => &typed.common,
-        }
+            Self::Token(_) => return None,
+        })
     }
 }
 

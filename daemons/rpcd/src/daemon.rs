@@ -36,6 +36,9 @@ pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Fai
         if let Some(address) = plan.advertise {
             announce = announce.advertise(address.host, address.port);
         }
+        if let Some(token) = plan.token {
+            announce = announce.token(token, plan.allow_plaintext_token);
+        }
         builder = builder.announce(announce);
     }
     let server = builder.guard(plan.guard.clone()).bind(plan.address).await?;

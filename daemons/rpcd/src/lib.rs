@@ -8,6 +8,7 @@
 //! - [`run`]: executes the plan.
 //! - [`daemon`]: `serve` and `registry`, from start to clean exit.
 //! - [`client`]: `call`, `bench`, `methods`, `describe`, `instances`, `watch`, `logs`, `stats`, `health`.
+//! - [`token`](mod@token): makes tokens, and says whose they are.
 //! - [`output`]: the only place that writes to standard output and standard error.
 //! - [`failure`]: why a command failed, and its exit code.
 
@@ -19,6 +20,7 @@ pub mod failure;
 pub mod output;
 pub mod plan;
 pub mod run;
+pub mod token;
 
 pub use cli::Typed;
 pub use failure::Failure;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rpc_host::logging::LogOptions;
 use rpc_settings::{Settings, Sources};
 
-use crate::cli::{Command, Common, Through, Typed};
+use crate::cli::{Command, Common, Through, TokenAction, Typed};
 use crate::failure::Failure;
 
 pub use bench::BenchPlan;
@@ -78,6 +78,8 @@ pub enum Task {
     Override(Box<OverridePlan>),
     /// End the registry's brake on mass expiry.
     ReleaseBrake(AskRegistry),
+    /// Make and look at tokens.
+    Token(TokenAction),
     /// Check a daemon's health.
     Health {
         /// `host:port`.
@@ -101,7 +103,11 @@ impl Plan {
             let task = Task::Health { address, timeout: health.timeout.0, json: health.json };
             return Ok(Self { task, log: None, warnings: Vec::new() });
         }
-        let common = typed.command.common();
+        if let Command::Token(token) = typed.command {
+            return Ok(Self { task: Task::Token(token.action), log: None, warnings: Vec::new() });
+        }
+        let common = typed.command.common().cloned().unwrap_or_default();
+        let common = &common;
         let mut settings = Settings::load(common.config.as_deref(), sources)?;
         override_log(&mut settings.log, common);
         if let Some(through) = typed.command.through() {
@@ -165,6 +171,7 @@ impl Task {
             Command::ReleaseBrake(typed) => {
                 Self::ReleaseBrake(AskRegistry::operated(&typed.asking, settings)?)
             }
+            Command::Token(typed) => Self::Token(typed.action),
             Command::Health(typed) => Self::Health {
                 address: match typed.address {
                     Some(address) => address,

@@ -6,7 +6,7 @@ use rpc_host::logging::{self, Logging};
 
 use crate::failure::{Exit, Failure};
 use crate::plan::{Plan, Task};
-use crate::{client, daemon, output};
+use crate::{client, daemon, output, token};
 
 /// Executes `plan`.
 ///
@@ -50,6 +50,7 @@ async fn execute(task: Task, logging: Option<&Logging>) -> Result<(), Failure> {
         Task::Stats { ask, instances } => client::stats(*ask, instances).await,
         Task::Override(plan) => client::overrides(*plan).await,
         Task::ReleaseBrake(ask) => client::release_brake(ask).await,
+        Task::Token(action) => token::token(&action),
         Task::Health { address, timeout, json } => client::health(&address, timeout, json).await,
     }
 }

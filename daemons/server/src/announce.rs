@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
-use rpc_client::ClientTlsOptions;
 use rpc_client::backoff::Backoff;
 pub use rpc_client::registry::RegistryClientError;
 use rpc_client::registry::{RegistryClient, RegistryClientOptions};
+use rpc_client::{ClientTlsOptions, Token};
 use rpc_wire::instance::{
     self, INCARNATION_KEY, Instance, MAX_INCARNATION, Parameters, ip_literal,
 };
@@ -96,6 +96,13 @@ impl Announce {
     #[cfg(feature = "http")]
     pub(crate) fn advertised_host(&self) -> Option<&str> {
         self.advertise_host.as_deref()
+    }
+
+    /// The token that it shows to the registry: over TLS and to this machine only, unless
+    /// `allow_plaintext`.
+    #[must_use]
+    pub fn token(self, token: impl Into<Token>, allow_plaintext: bool) -> Self {
+        Self { registry: self.registry.with_token(token, allow_plaintext), ..self }
     }
 
     /// The address to register, if clients reach the server at another one than it listens on: a
@@ -401,10 +408,13 @@ impl Task {
 
 /// Whether the registry certainly did not register the instance: it is full, or refuses it.
 fn is_refused(error: &RegistryClientError) -> bool {
-    use RegistryClientError::{NotARegistry, Refused, Superseded};
+    use RegistryClientError::{NotARegistry, NotAllowed, Refused, Superseded};
     matches!(
         error,
-        Refused { status: 400..=499 | 503, .. } | NotARegistry { .. } | Superseded { .. }
+        Refused { status: 400..=499 | 503, .. }
+            | NotAllowed { .. }
+            | NotARegistry { .. }
+            | Superseded { .. }
     )
 }
 

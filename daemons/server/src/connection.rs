@@ -129,7 +129,7 @@ pub(crate) async fn serve_http(
 ) -> io::Result<()> {
     let on_loopback =
         stream.tcp().local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
-    let peer = stream.tcp().peer_addr()?.ip();
+    let peer = stream.tcp().peer_addr()?;
     let (reader, writer) = stream.split();
     let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
     // Boxed, so that the task of a JSON connection has no room for hyper's state.

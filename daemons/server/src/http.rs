@@ -1,17 +1,22 @@
-//! HTTP on the same port: metrics, health and the OpenRPC document.
+//! HTTP on the same port: calls, metrics, health, and the documents that describe the methods.
 
-use std::net::IpAddr;
+mod calls;
+mod exchange;
+mod problem;
+
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::handler::Handler;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,23 +27,27 @@ use rpc_metrics::Format;
 use rpc_security::{Permission, Role};
 use rpc_wire::paths;
 use rpc_wire::report::HealthStatus;
+use rpc_wire::signature::to_openapi;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::refusals;
 use crate::state::ServerState;
 use crate::visitor::Visitor;
+use rpc_host::refusals;
 
 const JSON: &str = "application/json";
 
 /// Maximum size of a request's line and headers.
 const HEAD_BYTES: usize = 64 * 1024;
+/// How long a browser need not ask again what a page may send.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
 /// Serves one HTTP/1 connection until it closes.
 pub(crate) async fn serve(
     state: &Arc<ServerState>,
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    (peer, on_loopback): (IpAddr, bool),
+    (peer, on_loopback): (SocketAddr, bool),
     keep_alive: bool,
 ) {
     let stream = WriteTimeout::new(stream, state.limits.write_timeout);
@@ -73,17 +82,48 @@ pub(crate) async fn serve(
     }
 }
 
-fn router(state: Arc<ServerState>, peer: IpAddr, on_loopback: bool) -> Router {
+fn router(state: Arc<ServerState>, peer: SocketAddr, on_loopback: bool) -> Router {
     let observe = Permission::Needs(Role::Observe);
-    Routes { state: state.clone(), peer, router: Router::new() }
+    Routes { state: state.clone(), peer: peer.ip(), router: Router::new() }
         .get(paths::METRICS, observe, metrics)
         .get(paths::HEALTHZ, Permission::Open, healthz)
         .get(paths::OPENRPC, observe, openrpc)
+        .get(paths::OPENAPI, observe, openapi)
+        // What a call needs its method says, for each in a batch.
+        .post(paths::RPC, move |State(state): State<Arc<ServerState>>, request: Request| {
+            calls::json_rpc(state, peer, request)
+        })
+        .post(
+            &format!("{}{{*method}}", paths::CALL),
+            move |State(state): State<Arc<ServerState>>,
+                  Path(method): Path<String>,
+                  request: Request| { calls::call(state, peer, method, request) },
+        )
         .router
-        .method_not_allowed_fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
+        .layer(cors(&state))
         .layer(middleware::from_fn_with_state((state.clone(), on_loopback), refuse_foreign_pages))
         .with_state(state)
+}
+
+/// Tells browsers that pages of the allowed origins may read the replies. Those of others do not get here.
+fn cors(state: &Arc<ServerState>) -> CorsLayer {
+    let state = state.clone();
+    let is_allowed = move |origin: &HeaderValue, head: &Parts| {
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        origin.to_str().is_ok_and(|origin| state.web.allows(origin, host))
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(is_allowed))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([
+            header::CONTENT_TYPE,
+            header::AUTHORIZATION,
+            HeaderName::from_static(paths::TIMEOUT_HEADER),
+            HeaderName::from_static("traceparent"),
+        ])
+        .max_age(PREFLIGHT_AGE)
 }
 
 /// Routes, none of which can be without what it needs.
@@ -94,6 +134,16 @@ struct Routes {
 }
 
 impl Routes {
+    /// A route whose handler lets each call in by itself.
+    fn post<H, T>(mut self, path: &str, handler: H) -> Self
+    where
+        H: Handler<T, Arc<ServerState>>,
+        T: 'static,
+    {
+        self.router = self.router.route(path, post(handler));
+        self
+    }
+
     fn get<H, T>(mut self, path: &str, permission: Permission, handler: H) -> Self
     where
         H: Handler<T, Arc<ServerState>>,
@@ -211,11 +261,23 @@ async fn openrpc(State(state): State<Arc<ServerState>>) -> Response {
     ([(header::CONTENT_TYPE, JSON)], Body::from(state.openrpc.clone())).into_response()
 }
 
+async fn openapi(State(state): State<Arc<ServerState>>) -> Response {
+    let identity = &state.identity;
+    let document =
+        to_openapi(identity.title(), &identity.version, state.methods.signatures()).to_string();
+    ([(header::CONTENT_TYPE, JSON)], document).into_response()
+}
+
 /// How much the caller of an open route sees.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     /// More than that the server lives.
     everything: bool,
+}
+
+/// axum adds the header `Allow`.
+async fn method_not_allowed() -> Response {
+    error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
 }
 
 async fn not_found() -> Response {

@@ -70,7 +70,7 @@
 //! - `control`: a thread of its own for heartbeats, and for health while the workers lag.
 //! - `connection`: one accepted socket; `sniff` detects its protocol by the first bytes.
 //! - `admission`: which calls have waited too long to start; `lag` measures how long that was.
-//! - `visitor`: who the peer has shown to be, and what it may; `refusals` slows down those who try.
+//! - `visitor`: who the peer has shown to be, and what it may.
 //! - `session`: frames become calls, calls become replies; `calls` are those in flight;
 //!   [`InMemory`] is a session without a socket.
 //! - `buffers`: what all connections keep, bounded in sum.
@@ -115,7 +115,6 @@ mod metrics;
 mod older_clients;
 mod permit;
 mod places;
-mod refusals;
 mod reserved;
 pub mod server;
 pub mod service;

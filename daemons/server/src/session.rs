@@ -34,7 +34,7 @@ use crate::buffers::{Account, FREE_BYTES};
 use crate::places::connections::Slot;
 use crate::state::ServerState;
 use arrival::Arrival;
-use dispatch::Dispatcher;
+pub(crate) use dispatch::Dispatcher;
 pub use memory::InMemory;
 use timing::Timers;
 

@@ -13,8 +13,10 @@ pub(crate) enum Protocol {
     Unknown,
 }
 
-const HTTP_METHODS: [&str; 9] =
-    ["GET ", "PUT ", "POST ", "HEAD ", "PATCH ", "TRACE ", "DELETE ", "OPTIONS ", "CONNECT "];
+const HTTP_METHODS: [&str; 10] = [
+    "GET ", "PUT ", "POST ", "HEAD ", "PATCH ", "QUERY ", "TRACE ", "DELETE ", "OPTIONS ",
+    "CONNECT ",
+];
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// The protocol, or `None` if more bytes are needed.

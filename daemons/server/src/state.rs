@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use rpc_host::logging::LogRing;
+use rpc_host::refusals::Refusals;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
 #[cfg(feature = "http")]
@@ -34,7 +35,6 @@ use crate::metrics::Facts;
 use crate::metrics::Metrics;
 use crate::older_clients::OlderClients;
 use crate::places::calls::CallPlaces;
-use crate::refusals::Refusals;
 
 /// Who the server is: for the registry, discovery and health.
 #[derive(Debug, Clone)]

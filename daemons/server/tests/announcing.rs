@@ -16,6 +16,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::post};
+use rpc_client::SecretString;
 use rpc_host::logging::{LogOptions, Logging};
 use rpc_server::{Announce, Method, Server, ServerError, ServerHandle, builtin};
 use rpc_wire::instance::Instance;
@@ -40,6 +41,9 @@ struct Fake {
     failing: Arc<AtomicBool>,
     full: Arc<AtomicBool>,
     hanging: Arc<AtomicBool>,
+    forbidding: Arc<AtomicBool>,
+    /// What was shown with each request.
+    tokens: Arc<Mutex<Vec<String>>>,
     outbidding: Arc<AtomicBool>,
     /// What it says of an operator's override.
     overridden: Arc<Mutex<Option<&'static str>>>,
@@ -69,6 +73,12 @@ impl Fake {
         let is_held = headers.get("rpcd-beats").is_some_and(|value| value == "held");
         fake.connections.lock().unwrap().push((peer, is_held));
         fake.requests.lock().unwrap().push((uri.path().to_owned(), instance.clone()));
+        let token = headers.get("authorization").map(|token| token.to_str().unwrap().to_owned());
+        fake.tokens.lock().unwrap().extend(token);
+        if fake.forbidding.load(SeqCst) {
+            let why = json!({"error": "this token lacks the role register; ask for another one"});
+            return (StatusCode::FORBIDDEN, Json(why)).into_response();
+        }
         if fake.hanging.load(SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -359,4 +369,32 @@ async fn a_drained_server_asks_every_second_whether_it_may_take_calls_again() {
     server.is_draining(false).await;
     server.serves_calls().await;
     server.end().await;
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_allow_it_is_logged_once_and_asked_again_while_calls_are_served() {
+    let fake = Fake::default();
+    fake.forbidding.store(true, SeqCst);
+    let (registry, _serving) = fake.clone().start(([127, 0, 0, 1], 0).into()).await;
+    let options = LogOptions { terminal: false, level: "warn".to_owned(), ..LogOptions::default() };
+    let (logging, dispatch) = Logging::build(&options).unwrap();
+    let _logged = tracing::dispatcher::set_default(&dispatch);
+    let announce = Announce::to(&format!("http://{registry}"))
+        .unwrap()
+        .token(SecretString::from("canary-of-the-server"), false)
+        .heartbeat(HEARTBEAT);
+    let server = Server::builder().announce(announce).bind(([127, 0, 0, 1], 0)).await.unwrap();
+    let handle = server.handle();
+    let serving = tokio::spawn(server.serve(std::future::pending()));
+    fake.received(3).await;
+    assert!(fake.tokens.lock().unwrap().iter().all(|token| token == "Bearer canary-of-the-server"));
+    fake.forbidding.store(false, SeqCst);
+    fake.received(5).await;
+    handle.stop();
+    timeout(TIMEOUT, serving).await.unwrap().unwrap().unwrap();
+    let lines: Vec<String> =
+        logging.ring("").recent(10).iter().map(|line| format!("{line:?}")).collect();
+    let refused = lines.iter().filter(|line| line.contains("role register")).count();
+    assert_eq!(refused, 1, "{lines:?}");
+    assert!(!format!("{lines:?}").contains("canary"));
 }

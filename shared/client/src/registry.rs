@@ -2,6 +2,7 @@
 
 mod addresses;
 mod body;
+mod credential;
 mod error;
 mod events;
 mod options;
@@ -21,7 +22,10 @@ use rpc_wire::instance::{self, Entry, Instance, InstanceRecord};
 use rpc_wire::paths;
 use rpc_wire::report::Readiness;
 
+use crate::Token;
+
 use addresses::Addresses;
+use credential::Credential;
 pub use error::RegistryClientError;
 pub use events::{Logs, RegistryLogLine, Watch};
 pub use options::RegistryClientOptions;
@@ -53,6 +57,7 @@ pub struct RegistryClient {
     tls: Option<Arc<ClientTls>>,
     addresses: Addresses,
     options: RegistryClientOptions,
+    credential: Option<Credential>,
     /// See [`hold_connection`](Self::hold_connection).
     holds_connection: bool,
     /// Invalid entries of the last list.
@@ -118,6 +123,7 @@ impl RegistryClient {
             #[cfg(feature = "tls")]
             tls,
             addresses,
+            credential: Credential::of(&options),
             options,
             holds_connection: false,
             invalid: Arc::default(),
@@ -131,6 +137,18 @@ impl RegistryClient {
     #[must_use]
     pub fn hold_connection(self) -> Self {
         Self { holds_connection: true, ..self }
+    }
+
+    /// The same, showing who it is: to addresses over TLS and to this machine only, unless
+    /// `allow_plaintext`.
+    #[must_use]
+    pub fn with_token(self, token: impl Into<Token>, allow_plaintext: bool) -> Self {
+        let options = RegistryClientOptions {
+            token: Some(token.into()),
+            allow_plaintext_token: allow_plaintext,
+            ..self.options
+        };
+        Self { credential: Credential::of(&options), options, ..self }
     }
 
     /// Its first address, `host:port`.
@@ -376,14 +394,18 @@ impl RegistryClient {
         }
     }
 
-    /// The start of the response. That of a stream comes within the time of a whole response.
+    /// The start of the response. That of a stream comes within the time of a whole response. This is the
+    /// only place that shows the token: redirects are never followed.
     async fn send_to(
         &self,
         address: &url::Url,
-        request: reqwest::Request,
+        mut request: reqwest::Request,
     ) -> Result<reqwest::Response, RegistryClientError> {
         let url = || address.as_str().trim_end_matches('/').to_owned();
         let is_stream = request.timeout().is_none();
+        if let Some(credential) = self.credential.as_ref().filter(|it| it.may_go_to(address)) {
+            request.headers_mut().insert(header::AUTHORIZATION, credential.header().await?);
+        }
         let sending = self.http.execute(request);
         let sent = if is_stream {
             let Ok(sent) = tokio::time::timeout(self.options.timeout, sending).await else {

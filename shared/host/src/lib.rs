@@ -6,6 +6,7 @@
 //!   streams read.
 //! - [`net`]: listening sockets, and the open files that connections need.
 //! - [`shares`]: places that peers compete for.
+//! - [`refusals`]: who is refused too often is slowed down.
 //! - [`web`]: which HTTP requests are refused because a foreign page may have caused them.
 //! - [`write_timeout`]: a stream whose peer must read.
 //! - `tls` (with that feature): the entrance of a daemon by TLS.
@@ -21,6 +22,7 @@
 pub mod logging;
 pub mod net;
 pub mod person;
+pub mod refusals;
 pub mod shares;
 pub mod shutdown;
 pub mod task;

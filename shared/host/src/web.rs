@@ -111,7 +111,7 @@ impl WebPolicy {
     }
 
     /// An operator's origin, or the one of a page that this daemon itself would serve.
-    fn allows(&self, origin: &str, host: Option<&str>) -> bool {
+    pub fn allows(&self, origin: &str, host: Option<&str>) -> bool {
         let own = |scheme: &str| {
             let rest = origin.strip_prefix(scheme);
             rest.is_some() && rest == host

@@ -17,6 +17,8 @@ pub enum Permission {
     Open,
     /// A role.
     Needs(Role),
+    /// One of two roles; who has neither is told the first.
+    Either(Role, Role),
 }
 
 /// Who asks.
@@ -122,8 +124,15 @@ impl Access {
         permission: Permission,
         object: Object<'_>,
     ) -> Decision {
-        let Permission::Needs(role) = permission else { return Decision::Allowed };
-        match (self.auth, self.allows(caller, role, object)) {
+        let allowed = match permission {
+            _ if self.auth == Auth::Off => return Decision::Allowed,
+            Permission::Open => return Decision::Allowed,
+            Permission::Needs(role) => self.allows(caller, role, object),
+            Permission::Either(role, other) => self
+                .allows(caller, role, object)
+                .or_else(|denied| self.allows(caller, other, object).map_err(|_| denied)),
+        };
+        match (self.auth, allowed) {
             (Auth::Off, _) | (_, Ok(())) => Decision::Allowed,
             (Auth::Warn, Err(denied)) => Decision::Warned(denied),
             (Auth::Required, Err(denied)) => Decision::Refused(denied),

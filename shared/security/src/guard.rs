@@ -131,11 +131,18 @@ impl Guard {
         decision
     }
 
-    /// The same for one of many items, such as the entries of a list: what a caller does not see is
-    /// neither counted nor logged.
+    /// The same for one of many items, such as the entries of a list, or another time: neither counted nor
+    /// logged.
     pub fn shows(&self, caller: Caller<'_>, permission: Permission, object: Object<'_>) -> bool {
         let Some(post) = &self.post else { return true };
         post.access.decide(caller, permission, object).is_allowed()
+    }
+
+    /// Whether `caller` may, also where `auth` is `warn`; neither counted nor logged: to choose between two
+    /// ways of being allowed.
+    pub fn permits(&self, caller: Caller<'_>, permission: Permission, object: Object<'_>) -> bool {
+        let Some(post) = &self.post else { return true };
+        post.access.decide(caller, permission, object) == Decision::Allowed
     }
 
     /// Reads the file of tokens again if it has changed, and looks whether tokens have expired. A file

@@ -33,26 +33,50 @@ impl Identity {
     /// Whether its limits allow `object`. What has no service is outside of any limit to services, and
     /// what has no address outside of any to hosts: a limit never widens for lack of knowledge.
     pub(crate) fn covers(&self, object: Object<'_>) -> bool {
-        self.covers_service(object) && self.covers_host(object)
+        covers_service(self.services.as_ref(), object) && covers_host(&self.hosts, object)
     }
 
-    fn covers_service(&self, object: Object<'_>) -> bool {
-        let Some(services) = &self.services else { return true };
-        match object {
-            Object::Everything => true,
-            Object::Server { service } | Object::Instance { service, .. } => {
-                service.is_some_and(|service| services.contains(service))
-            }
+    /// What it is limited to; `None`: nothing.
+    pub fn bounds(&self) -> Option<Bounds> {
+        let Self { services, hosts, .. } = self;
+        let is_bound = services.is_some() || !hosts.is_empty();
+        is_bound.then(|| Bounds { services: services.clone(), hosts: hosts.clone() })
+    }
+}
+
+/// Services and hosts that someone is limited to. Who has the same sees the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Bounds {
+    services: Option<BTreeSet<String>>,
+    hosts: Vec<IpNet>,
+}
+
+impl Bounds {
+    /// Whether `object` is within them.
+    pub fn cover(&self, object: Object<'_>) -> bool {
+        covers_service(self.services.as_ref(), object) && covers_host(&self.hosts, object)
+    }
+}
+
+fn covers_service(services: Option<&BTreeSet<String>>, object: Object<'_>) -> bool {
+    let Some(services) = services else { return true };
+    match object {
+        Object::Everything => true,
+        Object::AllInstances => false,
+        Object::Server { service } | Object::Instance { service, .. } => {
+            service.is_some_and(|service| services.contains(service))
         }
     }
+}
 
-    fn covers_host(&self, object: Object<'_>) -> bool {
-        match object {
-            Object::Instance { host, .. } if !self.hosts.is_empty() => {
-                host.is_some_and(|host| is_in(&self.hosts, host))
-            }
-            _ => true,
-        }
+fn covers_host(hosts: &[IpNet], object: Object<'_>) -> bool {
+    if hosts.is_empty() {
+        return true;
+    }
+    match object {
+        Object::Everything | Object::Server { .. } => true,
+        Object::AllInstances => false,
+        Object::Instance { host, .. } => host.is_some_and(|host| is_in(hosts, host)),
     }
 }
 

@@ -10,6 +10,7 @@
 //!   same from a file, read again when it changes.
 //! - [`Guard`]: all of that together, at the doors of a daemon: identifies, decides, counts, and knows when
 //!   to ask again; [`Shown`]: what a caller has shown on a connection.
+//! - [`AuditLog`]: what was done and refused, in a file, none lost.
 //! - [`PeerCertificate`]: who a client is by its certificate.
 //! - [`secret`]: a client's secret, from a file that nobody else reads, and new ones.
 //! - [`TlsOptions`], [`ClientTlsOptions`]: where certificates and keys are, and what is demanded.
@@ -34,6 +35,7 @@
 //! No sockets and no runtime. Needs Rust 1.95 or later.
 
 mod access;
+mod audit;
 mod certificate;
 mod digest;
 mod file;
@@ -49,11 +51,12 @@ mod token_file;
 mod tokens;
 
 pub use access::{Access, Auth, Caller, Decision, Denied, Permission};
+pub use audit::AuditLog;
 pub use certificate::{PeerCertificate, SERVICE_URI};
 pub use digest::Digest;
 pub use file::FileError;
 pub use guard::{Figures, Guard, REASONS, RELOAD_INTERVAL, Shown, TOKEN_REASONS};
-pub use identity::Identity;
+pub use identity::{Bounds, Identity};
 pub use ipnet::IpNet;
 pub use object::Object;
 pub use role::{Role, Roles, UnknownRole};

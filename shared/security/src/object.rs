@@ -8,6 +8,8 @@ pub enum Object<'a> {
     /// The daemon as such, or a list whose items are decided one by one.
     #[default]
     Everything,
+    /// What concerns every instance at once, such as a log of all: outside of any limit.
+    AllInstances,
     /// A server and its methods.
     Server {
         /// The service that it is an instance of.

@@ -12,7 +12,7 @@ use crate::role::{Role, Roles};
 
 /// Characters of a secret at least.
 pub const MIN_SECRET: usize = 32;
-/// Characters of a secret at most.
+/// Characters of a secret at most; a longer one is nobody's.
 pub const MAX_SECRET: usize = 512;
 /// How ours begin, so that programs that look for secrets in texts find them.
 const PREFIX: &str = "rpcd_";

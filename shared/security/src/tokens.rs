@@ -16,11 +16,12 @@ use crate::digest::Digest;
 use crate::identity::Identity;
 use crate::secret::{MAX_SECRET, MIN_SECRET};
 
-/// Tokens in a file. Each is compared with what a caller shows, so that the time tells nothing.
+/// Tokens in a file. Each is compared with what a caller shows, so that the time tells nothing;
+/// a file with more is refused.
 pub const MAX_TOKENS: usize = 1_000;
-/// Bytes of a file of tokens.
+/// Bytes of a file of tokens; a larger one is refused.
 pub const MAX_BYTES: usize = 1 << 20;
-/// Bytes of a name.
+/// Bytes of an identity's name; with a longer one the file is refused.
 const MAX_NAME: usize = 64;
 /// The tokens of a file.
 #[derive(Debug, Clone, Default)]

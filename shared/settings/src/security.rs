@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rpc_security::{Access, Auth, Guard, IpNet, Roles, TokenFile};
+use rpc_security::{Access, AuditLog, Auth, Guard, IpNet, Roles, TokenFile};
 
 use super::SettingsError;
 
@@ -21,6 +21,8 @@ pub struct Security {
     pub anonymous: Roles,
     /// From where; empty, the default: from anywhere.
     pub anonymous_networks: Vec<IpNet>,
+    /// The audit log; `None`, the default: there is none.
+    pub audit: Option<PathBuf>,
 }
 
 impl Security {
@@ -28,6 +30,18 @@ impl Security {
     pub fn auth(&self) -> Auth {
         let by_tokens = if self.tokens.is_some() { Auth::Required } else { Auth::Off };
         self.auth.unwrap_or(by_tokens)
+    }
+
+    /// The audit log of a registry.
+    ///
+    /// # Errors
+    /// It cannot be written: the registry must not start.
+    pub fn audit_log(&self) -> Result<Option<AuditLog>, SettingsError> {
+        let Some(path) = &self.audit else { return Ok(None) };
+        AuditLog::open(path).map(Some).map_err(|error| SettingsError::Security {
+            key: "[security] audit",
+            message: format!("cannot write {}: {error}; check its folder", path.display()),
+        })
     }
 
     /// The guard of a daemon. The file of tokens is read, also where nothing is decided by it.

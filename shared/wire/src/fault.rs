@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::framing::FrameError;
 
@@ -138,6 +138,17 @@ impl Fault {
         Self::new(Code::Abandoned, format!("{why}; it may have been executed"))
     }
 
+    /// A limit of the server is reached; its name is among the error's data.
+    pub fn over_limit(limit: &str, message: impl Into<String>) -> Self {
+        Self::new(Code::Overloaded, message).with_data(serde_json::json!({ "limit": limit }))
+    }
+
+    /// Whether it is a limit for one peer, which other peers have not reached.
+    pub fn is_limit_of_peer(&self) -> bool {
+        let limit = self.data.as_ref().and_then(|data| data.get("limit")?.as_str());
+        limit.is_some_and(|limit| limit.ends_with("_per_peer"))
+    }
+
     /// The arguments do not fit.
     pub fn bad_arguments(message: impl Into<String>) -> Self {
         Self::new(Code::BadArguments, message)
@@ -234,21 +245,30 @@ impl Fault {
         }
     }
 
+    /// What happened, complete and without a prefix.
+    pub fn plain_text(&self) -> Cow<'_, str> {
+        match self.code {
+            Code::MethodNotFound => Cow::Owned(format!("no such method: {}", self.message)),
+            _ => Cow::Borrowed(&self.message),
+        }
+    }
+
     /// The error object of a JSON-RPC reply. Its keys are the specification's, so that whether another
     /// instance may take the call is among the data of an error that the method did not choose.
     pub(crate) fn to_json_rpc(&self) -> JsonRpcError<'_> {
-        let message = match self.code {
-            Code::MethodNotFound => Cow::Owned(format!("no such method: {}", self.message)),
-            _ => Cow::Borrowed(self.message.as_str()),
+        let message = self.plain_text();
+        let is_own =
+            !matches!(self.code, Code::Other(_)) && (-32099..=-32000).contains(&self.code.number());
+        let data = match &self.data {
+            None if is_own => Some(Value::Object(Map::new())),
+            data => data.clone(),
         };
-        let data = match (&self.data, self.code) {
-            (Some(data), _) => Some(Cow::Borrowed(data)),
-            (None, Code::Other(_)) => None,
-            (None, code) if (-32099..=-32000).contains(&code.number()) => {
-                Some(Cow::Owned(serde_json::json!({ "retryable": code.is_retryable() })))
+        let data = data.map(|mut data| {
+            if let (true, Some(data)) = (is_own, data.as_object_mut()) {
+                data.insert("retryable".to_owned(), self.code.is_retryable().into());
             }
-            (None, _) => None,
-        };
+            data
+        });
         JsonRpcError { code: self.code.number(), message, data }
     }
 
@@ -284,7 +304,7 @@ pub(crate) struct JsonRpcError<'a> {
     code: i64,
     message: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Cow<'a, Value>>,
+    data: Option<Value>,
 }
 
 impl fmt::Display for Code {

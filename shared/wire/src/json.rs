@@ -35,6 +35,9 @@ impl<'a> Json<'a> {
     /// `null`.
     pub const NULL: Self = Self("null");
 
+    /// `0`.
+    pub const ZERO: Self = Self("0");
+
     /// A part of a text that a parser of this crate has validated.
     pub(crate) const fn validated(text: &'a str) -> Self {
         Self(text)

@@ -33,6 +33,14 @@ pub const READYZ: &str = "/readyz";
 pub const METRICS: &str = "/metrics";
 /// `GET` on a server: the OpenRPC document of its methods.
 pub const OPENRPC: &str = "/openrpc.json";
+/// `GET` on a server: the OpenAPI document of its methods, as [`CALL`] takes them.
+pub const OPENAPI: &str = "/openapi.json";
+/// `POST` on a server: JSON-RPC 2.0, one request or a batch.
+pub const RPC: &str = "/rpc";
+/// `POST` on a server: a call of the method whose name follows, with its arguments as the body.
+pub const CALL: &str = "/call/";
+/// Header of a call by [`CALL`]: seconds until its deadline, as in `2.5`.
+pub const TIMEOUT_HEADER: &str = "timeout";
 
 /// Query parameter: the protocol an instance speaks.
 pub const PROTO: &str = "proto";

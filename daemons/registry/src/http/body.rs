@@ -12,6 +12,8 @@ use crate::error::Refusal;
 /// An unread body is read and discarded up to this size, so that a sender that reads no reply
 /// before it has sent everything gets the reply instead of a reset connection.
 const MAX_DISCARDED: usize = 32 * 1024 * 1024;
+/// The same of a sender that was refused for who it is.
+const MAX_DISCARDED_OF_STRANGERS: usize = 64 * 1024;
 
 /// The whole body.
 ///
@@ -33,7 +35,13 @@ pub(super) async fn read(body: &mut Incoming, options: &RegistryOptions) -> Resu
 }
 
 /// Reads and discards the rest of a body, unless its sender waits for `100 Continue`.
-pub(super) async fn discard(head: &Parts, body: &mut Incoming, options: &RegistryOptions) {
+pub(super) async fn discard(
+    head: &Parts,
+    body: &mut Incoming,
+    is_stranger: bool,
+    options: &RegistryOptions,
+) {
+    let most = if is_stranger { MAX_DISCARDED_OF_STRANGERS } else { MAX_DISCARDED };
     if body.is_end_stream() || head.headers.contains_key(header::EXPECT) {
         return;
     }
@@ -41,7 +49,7 @@ pub(super) async fn discard(head: &Parts, body: &mut Incoming, options: &Registr
         let mut taken = 0;
         while let Some(Ok(frame)) = body.frame().await {
             taken += frame.data_ref().map_or(0, Bytes::len);
-            if taken > MAX_DISCARDED {
+            if taken > most {
                 return;
             }
         }

@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rpc_host::shares::Place;
 use rpc_host::write_timeout::WriteTimeout;
 use rpc_security::PeerCertificate;
 use rpc_socket::Socket;
@@ -24,6 +25,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 pub(super) async fn serve_socket(
     stream: Socket,
     peer: SocketAddr,
+    stranger: Option<Place>,
     http: Arc<Http>,
     certificate: Option<Arc<PeerCertificate>>,
 ) -> Lost {
@@ -35,7 +37,15 @@ pub(super) async fn serve_socket(
     let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));
     let cut = CancellationToken::new();
     let ip = peer.ip().to_canonical();
-    let from = Peer { ip, on_loopback, certificate, cut: cut.clone(), held: Arc::clone(&held) };
+    let from = Peer {
+        ip,
+        on_loopback,
+        certificate,
+        cut: cut.clone(),
+        held: Arc::clone(&held),
+        shown: Arc::default(),
+        stranger: Arc::new(Mutex::new(stranger)),
+    };
     let service = service_fn(|request| {
         let (http, from) = (Arc::clone(&http), from.clone());
         async move {

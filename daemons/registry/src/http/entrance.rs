@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rpc_host::shares::Place;
 #[cfg(feature = "tls")]
 use rpc_host::tls::{Entered, TlsEntrance};
 use rpc_socket::Socket;
@@ -21,13 +22,18 @@ use super::refuse_connection;
 use crate::error::Refusal;
 
 /// Serves a connection until it ends, see [`serve_socket`].
-pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: Arc<Http>) -> Lost {
+pub(crate) async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    stranger: Option<Place>,
+    http: Arc<Http>,
+) -> Lost {
     #[cfg(feature = "tls")]
     if let Some(entrance) = &http.context.tls {
         // Boxed, so that the task of a connection has no room for it where there is no TLS.
-        return Box::pin(by_tls(stream, peer, &http, entrance)).await;
+        return Box::pin(by_tls(stream, peer, stranger, &http, entrance)).await;
     }
-    serve_socket(Socket::Plain(stream), peer, http, None).await
+    serve_socket(Socket::Plain(stream), peer, stranger, http, None).await
 }
 
 /// Serves a connection that begins with a handshake, and plain text where that is allowed.
@@ -35,6 +41,7 @@ pub(crate) async fn serve_connection(stream: TcpStream, peer: SocketAddr, http: 
 async fn by_tls(
     stream: TcpStream,
     peer: SocketAddr,
+    stranger: Option<Place>,
     http: &Arc<Http>,
     entrance: &Arc<TlsEntrance>,
 ) -> Lost {
@@ -50,13 +57,13 @@ async fn by_tls(
             refuse_connection(stream, Refusal::TlsOnly).await;
             return Lost::default();
         }
-        return serve_socket(Socket::Plain(stream), peer, Arc::clone(http), None).await;
+        return serve_socket(Socket::Plain(stream), peer, stranger, Arc::clone(http), None).await;
     }
     let entering = context.ending.run_until_cancelled(entrance.enter(stream, &[], peer));
     let Some(Some(Entered { socket, certificate })) = entering.await else {
         return Lost::default();
     };
-    let served = serve_socket(socket, peer, Arc::clone(http), certificate.clone());
+    let served = serve_socket(socket, peer, stranger, Arc::clone(http), certificate.clone());
     let Some(certificate) = certificate else { return served.await };
     tokio::select! {
         biased;

@@ -61,6 +61,8 @@ pub(super) fn metrics(context: &Context, headers: &HeaderMap) -> Reply {
         store_is_failing: service.saving().failing().is_some(),
         sharing: service.sharing(),
         log_lines_dropped: service.options.log_ring.as_ref().map_or(0, LogRing::dropped),
+        guard: service.options.guard.figures(),
+        audit_is_failing: service.audit_is_failing(),
         #[cfg(feature = "tls")]
         tls: context.tls.as_ref().map(|entrance| entrance.figures()),
     };

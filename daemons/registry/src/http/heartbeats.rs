@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Peer, Reply, json};
 use crate::error::Refusal;
-use crate::service::{Beat, Service};
+use crate::service::{Beat, Sender, Service};
 
 /// What is sent of each instance; other keys are ignored.
 #[derive(Deserialize)]
@@ -41,6 +41,7 @@ struct Overridden<'a> {
 pub(super) fn renew(
     service: &Service,
     body: &[u8],
+    sender: &Sender,
     held_by: Option<&Peer>,
 ) -> Result<Reply, Refusal> {
     let sent: Vec<Sent> = serde_json::from_slice(body)
@@ -48,7 +49,7 @@ pub(super) fn renew(
     let beats: Vec<_> = sent.into_iter().map(Sent::beat).collect();
     let mut answer = Answer::default();
     let mut beating = Vec::new();
-    for (Beat { key, .. }, renewed) in beats.iter().zip(service.beat(&beats)) {
+    for (Beat { key, .. }, renewed) in beats.iter().zip(service.beat(&beats, sender)) {
         let Some(renewed) = renewed else {
             answer.unknown.push(key);
             continue;

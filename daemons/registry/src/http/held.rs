@@ -207,7 +207,7 @@ mod tests {
         let service = Service::new(RegistryOptions::default(), address, Vec::new());
         let instance = Instance::new("127.0.0.1", 80);
         let body = serde_json::to_vec(&instance).unwrap();
-        service.register(&body, address.ip()).await.unwrap();
+        service.register(&body, &crate::service::Sender::anyone(address.ip())).await.unwrap();
         let held = Arc::<Held>::default();
         held.note(&service, [instance.key()], address.ip());
 

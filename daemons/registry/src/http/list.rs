@@ -8,24 +8,26 @@ use http_body_util::{Either, Full};
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response, StatusCode, header};
+use rpc_security::Object;
 use rpc_wire::paths;
 
 use super::query;
-use super::{Context, JSON, Peer, Reply};
+use super::{Context, JSON, Reply, Visitor};
 use crate::error::Refusal;
-use crate::service::Pieces;
+use crate::service::{Pieces, Service};
+use crate::table::{List, Scope};
 
 /// `[]` if there are no instances, or no `proto`. With `If-None-Match` an unchanged list gets 304;
 /// with `wait` also, only after that time.
 pub(super) async fn find_all(
     context: &Context,
     head: &Parts,
-    peer: &Peer,
+    Visitor { peer, mut sender, permission }: Visitor<'_>,
 ) -> Result<Reply, Refusal> {
     let service = &context.service;
     service.be_read().await;
     let query = head.uri.query().unwrap_or_default();
-    let mut scope = query::scope(query)?;
+    let mut scope = query::scope(query, &sender)?;
     scope.protocol.get_or_insert_default();
     let wait = match query::first(query, paths::WAIT) {
         Some(text) => query::duration(paths::WAIT, &text)?.min(service.options.max_wait),
@@ -44,7 +46,7 @@ pub(super) async fn find_all(
                 service.list(&scope)?
             }
         };
-        let etag = format!("\"{}\"", service.name_of(list.revision));
+        let etag = etag(service, &list, &scope);
         if !matches(&head.headers, &etag) {
             let reply = reply(service.answers.pieces(list.body, &peer.cut), &etag);
             return Ok(super::warming(reply, service));
@@ -57,6 +59,20 @@ pub(super) async fn find_all(
             changed = changes.changed() => waits = changed.is_ok(),
             _ = over.as_mut() => waits = false,
         }
+        // It may have been long.
+        if !sender.still_sees(permission, Object::Everything, scope.sight.as_deref()) {
+            sender.check(permission, Object::Everything)?;
+            scope.sight = sender.sight();
+        }
+    }
+}
+
+/// The name of a list: of two readers who see different ones, each has its own.
+fn etag(service: &Service, list: &List, scope: &Scope) -> String {
+    let name = service.name_of(list.revision);
+    match &scope.sight {
+        None => format!("\"{name}\""),
+        Some(sight) => format!("\"{name}.{:x}\"", sight.number()),
     }
 }
 

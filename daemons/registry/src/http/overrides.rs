@@ -1,6 +1,5 @@
 //! The operators' overrides: which instance a path names, and what a body asks for.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
@@ -14,8 +13,8 @@ use super::{Reply, acknowledged, json};
 use crate::RegistryOptions;
 use crate::error::Refusal;
 use crate::registration;
-use crate::service::{Acknowledged, Service};
-use crate::table::Override;
+use crate::service::{Acknowledged, Sender, Service};
+use crate::table::{Override, Sight};
 
 /// The longest time of an override that is given one: a year.
 const MAX_OVERRIDE_TIME: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -48,35 +47,45 @@ pub(super) async fn set(
     service: &Service,
     key: InstanceKey,
     body: &[u8],
-    peer: IpAddr,
+    sender: &Sender,
 ) -> Result<Reply, Refusal> {
-    let (what, time) = parse(body, peer)?;
-    Ok(changed(service.set_override(key, what, time, peer).await?))
+    let (what, time) = parse(body, sender)?;
+    Ok(changed(service.set_override(key, what, time, sender).await?))
 }
 
 /// Takes an override back: the reply is what stood until now, or `null`.
-pub(super) async fn clear(service: &Service, key: &InstanceKey, peer: IpAddr) -> Reply {
-    match service.clear_override(key, peer).await {
+///
+/// # Errors
+/// The sender may not.
+pub(super) async fn clear(
+    service: &Service,
+    key: &InstanceKey,
+    sender: &Sender,
+) -> Result<Reply, Refusal> {
+    Ok(match service.clear_override(key, sender).await? {
         Some(cleared) => changed(cleared),
         None => written(&()),
-    }
+    })
 }
 
 fn changed(Acknowledged { of, durable }: Acknowledged<OverrideEntry>) -> Reply {
     acknowledged(written(&OverrideEntry { durable, ..of }), durable)
 }
 
-/// All that stand.
-pub(super) fn list(service: &Service) -> Reply {
-    written(&service.overrides())
+/// All that stand, as far as a reader sees them.
+pub(super) fn list(service: &Service, sight: Option<&Sight>) -> Reply {
+    written(&service.overrides(sight))
 }
 
-fn parse(body: &[u8], peer: IpAddr) -> Result<(Override, Option<Duration>), Refusal> {
+fn parse(body: &[u8], sender: &Sender) -> Result<(Override, Option<Duration>), Refusal> {
     let request: OverrideRequest =
         serde_json::from_slice(body).map_err(|error| bad("body", error.to_string()))?;
     let OverrideRequest { state, reason, duration, by } = request;
     let reason = reason.filter(|text| !text.is_empty());
-    let by = by.filter(|text| !text.is_empty()).or_else(|| Some(peer.to_string()));
+    // Who has shown who they are cannot say to be somebody else.
+    let name = sender.name().map(str::to_owned);
+    let by = name.or(by.filter(|text| !text.is_empty()));
+    let by = by.or_else(|| Some(sender.address.to_string()));
     for (name, text, most) in [("reason", &reason, MAX_REASON_BYTES), ("by", &by, MAX_BY_BYTES)] {
         let text = text.as_deref().unwrap_or_default();
         if text.len() > most {
@@ -107,7 +116,7 @@ fn bad(key: &str, what: impl AsRef<str>) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
 
@@ -152,7 +161,7 @@ mod tests {
     const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 7));
 
     fn asked(body: &str) -> Result<(Override, Option<Duration>), String> {
-        parse(body.as_bytes(), PEER).map_err(|refusal| refusal.to_string())
+        parse(body.as_bytes(), &Sender::anyone(PEER)).map_err(|refusal| refusal.to_string())
     }
 
     #[test]

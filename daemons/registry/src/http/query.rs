@@ -7,6 +7,7 @@ use rpc_wire::instance::is_service_name;
 use rpc_wire::paths;
 
 use crate::error::Refusal;
+use crate::service::Sender;
 use crate::table::Scope;
 
 /// The first non-empty value of that name.
@@ -16,11 +17,12 @@ pub(super) fn first<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
         .map(|(_, value)| value)
 }
 
-/// The instances that [`paths::PROTO`], [`paths::SERVICE`] and [`paths::SCOPE`] name.
+/// The instances that [`paths::PROTO`], [`paths::SERVICE`] and [`paths::SCOPE`] name, as far as the
+/// sender sees them.
 ///
 /// # Errors
 /// The service cannot be a name: no instance has it; or the scope is none.
-pub(super) fn scope(query: &str) -> Result<Scope, Refusal> {
+pub(super) fn scope(query: &str, sender: &Sender) -> Result<Scope, Refusal> {
     let service = first(query, paths::SERVICE).map(Cow::into_owned);
     if service.as_deref().is_some_and(|name| !is_service_name(name)) {
         return Err(bad(
@@ -33,7 +35,8 @@ pub(super) fn scope(query: &str) -> Result<Scope, Refusal> {
         Some(paths::SCOPE_LOCAL) => true,
         Some(_) => return Err(bad(paths::SCOPE, "must be local, or not be there")),
     };
-    Ok(Scope { protocol: first(query, paths::PROTO).map(Cow::into_owned), service, is_local })
+    let protocol = first(query, paths::PROTO).map(Cow::into_owned);
+    Ok(Scope { protocol, service, is_local, sight: sender.sight() })
 }
 
 /// Whether a parameter that is 1 or 0 is 1; without it: 0.
@@ -88,7 +91,8 @@ mod tests {
     #[test]
     fn any_text_is_a_query_whose_values_can_be_written_again_or_an_error() {
         rpc_fuzz::text("query", |query| {
-            if let Ok(scope) = scope(query) {
+            let sender = Sender::anyone([127, 0, 0, 1].into());
+            if let Ok(scope) = scope(query, &sender) {
                 let names = [(paths::PROTO, scope.protocol), (paths::SERVICE, scope.service)];
                 for (name, value) in names {
                     let Some(value) = value else { continue };

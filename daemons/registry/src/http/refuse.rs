@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use hyper::{StatusCode, header};
+use rpc_security::{Denied, Role};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,10 +14,35 @@ use crate::error::Refusal;
 
 pub(super) fn reply(refusal: &Refusal) -> Reply {
     let mut reply = with_type(status(refusal), JSON, body(refusal).into());
-    if matches!(refusal, Refusal::TooMuchUnread(_)) {
+    if matches!(refusal, Refusal::TooMuchUnread(_) | Refusal::TooManyRefusals(_)) {
         reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    if let Some(challenge) = challenge(refusal) {
+        reply.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
     reply
+}
+
+/// What a client is told of how to show who it is (RFC 6750).
+fn challenge(refusal: &Refusal) -> Option<HeaderValue> {
+    let text = match refusal {
+        Refusal::NotIdentified { role, .. } => {
+            format!("Bearer realm=\"rpcd\", error=\"invalid_token\", scope=\"{role}\"")
+        }
+        Refusal::Denied(denied @ Denied::Unknown(_)) => {
+            format!("Bearer realm=\"rpcd\", scope=\"{}\"", denied.role())
+        }
+        Refusal::Denied(denied) => {
+            let role = denied.role();
+            format!("Bearer realm=\"rpcd\", error=\"insufficient_scope\", scope=\"{role}\"")
+        }
+        Refusal::OfAnother => {
+            let role = Role::Operate;
+            format!("Bearer realm=\"rpcd\", error=\"insufficient_scope\", scope=\"{role}\"")
+        }
+        _ => return None,
+    };
+    HeaderValue::try_from(text).ok()
 }
 
 /// Refuses a connection for which there is no place: the reply, then the end. At most a head is
@@ -52,6 +78,10 @@ const REFUSAL_TIME: Duration = Duration::from_secs(1);
 fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::BadRequest(_) | Refusal::AheadOfClock(_) => StatusCode::BAD_REQUEST,
+        Refusal::NotIdentified { .. } | Refusal::Denied(Denied::Unknown(_)) => {
+            StatusCode::UNAUTHORIZED
+        }
+        Refusal::Denied(_) | Refusal::OfAnother => StatusCode::FORBIDDEN,
         Refusal::EarlierLife { .. } => StatusCode::CONFLICT,
         Refusal::Foreign(_) => StatusCode::FORBIDDEN,
         #[cfg(feature = "tls")]
@@ -61,12 +91,14 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Refusal::PeerFull(_)
+        | Refusal::TooManyRefusals(_)
         | Refusal::TooManyStreamsOfPeer(_)
         | Refusal::TooManyConnectionsOfPeer(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Full(_)
         | Refusal::TableFull(_)
         | Refusal::OverridesFull(_)
         | Refusal::TooMuchUnread(_)
+        | Refusal::AuditFailing(_)
         | Refusal::TooManyStreams(_)
         | Refusal::TooManyConnections(_)
         | Refusal::NoFileLeft => StatusCode::SERVICE_UNAVAILABLE,

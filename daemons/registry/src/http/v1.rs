@@ -10,49 +10,52 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use rpc_host::logging::{Followed, LogFollower};
 use rpc_host::shares::{Full, Place};
+use rpc_security::Object;
 use rpc_wire::paths;
 use rpc_wire::report::{Level, MAX_CONTAINS_BYTES};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, JSON, Peer, Reply, in_pieces, query, warming, whole};
+use super::{Context, JSON, Reply, Visitor, in_pieces, query, warming, whole};
 use crate::error::Refusal;
 use crate::service::{Page, Reader, Service, View, Watcher};
 use crate::sse;
+use crate::table::Scope;
 
 /// The instances of `proto` and `service`, or all, with their ages: in parts, each made when the previous
 /// one is written.
 pub(super) async fn instances(
     context: &Context,
     head: &Parts,
-    peer: &Peer,
+    visitor: Visitor<'_>,
 ) -> Result<Reply, Refusal> {
-    by_pages(context, head, peer, View::Records).await
+    by_pages(context, head, visitor, View::Records).await
 }
 
 /// The same as targets of Prometheus.
 pub(super) async fn targets(
     context: &Context,
     head: &Parts,
-    peer: &Peer,
+    visitor: Visitor<'_>,
 ) -> Result<Reply, Refusal> {
-    by_pages(context, head, peer, View::Targets).await
+    by_pages(context, head, visitor, View::Targets).await
 }
 
 /// The services that have instances.
-pub(super) async fn catalog(context: &Context, peer: &Peer) -> Result<Reply, Refusal> {
+pub(super) async fn catalog(context: &Context, visitor: &Visitor<'_>) -> Result<Reply, Refusal> {
     context.service.be_read().await;
-    let body = context.service.catalog().await?;
-    Ok(whole(JSON, context.service.answers.pieces(body, &peer.cut)))
+    let scope = Scope { sight: visitor.sender.sight(), ..Scope::default() };
+    let body = context.service.catalog(&scope).await?;
+    Ok(whole(JSON, context.service.answers.pieces(body, &visitor.peer.cut)))
 }
 
 async fn by_pages(
     context: &Context,
     head: &Parts,
-    peer: &Peer,
+    Visitor { peer, mut sender, permission }: Visitor<'_>,
     view: View,
 ) -> Result<Reply, Refusal> {
     let query = head.uri.query().unwrap_or_default();
-    let scope = query::scope(query)?;
+    let scope = query::scope(query, &sender)?;
     let (service, cut) = (Arc::clone(&context.service), peer.cut.clone());
     service.be_read().await;
     let mut page = Page::new(view, reader(context, query)?);
@@ -60,7 +63,13 @@ async fn by_pages(
     service.make_room(first.len()).await?;
     let parts = stream::unfold((page, Some(first)), move |(mut page, first)| {
         let (service, cut, scope) = (Arc::clone(&service), cut.clone(), scope.clone());
+        let sees = sender.still_sees(permission, Object::Everything, scope.sight.as_deref());
         async move {
+            if !sees {
+                // As below.
+                cut.cancel();
+                return std::future::pending().await;
+            }
             let part = match first {
                 Some(first) => first,
                 None => service.page(&scope, &mut page)?,
@@ -96,9 +105,14 @@ fn named(mut reply: Reply, service: &Service) -> Reply {
 
 /// The changes of `proto` and `service`, or all: a snapshot or the changes since `Last-Event-ID`, then each new
 /// one.
-pub(super) async fn watch(context: &Context, head: &Parts, peer: &Peer) -> Result<Reply, Refusal> {
+pub(super) async fn watch(
+    context: &Context,
+    head: &Parts,
+    Visitor { peer, mut sender, permission }: Visitor<'_>,
+) -> Result<Reply, Refusal> {
     let query = head.uri.query().unwrap_or_default();
-    let scope = query::scope(query)?;
+    let scope = query::scope(query, &sender)?;
+    let sight = scope.sight.clone();
     let beats = query::is_on(query, paths::BEATS)?;
     let reader = reader(context, query)?;
     let last = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
@@ -108,13 +122,21 @@ pub(super) async fn watch(context: &Context, head: &Parts, peer: &Peer) -> Resul
     watcher.start().await?;
     let frames =
         stream::unfold(watcher, async |mut watcher| Some((watcher.next().await?, watcher)));
+    let frames = frames.take_while(move |_| {
+        let sees = sender.still_sees(permission, Object::Everything, sight.as_deref());
+        std::future::ready(sees)
+    });
     let (answers, cut) = (Arc::clone(&context.service.answers), peer.cut.clone());
     let pieces = frames.flat_map(move |frame| stream::iter(answers.pieces(frame, &cut)));
     Ok(named(warming(event_stream(open, pieces), &context.service), &context.service))
 }
 
 /// The registry's own log: recent lines, then each new one.
-pub(super) fn logs(context: &Context, head: &Parts, peer: IpAddr) -> Result<Reply, Refusal> {
+pub(super) fn logs(
+    context: &Context,
+    head: &Parts,
+    Visitor { peer, mut sender, permission }: Visitor<'_>,
+) -> Result<Reply, Refusal> {
     const RECENT: usize = 200;
     let ring = context.service.options.log_ring.as_ref().ok_or(Refusal::NotFound)?;
     let query = head.uri.query().unwrap_or_default();
@@ -134,11 +156,14 @@ pub(super) fn logs(context: &Context, head: &Parts, peer: IpAddr) -> Result<Repl
         let what = format!("must be at most {MAX_CONTAINS_BYTES} bytes");
         return Err(query::bad(paths::CONTAINS, &what));
     }
-    let open = OpenStream::new(context, peer)?;
+    let open = OpenStream::new(context, peer.ip)?;
     let follower = ring.follow(recent, level, &contains);
     let keep_alive = context.service.options.keep_alive;
     let frames = stream::unfold(follower, move |mut follower| async move {
         Some((next_line(&mut follower, keep_alive).await?, follower))
+    });
+    let frames = frames.take_while(move |_| {
+        std::future::ready(sender.still_sees(permission, Object::AllInstances, None))
     });
     Ok(event_stream(open, frames))
 }

@@ -117,22 +117,23 @@ fn shortened(version: &str) -> String {
 }
 
 impl Service {
-    /// The catalog as JSON, never older than the last acknowledged change. The instances are counted page
+    /// The catalog of a scope as JSON, never older than the last acknowledged change. The instances are counted page
     /// by page, so that it keeps no other request waiting.
     ///
     /// # Errors
     /// Too much stays unread.
-    pub(crate) async fn catalog(&self) -> Result<Bytes, Refusal> {
+    pub(crate) async fn catalog(&self, scope: &Scope) -> Result<Bytes, Refusal> {
         // Never closed.
         let _turn = self.catalogs.turn.acquire().await;
         let revision = self.lock().table.revision();
-        if let Some(body) = self.catalogs.of(revision) {
+        let is_of_all = *scope == Scope::default();
+        if let Some(body) = self.catalogs.of(revision).filter(|_| is_of_all) {
             return Ok(body);
         }
         let mut catalog = Catalog::default();
         let mut page = Page::default();
         loop {
-            let (rows, now) = self.next_rows(&Scope::default(), &mut page);
+            let (rows, now) = self.next_rows(scope, &mut page);
             if rows.is_empty() {
                 break;
             }
@@ -142,7 +143,9 @@ impl Service {
         let body = catalog.write();
         self.make_room(body.len()).await?;
         let body = self.answers.keep(body);
-        self.catalogs.keep(Some((revision, body.clone())));
+        if is_of_all {
+            self.catalogs.keep(Some((revision, body.clone())));
+        }
         Ok(body)
     }
 }

@@ -1,30 +1,32 @@
 //! Operators' overrides: set, taken back, ended in time.
 
-use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rpc_wire::instance::{InstanceKey, OverrideEntry};
 use tracing::info;
 
-use super::{Acknowledged, Service, now};
+use super::{Acknowledged, Deed, Sender, Service, now};
 use crate::error::Refusal;
-use crate::table::{Overridden, Override, Standing};
+use crate::table::{Overridden, Override, Sight, Standing};
 
 impl Service {
     /// Sets an override that lasts some time, or until it is taken back; returns once it is durable, or
     /// cannot be.
     ///
     /// # Errors
-    /// There are as many as there may be.
+    /// There are as many as there may be, or the sender may not.
     pub(crate) async fn set_override(
         &self,
         key: InstanceKey,
         what: Override,
         time: Option<Duration>,
-        peer: IpAddr,
+        sender: &Sender,
     ) -> Result<Acknowledged<OverrideEntry>, Refusal> {
+        self.check_audit().await?;
         let (set, entry, changes) = {
             let mut state = self.lock();
+            let service = state.table.entry(&key).and_then(|entry| entry.service.as_deref());
+            sender.check_operator(&key, service)?;
             let now = now();
             let wall = SystemTime::now();
             let standing = Standing::new(what.lasting(time, wall), now, wall);
@@ -34,35 +36,54 @@ impl Service {
             (set, entry, state.table.changes())
         };
         self.override_set.notify_one();
+        let peer = sender.address;
         self.announce(set.change.as_slice(), Some(peer));
         let Override { state, reason, by, .. } = &set.standing.what;
         let time = time.map(humantime::format_duration).map(tracing::field::display);
         info!(instance = %set.key, protocol = set.key.protocol, %peer, %state, reason, by, r#for = time, listed = entry.listed, "an operator takes it out of use");
+        self.audit(Deed::Overridden, sender, Some(&set.key), Some(state.to_string())).await;
         Ok(self.acknowledge(entry, changes).await)
     }
 
     /// Takes an override back, in the same way; `None` if there is none.
+    ///
+    /// # Errors
+    /// The sender may not.
     pub(crate) async fn clear_override(
         &self,
         key: &InstanceKey,
-        peer: IpAddr,
-    ) -> Option<Acknowledged<OverrideEntry>> {
+        sender: &Sender,
+    ) -> Result<Option<Acknowledged<OverrideEntry>>, Refusal> {
+        self.check_audit().await?;
         let (cleared, entry, changes) = {
             let mut state = self.lock();
+            let service = state.table.entry(key).and_then(|entry| entry.service.as_deref());
+            sender.check_operator(key, service)?;
             let now = now();
-            let cleared = state.table.clear_override(key, now)?;
+            let Some(cleared) = state.table.clear_override(key, now) else { return Ok(None) };
             state.history.extend(cleared.change.clone());
             let entry = state.table.override_entry(cleared.key.clone(), &cleared.standing, now);
             (cleared, entry, state.table.changes())
         };
+        let peer = sender.address;
         self.announce(cleared.change.as_slice(), Some(peer));
         info!(instance = %key, protocol = key.protocol, %peer, listed = entry.listed, "an operator takes its override back");
-        Some(self.acknowledge(entry, changes).await)
+        self.audit(Deed::OverrideCleared, sender, Some(key), None).await;
+        Ok(Some(self.acknowledge(entry, changes).await))
     }
 
-    /// The overrides that stand.
-    pub(crate) fn overrides(&self) -> Vec<OverrideEntry> {
-        self.lock().table.overrides(now())
+    /// The overrides that stand, of instances that a reader may see.
+    pub(crate) fn overrides(&self, sight: Option<&Sight>) -> Vec<OverrideEntry> {
+        let table = &self.lock().table;
+        let mut overrides = table.overrides(now());
+        if let Some(sight) = sight {
+            overrides.retain(|entry| {
+                let listed = table.entry(&entry.key);
+                let service = listed.and_then(|entry| entry.service.as_deref());
+                sight.covers(&entry.key.host, service)
+            });
+        }
+        overrides
     }
 
     /// Takes back overrides when their times are over. Never returns.

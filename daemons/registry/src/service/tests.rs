@@ -27,7 +27,7 @@ fn body(protocol: &str, port: u16, weight: u64) -> Vec<u8> {
 }
 
 async fn register(service: &Service, body: &[u8]) -> String {
-    let renewed = service.register(body, PEER).await.unwrap();
+    let renewed = service.register(body, &Sender::anyone(PEER)).await.unwrap();
     String::from_utf8(renewed.of.reply.to_vec()).unwrap()
 }
 
@@ -84,8 +84,8 @@ async fn a_watcher_gets_every_change_once_and_in_order() {
     register(&service, &body("json", 2, 0)).await;
     register(&service, &body("json", 2, 0)).await;
     register(&service, &body("json", 1, 7)).await;
-    service.unregister(&body("json", 2, 0), PEER).await.unwrap();
-    service.unregister(&body("json", 2, 0), PEER).await.unwrap();
+    service.unregister(&body("json", 2, 0), &Sender::anyone(PEER)).await.unwrap();
+    service.unregister(&body("json", 2, 0), &Sender::anyone(PEER)).await.unwrap();
     for expected in ["registered 2", "updated 1", "unregistered 2"] {
         assert_eq!(next_text(&mut watcher).await, expected);
     }
@@ -258,7 +258,7 @@ async fn a_stopped_server_that_sends_heartbeats_is_not_listed() {
     let body = body("json", address.port(), 0);
     register(&service, &body).await;
     drop(listener);
-    service.unregister(&body, PEER).await.unwrap();
+    service.unregister(&body, &Sender::anyone(PEER)).await.unwrap();
     for _ in 0..3 {
         assert!(register(&service, &body).await.contains(r#""status":false"#));
     }
@@ -277,7 +277,7 @@ async fn an_instance_that_cannot_be_probed_is_listed_at_once() {
         r#"{"protocol":"json","host":"192.0.2.1","port":1}"#,
     ] {
         register(&service, body.as_bytes()).await;
-        service.unregister(body.as_bytes(), PEER).await.unwrap();
+        service.unregister(body.as_bytes(), &Sender::anyone(PEER)).await.unwrap();
         let answer = register(&service, body.as_bytes()).await;
         assert!(answer.contains(r#""status":true"#), "{body}");
     }
@@ -325,7 +325,7 @@ async fn no_instance_is_on_two_pages_and_one_that_stays_is_on_one() {
     // One of the first page comes back, two of the following ones leave, another protocol comes.
     for port in [1, 440, 800] {
         let body = body(if port <= 450 { "a" } else { "b" }, port, 0);
-        service.unregister(&body, PEER).await.unwrap();
+        service.unregister(&body, &Sender::anyone(PEER)).await.unwrap();
         if port == 1 {
             register(&service, &body).await;
         }

@@ -29,6 +29,8 @@ pub(crate) struct Entry {
     pub(super) parameters_at: usize,
     /// It says that it is a server of ours.
     pub(super) extended: bool,
+    /// The name of who registered it, if that was shown: nobody else speaks for it.
+    pub(crate) identity: Option<Arc<str>>,
     /// The peer that first registered it.
     pub(super) peer: IpAddr,
     /// When it was first registered.
@@ -40,16 +42,33 @@ pub(crate) struct Entry {
 impl Entry {
     /// A registration of a peer, first made at some time as the one of that number.
     pub(super) fn new(from: Registration, peer: IpAddr, registered: Moment, serial: u64) -> Self {
-        let Registration { key, service, incarnation, reply, parameters_at, extended } = from;
-        Self { key, service, incarnation, reply, parameters_at, extended, peer, registered, serial }
+        let Registration { key, service, incarnation, identity, reply, parameters_at, extended } =
+            from;
+        Self {
+            key,
+            service,
+            incarnation,
+            identity,
+            reply,
+            parameters_at,
+            extended,
+            peer,
+            registered,
+            serial,
+        }
     }
 
     /// Memory that it takes in the table, approximately.
     pub(super) fn bytes(&self) -> usize {
         const FIXED: usize = 512;
         let service = self.service.as_ref().map_or(0, String::len);
+        let identity = self.identity.as_ref().map_or(0, |name| name.len());
         // The key is kept twice, here and in the index.
-        FIXED + self.reply.len() + 2 * (self.key.protocol.len() + self.key.host.len()) + service
+        FIXED
+            + self.reply.len()
+            + 2 * (self.key.protocol.len() + self.key.host.len())
+            + service
+            + identity
     }
 
     /// The instance; its parameters are part of the reply.

@@ -1,5 +1,6 @@
 //! What of the table outlives its process: to records, and back from them.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -45,6 +46,9 @@ struct StoredInstance<'a> {
     serial: u64,
     peer: IpAddr,
     registered_ms: u64,
+    /// Who registered it; not in the records of earlier versions.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    identity: Option<Cow<'a, str>>,
     #[serde(borrow)]
     instance: &'a RawValue,
 }
@@ -89,15 +93,16 @@ impl Restored {
         Ok(match kind {
             Kind::Instance => {
                 let stored: StoredInstance<'_> = serde_json::from_slice(value).map_err(wrong)?;
-                let StoredInstance { serial, peer, registered_ms, instance } = stored;
+                let StoredInstance { serial, peer, registered_ms, identity, instance } = stored;
                 // It was within the limits of its time, whatever they are now.
                 let limits = RegistryOptions {
                     max_host_bytes: usize::MAX,
                     max_parameters_bytes: usize::MAX,
                     ..RegistryOptions::default()
                 };
-                let registration = Registration::parse(instance.get().as_bytes(), &limits)
+                let mut registration = Registration::parse(instance.get().as_bytes(), &limits)
                     .map_err(|refusal| refusal.to_string())?;
+                registration.identity = identity.as_deref().map(Arc::from);
                 if registration.key != *key {
                     return Err(format!("it is of {}", registration.key));
                 }
@@ -136,12 +141,14 @@ impl Kept {
     pub(super) fn to_json(&self) -> Bytes {
         let json = match self {
             Self::Instance(entry) => {
-                let Entry { serial, peer, registered, reply, .. } = &**entry;
+                let Entry { serial, peer, registered, identity, reply, .. } = &**entry;
                 // It was written here.
                 let instance = serde_json::from_slice(reply).unwrap_or(RawValue::NULL);
                 let registered_ms = registered.wall_ms;
                 let (serial, peer) = (*serial, *peer);
-                serde_json::to_vec(&StoredInstance { serial, peer, registered_ms, instance })
+                let identity = identity.as_deref().map(Cow::Borrowed);
+                let stored = StoredInstance { serial, peer, registered_ms, identity, instance };
+                serde_json::to_vec(&stored)
             }
             Self::Override(standing) => serde_json::to_vec(&standing.what),
             Self::Departure(departure) => serde_json::to_vec(departure),
@@ -287,4 +294,32 @@ impl Table {
 
 fn departure_kind(has_incarnation: bool) -> Kind {
     if has_incarnation { Kind::Departure } else { Kind::ClassicDeparture }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(identity: &str) -> Record {
+        let json = format!(
+            r#"{{"serial":1,"peer":"127.0.0.1","registered_ms":5,{identity}"instance":{{"protocol":"json","host":"h","port":1}}}}"#
+        );
+        let instance = InstanceKey { protocol: "json".to_owned(), host: "h".to_owned(), port: 1 };
+        Record { key: RecordKey { kind: Kind::Instance, instance }, value: json.into() }
+    }
+
+    #[test]
+    fn whose_an_instance_is_is_read_back_and_in_earlier_records_nobodys() {
+        for (text, name) in [("", None), (r#""identity":"shop","#, Some("shop"))] {
+            let Ok(Restored::Instance(restored)) = Restored::read(&stored(text)) else {
+                panic!("{text}")
+            };
+            assert_eq!(restored.registration.identity.as_deref(), name);
+            let at = Wall::new(SystemTime::now(), Instant::now()).past(5, Instant::now());
+            let entry = Entry::new(restored.registration, [127, 0, 0, 1].into(), at, 1);
+            let written = Kept::Instance(Arc::new(entry)).to_json();
+            let written = std::str::from_utf8(&written).unwrap();
+            assert_eq!(written.contains(r#""identity":"shop""#), name.is_some(), "{written}");
+        }
+    }
 }

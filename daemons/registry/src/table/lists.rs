@@ -43,7 +43,13 @@ impl List {
 pub(super) struct Lists {
     /// In order, so that a reader can go on where it was.
     protocols: BTreeMap<String, Protocol>,
+    /// The lists of readers who do not see everything: the last ones, at most [`MAX_LIMITED`].
+    limited: HashMap<Scope, List>,
 }
+
+/// Lists kept for readers who do not see everything; beyond it they are forgotten, and made anew when
+/// they are asked for.
+const MAX_LIMITED: usize = 64;
 
 #[derive(Debug, Default)]
 struct Protocol {
@@ -131,6 +137,7 @@ impl Lists {
             known.all.prepared = None;
             known.services.values_mut().for_each(|members| members.prepared = None);
         }
+        self.limited.clear();
     }
 
     /// The list of a scope with a protocol, if it is current.
@@ -139,6 +146,10 @@ impl Lists {
         if scope.is_local {
             return None;
         }
+        if scope.sight.is_some() {
+            let is_current = |list: &&List| list.revision == self.revision(scope);
+            return self.limited.get(scope).filter(is_current).cloned();
+        }
         match self.members(scope).next() {
             Some(members) => members.prepared.clone(),
             None => Some(List::empty()),
@@ -146,6 +157,15 @@ impl Lists {
     }
 
     pub(super) fn keep(&mut self, scope: &Scope, list: &List) {
+        if scope.sight.is_some() {
+            if !scope.is_local {
+                if self.limited.len() >= MAX_LIMITED {
+                    self.limited.clear();
+                }
+                self.limited.insert(scope.clone(), list.clone());
+            }
+            return;
+        }
         let Some(protocol) = scope.protocol.as_ref().filter(|_| !scope.is_local) else { return };
         let Some(known) = self.protocols.get_mut(protocol) else { return };
         let members = match &scope.service {

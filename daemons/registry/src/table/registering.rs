@@ -71,6 +71,12 @@ impl Table {
         Some((renewed, change))
     }
 
+    /// What is listed of whose last registration or heartbeat had this body.
+    pub(crate) fn entry_of(&self, body: &[u8]) -> Option<&Arc<Entry>> {
+        let index = *self.by_body.get(&self.digests.of(body))?;
+        Some(&self.slots.get(index)?.as_ref()?.entry)
+    }
+
     /// The listed instance whose last registration or heartbeat had this body.
     pub(crate) fn key_of(&self, body: &[u8]) -> Option<InstanceKey> {
         let slot = self.slots.get(*self.by_body.get(&self.digests.of(body))?)?.as_ref()?;
@@ -220,7 +226,7 @@ impl Table {
         slot.renew(now, pause, self.ttl);
         self.judge.set(slot, Liveness::Up);
         // The whole instance as JSON.
-        if slot.entry.reply == registration.reply {
+        if slot.entry.reply == registration.reply && slot.entry.identity == registration.identity {
             if std::mem::replace(&mut slot.suspect, false) {
                 return Ok(Some((ChangeKind::Revived, None)));
             }

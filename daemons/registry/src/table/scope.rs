@@ -1,4 +1,9 @@
-//! Which instances a reader asks for: those of a protocol, of a service, or all.
+//! Which instances a reader asks for, and may see: those of a protocol, of a service, or all.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use rpc_security::{Bounds, Object};
 
 use super::{Change, ChangeKind, Entry, Owner};
 
@@ -9,6 +14,30 @@ pub(crate) struct Scope {
     pub(crate) service: Option<String>,
     /// Only those whose heartbeats come to this registry.
     pub(crate) is_local: bool,
+    /// Only those that the reader may see.
+    pub(crate) sight: Option<Arc<Sight>>,
+}
+
+/// What a reader may see who does not see everything.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Sight(Bounds);
+
+impl Sight {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self(bounds)
+    }
+
+    /// A number that another sight hardly has, the same in each process of this version.
+    pub(crate) fn number(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Whether it has an instance at that host, of that service.
+    pub(crate) fn covers(&self, host: &str, service: Option<&str>) -> bool {
+        self.0.cover(Object::Instance { service, host: host.parse().ok() })
+    }
 }
 
 impl Scope {
@@ -20,12 +49,17 @@ impl Scope {
 
     /// Whether it has this entry with that owner.
     pub(crate) fn contains(&self, entry: &Entry, owner: &Owner) -> bool {
-        self.is_of(&entry.key.protocol, entry.service.as_deref()) && self.is_owned(owner)
+        self.is_of(&entry.key.protocol, entry.service.as_deref()) && self.shows(entry, owner)
     }
 
-    /// Whether it has instances of that owner.
-    pub(crate) fn is_owned(&self, owner: &Owner) -> bool {
-        !self.is_local || !owner.is_elsewhere()
+    /// Whether its reader sees an entry of its protocol and service, with that owner.
+    pub(super) fn shows(&self, entry: &Entry, owner: &Owner) -> bool {
+        (!self.is_local || !owner.is_elsewhere()) && self.sees(entry)
+    }
+
+    fn sees(&self, entry: &Entry) -> bool {
+        let service = entry.service.as_deref();
+        self.sight.as_ref().is_none_or(|sight| sight.covers(&entry.key.host, service))
     }
 
     /// What a change is to its readers; `None`: nothing. To a reader of one service, an instance that

@@ -345,7 +345,9 @@ impl Table {
         slot.heartbeats += 1;
         slot.last_heartbeat = now;
         slot.deadline = now + ttl;
-        if slot.entry.reply == registration.reply {
+        let is_same =
+            slot.entry.reply == registration.reply && slot.entry.identity == registration.identity;
+        if is_same {
             let row = slot.row();
             let revived = was_suspect.then(|| self.changed(ChangeKind::Revived, row, None, now));
             return match before {

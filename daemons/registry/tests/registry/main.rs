@@ -8,6 +8,7 @@
     reason = "tests say what they expect"
 )]
 
+mod doors;
 mod ending;
 mod harness;
 mod held;

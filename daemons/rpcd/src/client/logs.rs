@@ -99,7 +99,7 @@ impl Logs<'_> {
             return;
         }
         let source = match &self.registry {
-            Some(registry) if name == REGISTRY => Source::Registry(registry.clone()),
+            Some(registry) if name == REGISTRY => Source::Registry(Box::new(registry.clone())),
             _ => Source::Instance(self.client.clone()),
         };
         let resumes = self.printer.knows(&name);

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rpc_client::ClientOptions;
 use rpc_client::registry::RegistryClientOptions;
+use rpc_client::{ClientOptions, Token};
 use rpc_host::net::resolve_listen;
 use rpc_registry::{RegistryOptions, StoreOptions};
 use rpc_security::{ClientTlsOptions, Guard, TlsOptions};
@@ -45,6 +45,10 @@ pub struct AnnouncePlan {
     pub advertise: Option<Advertised>,
     /// Interval between heartbeats.
     pub heartbeat_interval: Duration,
+    /// The token to show to the registry; `None`: there is none.
+    pub token: Option<Token>,
+    /// Whether it is shown in plain text as well.
+    pub allow_plaintext_token: bool,
     /// Whom it trusts as its registry, and who it is itself.
     pub tls: ClientTlsOptions,
 }
@@ -69,7 +73,14 @@ impl ServePlan {
         };
         // A registry named on the command line overrides announce = false.
         let wanted = !typed.no_registry && (server.announce || typed.registry.is_some());
+        let named = typed.registry.as_ref().and_then(|name| settings.registries.get(name));
+        let token = match wanted {
+            true => settings.registry_token(named.unwrap_or(&settings.registry))?,
+            false => None,
+        };
         let announce = wanted.then(|| AnnouncePlan {
+            token,
+            allow_plaintext_token: settings.client.allow_plaintext_token,
             url,
             advertise: typed.advertise.or_else(|| server.advertise.clone()),
             heartbeat_interval: server.heartbeat_interval,
@@ -95,7 +106,8 @@ impl ServeRegistryPlan {
         let store = store(&typed, settings)?;
         let guard = settings.security.guard()?;
         let tls = settings.tls.clone();
-        let options = RegistryOptions { store, guard, tls, ..registry.options.clone() };
+        let audit = settings.security.audit_log()?;
+        let options = RegistryOptions { store, guard, audit, tls, ..registry.options.clone() };
         Ok(Self { address, options, recover: typed.recover })
     }
 }

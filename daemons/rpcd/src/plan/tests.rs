@@ -335,6 +335,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         drain_timeout: Duration::from_secs(21),
         log_ring: None,
         guard: rpc_registry::security::Guard::open(),
+        audit: None,
     };
     assert_eq!(format!("{:?}", registry.options), format!("{expected:?}"));
 }

@@ -20,6 +20,10 @@ fn the_help_matches_its_snapshot() {
         "drain",
         "undrain",
         "release-brake",
+        "token",
+        "token new",
+        "token list",
+        "token check",
         "health",
     ];
     for command in commands {

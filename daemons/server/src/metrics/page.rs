@@ -90,7 +90,7 @@ fn write_guard(page: &mut Page, guard: &Figures) {
     by_reason("rpc_server_unauthorised_total", help, &REASONS, &guard.refused);
     let help = "The same, served since auth is warn";
     by_reason("rpc_server_unauthorised_warned_total", help, &REASONS, &guard.warned);
-    let help = "Tokens shown that are nobody's";
+    let help = "Tokens shown that are not known, or have expired";
     by_reason("rpc_server_tokens_refused_total", help, &TOKEN_REASONS, &guard.unidentified);
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rpc_host::shares::{Full, Peer, Place, Share, Shares};
-use rpc_wire::fault::{Code, Fault};
+use rpc_wire::fault::Fault;
 
 use super::counted;
 use crate::Limits;
@@ -71,17 +71,17 @@ impl PlacesOfPeer {
 
 fn take(places: &Peer, what: &str, option: &str) -> Result<Place, Fault> {
     places.take().map_err(|full| {
-        let text = match full {
-            Full::Whole(most) => format!(
+        let (limit, text) = match full {
+            Full::Whole(most) => (option.to_owned(), format!(
                 "busy: limit of {} in flight ({option}); call another instance",
                 counted(most, what)
-            ),
-            Full::Share(most) => format!(
+            )),
+            Full::Share(most) => (format!("{option}_per_peer"), format!(
                 "busy: limit of {} in flight from one address ({option}_per_peer); wait, or call \
                  another instance",
                 counted(most, what)
-            ),
+            )),
         };
-        Fault::new(Code::Overloaded, text)
+        Fault::over_limit(&limit, text)
     })
 }

@@ -310,6 +310,27 @@ impl Dispatcher {
         self.calls.cancel_extended();
     }
 
+    /// Notes the secret of a request that is not among its messages.
+    ///
+    /// # Errors
+    /// As of a message.
+    #[cfg(feature = "http")]
+    pub(crate) fn show(&mut self, secret: &str) -> Result<(), Fault> {
+        self.visitor.as_mut().map_or(Ok(()), |visitor| visitor.show(secret.to_owned()))
+    }
+
+    /// Whether the peer has shown who it is.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_known(&mut self) -> bool {
+        self.visitor.as_mut().is_some_and(|visitor| matches!(visitor.identity(), Ok(Some(_))))
+    }
+
+    /// Takes the output.
+    #[cfg(feature = "http")]
+    pub(crate) fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
     /// Whether the peer may do nothing at all, as far as it has said who it is.
     pub(crate) fn serves_stranger(&mut self) -> bool {
         self.visitor.as_mut().is_some_and(|visitor| visitor.is_stranger())

@@ -20,7 +20,7 @@ impl RegistryClient {
         if status.is_success() {
             return Ok(response);
         }
-        let path = response.url().path().to_owned();
+        let (path, asked) = (response.url().path().to_owned(), response.url().clone());
         if status == StatusCode::NOT_FOUND && path.starts_with("/v1/") {
             return Err(RegistryClientError::Unsupported { url: self.url().to_owned(), path });
         }
@@ -38,7 +38,15 @@ impl RegistryClient {
             Ok(refusal) => refusal.error,
             Err(_) => status.canonical_reason().unwrap_or("no reason given").to_owned(),
         };
-        let message = message.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+        let message: String = message.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(RegistryClientError::NotAllowed {
+                kept_back: self.credential.as_ref().is_some_and(|it| !it.may_go_to(&asked)),
+                url: self.url().to_owned(),
+                status: status.as_u16(),
+                message,
+            });
+        }
         Err(RegistryClientError::Refused {
             url: self.url().to_owned(),
             status: status.as_u16(),

@@ -44,6 +44,24 @@ pub enum RegistryClientError {
         /// Its `error` text.
         message: String,
     },
+    /// It does not know who this is, or does not let them do it.
+    #[error(
+        "the registry at {url} does not allow this: {message}{}",
+        if *.kept_back { "; the token was not sent, since others could read it on the way: use TLS, or set allow_plaintext_token" } else { "" }
+    )]
+    NotAllowed {
+        /// Its URL.
+        url: String,
+        /// The HTTP status: 401 or 403.
+        status: u16,
+        /// Its `error` text.
+        message: String,
+        /// There is a token, which was not sent in plain text.
+        kept_back: bool,
+    },
+    /// The token cannot be sent.
+    #[error("the token cannot be sent: it must be one line of printable ASCII without spaces")]
+    BadToken,
     /// A later start of a server is registered as the same address, or has unregistered it.
     #[error(
         "the registry at {url} knows a later start at this address ({}, incarnation {incarnation}); give each server an address of its own",
@@ -134,12 +152,13 @@ impl RegistryClientError {
     /// Who must act; a program's exit code follows from it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::BadUrl { .. } => ErrorKind::Usage,
+            Self::BadUrl { .. } | Self::BadToken => ErrorKind::Usage,
             #[cfg(feature = "tls")]
             Self::Tls(_) => ErrorKind::Usage,
             Self::Unreachable { .. } => ErrorKind::Unreachable,
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Refused { .. }
+            | Self::NotAllowed { .. }
             | Self::Superseded { .. }
             | Self::NotARegistry { .. }
             | Self::Unsupported { .. }

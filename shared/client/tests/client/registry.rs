@@ -321,3 +321,38 @@ async fn a_line_or_event_over_its_limit_ends_the_stream_with_an_error() {
         assert!(watch.next().await.is_none());
     }
 }
+
+fn with_token(registry: &FakeRegistry, token: &str) -> RegistryClient {
+    client_of(registry).with_token(rpc_client::SecretString::from(token), false)
+}
+
+#[tokio::test]
+async fn each_request_shows_the_token_and_a_redirect_is_not_followed() {
+    let (registry, elsewhere) = (FakeRegistry::new_style().await, FakeRegistry::new_style().await);
+    let client = with_token(&registry, "canary");
+    client.find_all("json").await.unwrap();
+    client.register(&Instance::new("127.0.0.1", 8000)).await.unwrap();
+    let requests = registry.requests();
+    assert!(requests.iter().all(|request| request.contains("authorization: Bearer canary\r\n")));
+    registry.reply(format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nlocation: {}/myRegistry/findAllInstances\r\ncontent-length: 0\r\n\r\n",
+        elsewhere.url()
+    ));
+    assert!(client.find_all("json").await.is_err());
+    assert_eq!(elsewhere.requests(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_registry_that_asks_who_this_is_is_a_clear_error_that_says_if_the_token_was_kept_back() {
+    let registry = FakeRegistry::new_style().await;
+    let body = r#"{"error":"this needs a token with the role observe; set RPCD_TOKEN"}"#;
+    let length = body.len();
+    registry.reply(format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {length}\r\n\r\n{body}"));
+    let error = client_of(&registry).find_all("json").await.unwrap_err();
+    assert!(
+        matches!(error, RegistryClientError::NotAllowed { status: 401, kept_back: false, .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("needs a token with the role observe"), "{error}");
+    assert_eq!(error.kind(), rpc_client::ErrorKind::Remote);
+}

@@ -127,3 +127,28 @@ fn a_refusal_names_the_role_and_nothing_of_the_object() {
         assert!(!text.contains("orders"), "{text}");
     }
 }
+
+#[test]
+fn one_of_two_roles_is_enough_and_who_has_neither_is_told_the_first() {
+    let access = Access { auth: Auth::Required, ..Access::default() };
+    let decide = |roles: &str| {
+        let identity = identity(roles);
+        let caller = Caller { identity: Some(&identity), address: HERE };
+        let either = Permission::Either(Role::Register, Role::Operate);
+        access.decide(caller, either, Object::Everything)
+    };
+    assert!(decide("register").is_allowed() && decide("operate").is_allowed());
+    assert_eq!(decide("call"), Decision::Refused(Denied::MissingRole(Role::Register)));
+}
+
+#[test]
+fn what_concerns_all_instances_is_outside_of_every_limit() {
+    let mut limited = identity("observe");
+    assert!(limited.covers(Object::AllInstances) && limited.bounds().is_none());
+    limited.services = Some(["a".to_owned()].into());
+    assert!(!limited.covers(Object::AllInstances) && limited.covers(Object::Everything));
+    assert!(!limited.bounds().unwrap().cover(Object::AllInstances));
+    limited.services = None;
+    limited.hosts = vec!["10.0.0.0/8".parse().unwrap()];
+    assert!(!limited.covers(Object::AllInstances) && limited.covers(Object::Everything));
+}

@@ -48,7 +48,8 @@ async fn register_all(service: &Arc<Service>, from: u32, to: u32) -> Vec<Duratio
             let mut waited = Vec::new();
             for number in (from + caller..to).step_by(CALLERS as usize) {
                 let began = Instant::now();
-                let done = service.register(&instance(number), PEER).await.unwrap();
+                let done =
+                    service.register(&instance(number), &Sender::anyone(PEER)).await.unwrap();
                 assert!(done.durable);
                 waited.push(began.elapsed());
             }

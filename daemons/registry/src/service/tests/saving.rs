@@ -107,7 +107,10 @@ fn start(
 
 async fn acknowledged(service: &Service, port: u16) -> bool {
     let body = body("json", port, 0);
-    within(Duration::from_secs(10), service.register(&body, PEER)).await.unwrap().durable
+    within(Duration::from_secs(10), service.register(&body, &Sender::anyone(PEER)))
+        .await
+        .unwrap()
+        .durable
 }
 
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -132,7 +135,7 @@ async fn a_registration_is_acknowledged_when_the_store_has_it_and_a_heartbeat_co
         assert!(acknowledged(&service, port).await, "a heartbeat");
     }
     assert_eq!(disk.state().commits, commits);
-    let left = service.unregister(&body("json", 2, 0), PEER).await.unwrap();
+    let left = service.unregister(&body("json", 2, 0), &Sender::anyone(PEER)).await.unwrap();
     assert!(left.durable);
     assert_eq!(disk.ports(Kind::Instance), [1, 3]);
     assert_eq!(disk.ports(Kind::ClassicDeparture), [2]);
@@ -176,7 +179,7 @@ async fn a_restarted_registry_lists_at_once_what_was_acknowledged_with_a_full_tt
         until_ms: None,
     };
     let key = rpc_wire::instance::Instance::new("127.0.0.1", 1).key();
-    assert!(service.set_override(key, what, None, PEER).await.unwrap().durable);
+    assert!(service.set_override(key, what, None, &Sender::anyone(PEER)).await.unwrap().durable);
     let order = |service: &Service| {
         let list = service.list(&Scope::protocol("json")).unwrap();
         String::from_utf8(list.body.to_vec()).unwrap()
@@ -207,7 +210,7 @@ async fn while_the_store_fails_registrations_are_taken_and_marked_and_saved_when
     assert!(!acknowledged(&service, 2).await);
     assert!(!acknowledged(&service, 2).await, "a heartbeat of what is not durable");
     assert!(acknowledged(&service, 1).await, "a heartbeat of what is durable");
-    let gone = service.unregister(&body("json", 1, 0), PEER).await.unwrap();
+    let gone = service.unregister(&body("json", 1, 0), &Sender::anyone(PEER)).await.unwrap();
     assert!(!gone.durable);
     assert!(service.saving().failing().unwrap().contains("storage"));
     let page = service.page(&Scope::protocol("json"), &mut Page::default()).unwrap();

@@ -15,7 +15,7 @@ pub(super) const RESUMED: u32 = 200;
 
 /// Whose log.
 pub(super) enum Source {
-    Registry(RegistryClient),
+    Registry(Box<RegistryClient>),
     Instance(Client),
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use rpc_host::refusals;
 use rpc_security::{Identity, Permission, Role};
 use rpc_wire::call::{Call, Meta, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
@@ -25,7 +26,6 @@ use crate::method::{self, Body, Given, Method, Started};
 use crate::permit::Permit;
 use crate::places::calls::PlacesOfPeer;
 use crate::places::counted;
-use crate::refusals;
 use crate::reserved::{self, Reserved};
 use crate::session::calls::{CallContext, Held, deadline_exceeded};
 use crate::session::layered;

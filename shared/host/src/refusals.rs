@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use rpc_host::shares::group;
+use crate::shares::group;
 
 /// How long a refusal is held back.
-pub(crate) const DELAY: Duration = Duration::from_millis(100);
+pub const DELAY: Duration = Duration::from_millis(100);
 /// One refusal in this time is explained to a peer, in the long run.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// So many at once.
@@ -19,7 +19,7 @@ const COUNTS: usize = 4096;
 
 /// The refusals of all peers, in memory of one size: 32 KiB, taken with the first.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals {
+pub struct Refusals {
     counts: OnceLock<Counts>,
 }
 
@@ -36,14 +36,14 @@ struct Counts {
 #[error(
     "too many refused requests from this address; wait, and send a token with the role that they need"
 )]
-pub(crate) struct TooMany;
+pub struct TooMany;
 
 impl Refusals {
     /// Notes that a request of the peer was refused.
     ///
     /// # Errors
     /// It is one of too many.
-    pub(crate) fn note(&self, peer: IpAddr, now: Instant) -> Result<(), TooMany> {
+    pub fn note(&self, peer: IpAddr, now: Instant) -> Result<(), TooMany> {
         let counts = self.counts.get_or_init(|| Counts::new(now));
         let now = milliseconds(now.saturating_duration_since(counts.start));
         let (interval, most) = (milliseconds(INTERVAL), milliseconds(INTERVAL * BURST));

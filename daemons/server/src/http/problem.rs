@@ -1,0 +1,71 @@
+//! Errors of calls over HTTP, as problem documents (RFC 9457).
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rpc_wire::fault::{Code, Fault};
+use serde::Serialize;
+use serde_json::Value;
+
+const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// Seconds after which a request that a busy or draining server refused may be repeated.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// A failed call.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem<'a> {
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: i64,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+}
+
+/// The problem as JSON text. `is_known` says whether the caller has shown who it is.
+pub(super) fn json(fault: &Fault, is_known: bool) -> String {
+    let problem = Problem {
+        title: fault.code.meaning().unwrap_or("the method failed"),
+        status: status(fault, is_known).as_u16(),
+        detail: &fault.plain_text(),
+        code: fault.code.number(),
+        retryable: fault.code.is_retryable(),
+        data: fault.data.as_ref(),
+    };
+    // It always serialises.
+    serde_json::to_string(&problem).unwrap_or_default()
+}
+
+/// The response to a call that failed.
+pub(super) fn response(fault: &Fault, is_known: bool) -> Response {
+    let status = status(fault, is_known);
+    let mut response = (status, json(fault, is_known)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        _ => {}
+    }
+    response
+}
+
+fn status(fault: &Fault, is_known: bool) -> StatusCode {
+    match fault.code {
+        Code::NotJson | Code::Malformed | Code::BadArguments => StatusCode::BAD_REQUEST,
+        Code::MethodNotFound => StatusCode::NOT_FOUND,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Overloaded if fault.is_limit_of_peer() => StatusCode::TOO_MANY_REQUESTS,
+        Code::Overloaded | Code::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unauthorised if is_known => StatusCode::FORBIDDEN,
+        Code::Unauthorised => StatusCode::UNAUTHORIZED,
+        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::MethodFailed | Code::Cancelled | Code::Abandoned | Code::Other(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Calls over HTTP: JSON-RPC as `POST /rpc`, and `POST /call/METHOD`.
+#![cfg(feature = "http")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what they expect"
+)]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use rpc_server::{Call, Limits, Method, Server, ServerBuilder, Share};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+fn builder() -> ServerBuilder {
+    let add = Method::named("add").parameters(["a", "b"]).sync(|a: i64, b: i64| a + b);
+    let fails = Method::named("fails")
+        .parameters([])
+        .sync(|| Err::<(), _>(std::io::Error::other("out of paper")));
+    let slow = Method::named("slow").parameters(["ms"]).asynchronous(async |ms: u64| {
+        sleep(Duration::from_millis(ms)).await;
+    });
+    let count = Method::named("count").parameters(["to"]).stream(|to: u32| stream::iter(1..=to));
+    let breaks = Method::named("breaks")
+        .parameters([])
+        .stream(|| stream::iter([Ok(1), Err(std::io::Error::other("out of paper"))]));
+    let seen = Method::named("seen").parameters([]).sync(|call: Call| {
+        let remaining = call.remaining().map(|left| left.as_secs());
+        (remaining, call.traceparent().map(str::to_owned), call.peer().is_some())
+    });
+    Server::builder().methods([add, fails, slow, count, breaks, seen])
+}
+
+async fn serve(builder: ServerBuilder) -> SocketAddr {
+    let server = builder.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = server.local_addr();
+    tokio::spawn(server.serve(std::future::pending()));
+    address
+}
+
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{}: {error}", self.body))
+    }
+}
+
+async fn send(address: SocketAddr, request: &str) -> Reply {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut whole = Vec::new();
+    timeout(TIMEOUT, stream.read_to_end(&mut whole)).await.unwrap().unwrap();
+    let whole = String::from_utf8(whole).unwrap();
+    let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let head = head.to_ascii_lowercase();
+    let body = if head.contains("chunked") { unchunked(body) } else { body.to_owned() };
+    Reply { status, head, body }
+}
+
+/// The content of chunks, as far as they are whole.
+fn unchunked(mut rest: &str) -> String {
+    let mut content = String::new();
+    while let Some((length, after)) = rest.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        content += &after[..length];
+        rest = &after[length + 2..];
+    }
+    content
+}
+
+fn post(path: &str, headers: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+async fn call(address: SocketAddr, method: &str, headers: &str, arguments: &str) -> Reply {
+    let headers = format!("Content-Type: application/json\r\n{headers}");
+    send(address, &post(&format!("/call/{method}"), &headers, arguments)).await
+}
+
+async fn rpc(address: SocketAddr, body: &str) -> Reply {
+    send(address, &post("/rpc", "Content-Type: application/json; charset=utf-8\r\n", body)).await
+}
+
+#[tokio::test]
+async fn json_rpc_over_http_is_that_of_the_socket() {
+    let address = serve(builder()).await;
+    let one = rpc(address, r#"{"jsonrpc":"2.0","method":"add","params":[1,2],"id":7}"#).await;
+    assert_eq!((one.status, one.json()), (200, json!({"jsonrpc":"2.0","id":7,"result":3})));
+    let batch = r#"[{"jsonrpc":"2.0","method":"slow","params":[20],"id":1},
+        {"jsonrpc":"2.0","method":"add","params":{"b":1,"a":1},"id":2},
+        {"jsonrpc":"2.0","method":"add"}]"#;
+    let batch = rpc(address, batch).await;
+    let expected = json!([
+        {"jsonrpc":"2.0","id":2,"result":2},
+        {"jsonrpc":"2.0","id":1,"result":null},
+    ]);
+    assert_eq!((batch.status, batch.json()), (200, expected));
+    for notification in [
+        r#"{"jsonrpc":"2.0","method":"slow","params":[1]}"#,
+        r#"[{"jsonrpc":"2.0","method":"add"}]"#,
+    ] {
+        let nothing = rpc(address, notification).await;
+        assert_eq!((nothing.status, nothing.body.as_str()), (204, ""));
+    }
+    for (body, code) in [
+        ("", -32700),
+        ("oops", -32700),
+        ("5", -32600),
+        (r#"{"jsonrpc":"2.0","method":"#, -32700),
+        (r#"{"jsonrpc":"2.0","method":"add","id":1}{}"#, -32700),
+        (r#"{"a":1,}"#, -32700),
+        ("[]", -32600),
+        (r#"{"id":1,"method_name":"add"}"#, -32600),
+        (r#"{"cancel":1}"#, -32600),
+        (r#"{"jsonrpc":"2.0","method":"no","id":null}"#, -32601),
+    ] {
+        let refused = rpc(address, body).await;
+        assert_eq!(refused.status, 200, "{body}");
+        assert_eq!(refused.json()["error"]["code"], code, "{body}: {}", refused.body);
+        assert_eq!(refused.json()["id"], Value::Null, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_takes_bare_arguments_and_returns_the_bare_result() {
+    let address = serve(builder()).await;
+    for arguments in ["[1,2]", r#"{"a":1,"b":2}"#, " [1, 2]\n"] {
+        let reply = call(address, "add", "", arguments).await;
+        assert_eq!((reply.status, reply.body.as_str()), (200, "3"));
+        assert!(reply.head.contains("content-type: application/json"), "{}", reply.head);
+    }
+    let none = send(address, &post("/call/seen", "", "")).await;
+    assert_eq!((none.status, none.json()), (200, json!([9, null, true])));
+    let seen = call(address, "seen", "Timeout: 3.5\r\nTraceparent: 00-a\r\n", "").await;
+    assert_eq!(seen.json(), json!([3, "00-a", true]));
+    let patient = call(address, "add", "Timeout: 3e300\r\n", "[1,2]").await;
+    assert_eq!((patient.status, patient.body.as_str()), (200, "3"));
+    let health = call(address, "rpc.health", "", "").await;
+    assert_eq!(health.json()["status"], "ok");
+}
+
+#[tokio::test]
+async fn a_failed_call_is_a_problem_document_with_the_status_of_its_kind() {
+    let limits = Limits::default().max_request_bytes(1000).max_calls_per_connection(1);
+    let address = serve(builder().limits(limits)).await;
+    let long = format!("[\"{}\"]", "x".repeat(1000));
+    for (method, headers, body, status, code) in [
+        ("nope", "", "", 404, -32601),
+        ("add", "", "[1]", 400, -32602),
+        ("add", "", "5", 400, -32600),
+        ("add", "", "[1,2", 400, -32700),
+        ("add", "", "[1,2]]", 400, -32700),
+        ("add", "Timeout: soon\r\n", "[1,2]", 400, -32600),
+        ("add", "Timeout: -1\r\n", "[1,2]", 400, -32600),
+        ("add", "Timeout: nan\r\n", "[1,2]", 400, -32600),
+        ("add", "Timeout: 0\r\n", "[1,2]", 400, -32600),
+        ("fails", "", "", 500, -32603),
+        ("slow", "Timeout: 0.02\r\n", "[5000]", 504, -32000),
+        ("add", "", &long, 413, -32005),
+    ] {
+        let failed = call(address, method, headers, body).await;
+        let problem = failed.json();
+        assert_eq!((failed.status, &problem["code"]), (status, &json!(code)), "{method} {body}");
+        assert_eq!(problem["status"], status);
+        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+        assert!(failed.head.contains("content-type: application/problem+json"), "{}", failed.head);
+    }
+    let detail = call(address, "fails", "", "").await.json()["detail"].clone();
+    assert_eq!(detail, "out of paper");
+}
+
+#[tokio::test]
+async fn a_limit_of_the_caller_is_429_and_one_of_the_server_503_and_both_say_when_to_come_back() {
+    for (limits, status) in [
+        (Limits::default().max_calls(1).max_calls_per_peer(Share::Whole), 503),
+        (Limits::default().max_calls(2).max_calls_per_peer(Share::AtMost(1)), 429),
+    ] {
+        let address = serve(builder().limits(limits)).await;
+        let held = tokio::spawn(async move { call(address, "slow", "", "[5000]").await.status });
+        let refused = loop {
+            let reply = call(address, "slow", "", "[0]").await;
+            if reply.status != 200 {
+                break reply;
+            }
+        };
+        assert_eq!((refused.status, refused.json()["retryable"].as_bool()), (status, Some(true)));
+        assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
+        held.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_lines_or_events_and_its_failure_is_seen() {
+    let address = serve(builder()).await;
+    let lines = call(address, "count", "", "[3]").await;
+    assert_eq!((lines.status, lines.body.as_str()), (200, "1\n2\n3\n"));
+    assert!(lines.head.contains("content-type: application/x-ndjson"), "{}", lines.head);
+    let none = call(address, "count", "", "[0]").await;
+    assert_eq!((none.status, none.body.as_str()), (200, ""));
+    let events =
+        call(address, "count", "Accept: text/html, text/event-stream;q=1\r\n", "[2]").await;
+    assert_eq!(events.body, "data: 1\n\ndata: 2\n\nevent: end\ndata: {}\n\n");
+    assert!(events.head.contains("content-type: text/event-stream"), "{}", events.head);
+    let wrong = call(address, "count", "", "[-1]").await;
+    assert_eq!((wrong.status, wrong.json()["code"].as_i64()), (400, Some(-32602)));
+    let broken = call(address, "breaks", "Accept: text/event-stream\r\n", "").await;
+    assert!(
+        broken.body.starts_with("data: 1\n\nevent: error\ndata: {\"title\":"),
+        "{}",
+        broken.body
+    );
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = post("/call/breaks", "", "");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut whole = Vec::new();
+    // It may end with a reset.
+    let _ = timeout(TIMEOUT, stream.read_to_end(&mut whole)).await.unwrap();
+    let whole = String::from_utf8(whole).unwrap();
+    assert!(whole.contains("1\n") && whole.contains("out of paper"), "{whole}");
+    assert!(!whole.ends_with("0\r\n\r\n"), "a failed stream does not end as a whole one: {whole}");
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_cancels_its_call() {
+    struct Note(Arc<AtomicBool>);
+    impl Drop for Note {
+        fn drop(&mut self) {
+            self.0.store(true, SeqCst);
+        }
+    }
+    let dropped = Arc::new(AtomicBool::new(false));
+    let note = dropped.clone();
+    let hang = Method::named("hang").parameters([]).asynchronous(move || {
+        let note = Note(note.clone());
+        async move {
+            let _note = note;
+            std::future::pending::<()>().await;
+        }
+    });
+    let endless = Method::named("endless")
+        .parameters([])
+        .stream(|| stream::iter([1]).chain(stream::pending()));
+    let address = serve(builder().method(hang).method(endless)).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(post("/call/hang", "", "").as_bytes()).await.unwrap();
+    let mut other = TcpStream::connect(address).await.unwrap();
+    other.write_all(post("/call/endless", "", "").as_bytes()).await.unwrap();
+    let mut first = [0; 17];
+    timeout(TIMEOUT, other.read_exact(&mut first)).await.unwrap().unwrap();
+    assert_eq!(&first[..], b"HTTP/1.1 200 OK\r\n");
+    drop((stream, other));
+    let gone = async {
+        while !dropped.load(SeqCst) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(TIMEOUT, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_pages_of_allowed_origins_can_call_and_read() {
+    let builder = builder().allowed_origins(["https://app.example".to_owned()]);
+    let address = serve(builder).await;
+    let preflight = |origin: &str| {
+        format!(
+            "OPTIONS /call/add HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nOrigin: {origin}\r\n\
+             Access-Control-Request-Method: POST\r\n\
+             Access-Control-Request-Headers: content-type, authorization, timeout\r\n\r\n"
+        )
+    };
+    let allowed = send(address, &preflight("https://app.example")).await;
+    assert_eq!(allowed.status, 200);
+    for header in [
+        "access-control-allow-origin: https://app.example",
+        "access-control-allow-methods: get,post",
+        "access-control-allow-headers: content-type,authorization,timeout,traceparent",
+        "access-control-max-age: 600",
+    ] {
+        assert!(allowed.head.contains(header), "{header}: {}", allowed.head);
+    }
+    assert_eq!(send(address, &preflight("https://evil.example")).await.status, 403);
+    let read = call(address, "add", "Origin: https://app.example\r\n", "[1,2]").await;
+    assert!(
+        read.status == 200 && read.head.contains("access-control-allow-origin"),
+        "{}",
+        read.head
+    );
+    let foreign = call(address, "add", "Origin: https://evil.example\r\n", "[1,2]").await;
+    assert_eq!(foreign.status, 403);
+    // What a form of a page could send without asking first.
+    for headers in ["Origin: https://app.example\r\n", "Content-Type: text/plain\r\n"] {
+        for path in ["/call/add", "/rpc"] {
+            assert_eq!(send(address, &post(path, headers, "[1,2]")).await.status, 415, "{headers}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_http_method_is_refused_with_the_one_that_is_there() {
+    let address = serve(builder()).await;
+    for path in ["/call/add", "/rpc"] {
+        let request =
+            format!("DELETE {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let refused = send(address, &request).await;
+        assert!(refused.status == 405 && refused.head.contains("allow: post"), "{}", refused.head);
+    }
+}
+
+#[tokio::test]
+async fn the_openapi_document_names_every_method() {
+    let address = serve(builder()).await;
+    let request = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let document = send(address, request).await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let add = &document["paths"]["/call/add"]["post"];
+    let schemas = &add["requestBody"]["content"]["application/json"]["schema"]["anyOf"];
+    assert_eq!(schemas[0]["required"], json!(["a", "b"]));
+    assert_eq!(schemas[1]["minItems"], 2);
+    assert_eq!(add["responses"]["200"]["content"]["application/json"]["schema"]["type"], "integer");
+    let count = &document["paths"]["/call/count"]["post"]["responses"]["200"]["content"];
+    assert_eq!(count["application/x-ndjson"]["schema"]["type"], "integer");
+    assert_eq!(document["paths"].as_object().unwrap().len(), 6);
+}

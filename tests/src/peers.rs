@@ -1,0 +1,59 @@
+//! Programs from PyPI and npm that nobody here wrote: installed by `tests/peers/install`.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::installed::is_there;
+
+/// A program that does not end in this time hangs.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Runs a program of `tests/peers`, in Python or JavaScript by its name; `None` if what it needs is not
+/// installed: the test is skipped with a message, or fails with `CI=true`.
+///
+/// # Panics
+/// It does not end, or `CI=true` and something is missing.
+pub async fn run(program: &str, arguments: &[&str]) -> Option<Output> {
+    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(program);
+    let mut command = match program.ends_with(".mjs") {
+        false => {
+            let python = peers.join("python/bin/python");
+            if !is_there(
+                peers.join("requirements.txt").exists(),
+                "what tests/peers/install installs",
+            ) {
+                return None;
+            }
+            let mut command = Command::new(python);
+            command.arg(source);
+            command
+        }
+        true => {
+            if !is_there(
+                peers.join("node/installed.json").exists(),
+                "what tests/peers/install installs",
+            ) {
+                return None;
+            }
+            let mut command = Command::new("node");
+            command.arg(beside_its_modules(&source, &peers.join("node")));
+            command
+        }
+    };
+    let output = command.args(arguments).kill_on_drop(true).output();
+    Some(timeout(TIMEOUT, output).await.expect("it ends").expect("it starts"))
+}
+
+/// Node looks for modules beside the program.
+fn beside_its_modules(source: &Path, modules: &Path) -> PathBuf {
+    let name =
+        format!("{}-{}", std::process::id(), source.file_name().unwrap_or_default().display());
+    let copy = modules.join(name);
+    std::fs::copy(source, &copy).expect("the program is copied");
+    copy
+}

@@ -1,0 +1,337 @@
+//! Who may do what, on real processes: the table of docs/security.md, tokens that change, older programs.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use rpc_registry::security::Digest;
+use rpc_registry::security::Permission;
+use rpc_registry::security::secret::{self, ExposeSecret, SecretString};
+use rpc_tests::daemon::{Daemon, run_rpcd_with};
+use rpc_tests::eventually::{eventually, soon};
+use rpc_tests::http_reply::HttpReply;
+use rpc_tests::python::{has_python, old_client_results, old_server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+
+/// Names, and what the file of tokens says of them.
+const IDENTITIES: [(&str, &str); 9] = [
+    ("nobody", "none"),
+    ("call", "call"),
+    ("observe", "observe"),
+    ("register", "register"),
+    ("operate", "operate"),
+    ("all", "call,observe,register,operate"),
+    ("other-service", "call,observe,register,operate services=b"),
+    ("other-host", "call,observe,register,operate hosts=10.2.0.0/16"),
+    ("former", "call,observe,register,operate expires=2020-01-01"),
+];
+
+/// A file of tokens, with its secrets.
+struct Tokens {
+    folder: tempfile::TempDir,
+    secrets: Vec<(String, SecretString)>,
+}
+
+impl Tokens {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let secrets = IDENTITIES.iter().map(|(name, _)| ((*name).to_owned(), secret::generate()));
+        let tokens = Self { folder, secrets: secrets.collect() };
+        tokens.write(&tokens.secrets);
+        tokens
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("tokens")
+    }
+
+    /// Replaces the file by one with these.
+    fn write(&self, secrets: &[(String, SecretString)]) {
+        let rights = |name: &str| IDENTITIES.iter().find(|known| known.0 == name).unwrap().1;
+        let line = |(name, secret): &(String, SecretString)| {
+            let (roles, limits) = rights(name).split_once(' ').unwrap_or((rights(name), ""));
+            format!("{name} {roles} {} {limits}\n", Digest::of(secret))
+        };
+        let text: String = secrets.iter().map(line).collect();
+        private(&self.folder.path().join("next"), &text);
+        std::fs::rename(self.folder.path().join("next"), self.path()).unwrap();
+    }
+
+    fn of(&self, name: &str) -> &str {
+        let found = self.secrets.iter().find(|known| known.0 == name);
+        found.map(|(_, secret)| secret.expose_secret()).unwrap()
+    }
+
+    async fn registry(&self, settings: &[(&str, &str)]) -> (Daemon, SocketAddr) {
+        let path = self.path();
+        let tokens = [("SECURITY_TOKENS", path.to_str().unwrap())];
+        Daemon::registry_with(&[&tokens, settings].concat(), 0, &[]).await
+    }
+}
+
+fn private(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+const INSTANCE: &str =
+    r#"{"protocol":"json","host":"10.1.0.1","port":1,"parameters":{"service":"a"}}"#;
+
+/// A request as `METHOD PATH` of the table; the reply, or the head of one that goes on.
+async fn ask(address: SocketAddr, route: &str, token: Option<&str>) -> HttpReply {
+    let (method, path) = route.split_once(' ').unwrap();
+    let path = path.replace("PROTO/HOST/PORT", "json/10.1.0.1/1");
+    let body = match (method, path.as_str()) {
+        ("PUT", _) => r#"{"state":"draining"}"#,
+        ("POST", "/v1/heartbeats") => r#"[{"protocol":"json","host":"10.1.0.1","port":1}]"#,
+        ("POST", _) => INSTANCE,
+        _ => "",
+    };
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{token}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    soon("a reply", async {
+        // From an address of its own: none is refused too often.
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 1, high, low.max(1)], 0).into()).unwrap();
+        let mut stream = socket.connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        loop {
+            if let Some(reply) = HttpReply::read(&bytes)
+                && (reply.is_complete || reply.is_stream())
+            {
+                return reply;
+            }
+            assert!(stream.read_buf(&mut bytes).await.unwrap() > 0, "{route}: no whole reply");
+        }
+    })
+    .await
+}
+
+/// The rows of a table of docs/security.md: a route, and what it needs.
+fn table() -> Vec<(String, String)> {
+    let page = include_str!("../../docs/security.md");
+    let (_, section) = page.split_once("## The registry\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+    let row = |row: &str| {
+        let (route, needs) = row.split_once("` | ").unwrap();
+        (route.to_owned(), needs.replace('`', ""))
+    };
+    rows.map(row).collect()
+}
+
+#[test]
+fn docs_security_md_has_every_route_of_the_registry_with_what_it_needs() {
+    let in_code: Vec<_> = rpc_registry::routes()
+        .into_iter()
+        .map(|(route, permission)| {
+            let needs = match permission {
+                Permission::Open => "nothing".to_owned(),
+                Permission::Needs(role) => role.to_string(),
+                Permission::Either(role, other) => format!("{role} or {other}"),
+            };
+            (route, needs)
+        })
+        .collect();
+    assert_eq!(table(), in_code);
+}
+
+#[tokio::test]
+async fn every_route_of_the_table_is_for_its_role_only() {
+    let tokens = Tokens::new();
+    let (_registry, address) = tokens.registry(&[("LOG_LEVEL", "info")]).await;
+    let wrong = secret::generate();
+    for (route, needs) in table() {
+        for name in ["call", "observe", "register", "operate"] {
+            let status = ask(address, &route, Some(tokens.of(name))).await.status;
+            let is_served = needs == "nothing" || needs.split(" or ").any(|role| role == name);
+            assert_eq!(status, if is_served { 200 } else { 403 }, "{route} for {name}");
+        }
+        for (what, token) in [("no token", None), ("a wrong one", Some(wrong.expose_secret()))] {
+            let status = ask(address, &route, token).await.status;
+            let expected = if needs == "nothing" { 200 } else { 401 };
+            assert_eq!(status, expected, "{route} with {what}");
+        }
+        let status = ask(address, &route, Some(tokens.of("former"))).await.status;
+        assert_eq!(status == 200, needs == "nothing", "{route}: an expired token");
+        let near = format!("{route}/");
+        assert_eq!(ask(address, &near, Some(tokens.of("all"))).await.status, 404, "{near}");
+    }
+}
+
+#[tokio::test]
+async fn every_route_about_instances_keeps_to_the_services_and_hosts_of_a_token() {
+    let tokens = Tokens::new();
+    let (_registry, address) = tokens.registry(&[]).await;
+    for (route, needs) in table() {
+        let registered = ask(address, "POST /myRegistry/register", Some(tokens.of("all"))).await;
+        assert_eq!(registered.status, 200, "{}", registered.body);
+        for name in ["other-service", "other-host"] {
+            let reply = ask(address, &route, Some(tokens.of(name))).await;
+            let shows_none = match route.as_str() {
+                "GET /healthz" | "GET /readyz" | "GET /metrics" => true,
+                "POST /v1/heartbeats" => reply.body.contains(r#""renewed":0"#),
+                _ if needs == "observe" && reply.status == 200 => !reply.body.contains("10.1.0.1"),
+                _ => reply.status == 403,
+            };
+            assert!(shows_none, "{route} for {name}: {} {}", reply.status, reply.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_registers_with_its_token_and_clients_find_it_with_theirs_and_no_output_has_one() {
+    let tokens = Tokens::new();
+    let (registry, address) = tokens.registry(&[("LOG_LEVEL", "trace")]).await;
+    let url = format!("http://{address}");
+    let file = tokens.folder.path().join("own");
+    private(&file, tokens.of("register"));
+    let own = [("REGISTRY_TOKEN_FILE", file.to_str().unwrap()), ("LOG_LEVEL", "trace")];
+    let (server, listening) = Daemon::server_with(&own, &["--registry", &url]).await;
+    let observer = [("TOKEN", tokens.of("observe"))];
+    eventually("the server is listed", async || {
+        let (code, stdout, _) = run_rpcd_with(&observer, ["instances", "--registry", &url]).await;
+        code == 0 && stdout.contains(&listening.to_string())
+    })
+    .await;
+    let (code, _, stderr) = run_rpcd_with(&[], ["instances", "--registry", &url]).await;
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("needs a token with the role observe"), "{stderr}");
+    let caller = [("TOKEN", tokens.of("call"))];
+    let (code, _, stderr) =
+        run_rpcd_with(&caller, ["drain", "10.1.0.1:1", "--registry", &url]).await;
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("lacks the role operate"), "{stderr}");
+
+    let metrics = ask(address, "GET /metrics", Some(tokens.of("observe"))).await.body;
+    let line = |daemon: &Daemon| {
+        std::fs::read_to_string(format!("/proc/{}/cmdline", daemon.pid())).unwrap()
+    };
+    let lines = line(&server) + &line(&registry);
+    let all = [metrics, lines, registry.transcript(), server.transcript()].concat();
+    for (name, secret) in &tokens.secrets {
+        assert!(!all.contains(secret.expose_secret()), "the token of {name} is somewhere");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_the_role_is_told_once_what_to_do_and_serves_on() {
+    let tokens = Tokens::new();
+    let (_registry, address) = tokens.registry(&[]).await;
+    let own = [("TOKEN", tokens.of("observe")), ("SERVER_HEARTBEAT_INTERVAL", "100ms")];
+    let (server, listening) =
+        Daemon::server_with(&own, &["--registry", &format!("http://{address}")]).await;
+    server
+        .line("it says what is missing", |line| {
+            line.contains("lacks the role register").then_some(())
+        })
+        .await;
+    let port = listening.port().to_string();
+    let (code, stdout, stderr) =
+        run_rpcd_with(&[], ["call", "add", "1", "2", "-i", "127.0.0.1", "-p", &port]).await;
+    assert_eq!((code, stdout.trim()), (0, "13"), "{stderr}");
+    let said = server.transcript().matches("lacks the role register").count();
+    assert_eq!(said, 1, "{}", server.transcript());
+}
+
+#[tokio::test]
+async fn a_token_that_is_replaced_is_refused_within_two_seconds_and_a_broken_file_changes_nothing()
+{
+    let tokens = Tokens::new();
+    let (registry, address) = tokens.registry(&[]).await;
+    let status =
+        async || ask(address, "GET /v1/instances", Some(tokens.of("observe"))).await.status;
+    private(&tokens.path(), "observe nonsense");
+    registry
+        .line("the broken file is an error", |line| {
+            line.contains("those read before hold on").then_some(())
+        })
+        .await;
+    assert_eq!(status().await, 200);
+    let others: Vec<_> =
+        tokens.secrets.iter().filter(|(name, _)| name != "observe").cloned().collect();
+    tokens.write(&others);
+    let refused = async {
+        while status().await == 200 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(2), refused).await.unwrap();
+    assert_eq!(ask(address, "GET /v1/instances", Some(tokens.of("all"))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_registry_whose_tokens_or_audit_log_cannot_be_used_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    let hex = "ab".repeat(32);
+    private(&tokens, &format!("ci admin sha256:{hex}"));
+    let path = tokens.to_str().unwrap();
+    for (settings, why) in [
+        (&[("SECURITY_TOKENS", path)][..], "the roles must be call, observe, register or operate"),
+        (&[("SECURITY_TOKENS", "/nowhere/tokens")], "cannot read /nowhere/tokens"),
+        (&[("SECURITY_AUDIT", "/nowhere/audit")], "cannot write /nowhere/audit"),
+        (&[("SECURITY_AUTH", "required")], "auth = required needs"),
+    ] {
+        let mut registry = Daemon::rpcd_with(settings, ["registry", "-p", "0", "-l", "127.0.0.1"]);
+        assert_eq!(registry.exit_code().await, 2, "{}", registry.transcript());
+        assert!(registry.transcript().contains(why), "{}", registry.transcript());
+    }
+}
+
+#[tokio::test]
+async fn older_programs_do_what_anonymous_says() {
+    if !has_python() {
+        return;
+    }
+    let tokens = Tokens::new();
+    for (anonymous, is_listed) in [("none", false), ("register,observe,call", true)] {
+        let (registry, address) = tokens.registry(&[("SECURITY_ANONYMOUS", anonymous)]).await;
+        let (_old, old) = old_server(&["--registry", &address.to_string()]).await;
+        let of_all = async || ask(address, "GET /v1/instances", Some(tokens.of("all"))).await.body;
+        let port = format!("\"port\":{}", old.port());
+        if is_listed {
+            eventually("the older server is listed", async || of_all().await.contains(&port)).await;
+            let target = address.to_string();
+            let results = old_client_results(&["--registry", &target, "sync"]).await;
+            assert_eq!(results.len(), 3);
+        } else {
+            registry
+                .line("its registration is refused", |line| {
+                    (line.contains("refused") && line.contains("register")).then_some(())
+                })
+                .await;
+            assert!(!of_all().await.contains(&port));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_command_line_makes_lists_and_checks_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens");
+    let new = ["token", "new", "--name", "ci", "--roles", "call,observe", "--services", "a"];
+    let (code, stdout, stderr) = run_rpcd_with(&[], new).await;
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let [secret, line] = stdout.lines().collect::<Vec<_>>()[..] else { panic!("{stdout}") };
+    private(&path, line);
+    let file = path.to_str().unwrap();
+    let (code, stdout, _) = run_rpcd_with(&[], ["token", "list", file]).await;
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("ci") && stdout.contains("call,observe"), "{stdout}");
+    let (code, stdout, _) = run_rpcd_with(&[("TOKEN", secret)], ["token", "check", file]).await;
+    assert_eq!((code, stdout.as_str()), (0, "ci: call,observe; services a"));
+    let other = secret::generate();
+    let other = [("TOKEN", other.expose_secret())];
+    let (code, _, stderr) = run_rpcd_with(&other, ["token", "check", file]).await;
+    assert_eq!(code, 1);
+    assert!(stderr.contains("this token is not known here"), "{stderr}");
+}
