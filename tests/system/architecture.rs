@@ -227,8 +227,12 @@ fn only_the_wire_names_the_protocols_keys() {
 
 #[test]
 fn http_libraries_stay_where_they_belong() {
-    let http =
-        ["daemons/registry/src/http.rs", "daemons/registry/src/http", "daemons/server/src/http.rs"];
+    let http = [
+        "daemons/registry/src/http.rs",
+        "daemons/registry/src/http",
+        "daemons/server/src/http.rs",
+        "daemons/server/src/http",
+    ];
     only("axum::", &CRATES, &http);
     // Not reqwest: its TLS would come with every client, in every image with or without certificates.
     let etcd = "daemons/registry/src/store/etcd";

@@ -16,7 +16,8 @@ mod halves;
 #[cfg(feature = "tls")]
 mod handshake;
 mod socket;
-#[cfg(all(test, feature = "tls"))]
+#[cfg(feature = "tls")]
+#[cfg(test)]
 mod tests;
 #[cfg(feature = "tls")]
 mod tls;
