@@ -84,3 +84,8 @@ fn orders_in_process() {
         &["placed: 2 tea, called in process", "placed: 2 tea, called in process", "orders: 3"],
     );
 }
+
+#[test]
+fn secure() {
+    prints("secure", &["1 + 2 = 3", "refused: true"]);
+}

@@ -10,6 +10,7 @@
 //! - [`installed`]: programs that some tests need.
 //! - [`python`]: the older system's server, client and registry, as processes.
 //! - [`etcd`]: an etcd cluster of three members.
+//! - [`pki`]: an authority, and certificates of every kind.
 //! - [`prometheus`]: what Prometheus and the strict reader of OpenMetrics make of a page of metrics.
 //! - [`fakes`]: servers that send exact bytes: extended, older and scripted ones.
 //! - [`recording_registry`]: a registry that records its requests, and can misbehave.
@@ -44,6 +45,7 @@ pub mod home;
 pub mod http_reply;
 pub mod installed;
 pub mod peers;
+pub mod pki;
 pub mod prometheus;
 pub mod proxy;
 pub mod python;

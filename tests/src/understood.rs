@@ -8,6 +8,7 @@ const ADDED: &[&str] = &[
     "service",
     "version",
     "contract",
+    "tls",
     // Of a registry's readiness.
     "store_kind",
     "sharing",

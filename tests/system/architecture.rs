@@ -76,13 +76,14 @@ fn only(word: &str, folders: &[&str], allowed: &[&str]) {
     }
 }
 
-const CRATES: [&str; 13] = [
+const CRATES: [&str; 14] = [
     "shared/wire/src",
     "shared/client/src",
     "shared/load/src",
     "shared/host/src",
     "shared/metrics/src",
     "shared/security/src",
+    "shared/socket/src",
     "shared/settings/src",
     "daemons/server/src",
     "daemons/registry/src",
@@ -176,19 +177,31 @@ fn a_planted_import_breaks_a_claim() {
 
 #[test]
 fn arrows_point_one_way() {
-    let allowed: [(&str, &[&str]); 11] = [
+    let allowed: [(&str, &[&str]); 12] = [
         ("shared/wire", &[]),
         ("shared/macros", &[]),
-        ("shared/client", &["rpc-wire", "rpc-macros"]),
+        ("shared/client", &["rpc-wire", "rpc-macros", "rpc-security", "rpc-socket"]),
         ("shared/load", &["rpc-wire", "rpc-client"]),
-        ("shared/host", &["rpc-wire"]),
+        ("shared/host", &["rpc-wire", "rpc-security", "rpc-socket"]),
         ("shared/metrics", &[]),
         ("shared/security", &[]),
+        ("shared/socket", &[]),
         (
             "daemons/server",
-            &["rpc-wire", "rpc-macros", "rpc-client", "rpc-host", "rpc-security", "rpc-metrics"],
+            &[
+                "rpc-wire",
+                "rpc-macros",
+                "rpc-client",
+                "rpc-host",
+                "rpc-security",
+                "rpc-socket",
+                "rpc-metrics",
+            ],
         ),
-        ("daemons/registry", &["rpc-wire", "rpc-host", "rpc-security", "rpc-metrics"]),
+        (
+            "daemons/registry",
+            &["rpc-wire", "rpc-host", "rpc-security", "rpc-socket", "rpc-metrics"],
+        ),
         ("daemons/worker", &["rpc-wire", "rpc-server"]),
         ("console/core", &["rpc-wire", "rpc-load"]),
     ];
@@ -226,7 +239,14 @@ fn http_libraries_stay_where_they_belong() {
     // Not reqwest: its TLS would come with every client, in every image with or without certificates.
     let etcd = "daemons/registry/src/store/etcd";
     only("hyper::", &CRATES, &[&http[..], &[etcd]].concat());
-    only("rustls::", &CRATES, &[etcd]);
+    let tls = [
+        "shared/security/src/tls.rs",
+        "shared/security/src/tls",
+        "shared/socket/src",
+        "shared/client/src/tls.rs",
+        "shared/client/src/registry",
+    ];
+    only("rustls::", &CRATES, &[&tls[..], &[etcd]].concat());
     let clients = ["shared/client/src/registry.rs", "shared/client/src/registry"];
     only("reqwest::", &CRATES, &clients);
 }

@@ -51,6 +51,7 @@ mod shared_registries;
 mod stopped_servers;
 mod streams;
 mod suspects;
+mod tls;
 mod transcripts;
 #[cfg(target_os = "linux")]
 mod vanished_peers;

@@ -30,6 +30,15 @@ pub enum RegistryError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The operator: the files for TLS cannot be used.
+    #[cfg(feature = "tls")]
+    #[error("cannot serve TLS: {0}")]
+    Tls(#[from] rpc_security::tls::TlsError),
+    /// The operator: TLS is asked for, and the crate is built without that.
+    #[error(
+        "cannot serve TLS: this program is built without it; build rpc-registry with its feature `tls`"
+    )]
+    NoTls,
     /// The operator: what registrations are kept in cannot be used.
     #[error("cannot use the store {}: {source}; {}", .path.display(), advice(.path, .source))]
     Store {
@@ -94,6 +103,12 @@ pub(crate) enum Refusal {
     /// The sender: the content type is not JSON.
     #[error("content-type: must be application/json")]
     NotJson,
+    /// The sender: it is plain text.
+    #[cfg(feature = "tls")]
+    #[error(
+        "this registry takes TLS only; write https://HOST:PORT, with --tls-ca FILE if its authority is your own"
+    )]
+    TlsOnly,
     /// The author of a web page, or the operator: a foreign page may have caused it.
     #[error("{0}")]
     Foreign(&'static str),

@@ -4,6 +4,7 @@
 
 mod body;
 mod connection;
+mod entrance;
 mod health;
 mod heartbeats;
 mod held;
@@ -32,13 +33,15 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response, StatusCode, header};
 use rpc_host::refusals::{self, Refusals, TooMany};
 use rpc_host::shares::{Place, Shares};
+#[cfg(feature = "tls")]
+use rpc_host::tls::TlsEntrance;
 use rpc_host::web::{Asked, Verdict, WebPolicy};
-use rpc_security::{Object, Permission, Shown};
+use rpc_security::{Object, PeerCertificate, Permission, Shown};
 use rpc_wire::paths;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-pub(crate) use connection::serve_connection;
+pub(crate) use entrance::serve_connection;
 pub(crate) use refuse::connection as refuse_connection;
 
 use held::Held;
@@ -70,6 +73,9 @@ struct Context {
     refusals: Refusals,
     /// The TTL in seconds, for the replies to registrations.
     ttl: Option<HeaderValue>,
+    /// The entrance by TLS, if there is one.
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<TlsEntrance>>,
 }
 
 /// Where a connection comes from.
@@ -80,6 +86,8 @@ struct Peer {
     cut: CancellationToken,
     /// It arrived at a loopback address.
     on_loopback: bool,
+    /// The certificate that it has shown, if it did.
+    certificate: Option<Arc<PeerCertificate>>,
     /// The instances whose heartbeats come on it.
     held: Arc<Held>,
     /// What was shown on it last.
@@ -105,14 +113,28 @@ const WARMING: HeaderName = HeaderName::from_static(paths::WARMING_HEADER);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 impl Http {
-    pub(crate) fn new(service: Arc<Service>, ending: CancellationToken) -> Self {
+    pub(crate) fn new(
+        service: Arc<Service>,
+        ending: CancellationToken,
+        #[cfg(feature = "tls")] tls: Option<Arc<TlsEntrance>>,
+    ) -> Self {
         let options = &service.options;
         let streams = Shares::new(options.max_watchers, options.max_watchers_per_peer);
         let web = WebPolicy::new(options.allowed_origins.clone(), options.allowed_hosts.clone());
         let host_logged = AtomicBool::new(false);
         let ttl = options.ttl.as_secs_f64().to_string().try_into().ok();
         let refusals = Refusals::default();
-        let context = Context { service, streams, ending, web, host_logged, refusals, ttl };
+        let context = Context {
+            service,
+            streams,
+            ending,
+            web,
+            host_logged,
+            refusals,
+            ttl,
+            #[cfg(feature = "tls")]
+            tls,
+        };
         Self { context: Arc::new(context) }
     }
 
@@ -136,7 +158,7 @@ impl Http {
         if status >= 400 {
             self.context.service.metrics.refuse(status);
         }
-        debug!(peer = %peer.ip, method = %head.method, path = head.uri.path(), status, "request");
+        debug!(peer = %peer.ip, names = ?peer.certificate.as_ref().map(|it| it.names()), method = %head.method, path = head.uri.path(), status, "request");
         reply
     }
 

@@ -4,6 +4,8 @@ mod labels;
 
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use rpc_host::tls::TlsFigures;
 use rpc_metrics::{Counter, Counters, Format, Gauge, Histogram, Page, Seconds};
 use rpc_security::{Figures, REASONS, TOKEN_REASONS};
 use rpc_wire::report::{LeftOut, Sharing};
@@ -76,6 +78,9 @@ pub(crate) struct Sizes {
     pub(crate) log_lines_dropped: u64,
     pub(crate) guard: Figures,
     pub(crate) audit_is_failing: bool,
+    /// `None`: it speaks no TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<TlsFigures>,
 }
 
 impl Metrics {
@@ -190,6 +195,10 @@ impl Metrics {
             .value(sizes.log_lines_dropped);
         let help = "How late the checks of deadlines were, in sum: the process was paused";
         page.counter("rpc_registry_paused_seconds_total", help).value(self.paused.get());
+        #[cfg(feature = "tls")]
+        if let Some(figures) = sizes.tls {
+            write_tls(page, figures);
+        }
     }
 }
 
@@ -211,6 +220,17 @@ fn doors(page: &mut Page, figures: &Figures) {
             denied.sample(&[("outcome", outcome), ("reason", reason)], count);
         }
     }
+}
+
+#[cfg(feature = "tls")]
+fn write_tls(page: &mut Page, figures: TlsFigures) {
+    let mut counter = |name, help, value: u64| page.counter(name, help).value(value);
+    let help = "TLS handshakes completed";
+    counter("rpc_registry_tls_handshakes_total", help, figures.handshakes);
+    let help = "TLS handshakes that failed: no certificate or a wrong one, too slow, not TLS";
+    counter("rpc_registry_tls_handshakes_failed_total", help, figures.handshakes_failed);
+    let help = "When the registry's certificate expires, in seconds since 1970";
+    page.gauge("rpc_registry_tls_not_after_seconds", help).value(figures.not_after_seconds());
 }
 
 #[cfg(test)]
@@ -251,6 +271,8 @@ mod tests {
             log_lines_dropped: 9,
             guard: Figures::default(),
             audit_is_failing: true,
+            #[cfg(feature = "tls")]
+            tls: None,
         };
         let text = metrics.render(Format::Text, &sizes);
         for line in [

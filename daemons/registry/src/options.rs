@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rpc_host::logging::LogRing;
 use rpc_host::shares::Share;
-use rpc_security::{AuditLog, Guard};
+use rpc_security::{AuditLog, Guard, TlsOptions};
 use rpc_wire::instance::MAX_ENTRY_BYTES;
 
 use crate::error::RegistryError;
@@ -180,6 +180,8 @@ pub struct RegistryOptions {
     /// Web origins (`Origin`) that may use the registry: none. Any other gets 403, so that a
     /// web page cannot drive a registry on localhost.
     pub allowed_origins: Vec<String>,
+    /// TLS on the same port, beside plain text or instead of it: none. Needs the feature `tls`.
+    pub tls: TlsOptions,
     /// Host names by which this registry may be addressed (`Host`), beside IP addresses, names
     /// without a dot and the machine's own: none. At loopback others get 403; at other addresses
     /// they do once this list is not empty, and are logged once before.
@@ -240,6 +242,7 @@ impl Default for RegistryOptions {
             warming: Duration::ZERO,
             drain_timeout: Duration::from_millis(1500),
             allowed_origins: Vec::new(),
+            tls: TlsOptions::default(),
             allowed_hosts: Vec::new(),
             log_ring: None,
             guard: Guard::open(),

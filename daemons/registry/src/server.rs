@@ -10,6 +10,8 @@ use std::time::Duration;
 use rpc_host::net::{Accepted, Listener, Room, SURPLUS_TIME};
 use rpc_host::shares::{Full, Share, Shares};
 use rpc_host::task::repeat_blocking;
+#[cfg(feature = "tls")]
+use rpc_host::tls::TlsEntrance;
 use rpc_security::{Auth, RELOAD_INTERVAL};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -39,6 +41,8 @@ pub struct Registry {
     address: SocketAddr,
     options: RegistryOptions,
     opened: Opened,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<TlsEntrance>>,
 }
 
 /// What the table is kept in.
@@ -64,12 +68,25 @@ impl Registry {
         options: RegistryOptions,
     ) -> Result<Self, RegistryError> {
         options.check()?;
+        #[cfg(feature = "tls")]
+        let tls = TlsEntrance::open(options.tls.clone()).await?;
+        #[cfg(not(feature = "tls"))]
+        if options.tls.is_on() {
+            return Err(RegistryError::NoTls);
+        }
         let failed = |source| RegistryError::Bind { address, source };
         let listener = rpc_host::net::listen(address, options.backlog, options.tcp_user_timeout)
             .map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let opened = open(&options).await?;
-        Ok(Self { listener, address, options, opened })
+        Ok(Self {
+            listener,
+            address,
+            options,
+            opened,
+            #[cfg(feature = "tls")]
+            tls,
+        })
     }
 
     /// Puts what is readable of a damaged database in `data_dir` into a new one, and keeps the damaged one
@@ -109,7 +126,7 @@ impl Registry {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), RegistryError> {
-        let Self { mut listener, address, options, opened } = self;
+        let Self { mut listener, address, options, opened, .. } = self;
         info!(%address, ttl = ?options.ttl, check = ?options.check_interval, "listening");
         if matches!(opened, Opened::Nothing) {
             info!(
@@ -117,7 +134,14 @@ impl Registry {
             );
         }
         let drain = options.drain_timeout;
-        let acceptor = Acceptor::open(options, address, opened).map_err(RegistryError::Thread)?;
+        let acceptor = Acceptor::open(
+            options,
+            address,
+            opened,
+            #[cfg(feature = "tls")]
+            self.tls,
+        );
+        let acceptor = acceptor.map_err(RegistryError::Thread)?;
         let outcome = acceptor.accept(&mut listener, shutdown).await;
         if let Err(error) = &outcome {
             error!(%address, %error, "shutting down");
@@ -187,7 +211,12 @@ const STORE_TIME: Duration = Duration::from_millis(400);
 const PLACES_FOR_LOOPBACK: usize = 8;
 
 impl Acceptor {
-    fn open(options: RegistryOptions, address: SocketAddr, opened: Opened) -> io::Result<Self> {
+    fn open(
+        options: RegistryOptions,
+        address: SocketAddr,
+        opened: Opened,
+        #[cfg(feature = "tls")] tls: Option<Arc<TlsEntrance>>,
+    ) -> io::Result<Self> {
         let ending = CancellationToken::new();
         let room = Room::for_connections(options.max_connections);
         let places = Shares::with_places_for_loopback(
@@ -213,7 +242,12 @@ impl Acceptor {
             }
         };
         let acceptor = Self {
-            http: Arc::new(Http::new(Arc::clone(&service), ending.clone())),
+            http: Arc::new(Http::new(
+                Arc::clone(&service),
+                ending.clone(),
+                #[cfg(feature = "tls")]
+                tls.clone(),
+            )),
             places,
             strangers,
             refusals: Shares::new(room.refusals, Share::Quarter),
@@ -222,6 +256,13 @@ impl Acceptor {
             aborted: CancellationToken::new(),
             span: Span::current(),
         };
+        #[cfg(feature = "tls")]
+        if let Some(entrance) = tls {
+            let ending = acceptor.ending.clone();
+            acceptor.spawn(async move {
+                ending.run_until_cancelled_owned(entrance.watch()).await;
+            });
+        }
         let ending = acceptor.ending.clone();
         acceptor.spawn(async move {
             ending.run_until_cancelled_owned(service.run_timers()).await;

@@ -97,6 +97,26 @@ pub enum Command {
 }
 
 impl Command {
+    /// Which registry, and whether by TLS; `None`: the command is a daemon's.
+    pub fn through(&self) -> Option<&Through> {
+        let direct = match self {
+            Self::Serve(_) | Self::Registry(_) | Self::Token(_) => return None,
+            Self::Call(typed) => &typed.asking.direct,
+            Self::Bench(typed) => &typed.asking.direct,
+            Self::Methods(typed) => &typed.asking.direct,
+            Self::Describe(typed) => &typed.asking.direct,
+            Self::Instances(typed) => &typed.asking.direct,
+            Self::Watch(typed) => &typed.asking.direct,
+            Self::Logs(typed) => &typed.asking.direct,
+            Self::Stats(typed) => &typed.asking.direct,
+            Self::Drain(typed) => &typed.asking.direct,
+            Self::Undrain(typed) => &typed.asking.direct,
+            Self::ReleaseBrake(typed) => &typed.asking.direct,
+            Self::Health(typed) => &typed.direct,
+        };
+        Some(&direct.through)
+    }
+
     /// Settings and log, where it has any.
     pub fn common(&self) -> Option<&Common> {
         Some(match self {

@@ -34,12 +34,14 @@ pub async fn serve(plan: ServePlan, logging: Option<&Logging>) -> Result<(), Fai
         .methods(own)
         .limits(plan.limits)
         .allowed_origins(plan.allowed_origins)
-        .allowed_hosts(plan.allowed_hosts);
+        .allowed_hosts(plan.allowed_hosts)
+        .tls(plan.tls);
     if let Some(ring) = ring(logging) {
         builder = builder.log_ring(ring);
     }
     if let Some(plan) = plan.announce {
-        let mut announce = Announce::to(&plan.url)?.heartbeat(plan.heartbeat_interval);
+        let announce = Announce::to_secure(&plan.url, plan.tls)?;
+        let mut announce = announce.heartbeat(plan.heartbeat_interval);
         if let Some(address) = plan.advertise {
             announce = announce.advertise(address.host, address.port);
         }

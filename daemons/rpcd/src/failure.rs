@@ -202,7 +202,11 @@ impl From<AddressError> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::BadAddress(_) | ClientError::Registry(_) => Self::usage(error.to_string()),
+            ClientError::BadAddress(_) | ClientError::Registry(_) | ClientError::NoTls => {
+                Self::usage(error.to_string())
+            }
+            #[cfg(feature = "tls")]
+            ClientError::Tls(_) => Self::usage(error.to_string()),
             other => Self::new(Exit::Failed, other.to_string()),
         }
     }
@@ -264,6 +268,8 @@ impl From<RegistryClientError> for Failure {
     fn from(error: RegistryClientError) -> Self {
         let exit = match &error {
             RegistryClientError::BadUrl { .. } => Exit::Usage,
+            #[cfg(feature = "tls")]
+            RegistryClientError::Tls(_) => Exit::Usage,
             RegistryClientError::Unreachable { .. } => Exit::Unreachable,
             RegistryClientError::Timeout { .. } => Exit::Timeout,
             _ => Exit::Failed,

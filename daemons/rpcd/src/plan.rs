@@ -11,7 +11,7 @@ use std::time::Duration;
 use rpc_host::logging::LogOptions;
 use rpc_settings::{Settings, Sources};
 
-use crate::cli::{Command, Common, TokenAction, Typed};
+use crate::cli::{Command, Common, Through, TokenAction, Typed};
 use crate::failure::Failure;
 
 pub use bench::BenchPlan;
@@ -110,6 +110,9 @@ impl Plan {
         let common = &common;
         let mut settings = Settings::load(common.config.as_deref(), sources)?;
         override_log(&mut settings.log, common);
+        if let Some(through) = typed.command.through() {
+            override_tls(&mut settings, through);
+        }
         let is_daemon = matches!(typed.command, Command::Serve(_) | Command::Registry(_));
         if !is_daemon {
             settings.client.token = settings.client_token()?;
@@ -179,6 +182,15 @@ impl Task {
             },
         })
     }
+}
+
+/// Flags over the settings.
+fn override_tls(settings: &mut Settings, through: &Through) {
+    settings.client.tls |= through.tls;
+    if let Some(file) = &through.tls_ca {
+        settings.client.tls_files.ca = Some(file.clone());
+    }
+    settings.secure_registries();
 }
 
 /// Flags over the settings.

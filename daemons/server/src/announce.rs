@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
-use rpc_client::Token;
 use rpc_client::backoff::Backoff;
 pub use rpc_client::registry::RegistryClientError;
 use rpc_client::registry::{RegistryClient, RegistryClientOptions};
+use rpc_client::{ClientTlsOptions, Token};
 use rpc_wire::instance::{
     self, CONTRACT_KEY, INCARNATION_KEY, Instance, MAX_INCARNATION, Parameters, ip_literal,
 };
@@ -68,10 +68,20 @@ impl Announce {
     /// # Errors
     /// It is not an `http` URL.
     pub fn to(url: &str) -> Result<Self, RegistryClientError> {
+        Self::to_secure(url, ClientTlsOptions::default())
+    }
+
+    /// The same, where `https://` trusts others than the authorities of the system, or the server shows a
+    /// certificate to the registry.
+    ///
+    /// # Errors
+    /// The same, or the files cannot be used.
+    pub fn to_secure(url: &str, tls: ClientTlsOptions) -> Result<Self, RegistryClientError> {
         // A heartbeat that takes longer than the interval is useless.
         let options = RegistryClientOptions {
             timeout: Duration::from_secs(3),
             idle_timeout: KEPT,
+            tls,
             ..RegistryClientOptions::default()
         };
         Ok(Self {

@@ -1,5 +1,8 @@
 //! One accepted socket: its first bytes select the protocol.
 
+#[cfg(feature = "tls")]
+mod tls;
+
 use std::io;
 #[cfg(feature = "http")]
 use std::io::Cursor;
@@ -9,11 +12,13 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use rpc_host::net;
+use rpc_security::PeerCertificate;
+use rpc_socket::Socket;
 use rpc_wire::call::{Call, Message, Messages, Rejected, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameLimits, Framer};
 use rpc_wire::json::Json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -46,40 +51,63 @@ pub(crate) enum Requests {
 /// Serves one connection, of which the `first` bytes were read already, until it closes.
 pub(crate) async fn serve(
     state: Arc<ServerState>,
-    mut stream: TcpStream,
+    stream: TcpStream,
     peer: SocketAddr,
     first: BytesMut,
     mut slot: Slot,
 ) {
     state.metrics.connections.inc();
     let _counted = count_connection(&state);
-    if let Err(error) = serve_stream(&state, &mut stream, peer, first, &mut slot).await {
+    if let Err(error) = serve_stream(&state, stream, peer, first, &mut slot).await {
         tracing::debug!(%peer, %error, "connection lost");
     }
 }
 
 async fn serve_stream(
     state: &Arc<ServerState>,
-    stream: &mut TcpStream,
+    stream: TcpStream,
     peer: SocketAddr,
     mut first: BytesMut,
     slot: &mut Slot,
 ) -> io::Result<()> {
     first.reserve(FIRST_READ);
     if first.is_empty() && state.lag.at(Instant::now().into()) > Duration::ZERO {
-        take_arrived(stream, &mut first);
+        take_arrived(&stream, &mut first);
     }
-    let Some(protocol) = first_bytes(state, slot, stream, &mut first).await? else {
+    let mut socket = Socket::Plain(stream);
+    let Some(protocol) = first_bytes(state, slot, &mut socket, &mut first).await? else {
         return Ok(());
     };
+    #[cfg(feature = "tls")]
+    if let Some(entrance) = &state.tls
+        && (protocol == Protocol::Tls || entrance.is_only())
+    {
+        // Boxed, so that the task of a plain connection has no room for it.
+        return Box::pin(tls::serve(state, entrance, protocol, socket, peer, first, slot)).await;
+    }
+    serve_as(protocol, state, &mut socket, peer, first, slot, None).await
+}
+
+async fn serve_as(
+    protocol: Protocol,
+    state: &Arc<ServerState>,
+    stream: &mut Socket,
+    peer: SocketAddr,
+    first: BytesMut,
+    slot: &mut Slot,
+    certificate: Option<Arc<PeerCertificate>>,
+) -> io::Result<()> {
     match protocol {
         Protocol::Json => {
-            if Session::new(state.clone(), peer, first, slot.closing()).run(stream, slot).await? {
+            let session = Session::new(state.clone(), peer, first, slot.closing());
+            if session.with_certificate(certificate).run(stream, slot).await? {
                 linger(stream).await;
             }
         }
         Protocol::Http => serve_http(state, stream, first, Requests::Many).await?,
-        Protocol::Tls => tracing::debug!(%peer, "TLS refused: not supported yet"),
+        Protocol::Tls => {
+            tracing::debug!(%peer, "TLS refused: there is no certificate, or it is inside TLS")
+        }
         Protocol::Unknown => {
             state.metrics.malformed.inc();
             let mut out = Vec::new();
@@ -95,13 +123,13 @@ async fn serve_stream(
 #[cfg(feature = "http")]
 pub(crate) async fn serve_http(
     state: &Arc<ServerState>,
-    stream: &mut TcpStream,
+    stream: &mut Socket,
     first: BytesMut,
     requests: Requests,
 ) -> io::Result<()> {
     let on_loopback =
-        stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
-    let peer = stream.peer_addr()?;
+        stream.tcp().local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let peer = stream.tcp().peer_addr()?;
     let (reader, writer) = stream.split();
     let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
     // Boxed, so that the task of a JSON connection has no room for hyper's state.
@@ -113,7 +141,7 @@ pub(crate) async fn serve_http(
 #[cfg(not(feature = "http"))]
 pub(crate) async fn serve_http(
     _: &Arc<ServerState>,
-    stream: &mut TcpStream,
+    stream: &mut Socket,
     _: BytesMut,
     _: Requests,
 ) -> io::Result<()> {
@@ -133,17 +161,28 @@ fn http_reply(status: &str, text: &str) -> String {
 }
 
 /// Says why a connection is not served, in the dialect of its first message, and ends it.
-pub(crate) async fn refuse(mut stream: TcpStream, why: &str) -> io::Result<()> {
+pub(crate) async fn refuse(stream: TcpStream, why: &str) -> io::Result<()> {
+    let first = BytesMut::with_capacity(1024);
     let fault = Fault::new(Code::Overloaded, why);
-    let (mut first, mut out) = (BytesMut::with_capacity(1024), Vec::new());
+    refuse_as(stream, first, &fault, "503 Service Unavailable").await
+}
+
+/// The same with any fault, of a connection of which the `first` bytes were read already.
+async fn refuse_as(
+    mut stream: TcpStream,
+    mut first: BytesMut,
+    fault: &Fault,
+    http_status: &str,
+) -> io::Result<()> {
+    let mut out = Vec::new();
     // A message that stays incomplete has no id to reply with.
-    let read = timeout(REFUSED_TIME, refuse_first(&mut stream, &mut first, &fault, &mut out)).await;
+    let read = timeout(REFUSED_TIME, refuse_first(&mut stream, &mut first, fault, &mut out)).await;
     read.unwrap_or(Ok(()))?;
     match sniff(&first) {
         Some(Protocol::Tls) => return Ok(()),
-        Some(Protocol::Http) => out = http_reply("503 Service Unavailable", why).into_bytes(),
+        Some(Protocol::Http) => out = http_reply(http_status, &fault.message).into_bytes(),
         None if first.is_empty() => return Ok(()),
-        _ if out.is_empty() => reply::refusal(&mut out, &fault),
+        _ if out.is_empty() => reply::refusal(&mut out, fault),
         _ => {}
     }
     stream.write_all(&out).await?;
@@ -160,30 +199,34 @@ async fn refuse_first(
 ) -> io::Result<()> {
     let limits = FrameLimits { max_bytes: REFUSED_BYTES, max_depth: FrameLimits::DEEPEST };
     let mut framer = Framer::new(limits);
-    while out.is_empty() && first.len() < REFUSED_BYTES && stream.read_buf(first).await? > 0 {
+    loop {
         match sniff(first) {
-            None => continue,
-            Some(Protocol::Json) => {}
-            Some(_) => break,
-        }
-        let mut messages = Messages::new(&mut framer, first);
-        while let Ok(Some((message, _))) = messages.next() {
-            match message {
-                Ok(Message::Call(call)) if call.meta.oneway => {}
-                Ok(Message::Cancel(_)) => {}
-                Ok(Message::Call(Call { reply_to, .. })) | Err(Rejected { reply_to, .. })
-                    if !reply_to.is_classic() =>
-                {
-                    reply::fault(out, reply_to, fault);
+            None => {}
+            Some(Protocol::Json) => {
+                let mut messages = Messages::new(&mut framer, first);
+                while let Ok(Some((message, _))) = messages.next() {
+                    match message {
+                        Ok(Message::Call(call)) if call.meta.oneway => {}
+                        Ok(Message::Cancel(_)) => {}
+                        Ok(Message::Call(Call { reply_to, .. }))
+                        | Err(Rejected { reply_to, .. })
+                            if !reply_to.is_classic() =>
+                        {
+                            reply::fault(out, reply_to, fault);
+                        }
+                        Ok(Message::Batch(_)) => {
+                            reply::fault(out, ReplyTo::JsonRpc(Json::NULL), fault);
+                        }
+                        _ => reply::refusal(out, fault),
+                    }
                 }
-                Ok(Message::Batch(_)) => {
-                    reply::fault(out, ReplyTo::JsonRpc(Json::NULL), fault);
-                }
-                _ => reply::refusal(out, fault),
             }
+            Some(_) => return Ok(()),
+        }
+        if !out.is_empty() || first.len() >= REFUSED_BYTES || stream.read_buf(first).await? == 0 {
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 /// Reads what has arrived already: a runtime whose workers lag notices it late, and a first message is
@@ -199,7 +242,7 @@ fn take_arrived(stream: &TcpStream, first: &mut BytesMut) {
 async fn first_bytes(
     state: &ServerState,
     slot: &mut Slot,
-    stream: &mut TcpStream,
+    stream: &mut Socket,
     first: &mut BytesMut,
 ) -> io::Result<Option<Protocol>> {
     // White space is no request: it does not keep a connection open.
@@ -244,7 +287,7 @@ async fn first_bytes(
     }
 }
 
-async fn linger(stream: &mut TcpStream) {
+async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     // The peer, which may wait for it, learns that nothing follows.
     let _ = stream.shutdown().await;
     let discarded = async {

@@ -26,6 +26,15 @@ pub enum ServerError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The files for TLS cannot be used.
+    #[cfg(feature = "tls")]
+    #[error("cannot serve TLS: {0}")]
+    Tls(#[from] rpc_security::tls::TlsError),
+    /// TLS is asked for, and the crate is built without that.
+    #[error(
+        "cannot serve TLS: this program is built without it; build rpc-server with its feature `tls`"
+    )]
+    NoTls,
     /// The thread for heartbeats and health could not be started.
     #[error("cannot start the thread for heartbeats and health: {0}; allow more threads or files")]
     Control(#[source] io::Error),

@@ -50,11 +50,15 @@
 //!
 //! # Features
 //!
-//! Both are on by default; without either the crate depends on no HTTP library.
+//! Two are on by default; without either the crate depends on no HTTP library.
 //!
 //! - `http`: metrics (`/metrics`), health (`/healthz`) and the OpenRPC document (`/openrpc.json`) over
 //!   HTTP, on the same port.
 //! - `announce`: registers with a registry while serving.
+//!
+//! One is not, since it compiles C:
+//!
+//! - `tls`: TLS on the same port ([`ServerBuilder::tls`]).
 //!
 //! # Inside
 //!

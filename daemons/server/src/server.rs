@@ -8,14 +8,18 @@ use std::time::Duration;
 use rpc_host::logging::LogRing;
 use rpc_host::net::{self, Listener};
 use rpc_host::task::repeat_blocking;
+#[cfg(feature = "tls")]
+use rpc_host::tls::TlsEntrance;
 #[cfg(feature = "http")]
 use rpc_host::web::WebPolicy;
-use rpc_security::{Guard, RELOAD_INTERVAL};
+use rpc_security::{Guard, RELOAD_INTERVAL, TlsOptions};
 use rpc_wire::instance::is_service_name;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+#[cfg(feature = "tls")]
+use tracing::Instrument;
 
 use crate::acceptor::Acceptor;
 #[cfg(feature = "announce")]
@@ -78,6 +82,7 @@ pub struct ServerBuilder {
     allowed_origins: Vec<String>,
     #[cfg(feature = "http")]
     allowed_hosts: Vec<String>,
+    tls: TlsOptions,
 }
 
 /// Stops a server, or drains it for a while, from anywhere in the program.
@@ -282,18 +287,38 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves TLS on the same port, beside plain text or instead of it
+    /// ([`TlsOptions::require`]). Default: no TLS. Needs the feature `tls`.
+    #[must_use]
+    pub fn tls(mut self, options: TlsOptions) -> Self {
+        self.tls = options;
+        self
+    }
+
     /// Listens; port 0 takes any free port. Must run inside a Tokio runtime.
     ///
     /// # Errors
     /// [`ServerError::ServiceName`] for a name that cannot be used, [`ServerError::Method`] for
     /// methods that cannot be served, [`ServerError::Bind`] for an address that cannot be listened
-    /// on.
+    /// on, [`ServerError::Tls`] for files of TLS that cannot be used.
     pub async fn bind(self, address: impl Into<SocketAddr>) -> Result<Server, ServerError> {
         let address = address.into();
         #[cfg(feature = "announce")]
         let announce = self.announce.clone();
         let (backlog, tcp_user_timeout) = (self.limits.backlog, self.limits.tcp_user_timeout);
-        let state = self.shared()?;
+        #[cfg(feature = "tls")]
+        let tls = TlsEntrance::open(self.tls.clone()).await?;
+        #[cfg(not(feature = "tls"))]
+        if self.tls.is_on() {
+            return Err(ServerError::NoTls);
+        }
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "only for TLS"))]
+        let mut state = self.shared()?;
+        #[cfg(feature = "tls")]
+        {
+            state.tls = tls;
+        }
+        let state = Arc::new(state);
         let bind = |source| ServerError::Bind { address, source };
         let listener = net::listen(address, backlog, tcp_user_timeout).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
@@ -321,10 +346,10 @@ impl ServerBuilder {
     pub fn in_memory(mut self) -> Result<InMemory, ServerError> {
         self.limits.max_unwritten_bytes = usize::MAX;
         self.limits.max_inline_bytes = usize::MAX;
-        Ok(InMemory::new(self.shared()?))
+        Ok(InMemory::new(Arc::new(self.shared()?)))
     }
 
-    fn shared(self) -> Result<Arc<ServerState>, ServerError> {
+    fn shared(self) -> Result<ServerState, ServerError> {
         let identity = Identity::from(self.identity);
         if !is_service_name(&identity.service) {
             return Err(ServerError::ServiceName(identity.service));
@@ -338,7 +363,7 @@ impl ServerBuilder {
             Some(host) => web.with_own_name(host),
             None => web,
         };
-        Ok(Arc::new(ServerState {
+        Ok(ServerState {
             states: self.states,
             layers: self.layers.apply(),
             log_ring: self.log_ring,
@@ -346,7 +371,7 @@ impl ServerBuilder {
             #[cfg(feature = "http")]
             web,
             ..state
-        }))
+        })
     }
 }
 
@@ -410,6 +435,10 @@ impl Server {
         let measuring = state.clone();
         let _measuring =
             AbortOnDropHandle::new(tokio::spawn(async move { measuring.lag.measure().await }));
+        #[cfg(feature = "tls")]
+        let _watching_tls = state.tls.clone().map(|entrance| {
+            AbortOnDropHandle::new(tokio::spawn(entrance.watch().in_current_span()))
+        });
 
         let guard = state.guard.clone();
         let _watching = (!guard.is_open()).then(|| {

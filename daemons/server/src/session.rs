@@ -19,13 +19,14 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
 use rpc_host::net;
+use rpc_security::PeerCertificate;
+use rpc_socket::{Socket, WriteHalf};
 use rpc_wire::call::Messages;
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameLimits, Framer};
 use rpc_wire::mutants::mutant;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::WriteHalf;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
@@ -72,6 +73,8 @@ impl Writer for WriteHalf<'_> {
 pub(crate) struct Session {
     state: Arc<ServerState>,
     peer: SocketAddr,
+    /// The certificate that the client has shown, if it did.
+    certificate: Option<Arc<PeerCertificate>>,
     input: BytesMut,
     framer: Framer,
     dispatcher: Dispatcher,
@@ -164,6 +167,7 @@ impl Session {
             dispatcher,
             state,
             peer,
+            certificate: None,
             input: first,
             framer: Framer::new(limits),
             written: 0,
@@ -182,10 +186,15 @@ impl Session {
         }
     }
 
+    /// Of a client that has shown this certificate.
+    pub(crate) fn with_certificate(self, certificate: Option<Arc<PeerCertificate>>) -> Self {
+        Self { certificate, ..self }
+    }
+
     /// Serves until the connection closes, at the latest when the server has drained or another
     /// needs its place; returns whether the peer may still be sending (see `linger`).
-    pub(crate) async fn run(mut self, stream: &mut TcpStream, slot: &mut Slot) -> io::Result<bool> {
-        tracing::debug!(peer = %self.peer, "connection opened");
+    pub(crate) async fn run(mut self, stream: &mut Socket, slot: &mut Slot) -> io::Result<bool> {
+        tracing::debug!(peer = %self.peer, names = ?self.certificate.as_ref().map(|it| it.names()), "connection opened");
         let closing = slot.closing().clone().cancelled_owned();
         let state = self.state.clone();
         let (mut reader, writer) = stream.split();

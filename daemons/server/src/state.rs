@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use rpc_host::logging::LogRing;
 use rpc_host::refusals::Refusals;
+#[cfg(feature = "tls")]
+use rpc_host::tls::TlsEntrance;
 #[cfg(feature = "http")]
 use rpc_host::web::WebPolicy;
 use rpc_security::{Guard, Object, Permission};
@@ -14,6 +16,8 @@ use rpc_wire::WIRE_VERSION;
 use rpc_wire::instance::is_service_name;
 #[cfg(feature = "announce")]
 use rpc_wire::instance::{Parameters, SERVICE_KEY, VERSION_KEY, WIRE_KEY};
+#[cfg(all(feature = "announce", feature = "tls"))]
+use rpc_wire::instance::{TLS_KEY, Tls};
 use rpc_wire::report::{Health, HealthStatus, ServerStats};
 use tokio_util::sync::CancellationToken;
 
@@ -105,6 +109,9 @@ pub(crate) struct ServerState {
     /// Whether it takes no new calls for now.
     pub(crate) drain: Arc<Drain>,
     pub(crate) older_clients: OlderClients,
+    /// The entrance by TLS, if there is one.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Arc<TlsEntrance>>,
     /// The server is shutting down: calls in flight get their replies, new ones are refused.
     pub(crate) draining: CancellationToken,
     /// The drain took too long: everything stops now.
@@ -137,6 +144,8 @@ impl ServerState {
             host_logged: AtomicBool::new(false),
             drain: Arc::default(),
             older_clients: OlderClients::new(Instant::now()),
+            #[cfg(feature = "tls")]
+            tls: None,
             draining: CancellationToken::new(),
             aborted: CancellationToken::new(),
         }
@@ -192,10 +201,23 @@ impl ServerState {
             (SERVICE_KEY, service.as_str().into()),
             (VERSION_KEY, version.as_str().into()),
         ];
+        let facts = facts.map(|(key, value): (&str, serde_json::Value)| (key.to_owned(), value));
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "only for TLS"))]
+        let mut facts: Parameters = facts.into_iter().collect();
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            let tls = if self.takes_tls_only() { Tls::Required } else { Tls::Offered };
+            facts.insert(TLS_KEY.to_owned(), tls.name().into());
+        }
         facts
-            .into_iter()
-            .map(|(key, value): (&str, serde_json::Value)| (key.to_owned(), value))
-            .collect()
+    }
+
+    /// Whether plain text is refused.
+    pub(crate) fn takes_tls_only(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.as_ref().is_some_and(|entrance| entrance.is_only());
+        #[cfg(not(feature = "tls"))]
+        false
     }
 
     pub(crate) fn stats(&self, now: Instant) -> ServerStats {
@@ -216,6 +238,8 @@ impl ServerState {
             lag: self.lag.at(now),
             log_lines_dropped: self.log_lines_dropped(),
             guard: self.guard.figures(),
+            #[cfg(feature = "tls")]
+            tls: self.tls.as_ref().map(|entrance| entrance.figures()),
         }
     }
 

@@ -23,7 +23,7 @@ impl Blame {
     /// By the error of one attempt. A full server refuses new connections and serves those it has.
     pub(crate) fn of(error: &CallError, is_connected: bool) -> Self {
         match error {
-            CallError::Unreachable { .. } => Self::Gone,
+            CallError::Unreachable { .. } | CallError::Insecure { .. } => Self::Gone,
             CallError::Refused { .. } if !is_connected => Self::Gone,
             CallError::Remote { fault, .. } => match fault.code {
                 Code::Draining | Code::Abandoned => Self::Gone,

@@ -27,7 +27,7 @@ use crate::context::Context;
 use crate::discovery::Discovery;
 use crate::method_list::Methods;
 use crate::methods;
-use crate::pool::Peer;
+use crate::pool::{Peer, Route};
 #[cfg(feature = "registry")]
 use crate::registry::RegistryClient;
 use crate::retry::RetryBudget;
@@ -113,10 +113,17 @@ impl Client {
     /// # Errors
     /// The registry's URL is not one, or it is a registry and there is no tokio runtime.
     pub fn new(target: Target, options: ClientOptions) -> Result<Self, ClientError> {
-        let context = Arc::new(Context::new(options));
+        let context = Context::new(options);
+        #[cfg(feature = "tls")]
+        let context = context.secured()?;
+        #[cfg(not(feature = "tls"))]
+        if context.options.tls {
+            return Err(ClientError::NoTls);
+        }
+        let context = Arc::new(context);
         let source = match &target {
             Target::Direct { host, port } => {
-                Source::Direct(Arc::new(Peer::new(&context, host, *port, false)))
+                Source::Direct(Arc::new(Peer::new(&context, Route::to(host, *port), false)))
             }
             #[cfg(not(feature = "registry"))]
             Target::Registry { url } => return Err(ClientError::NoRegistry { url: url.clone() }),

@@ -27,9 +27,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rpc_socket::Socket;
 use rpc_wire::call::Args;
 use rpc_wire::paths::RPC_HEALTH;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -72,7 +72,7 @@ impl Connection {
     pub(crate) fn start(
         context: &Arc<Context>,
         peer: Arc<str>,
-        socket: TcpStream,
+        socket: Socket,
         inbox: Inbox,
         is_probed: bool,
         shown: Shown,

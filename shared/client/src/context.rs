@@ -1,9 +1,13 @@
 //! What every part of one client shares: its options, its end, its tasks and its counters.
 
 use std::future::Future;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+#[cfg(feature = "tls")]
+use rpc_security::tls::{ClientTls, TlsError};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +20,8 @@ use crate::ClientOptions;
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) options: ClientOptions,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Arc<ClientTls>>,
     /// Cancelled when the client is closed or dropped.
     pub(crate) end: CancellationToken,
     /// Whether `end` is cancelled. Every call checks it, and the token would take a lock.
@@ -35,6 +41,8 @@ impl Context {
     pub(crate) fn new(options: ClientOptions) -> Self {
         Self {
             options,
+            #[cfg(feature = "tls")]
+            tls: None,
             end: CancellationToken::new(),
             ended: AtomicBool::new(false),
             tasks: TaskTracker::new(),
@@ -43,6 +51,17 @@ impl Context {
             retries: Count::default(),
             received_bytes: Count::default(),
         }
+    }
+
+    /// With the files that the options name for TLS.
+    ///
+    /// # Errors
+    /// They cannot be used.
+    #[cfg(feature = "tls")]
+    pub(crate) fn secured(self) -> Result<Self, TlsError> {
+        let ClientOptions { tls, tls_files, .. } = &self.options;
+        let tls = tls.then(|| ClientTls::load(tls_files)).transpose()?;
+        Ok(Self { tls: tls.map(Arc::new), ..self })
     }
 
     /// Runs `task` until it is done or the client ends.

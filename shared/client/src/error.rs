@@ -74,6 +74,15 @@ pub enum CallError {
         /// The system's message.
         reason: String,
     },
+    /// No connection could be made that is as secure as it has to be: the server's certificate is refused, or this
+    /// client's is, or only one of the two speaks TLS. The call was not executed, and nothing of it was sent.
+    #[error("no secure connection to {peer}: {reason}")]
+    Insecure {
+        /// The server that was called.
+        peer: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The server refused the connection with an error, because it is full or draining; the call was not
     /// executed.
     #[error("{peer} takes no more connections: {}; try again later, or call another instance", .fault.message)]
@@ -233,6 +242,7 @@ impl CallError {
             | Self::WrongType { .. } => ErrorKind::Remote,
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Unreachable { .. }
+            | Self::Insecure { .. }
             | Self::Refused { .. }
             | Self::ConnectionLost { .. }
             | Self::NoInstance { .. } => ErrorKind::Unreachable,
@@ -252,6 +262,7 @@ impl CallError {
             | Self::TokenWithheld { peer }
             | Self::Timeout { peer, .. }
             | Self::Unreachable { peer, .. }
+            | Self::Insecure { peer, .. }
             | Self::Refused { peer, .. }
             | Self::ConnectionLost { peer, .. }
             | Self::TooLarge { peer, .. }
@@ -270,6 +281,11 @@ impl CallError {
             #[cfg(feature = "tower")]
             Self::Layer(_) => None,
         }
+    }
+
+    /// Whether no connection could be made.
+    pub(crate) fn is_without_connection(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Insecure { .. })
     }
 
     /// What a peer sent is not a message.
@@ -341,6 +357,7 @@ impl CallError {
             #[cfg(feature = "registry")]
             Self::Registry(_) => false,
             Self::Unreachable { .. }
+            | Self::Insecure { .. }
             | Self::Refused { .. }
             | Self::TokenWithheld { .. }
             | Self::NoInstance { .. }
@@ -358,6 +375,7 @@ impl CallError {
         match self {
             Self::Remote { fault, .. } => fault.code.is_retryable(),
             Self::Unreachable { .. }
+            | Self::Insecure { .. }
             | Self::Refused { .. }
             | Self::QueueFull { .. }
             | Self::NoSuchMethod(_) => true,
@@ -464,6 +482,15 @@ pub enum ClientError {
     /// The client was created outside a tokio runtime.
     #[error("a client needs a tokio runtime; create it inside one, or use rpc_client::blocking")]
     NoRuntime,
+    /// The files for TLS cannot be used.
+    #[cfg(feature = "tls")]
+    #[error("cannot speak TLS: {0}")]
+    Tls(#[from] rpc_security::tls::TlsError),
+    /// TLS is asked for, and the crate is built without that.
+    #[error(
+        "cannot speak TLS: this program is built without it; build rpc-client with its feature `tls`"
+    )]
+    NoTls,
     /// The operating system gave no thread for the blocking façade.
     #[error("cannot start the client's thread: {0}")]
     Thread(String),

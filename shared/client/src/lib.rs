@@ -44,12 +44,16 @@
 //!
 //! # Features
 //!
-//! All are on by default; each works alone.
+//! These are on by default; each works alone.
 //!
 //! - `registry`: instances from a registry. Without it a client calls one address, and no HTTP client is built.
 //! - `blocking`: the module [`blocking`].
 //! - `tower`: [`Client`] is a [`tower::Service`](https://docs.rs/tower), and [`Client::layer`] exists.
 //! - `macros`: [`rpc_service`].
+//!
+//! One is not, since it compiles C:
+//!
+//! - `tls`: [`ClientOptions::tls`], and registries at `https://`.
 //!
 //! Needs Rust 1.95 or later.
 
@@ -92,6 +96,8 @@ pub mod registry;
 mod request;
 mod retry;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod token;
 #[doc(hidden)]
 pub mod typed;
@@ -115,6 +121,7 @@ pub use options::{Balance, ClientOptions, EjectionOptions, Hedge, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 #[cfg(feature = "macros")]
 pub use rpc_macros::rpc_service;
+pub use rpc_security::{ClientTlsOptions, TlsVersion};
 pub use rpc_wire::call::{Args, ArgsError, IntoArgs};
 pub use rpc_wire::fault::{Code, Fault};
 pub use rpc_wire::target::{AddressError, Target};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rpc_security::ClientTlsOptions;
+
 #[cfg(feature = "registry")]
 use crate::registry::RegistryClientOptions;
 use crate::{ListCache, Token};
@@ -86,6 +88,13 @@ pub struct ClientOptions {
     pub token: Option<Token>,
     /// Whether the token is sent in plain text as well, to whom the network says it is; false.
     pub allow_plaintext_token: bool,
+    /// TLS to every server: one at an address is verified by its host; the instances of a registry, by the service
+    /// that each is listed with (`rpcd://service/NAME` in its certificate). Nothing falls back to plain text. False.
+    /// Needs the feature `tls`.
+    pub tls: bool,
+    /// Whom that trusts, and who this client is itself; also to a registry at `https://`. By default the
+    /// authorities of the system, and nobody.
+    pub tls_files: ClientTlsOptions,
     /// Which failed calls are retried, and how often.
     pub retry: RetryOptions,
     /// Which instances get no calls for a while, and how they come back.
@@ -102,6 +111,7 @@ impl ClientOptions {
             max_event_line_bytes: self.max_event_line_bytes,
             token: self.token.clone(),
             allow_plaintext_token: self.allow_plaintext_token,
+            tls: self.tls_files.clone(),
             ..RegistryClientOptions::default()
         }
     }
@@ -135,6 +145,8 @@ impl Default for ClientOptions {
             max_method_list_bytes: 4 << 20,
             token: None,
             allow_plaintext_token: false,
+            tls: false,
+            tls_files: ClientTlsOptions::default(),
             retry: RetryOptions::default(),
             ejection: EjectionOptions::default(),
         }

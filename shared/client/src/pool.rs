@@ -4,6 +4,7 @@ mod classic;
 mod connect;
 mod evidence;
 mod load;
+mod route;
 mod slowness;
 mod tally;
 
@@ -12,9 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use rpc_socket::Socket;
 use rpc_wire::fault::Code;
-use rpc_wire::instance::host_port;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -26,11 +26,12 @@ use crate::token::Shown;
 use crate::{CallError, ClientOptions, Dialect, Phase, Rounded};
 
 use classic::ClassicPool;
-use connect::{Probed, connect, probe, unreachable};
+use connect::{Probed, probe};
 pub(crate) use evidence::Run;
 #[cfg(all(test, feature = "registry"))]
 pub(crate) use load::InFlight;
 pub(crate) use load::Load;
+pub(crate) use route::Route;
 #[cfg(feature = "registry")]
 pub(crate) use tally::Sample;
 
@@ -40,9 +41,7 @@ pub(crate) use tally::Sample;
 #[derive(Debug)]
 pub(crate) struct Peer {
     context: Arc<Context>,
-    name: Arc<str>,
-    host: String,
-    port: u16,
+    route: Route,
     /// The registry says that it speaks the extended dialect: the first connection is made without a
     /// probe. Later ones probe: another server may run there by then.
     listed_extended: AtomicBool,
@@ -107,17 +106,10 @@ impl Progress {
 }
 
 impl Peer {
-    pub(crate) fn new(
-        context: &Arc<Context>,
-        host: &str,
-        port: u16,
-        listed_extended: bool,
-    ) -> Self {
+    pub(crate) fn new(context: &Arc<Context>, route: Route, listed_extended: bool) -> Self {
         Self {
             context: Arc::clone(context),
-            name: host_port(host, port).into(),
-            host: host.to_owned(),
-            port,
+            route,
             listed_extended: AtomicBool::new(listed_extended),
             link_in_use: ArcSwapOption::empty(),
             state: Mutex::new(State::Settled),
@@ -131,15 +123,15 @@ impl Peer {
 
     /// `host:port`.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.route.name()
     }
 
     pub(crate) fn host(&self) -> &str {
-        &self.host
+        self.route.host()
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.route.port()
     }
 
     /// Makes one call. Dropping the future cancels it.
@@ -203,7 +195,7 @@ impl Peer {
         let is_probed = match &*self.link(progress).await? {
             Link::Extended(connection) => connection.is_probed(),
             Link::Classic(_) => {
-                let peer = self.name.to_string();
+                let peer = self.name().to_owned();
                 return Err(CallError::Unsupported { peer, what: "streams" });
             }
         };
@@ -292,21 +284,21 @@ impl Peer {
             let socket = self.connect().await?;
             let inbox = self.inbox();
             let shown = self.shown_on(&socket).await;
-            // A secret is for a server of this dialect, which is found out first.
+            // A secret is for a server of this dialect, which is found out first; and only the first words inside
+            // TLS say whether the server accepts this client's certificate.
             let is_listed = self.listed_extended.swap(false, Ordering::Relaxed);
-            if is_listed && !matches!(shown, Shown::Secret(_)) {
+            if is_listed && socket.is_plain() && !matches!(shown, Shown::Secret(_)) {
                 return Ok(Link::Extended(self.start(socket, inbox, false, shown)));
             }
-            let probed = probe(&self.name, socket, inbox).await?;
+            let probed = probe(self.name(), socket, inbox).await?;
             self.note_contract(&probed);
             let Probed { dialect, socket, inbox, .. } = probed;
-            tracing::debug!(peer = %self.name, %dialect, "connected");
+            tracing::debug!(peer = self.name(), %dialect, "connected");
             Ok(match dialect {
                 Dialect::Extended => Link::Extended(self.start(socket, inbox, true, shown)),
                 Dialect::Classic => Link::Classic(ClassicPool::start(
                     &self.context,
-                    Arc::clone(&self.name),
-                    (self.host.clone(), self.port),
+                    self.route.clone(),
                     socket,
                     inbox,
                 )),
@@ -327,7 +319,7 @@ impl Peer {
         let attempt = async {
             let socket = self.connect().await?;
             let inbox = Inbox::new(self.context.options.max_reply_bytes);
-            probe(&self.name, socket, inbox).await.inspect(|probed| self.note_contract(probed))
+            probe(self.name(), socket, inbox).await.inspect(|probed| self.note_contract(probed))
         };
         match tokio::time::timeout(within, attempt).await.ok()? {
             Ok(Probed { accepts_calls, .. }) => Some(accepts_calls),
@@ -347,7 +339,7 @@ impl Peer {
                     let Ok(socket) = self.connect().await else { return false };
                     let inbox = Inbox::new(self.context.options.max_reply_bytes);
                     // A server that refuses or closes the connection has noticed it.
-                    let _ = probe(&self.name, socket, inbox).await;
+                    let _ = probe(self.name(), socket, inbox).await;
                     true
                 }
                 Some(Dialect::Classic) => self.connect().await.is_ok(),
@@ -417,26 +409,26 @@ impl Peer {
 
     fn no_connection(&self, within: Duration) -> CallError {
         CallError::Unreachable {
-            peer: self.name.to_string(),
+            peer: self.name().to_owned(),
             reason: format!("no connection or no reply to the probe within {}", Rounded(within)),
         }
     }
 
-    fn start(&self, socket: TcpStream, inbox: Inbox, is_probed: bool, shown: Shown) -> Connection {
-        let name = Arc::clone(&self.name);
+    fn start(&self, socket: Socket, inbox: Inbox, is_probed: bool, shown: Shown) -> Connection {
+        let name = self.route.shared_name();
         Connection::start(&self.context, name, socket, inbox, is_probed, shown)
     }
 
     /// What a connection does about the client's token.
-    async fn shown_on(&self, socket: &TcpStream) -> Shown {
+    async fn shown_on(&self, socket: &Socket) -> Shown {
         let ClientOptions { token, allow_plaintext_token, .. } = &self.context.options;
-        Shown::to(socket.peer_addr().ok(), token.as_ref(), *allow_plaintext_token).await
+        // Inside TLS the server has proved who it is: the host that was named, or the service.
+        let may = *allow_plaintext_token || !socket.is_plain();
+        Shown::to(socket.tcp().peer_addr().ok(), token.as_ref(), may).await
     }
 
-    async fn connect(&self) -> Result<TcpStream, CallError> {
-        let tcp_user_timeout = self.context.options.tcp_user_timeout;
-        let socket = connect(&self.host, self.port, tcp_user_timeout).await;
-        socket.map_err(|error| unreachable(&self.name, &error))
+    async fn connect(&self) -> Result<Socket, CallError> {
+        self.route.connect(&self.context).await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

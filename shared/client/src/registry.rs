@@ -8,12 +8,16 @@ mod events;
 mod options;
 mod overrides;
 mod registered;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode, header};
+#[cfg(feature = "tls")]
+use rpc_security::tls::ClientTls;
 use rpc_wire::instance::{self, Entry, Instance, InstanceRecord};
 use rpc_wire::paths;
 use rpc_wire::report::Readiness;
@@ -49,6 +53,8 @@ pub use registered::Registered;
 #[derive(Debug, Clone)]
 pub struct RegistryClient {
     http: reqwest::Client,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<ClientTls>>,
     addresses: Addresses,
     options: RegistryClientOptions,
     credential: Option<Credential>,
@@ -92,11 +98,14 @@ impl RegistryClient {
     /// comma. Nothing is sent.
     ///
     /// # Errors
-    /// It is not an `http` URL.
+    /// It is not an `http` or `https` URL, or the files for TLS cannot be used.
     pub fn new(url: &str, options: RegistryClientOptions) -> Result<Self, RegistryClientError> {
         let addresses = Addresses::parse(url)?;
         // Without no_proxy a proxy of the environment would capture the registry's traffic.
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder();
+        #[cfg(feature = "tls")]
+        let (builder, tls) = tls::with(builder, &addresses, &options)?;
+        let http = builder
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(options.connect_timeout)
@@ -111,6 +120,8 @@ impl RegistryClient {
             })?;
         Ok(Self {
             http,
+            #[cfg(feature = "tls")]
+            tls,
             addresses,
             credential: Credential::of(&options),
             options,
@@ -352,6 +363,10 @@ impl RegistryClient {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<reqwest::Response, RegistryClientError> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            crate::tls::refresh(tls).await;
+        }
         let request = request.build().map_err(|error| self.failed(&error))?;
         let mut first = None;
         for (at, address) in self.addresses.in_turn() {

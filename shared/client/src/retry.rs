@@ -39,7 +39,9 @@ pub(crate) fn is_method_failure(error: &CallError) -> bool {
 /// many instances there are.
 pub(crate) fn never_reached_server(error: &CallError) -> bool {
     match error {
-        CallError::Unreachable { .. } | CallError::Refused { .. } => true,
+        CallError::Unreachable { .. } | CallError::Insecure { .. } | CallError::Refused { .. } => {
+            true
+        }
         CallError::ConnectionLost { executed, .. } => !executed,
         CallError::Remote { fault, .. } => fault.code == Code::Draining,
         _ => false,

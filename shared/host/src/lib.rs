@@ -9,6 +9,7 @@
 //! - [`refusals`]: who is refused too often is slowed down.
 //! - [`web`]: which HTTP requests are refused because a foreign page may have caused them.
 //! - [`write_timeout`]: a stream whose peer must read.
+//! - `tls` (with that feature): the entrance of a daemon by TLS.
 //! - [`person`]: who runs the program, and where, for those who read what it did.
 //! - [`task`]: where a daemon's main loop runs.
 //! - [`shutdown`]: SIGINT, SIGTERM, SIGQUIT and a closed terminal: the first shuts down gracefully, the second exits at
@@ -25,5 +26,7 @@ pub mod refusals;
 pub mod shares;
 pub mod shutdown;
 pub mod task;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod web;
 pub mod write_timeout;

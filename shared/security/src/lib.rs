@@ -11,7 +11,10 @@
 //! - [`Guard`]: all of that together, at the doors of a daemon: identifies, decides, counts, and knows when
 //!   to ask again; [`Shown`]: what a caller has shown on a connection.
 //! - [`AuditLog`]: what was done and refused, in a file, none lost.
+//! - [`PeerCertificate`]: who a client is by its certificate.
 //! - [`secret`]: a client's secret, from a file that nobody else reads, and new ones.
+//! - [`TlsOptions`], [`ClientTlsOptions`]: where certificates and keys are, and what is demanded.
+//! - `tls` (with that feature): the certificates of daemons and clients, and whom each trusts.
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -33,6 +36,7 @@
 
 mod access;
 mod audit;
+mod certificate;
 mod digest;
 mod file;
 mod guard;
@@ -40,11 +44,15 @@ mod identity;
 mod object;
 mod role;
 pub mod secret;
+#[cfg(feature = "tls")]
+pub mod tls;
+mod tls_options;
 mod token_file;
 mod tokens;
 
 pub use access::{Access, Auth, Caller, Decision, Denied, Permission};
 pub use audit::AuditLog;
+pub use certificate::{PeerCertificate, SERVICE_URI};
 pub use digest::Digest;
 pub use file::FileError;
 pub use guard::{Figures, Guard, REASONS, RELOAD_INTERVAL, Shown, TOKEN_REASONS};
@@ -52,5 +60,6 @@ pub use identity::{Bounds, Identity};
 pub use ipnet::IpNet;
 pub use object::Object;
 pub use role::{Role, Roles, UnknownRole};
+pub use tls_options::{ClientTlsOptions, Require, TlsOptions, TlsVersion};
 pub use token_file::TokenFile;
 pub use tokens::{MAX_BYTES, MAX_TOKENS, NotIdentified, Tokens, TokensError};

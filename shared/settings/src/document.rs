@@ -11,12 +11,13 @@ const HEAD: &str = "\
 # $XDG_CONFIG_HOME/rpcd/config.ini (~/.config/rpcd/config.ini), that over the default. --config FILE
 # reads FILE instead of both. The variable of a key is RPCD_SECTION_KEY: RPCD_REGISTRY_HOST,
 # RPCD_REGISTRY_SERVER_TTL, RPCD_LOG_LEVEL. [keys] and [registry.NAME] have no variables.
-# ./config.ini does not say where secrets are or go: token_file and allow_plaintext_token are not read there.
+# ./config.ini does not say where secrets are or go: token_file, allow_plaintext_token and the client's tls are
+# not read there.
 # An unknown key or a bad value is an error. Comments take a whole line. Keys that begin with max_
 # are limits. Times have a unit (500ms, 10s, 1m), sizes may have one (64KiB, 4MiB).
 ";
 
-const SECTIONS: [(&str, &str); 9] = [
+const SECTIONS: [(&str, &str); 10] = [
     ("registry", "The registry that servers, clients and the console use."),
     ("registry-server", "rpcd registry."),
     ("etcd", "The etcd cluster of rpcd registry with store = etcd."),
@@ -27,6 +28,7 @@ const SECTIONS: [(&str, &str); 9] = [
     ),
     ("server", "rpcd serve."),
     ("worker", "rpcd serve --worker 'COMMAND': a program of any language as methods."),
+    ("tls", "Certificates of rpcd serve and rpcd registry. Files that are replaced hold within a second or two."),
     (
         "client",
         "Every program that calls: rpcd call, bench, methods, instances; rpc-console. The console's

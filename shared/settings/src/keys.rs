@@ -47,7 +47,8 @@ impl Key {
     /// Whether it says where secrets are or go, which the settings of a folder do not: whoever may write
     /// there could have them.
     pub(super) fn is_of_secrets(&self) -> bool {
-        matches!(self.name, "token_file" | "allow_plaintext_token")
+        let is_trust = self.section == "client" && self.name.starts_with("tls");
+        is_trust || matches!(self.name, "token_file" | "allow_plaintext_token")
     }
 
     /// A bad value, for an error. Where a file of a secret is meant it may be the secret.
@@ -207,6 +208,14 @@ pub const KEYS: &[Key] = keys! {
         settled_after: duration, worker.settled_after, "A process that ends earlier than this died at once.";
         max_deaths: count, worker.max_deaths, "Deaths at once, in a row, after which the server unregisters and ends.";
     }
+    "tls" {
+        cert: any_file, tls.cert, "PEM file with the certificate of the server or registry, then those between it and its authority; empty: no TLS. On the same port as plain text.";
+        key: any_file, tls.key, "PEM file with its private key, which others must not be able to read.";
+        client_ca: any_file, tls.client_ca, "PEM file with the authorities of clients' certificates; empty: clients are not asked for one.";
+        crl: any_file, tls.crl, "PEM file with the lists of revoked certificates of clients, one of each authority.";
+        require: choice, tls.require, "What every connection must have: nothing, tls, or certificate: TLS with a certificate of client_ca.";
+        min_version: choice, tls.min_version, "Oldest version of TLS: 1.2 or 1.3.";
+    }
     "client" {
         timeout: duration, client.timeout, "Total time per call.";
         connect_timeout: duration, client.connect_timeout, "Time to connect and detect the server's dialect.";
@@ -214,6 +223,11 @@ pub const KEYS: &[Key] = keys! {
         tcp_user_timeout: duration, client.tcp_user_timeout, "A server whose system acknowledges nothing for this long is gone.";
         balance: choice, client.balance, "random, round_robin, weighted_random or least_in_flight.";
         token_file: secret_file, client_token_file, "File with the token that is shown to servers and registries, unless RPCD_TOKEN is set; others must not be able to read it.";
+        tls: switch, client.tls, "Whether servers and registries are reached by TLS: servers of a registry by the service in their certificates, others by their host. Nothing falls back to plain text.";
+        tls_ca: any_file, client.tls_files.ca, "PEM file with the authorities that are trusted; empty: those of the system.";
+        tls_cert: any_file, client.tls_files.cert, "PEM file with the client's own certificate, where servers ask for one; also of a server towards its registry.";
+        tls_key: any_file, client.tls_files.key, "PEM file with its private key, which others must not be able to read.";
+        tls_min_version: choice, client.tls_files.min_version, "Oldest version of TLS: 1.2 or 1.3.";
         allow_plaintext_token: switch, client.allow_plaintext_token, "Whether a token is sent without TLS to others than this machine, to whom the network says it is.";
         service: any_service, client.service, "Call only instances of this service; empty: of any that offers the method. rpc-console shows all.";
         refresh_interval: duration, client.refresh_interval, "Interval between registry refreshes; a registry that can says at once what changes meanwhile.";

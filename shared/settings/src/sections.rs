@@ -7,6 +7,7 @@ use std::time::Duration;
 use rpc_client::{ClientOptions, ListCache, SecretString};
 use rpc_host::logging::LogOptions;
 use rpc_registry::{EtcdOptions, RegistryOptions};
+use rpc_security::TlsOptions;
 use rpc_server::Limits;
 use rpc_worker::WorkerLimits;
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub client: ClientOptions,
     /// `[client] token_file`: the file with a client's token. Default none.
     pub client_token_file: Option<PathBuf>,
+    /// `[tls]`: the certificates of `rpcd serve` and `rpcd registry`.
+    pub tls: TlsOptions,
     /// `[security]`: who may do what in the daemons.
     pub security: Security,
     /// The program's own token, of [`TOKEN_VARIABLE`](super::TOKEN_VARIABLE); `None`: it is not set.
@@ -60,6 +63,7 @@ impl Default for Settings {
             worker: WorkerLimits::default(),
             client: ClientOptions { list_cache: ListCache::User, ..ClientOptions::default() },
             client_token_file: None,
+            tls: TlsOptions::default(),
             security: Security::default(),
             token: None,
             log: LogOptions::default(),
@@ -67,6 +71,15 @@ impl Default for Settings {
             keys: Vec::default(),
             state: None,
             warnings: Vec::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Has registries asked by TLS if servers are: the settings name them without a scheme.
+    pub fn secure_registries(&mut self) {
+        for registry in self.registries.values_mut().chain([&mut self.registry]) {
+            registry.is_secure = self.client.tls;
         }
     }
 }
@@ -207,19 +220,23 @@ pub struct RegistryAddress {
     pub confirm: bool,
     /// The file with the token for it. Default none.
     pub token_file: Option<PathBuf>,
+    /// Whether it is asked by TLS, see [`Settings::secure_registries`]. Default false.
+    pub is_secure: bool,
 }
 
 impl RegistryAddress {
-    /// `http://HOST:PORT`, IPv6 in brackets; further addresses follow a comma.
+    /// `http://HOST:PORT`, or https; IPv6 in brackets; further addresses follow a comma.
     pub fn url(&self) -> String {
         let first = rpc_wire::instance::host_port(&self.host, self.port);
-        self.with_also(format!("http://{first}"))
+        let scheme = if self.is_secure { "https" } else { "http" };
+        self.with_also(format!("{scheme}://{first}"))
     }
 
     /// The URL of another registry, with the further addresses that it does not have yet.
     pub fn with_also(&self, mut url: String) -> String {
         for address in &self.also {
-            let has = url.trim_start_matches("http://").split(',').any(|known| known == address);
+            let addresses = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+            let has = addresses.split(',').any(|known| known == address);
             if !has {
                 url.push(',');
                 url.push_str(address);
@@ -238,6 +255,7 @@ impl Default for RegistryAddress {
             color: Colour::None,
             confirm: false,
             token_file: None,
+            is_secure: false,
         }
     }
 }

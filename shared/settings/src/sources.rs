@@ -85,6 +85,7 @@ impl Settings {
             }
         }
         settings.read_variables(sources.variables)?;
+        settings.secure_registries();
         Ok(settings)
     }
 

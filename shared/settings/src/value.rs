@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rpc_client::Balance;
 use rpc_host::logging::LogFormat;
+use rpc_security::{Require, TlsVersion};
 
 /// No duration is longer than a year, so that no deadline overflows.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -18,6 +19,14 @@ pub(crate) trait Choice: Copy + PartialEq + 'static {
 
 impl Choice for Balance {
     const ALL: &'static [(&'static str, Self)] = &Balance::ALL;
+}
+
+impl Choice for Require {
+    const ALL: &'static [(&'static str, Self)] = &Require::ALL;
+}
+
+impl Choice for TlsVersion {
+    const ALL: &'static [(&'static str, Self)] = &TlsVersion::ALL;
 }
 
 impl Choice for LogFormat {

@@ -61,6 +61,7 @@ const BAD_ARGUMENTS: &str = "Argument error: ";
 const CALL_FAILED: &str = "Error calling method: ";
 
 /// How the texts of errors begin that close a connection.
+const TLS_ONLY: &str = "this server takes TLS only";
 const NOT_JSON: &str = "request is not JSON";
 const TOO_LARGE: &str = "request is larger than";
 const TOO_DEEP: &str = "request is nested deeper than";
@@ -180,6 +181,17 @@ impl Fault {
         format!("{}{}", self.code.classic_prefix(), self.message)
     }
 
+    /// The error with which a server closes a connection of plain text, where it takes none.
+    pub fn tls_only() -> Self {
+        let text = format!("{TLS_ONLY}; call it with TLS (rpcd call --tls)");
+        Self::new(Code::Unauthorised, text)
+    }
+
+    /// Whether it is [`tls_only`](Self::tls_only).
+    pub fn is_tls_only(&self) -> bool {
+        self.message.starts_with(TLS_ONLY)
+    }
+
     /// The error with which a server closes a connection whose bytes it cannot read on.
     pub fn unreadable(error: FrameError) -> Self {
         match error {
@@ -195,8 +207,12 @@ impl Fault {
     /// nobody knows the id of what cannot be read.
     #[must_use]
     pub fn of_connection(mut self) -> Self {
-        let known =
-            [(NOT_JSON, Code::NotJson), (TOO_LARGE, Code::TooLarge), (TOO_DEEP, Code::TooLarge)];
+        let known = [
+            (NOT_JSON, Code::NotJson),
+            (TOO_LARGE, Code::TooLarge),
+            (TOO_DEEP, Code::TooLarge),
+            (TLS_ONLY, Code::Unauthorised),
+        ];
         let found = known.iter().find(|(text, _)| self.message.starts_with(text));
         if let (Code::MethodFailed, Some((_, code))) = (self.code, found) {
             self.code = *code;

@@ -92,6 +92,11 @@ impl Instance {
         self.text(CONTRACT_KEY).filter(|text| text.len() == 32 && text.bytes().all(is_digit))
     }
 
+    /// `parameters.tls`: whether it speaks TLS; `None` if it does not say.
+    pub fn tls(&self) -> Option<Tls> {
+        self.text(TLS_KEY).and_then(Tls::named)
+    }
+
     fn text(&self, key: &str) -> Option<&str> {
         self.parameters.get(key).and_then(Value::as_str)
     }
@@ -129,6 +134,32 @@ pub const SERVICE_KEY: &str = "service";
 pub const VERSION_KEY: &str = "version";
 /// Key in `parameters`: the [contract](crate::signature::contract) of its methods.
 pub const CONTRACT_KEY: &str = "contract";
+
+/// Key in `parameters`: whether the instance speaks TLS, see [`Tls`].
+pub const TLS_KEY: &str = "tls";
+
+/// That an instance speaks TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// Beside plain text.
+    Offered,
+    /// It takes nothing else.
+    Required,
+}
+
+impl Tls {
+    /// Its name in `parameters`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Offered => "offered",
+            Self::Required => "required",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Offered, Self::Required].into_iter().find(|tls| tls.name() == name)
+    }
+}
 
 /// The identity of an instance. Displays as `host:port`, IPv6 in brackets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

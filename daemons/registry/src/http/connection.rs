@@ -9,7 +9,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rpc_host::shares::Place;
 use rpc_host::write_timeout::WriteTimeout;
-use tokio::net::TcpStream;
+use rpc_security::PeerCertificate;
+use rpc_socket::Socket;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -21,15 +22,16 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Serves a connection until it ends. At shutdown the request in flight is the last. Returns the
 /// instances that were lost with it.
-pub(crate) async fn serve_connection(
-    stream: TcpStream,
+pub(super) async fn serve_socket(
+    stream: Socket,
     peer: SocketAddr,
     stranger: Option<Place>,
     http: Arc<Http>,
+    certificate: Option<Arc<PeerCertificate>>,
 ) -> Lost {
     let options = &http.service().options;
     let on_loopback =
-        stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+        stream.tcp().local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let held = Arc::<Held>::default();
     let stream = Watched { stream, held: Arc::clone(&held) };
     let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));
@@ -38,6 +40,7 @@ pub(crate) async fn serve_connection(
     let from = Peer {
         ip,
         on_loopback,
+        certificate,
         cut: cut.clone(),
         held: Arc::clone(&held),
         shown: Arc::default(),

@@ -63,6 +63,8 @@ pub(super) fn metrics(context: &Context, headers: &HeaderMap) -> Reply {
         log_lines_dropped: service.options.log_ring.as_ref().map_or(0, LogRing::dropped),
         guard: service.options.guard.figures(),
         audit_is_failing: service.audit_is_failing(),
+        #[cfg(feature = "tls")]
+        tls: context.tls.as_ref().map(|entrance| entrance.figures()),
     };
     let text = service.metrics.render(format, &sizes);
     let content_type = HeaderValue::from_static(format.content_type());

@@ -11,11 +11,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::HeaderMap;
+use rpc_socket::Socket;
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::paths;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::Http;
 use crate::service::Service;
@@ -108,7 +108,7 @@ impl Held {
 /// A stream that tells a connection when the peer ends it.
 #[derive(Debug)]
 pub(super) struct Watched {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Socket,
     pub(super) held: Arc<Held>,
 }
 
@@ -124,9 +124,9 @@ impl Drop for Watched {
 
 /// Whether the peer has ended a connection, as the system says: the runtime may not have heard of it yet.
 /// What is unread before the end is read, up to a size.
-fn is_ended(stream: &TcpStream) -> bool {
+fn is_ended(stream: &Socket) -> bool {
     const MOST: u64 = 64 * 1024;
-    let socket = SockRef::from(stream);
+    let socket = SockRef::from(stream.tcp());
     let mut rest = (&*socket).take(MOST);
     match io::copy(&mut rest, &mut io::sink()) {
         Ok(_) => rest.limit() > 0,
@@ -195,6 +195,7 @@ mod tests {
     use std::io::Write;
 
     use rpc_wire::instance::Instance;
+    use tokio::net::TcpStream;
 
     use super::*;
     use crate::RegistryOptions;
@@ -215,7 +216,7 @@ mod tests {
         let (stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
         let stream = TcpStream::from_std(stream).unwrap();
-        let watched = Watched { stream, held: Arc::clone(&held) };
+        let watched = Watched { stream: stream.into(), held: Arc::clone(&held) };
         peer.write_all(unread).unwrap();
         let _open = (!ends).then_some(peer);
         drop(watched);

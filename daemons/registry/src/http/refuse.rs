@@ -57,7 +57,7 @@ pub(crate) async fn connection(mut stream: TcpStream, refusal: Refusal) {
     let refuse = async {
         let mut head = [0; 1024];
         // Closing with bytes unread would reset the connection before the reply is read.
-        if stream.read(&mut head).await? == 0 {
+        if stream.read(&mut head).await? == 0 || head[0] == TLS_HANDSHAKE {
             return Ok(());
         }
         stream.write_all(reply.as_bytes()).await?;
@@ -68,6 +68,9 @@ pub(crate) async fn connection(mut stream: TcpStream, refusal: Refusal) {
     // The peer has gone, or is slow: either way this was the last it is given.
     let _ = tokio::time::timeout(REFUSAL_TIME, refuse).await;
 }
+
+/// How a handshake of TLS begins: its sender would not understand the reply.
+pub(super) const TLS_HANDSHAKE: u8 = 0x16;
 
 /// How long a connection that is refused may take.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
@@ -81,6 +84,8 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Denied(_) | Refusal::OfAnother => StatusCode::FORBIDDEN,
         Refusal::EarlierLife { .. } => StatusCode::CONFLICT,
         Refusal::Foreign(_) => StatusCode::FORBIDDEN,
+        #[cfg(feature = "tls")]
+        Refusal::TlsOnly => StatusCode::FORBIDDEN,
         Refusal::NotFound => StatusCode::NOT_FOUND,
         Refusal::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
         Refusal::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

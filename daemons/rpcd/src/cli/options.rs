@@ -86,7 +86,9 @@ impl Direct {
         let host = self.host.as_ref().map(|host| format!("-i {host}"));
         let port = self.port.map(|port| format!("-p {port}"));
         let registry = self.through.registry.as_ref().map(|url| format!("--registry {url}"));
-        [host, port, registry].into_iter().flatten().collect::<Vec<_>>().join(" ")
+        let tls = self.through.tls.then(|| "--tls".to_owned());
+        let ca = self.through.tls_ca.as_ref().map(|file| format!("--tls-ca {}", file.display()));
+        [host, port, registry, tls, ca].into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -115,6 +117,12 @@ pub struct Through {
     /// Registry: a URL, or the NAME of a [registry.NAME] section [default: http://127.0.0.1:9999]
     #[arg(long, value_name = "URL", help_heading = "Target")]
     pub registry: Option<String>,
+    /// Only by TLS; the registry, too, unless its URL says http://
+    #[arg(long, help_heading = "Target")]
+    pub tls: bool,
+    /// Authorities to trust, a PEM file [default: those of the system]
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    pub tls_ca: Option<PathBuf>,
 }
 
 /// How an instance is found.

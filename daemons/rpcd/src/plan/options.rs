@@ -7,7 +7,7 @@ use rpc_client::registry::RegistryClientOptions;
 use rpc_client::{ClientOptions, Token};
 use rpc_host::net::resolve_listen;
 use rpc_registry::{RegistryOptions, StoreOptions};
-use rpc_security::Guard;
+use rpc_security::{ClientTlsOptions, Guard, TlsOptions};
 use rpc_server::Limits;
 use rpc_settings::{Advertised, Settings, StoreKind, TOKEN_VARIABLE};
 use rpc_worker::{Program, WorkerLimits};
@@ -31,6 +31,8 @@ pub struct ServePlan {
     pub allowed_hosts: Vec<String>,
     /// Who may do what.
     pub guard: Guard,
+    /// Its certificate, and whom it accepts.
+    pub tls: TlsOptions,
     /// How to register; `None`: not at all.
     pub announce: Option<AnnouncePlan>,
     /// The program whose methods are served; `None`: the built-in ones only.
@@ -63,6 +65,8 @@ pub struct AnnouncePlan {
     pub token: Option<Token>,
     /// Whether it is shown in plain text as well.
     pub allow_plaintext_token: bool,
+    /// Whom it trusts as its registry, and who it is itself.
+    pub tls: ClientTlsOptions,
 }
 
 /// What `rpcd registry` does.
@@ -96,6 +100,7 @@ impl ServePlan {
             url,
             advertise: typed.advertise.or_else(|| server.advertise.clone()),
             heartbeat_interval: server.heartbeat_interval,
+            tls: settings.client.tls_files.clone(),
         });
         let mut worker_limits = settings.worker.clone();
         let count = |typed: Option<u32>| typed.and_then(|it| usize::try_from(it).ok());
@@ -109,6 +114,7 @@ impl ServePlan {
             allowed_origins: server.allowed_origins.clone(),
             allowed_hosts: server.allowed_hosts.clone(),
             guard: settings.security.guard()?,
+            tls: settings.tls.clone(),
             announce,
             worker: typed.worker.map(|program| WorkerPlan {
                 // The server's own token is none of its business.
@@ -127,8 +133,9 @@ impl ServeRegistryPlan {
         let address = listen_address(typed.listen.as_ref(), &registry.listen, typed.port)?;
         let store = store(&typed, settings)?;
         let guard = settings.security.guard()?;
+        let tls = settings.tls.clone();
         let audit = settings.security.audit_log()?;
-        let options = RegistryOptions { store, guard, audit, ..registry.options.clone() };
+        let options = RegistryOptions { store, guard, audit, tls, ..registry.options.clone() };
         Ok(Self { address, options, recover: typed.recover })
     }
 }

@@ -53,7 +53,12 @@ pub(super) fn registry_itself(typed: &Direct, settings: &Settings) -> Result<Str
         return Err(both_given());
     }
     let (host, port) = host_and_port(typed)?;
-    registry_url(&host_port(&host, port))
+    registry_url(&host_port(&host, port), scheme(settings))
+}
+
+/// How a registry is asked whose address has no scheme.
+fn scheme(settings: &Settings) -> &'static str {
+    if settings.client.tls { "https" } else { "http" }
 }
 
 fn both_given() -> Failure {
@@ -83,7 +88,7 @@ pub(super) fn named_or_url(text: &str, settings: &Settings) -> Result<String, Fa
     // A word is a name: the port of a host without one would be 80, where no registry listens.
     let is_word = !text.is_empty() && !text.contains([':', '/', '.']);
     if !is_word || text.eq_ignore_ascii_case("localhost") {
-        return Ok(settings.registry.with_also(registry_url(text)?));
+        return Ok(settings.registry.with_also(registry_url(text, scheme(settings))?));
     }
     let names: Vec<&str> = settings.registries.keys().map(String::as_str).collect();
     let near = nearest(text, names.iter().copied());
@@ -108,13 +113,14 @@ pub(super) fn address(target: &Target) -> String {
     }
 }
 
-/// `http://HOST:PORT`, or `http://HOST:PORT,HOST:PORT`; the scheme is optional.
-pub(super) fn registry_url(text: &str) -> Result<String, Failure> {
-    let (scheme, addresses) = text.split_once("://").unwrap_or(("http", text));
+/// `http://HOST:PORT`, or `http://HOST:PORT,HOST:PORT`, or https; `scheme` holds where there is none.
+pub(super) fn registry_url(text: &str, scheme: &str) -> Result<String, Failure> {
+    let (scheme, addresses) = text.split_once("://").unwrap_or((scheme, text));
     let mut urls =
         addresses.split(',').map(|address| one_url(text, &format!("{scheme}://{address}")));
     let first = urls.next().unwrap_or_else(|| one_url(text, text))?;
-    urls.try_fold(first, |urls, url| Ok(format!("{urls},{}", url?.trim_start_matches("http://"))))
+    let start = format!("{scheme}://");
+    urls.try_fold(first, |urls, url| Ok(format!("{urls},{}", url?.trim_start_matches(&start))))
 }
 
 fn one_url(text: &str, full: &str) -> Result<String, Failure> {
@@ -122,8 +128,8 @@ fn one_url(text: &str, full: &str) -> Result<String, Failure> {
         Failure::usage(format!("bad registry {text:?}: {why}; expected http://HOST:PORT"))
     };
     let url = Url::parse(full).map_err(|error| wrong(&error.to_string()))?;
-    if url.scheme() != "http" {
-        return Err(wrong("only http is supported"));
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("only http and https are supported"));
     }
     if url.host().is_none() || url.port() == Some(0) {
         return Err(wrong("host or port missing"));

@@ -4,6 +4,8 @@
 
 mod targets;
 
+use rpc_security::{ClientTlsOptions, Require, TlsOptions, TlsVersion};
+
 use super::*;
 use crate::failure::Exit;
 use rpc_client::{Balance, ClientOptions};
@@ -267,12 +269,26 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_MAX_UNSAVED", "27"),
         ("RPCD_REGISTRY_SERVER_MAX_STORE_CACHE_BYTES", "28"),
         ("RPCD_REGISTRY_SERVER_WARMING", "29s"),
+        ("RPCD_TLS_CERT", "/cert"),
+        ("RPCD_TLS_KEY", "/key"),
+        ("RPCD_TLS_CLIENT_CA", "/ca"),
+        ("RPCD_TLS_CRL", "/crl"),
+        ("RPCD_TLS_REQUIRE", "certificate"),
+        ("RPCD_TLS_MIN_VERSION", "1.2"),
         ("RPCD_REGISTRY_SERVER_DRAIN_TIMEOUT", "21s"),
     ];
     let plan = plan_with("registry -p 1", &environment).unwrap();
     let Task::Registry(registry) = plan.task else { panic!("registry") };
     assert_eq!(registry.address.to_string(), "[::1]:1");
     let expected = rpc_registry::RegistryOptions {
+        tls: TlsOptions {
+            cert: Some("/cert".into()),
+            key: Some("/key".into()),
+            client_ca: Some("/ca".into()),
+            crl: Some("/crl".into()),
+            require: Require::Certificate,
+            min_version: TlsVersion::V1_2,
+        },
         ttl: Duration::from_secs(1),
         check_interval: Duration::from_secs(2),
         max_instances: 3,
@@ -513,6 +529,11 @@ fn every_limit_of_the_file_reaches_the_client() {
         ("RPCD_CLIENT_MAX_IN_FLIGHT", "13"),
         ("RPCD_CLIENT_ALLOW_PLAINTEXT_TOKEN", "true"),
         ("RPCD_CLIENT_MAX_PROBES", "15"),
+        ("RPCD_CLIENT_TLS", "true"),
+        ("RPCD_CLIENT_TLS_CA", "/ca"),
+        ("RPCD_CLIENT_TLS_CERT", "/cert"),
+        ("RPCD_CLIENT_TLS_KEY", "/key"),
+        ("RPCD_CLIENT_TLS_MIN_VERSION", "1.2"),
         ("RPCD_CLIENT_LIST_CACHE", "/lists"),
         ("RPCD_CLIENT_RETRY_ATTEMPTS", "16"),
         ("RPCD_CLIENT_RETRY_RATIO", "0.17"),
@@ -525,6 +546,13 @@ fn every_limit_of_the_file_reaches_the_client() {
     let Task::Call(call) = plan.task else { panic!("call") };
     let seconds = Duration::from_secs;
     let expected = ClientOptions {
+        tls: true,
+        tls_files: ClientTlsOptions {
+            ca: Some("/ca".into()),
+            cert: Some("/cert".into()),
+            key: Some("/key".into()),
+            min_version: TlsVersion::V1_2,
+        },
         timeout: seconds(1),
         connect_timeout: seconds(2),
         failover_after: seconds(19),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
+use rpc_socket::Socket;
 use rpc_wire::call::{Message, Messages, reply};
 use rpc_wire::framing::{FrameLimits, Framer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,7 +63,7 @@ pub(crate) async fn accept_early(entrance: Entrance, mut listener: TcpListener, 
 /// Looks at the connection's first message, then lets the workers serve it.
 fn admit(
     entrance: &Entrance,
-    mut stream: TcpStream,
+    stream: TcpStream,
     peer: SocketAddr,
     workers: &Handle,
     looks: &Arc<Semaphore>,
@@ -76,15 +77,16 @@ fn admit(
     let workers = workers.clone();
     let look = async move {
         let mut first = BytesMut::new();
-        if place.is_ok() {
-            match first_look(&state, &mut stream, &mut first).await {
+        let mut socket = Socket::Plain(stream);
+        if place.is_ok() && !state.takes_tls_only() {
+            match first_look(&state, &mut socket, &mut first).await {
                 First::Message => {}
                 First::Served => return,
             }
         }
         drop(place);
         // What this runtime knows of the socket stays here.
-        let Ok(stream) = stream.into_std() else { return };
+        let Some(Ok(stream)) = socket.into_plain().map(TcpStream::into_std) else { return };
         let serve = async move {
             match TcpStream::from_std(stream) {
                 Ok(stream) => connection::serve(state, stream, peer, first, slot).await,
@@ -106,11 +108,7 @@ enum First {
 
 /// Reads a connection's first bytes and answers them if they ask for the server's health or
 /// statistics; over HTTP, once. Whatever is left in `first` is for the workers.
-async fn first_look(
-    state: &Arc<ServerState>,
-    stream: &mut TcpStream,
-    first: &mut BytesMut,
-) -> First {
+async fn first_look(state: &Arc<ServerState>, stream: &mut Socket, first: &mut BytesMut) -> First {
     // A slow peer waits for a worker.
     let read = timeout(FIRST_MESSAGE, read_first(state, stream, first)).await;
     match read {
@@ -132,10 +130,10 @@ async fn first_look(
 /// Reads until the protocol is known, in JSON until the first message is complete.
 async fn read_first(
     state: &ServerState,
-    stream: &mut TcpStream,
+    stream: &mut Socket,
     first: &mut BytesMut,
 ) -> io::Result<Protocol> {
-    let peer = stream.peer_addr()?.ip();
+    let peer = stream.tcp().peer_addr()?.ip();
     loop {
         if stream.read_buf(first).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

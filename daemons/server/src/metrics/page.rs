@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use rpc_host::tls::TlsFigures;
 use rpc_metrics::{Format, Page};
 use rpc_security::{Figures, REASONS, TOKEN_REASONS};
 
@@ -20,6 +22,9 @@ pub(crate) struct Facts<'a> {
     pub(crate) lag: Duration,
     pub(crate) log_lines_dropped: u64,
     pub(crate) guard: Figures,
+    /// `None`: it speaks no TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<TlsFigures>,
 }
 
 impl Metrics {
@@ -63,6 +68,10 @@ fn write_server(page: &mut Page, metrics: &Metrics, facts: &Facts<'_>) {
     let malformed = metrics.malformed.get();
     counter("rpc_server_malformed_total", "Messages that could not be read", malformed);
     counter("rpc_server_log_lines_dropped_total", "Log lines lost", facts.log_lines_dropped);
+    #[cfg(feature = "tls")]
+    if let Some(figures) = facts.tls {
+        write_tls(page, figures);
+    }
     write_guard(page, &facts.guard);
 }
 
@@ -84,6 +93,17 @@ fn write_guard(page: &mut Page, guard: &Figures) {
     by_reason("rpc_server_unauthorised_warned_total", help, &REASONS, &guard.warned);
     let help = "Tokens shown that are not known, or have expired";
     by_reason("rpc_server_tokens_refused_total", help, &TOKEN_REASONS, &guard.unidentified);
+}
+
+#[cfg(feature = "tls")]
+fn write_tls(page: &mut Page, figures: TlsFigures) {
+    let mut counter = |name, help, value: u64| page.counter(name, help).value(value);
+    let help = "TLS handshakes completed";
+    counter("rpc_server_tls_handshakes_total", help, figures.handshakes);
+    let help = "TLS handshakes that failed: no certificate or a wrong one, too slow, not TLS";
+    counter("rpc_server_tls_handshakes_failed_total", help, figures.handshakes_failed);
+    let help = "When the server's certificate expires, in seconds since 1970";
+    page.gauge("rpc_server_tls_not_after_seconds", help).value(figures.not_after_seconds());
 }
 
 fn write_methods(page: &mut Page, metrics: &Metrics) {

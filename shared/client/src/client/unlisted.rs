@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lru::LruCache;
 
 use crate::context::Context;
-use crate::pool::Peer;
+use crate::pool::{Peer, Route};
 
 /// A bounded cache of peers by address; the least recently used is evicted. An evicted peer keeps its
 /// connection until its calls have finished.
@@ -25,7 +25,7 @@ impl UnlistedPeers {
 
     pub(super) fn get(&self, context: &Arc<Context>, address: Address) -> Arc<Peer> {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Peer::new(context, &address.0, address.1, false));
+        let new = || Arc::new(Peer::new(context, Route::to(&address.0, address.1), false));
         let peer = Arc::clone(peers.get_or_insert_ref(&address, new));
         if peers.len() > self.max {
             peers.pop_lru();

@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc_socket::OwnedWriteHalf;
 use rpc_wire::call::Reply;
 use rpc_wire::fault::{Code, Fault};
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::time::Instant;
 

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use tokio::net::tcp::OwnedReadHalf;
+use rpc_socket::OwnedReadHalf;
 
 use super::inbox::Inbox;
 use super::socket::ReadHalf;

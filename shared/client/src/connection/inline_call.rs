@@ -28,8 +28,8 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rpc_socket::{OwnedReadHalf, OwnedWriteHalf};
 use rpc_wire::call::Reply;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 

@@ -6,9 +6,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc_socket::OwnedWriteHalf;
 use rpc_wire::call::request;
 use secrecy::ExposeSecret;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
 use super::pending::{Pending, QueuedCall, Waiting};

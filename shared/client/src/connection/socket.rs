@@ -4,9 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::task::Context;
 
+use rpc_socket::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::io::AsyncRead;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::coop;
 
 /// The half that replies are read from.
@@ -26,9 +25,8 @@ pub(super) trait WriteHalf {
 
 impl ReadHalf for OwnedReadHalf {
     fn is_quiet(&self, context: &mut Context<'_>) -> bool {
-        let socket: &TcpStream = self.as_ref();
         // Without budget the socket is not polled, and would look quiet.
-        coop::has_budget_remaining() && socket.poll_read_ready(context).is_pending()
+        coop::has_budget_remaining() && Self::is_quiet(self, context)
     }
 }
 

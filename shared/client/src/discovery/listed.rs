@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::fmt;
 
 use rpc_wire::instance::{
-    CONTRACT_KEY, Entry, INCARNATION_KEY, Instance, InstanceKey, Parameters, SERVICE_KEY,
-    WEIGHT_KEY, WIRE_KEY,
+    CONTRACT_KEY, Entry, INCARNATION_KEY, Instance, InstanceKey, Parameters, SERVICE_KEY, TLS_KEY,
+    Tls, WEIGHT_KEY, WIRE_KEY,
 };
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::pool::Route;
+
 /// The parameters that are looked at.
-const KEYS: [&str; 5] = [WIRE_KEY, WEIGHT_KEY, INCARNATION_KEY, SERVICE_KEY, CONTRACT_KEY];
+const KEYS: [&str; 6] = [WIRE_KEY, WEIGHT_KEY, INCARNATION_KEY, SERVICE_KEY, CONTRACT_KEY, TLS_KEY];
 /// None of them is longer: a service has up to 64 bytes.
 const MAX_VALUE: usize = 128;
 
@@ -24,6 +26,7 @@ pub(super) struct Listed {
     incarnation: Option<u64>,
     service: Option<Box<str>>,
     contract: Option<Box<str>>,
+    tls: Option<Tls>,
 }
 
 impl Listed {
@@ -33,6 +36,11 @@ impl Listed {
 
     pub(super) fn port(&self) -> u16 {
         self.instance.port
+    }
+
+    /// The way to it: whom it leads to is the service, and not whoever is at the address.
+    pub(super) fn route(&self) -> Route {
+        Route::to_listed(self.host(), self.port(), self.service(), self.tls)
     }
 
     pub(super) fn key(&self) -> InstanceKey {
@@ -57,7 +65,10 @@ impl Listed {
 
     /// Whether it may be the process that was listed before.
     pub(super) fn is_same_process(&self, before: &Self) -> bool {
-        before.incarnation == self.incarnation && before.speaks_extended == self.speaks_extended
+        before.incarnation == self.incarnation
+            && before.speaks_extended == self.speaks_extended
+            && before.service == self.service
+            && before.tls == self.tls
     }
 
     /// As a registry lists it.
@@ -113,6 +124,7 @@ impl<'de> Deserialize<'de> for Listed {
             incarnation: known.incarnation(),
             service: known.service().map(Box::from),
             contract: known.contract().map(Box::from),
+            tls: known.tls(),
         })
     }
 }

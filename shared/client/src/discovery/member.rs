@@ -25,7 +25,7 @@ impl Member {
     pub(super) fn new(instance: Listed, context: &Arc<Context>) -> Self {
         let is_extended = instance.speaks_extended();
         Self {
-            peer: Arc::new(Peer::new(context, instance.host(), instance.port(), is_extended)),
+            peer: Arc::new(Peer::new(context, instance.route(), is_extended)),
             identity: identity(&instance),
             instance,
             health: Arc::new(Mutex::new(Health::new(Instant::now()))),

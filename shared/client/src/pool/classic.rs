@@ -8,8 +8,8 @@ mod worker;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rpc_socket::Socket;
 use rpc_wire::call::request;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -17,6 +17,8 @@ use crate::CallError;
 use crate::connection::Inbox;
 use crate::context::Context;
 use crate::request::{CallReply, Outgoing};
+
+use super::route::Route;
 
 use socket::ClassicSocket;
 use waiting::ClassicCall;
@@ -30,15 +32,14 @@ impl ClassicPool {
     /// A pool that starts with the connection on which the dialect was learned.
     pub(super) fn start(
         context: &Arc<Context>,
-        peer: Arc<str>,
-        address: (String, u16),
-        socket: TcpStream,
+        route: Route,
+        socket: Socket,
         mut inbox: Inbox,
     ) -> Arc<Self> {
         let pool = Arc::new(Self {
             context: Arc::clone(context),
-            peer,
-            address,
+            peer: route.shared_name(),
+            route,
             learned: Instant::now(),
             heard: inbox.counter(),
             state: Mutex::default(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use rpc_socket::Socket;
 use rpc_wire::call::{Args, Reply, request};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::paths::RPC_HEALTH;
@@ -99,14 +100,14 @@ pub(super) struct Probed {
     pub(super) accepts_calls: bool,
     /// The contract of its methods, if it says that.
     pub(super) contract: Option<String>,
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     pub(super) inbox: Inbox,
 }
 
 /// Calls `rpc.health`: a server of the extended dialect replies with the id, an older one without.
 pub(super) async fn probe(
     peer: &str,
-    mut socket: TcpStream,
+    mut socket: Socket,
     mut inbox: Inbox,
 ) -> Result<Probed, CallError> {
     let mut call = Vec::new();
@@ -117,7 +118,7 @@ pub(super) async fn probe(
         reason: format!("the connection was lost during the probe ({reason})"),
     };
 
-    socket.write_all(&call).await.map_err(|error| lost(error.to_string()))?;
+    write_all(&mut socket, &call).await.map_err(|error| lost(error.to_string()))?;
     let mut received = 0;
     loop {
         let next = inbox.next_reply().map_err(|error| CallError::bad_frame(peer, error))?;
@@ -127,6 +128,10 @@ pub(super) async fn probe(
                     match (id, outcome.map_err(Fault::of_connection)) {
                         (_, Err(fault)) if fault.code == Code::Overloaded => {
                             return Err(CallError::refused(peer, fault));
+                        }
+                        (_, Err(fault)) if fault.is_tls_only() => {
+                            let (peer, reason) = (peer.to_owned(), fault.message);
+                            return Err(CallError::Insecure { peer, reason });
                         }
                         (None, Err(fault)) if fault.code == Code::Draining => {
                             return Err(CallError::refused(peer, fault));
@@ -154,9 +159,20 @@ pub(super) async fn probe(
         match inbox.fill(&mut socket).await {
             Ok(0) => return Err(lost("the server closed it".to_owned())),
             Ok(count) => received += count,
-            Err(error) => return Err(lost(error.to_string())),
+            Err(error) => {
+                #[cfg(feature = "tls")]
+                if let Some(error) = crate::tls::of_connection(peer, &error) {
+                    return Err(error);
+                }
+                return Err(lost(error.to_string()));
+            }
         }
     }
+}
+
+async fn write_all(socket: &mut Socket, bytes: &[u8]) -> io::Result<()> {
+    socket.write_all(bytes).await?;
+    socket.flush().await
 }
 
 /// Whether the server takes calls, and the contract of its methods.

@@ -27,8 +27,12 @@ impl Addresses {
         for address in rest.split(',') {
             let url = Url::parse(&format!("{scheme}://{}", address.trim()));
             let url = url.map_err(|error| bad(error.to_string()))?;
-            if url.scheme() != "http" || url.host().is_none() {
-                return Err(bad("it must start with http:// and a host".to_owned()));
+            let is_secure = url.scheme() == "https";
+            if is_secure && cfg!(not(feature = "tls")) {
+                return Err(bad("this program was built without TLS".to_owned()));
+            }
+            if !(is_secure || url.scheme() == "http") || url.host().is_none() {
+                return Err(bad("it must start with http:// or https:// and a host".to_owned()));
             }
             if !urls.contains(&url) {
                 urls.push(url);
@@ -61,6 +65,12 @@ impl Addresses {
     pub(super) fn in_turn(&self) -> impl Iterator<Item = (usize, &Url)> {
         let first = self.in_use.load(Ordering::Relaxed);
         self.urls.iter().enumerate().cycle().skip(first).take(self.urls.len())
+    }
+
+    /// Whether they are reached by TLS: all are, or none.
+    #[cfg(feature = "tls")]
+    pub(super) fn are_secure(&self) -> bool {
+        self.first().scheme() == "https"
     }
 
     pub(super) fn is_single(&self) -> bool {
@@ -115,7 +125,7 @@ mod tests {
 
     #[test]
     fn each_address_must_be_one() {
-        for text in ["http://a:1,", "http://,a:1", "http://a:1,b:x", "a:1,b:2", "https://a:1,b:2"] {
+        for text in ["http://a:1,", "http://,a:1", "http://a:1,b:x", "a:1,b:2", "ftp://a:1,b:2"] {
             assert!(Addresses::parse(text).is_err(), "{text}");
         }
     }

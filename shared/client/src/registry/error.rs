@@ -16,6 +16,10 @@ pub enum RegistryClientError {
         /// What is wrong with it.
         why: String,
     },
+    /// The files for TLS cannot be used.
+    #[cfg(feature = "tls")]
+    #[error("cannot speak TLS to the registry: {0}")]
+    Tls(rpc_security::tls::TlsError),
     /// It cannot be reached.
     #[error("cannot reach the registry at {url}: {reason}; check that it is running")]
     Unreachable {
@@ -114,14 +118,14 @@ impl RegistryClientError {
             return Self::Timeout { url };
         }
         // The innermost cause says what happened; the layers above only repeat the URL.
-        let mut cause: &dyn std::error::Error = error;
+        let mut cause: &(dyn std::error::Error + 'static) = error;
         while let Some(source) = cause.source() {
             cause = source;
         }
         let reason = match error.is_body() || error.is_decode() {
             // The HTTP library's words for it are those of its parser.
             true => "it ended the connection in the middle of a reply".to_owned(),
-            false => cause.to_string(),
+            false => words_of_tls(cause).unwrap_or_else(|| cause.to_string()),
         };
         Self::Unreachable { url, reason }
     }
@@ -149,6 +153,8 @@ impl RegistryClientError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::BadUrl { .. } | Self::BadToken => ErrorKind::Usage,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => ErrorKind::Usage,
             Self::Unreachable { .. } => ErrorKind::Unreachable,
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Refused { .. }
@@ -160,6 +166,21 @@ impl RegistryClientError {
             | Self::TooLarge { .. } => ErrorKind::Remote,
         }
     }
+}
+
+/// What happened in a handshake, for people.
+#[cfg(feature = "tls")]
+fn words_of_tls(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    use rpc_security::tls::{explain, rustls};
+
+    let explained = explain(cause.downcast_ref::<rustls::Error>()?);
+    let about = if explained.is_certificate { "the certificate is refused: " } else { "" };
+    Some(format!("{about}{}", explained.text))
+}
+
+#[cfg(not(feature = "tls"))]
+fn words_of_tls(_: &(dyn std::error::Error + 'static)) -> Option<String> {
+    None
 }
 
 /// A registry never redirects; other web servers do.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rpc_security::ClientTlsOptions;
 use rpc_wire::instance::EntryLimits;
 
 use crate::Token;
@@ -32,6 +33,9 @@ pub struct RegistryClientOptions {
     pub token: Option<Token>,
     /// Whether the token is sent in plain text as well; false.
     pub allow_plaintext_token: bool,
+    /// Whom TLS to a registry at `https://` trusts, and who this client is itself. By default the authorities of
+    /// the system, and nobody.
+    pub tls: ClientTlsOptions,
 }
 
 impl Default for RegistryClientOptions {
@@ -47,6 +51,7 @@ impl Default for RegistryClientOptions {
             keepalive: Duration::from_secs(15),
             token: None,
             allow_plaintext_token: false,
+            tls: ClientTlsOptions::default(),
         }
     }
 }

@@ -74,6 +74,7 @@ impl Kind {
             CallError::Remote { fault, .. } => return Self::Remote(fault.code.number()),
             CallError::Timeout { .. } => "timeout",
             CallError::Unreachable { .. } => "unreachable",
+            CallError::Insecure { .. } => "insecure",
             CallError::Refused { .. } => "connection refused",
             CallError::ConnectionLost { .. } => "connection lost",
             CallError::NoInstance { .. } => "no instance",

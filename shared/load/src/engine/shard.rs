@@ -160,6 +160,7 @@ fn is_an_instances(error: &CallError) -> bool {
         error,
         CallError::Timeout { phase: Phase::Connect, .. }
             | CallError::Unreachable { .. }
+            | CallError::Insecure { .. }
             | CallError::Refused { .. }
             | CallError::ConnectionLost { .. }
     )

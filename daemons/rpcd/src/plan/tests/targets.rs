@@ -161,8 +161,8 @@ fn health_of_an_address_needs_no_settings() {
 #[test]
 fn any_text_is_a_registry_whose_address_stays_the_same_or_an_error() {
     rpc_fuzz::text("address", |text| {
-        if let Ok(url) = target::registry_url(text) {
-            assert_eq!(target::registry_url(&url).unwrap(), url);
+        if let Ok(url) = target::registry_url(text, "http") {
+            assert_eq!(target::registry_url(&url, "http").unwrap(), url);
         }
         let _ = text.parse::<crate::cli::CallTime>();
     });

@@ -3,12 +3,11 @@
 use std::io;
 use std::time::Duration;
 
+use rpc_socket::Socket;
 use rpc_wire::call::{Reply, ReplyError};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::super::connect::{connect, unreachable};
 use super::waiting::ClassicPool;
 use crate::connection::{Frame, Inbox};
 use crate::request::{CallReply, Outgoing};
@@ -21,7 +20,7 @@ const ACCEPTED: Duration = Duration::from_millis(100);
 /// it.
 #[derive(Debug)]
 pub(super) struct ClassicSocket<O> {
-    socket: TcpStream,
+    socket: Socket,
     inbox: Inbox,
     opening: Option<(O, Instant)>,
 }
@@ -36,15 +35,13 @@ pub(super) enum Exchange {
 
 impl<O> ClassicSocket<O> {
     /// A connection on which the server has already replied.
-    pub(super) fn known(socket: TcpStream, inbox: Inbox) -> Self {
+    pub(super) fn known(socket: Socket, inbox: Inbox) -> Self {
         Self { socket, inbox, opening: None }
     }
 
     /// A new connection, which the pool counts as opening.
     pub(super) async fn open(pool: &ClassicPool, opening: O) -> Result<Self, CallError> {
-        let (host, port) = &pool.address;
-        let socket = connect(host, *port, pool.context.options.tcp_user_timeout).await;
-        let socket = socket.map_err(|error| unreachable(&pool.peer, &error))?;
+        let socket = pool.route.connect(&pool.context).await?;
         let max_bytes = pool.context.options.max_reply_bytes;
         let inbox = Inbox::heard_by(max_bytes, pool.heard.clone());
         Ok(Self { socket, inbox, opening: Some((opening, Instant::now() + ACCEPTED)) })
@@ -69,6 +66,7 @@ impl<O> ClassicSocket<O> {
         }
         let lost = |error: io::Error| pool.lost(&error.to_string(), true);
         self.socket.write_all(bytes.get(count..).unwrap_or_default()).await.map_err(lost)?;
+        self.socket.flush().await.map_err(lost)?;
         let exchange = self.receive(pool, request.wire.as_ref(), sent_at).await;
         if let (Err(_), Some(wire), false) =
             (&exchange, &request.wire, self.inbox.rest().is_empty())

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::CallError;
 use crate::connection::Heard;
 use crate::context::Context;
+use crate::pool::Route;
 use crate::request::{CallReply, Outgoing};
 
 /// Sockets being opened at once: an older server's backlog is 5, and the system retries one that does
@@ -20,7 +21,7 @@ const MAX_OPENING: usize = 4;
 pub(in super::super) struct ClassicPool {
     pub(super) context: Arc<Context>,
     pub(super) peer: Arc<str>,
-    pub(super) address: (String, u16),
+    pub(super) route: Route,
     /// When the dialect was learned.
     pub(super) learned: Instant,
     /// Where the bytes of every socket are counted.

@@ -120,7 +120,7 @@ impl Worker {
                 }
             }
             Err(error) => {
-                self.pool.state().failed |= matches!(error, CallError::Unreachable { .. });
+                self.pool.state().failed |= CallError::is_without_connection(&error);
                 Err(error)
             }
         };

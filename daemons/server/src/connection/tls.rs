@@ -1,0 +1,55 @@
+//! A connection of a server that speaks TLS: the handshake, and what is refused because it is plain text.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use rpc_host::tls::{Entered, TlsEntrance};
+use rpc_socket::Socket;
+use rpc_wire::fault::Fault;
+
+use super::{first_bytes, refuse_as, serve_as};
+use crate::places::connections::Slot;
+use crate::sniff::Protocol;
+use crate::state::ServerState;
+
+/// Serves a connection that begins with a handshake; refuses any other.
+pub(super) async fn serve(
+    state: &Arc<ServerState>,
+    entrance: &TlsEntrance,
+    protocol: Protocol,
+    socket: Socket,
+    peer: SocketAddr,
+    mut first: BytesMut,
+    slot: &mut Slot,
+) -> io::Result<()> {
+    let Some(stream) = socket.into_plain() else { return Ok(()) };
+    if protocol != Protocol::Tls {
+        tracing::debug!(%peer, "plain text refused");
+        return refuse_as(stream, first, &Fault::tls_only(), "403 Forbidden").await;
+    }
+    let closing = slot.closing().clone();
+    let entering = closing.run_until_cancelled(entrance.enter(stream, &first, peer));
+    let Some(Some(Entered { mut socket, certificate })) = entering.await else { return Ok(()) };
+    first.clear();
+    let shown = certificate.clone();
+    let served = async {
+        match first_bytes(state, slot, &mut socket, &mut first).await? {
+            Some(protocol) => {
+                serve_as(protocol, state, &mut socket, peer, first, slot, shown).await
+            }
+            None => Ok(()),
+        }
+    };
+    let Some(certificate) = certificate else { return served.await };
+    tokio::select! {
+        biased;
+        done = served => done,
+        why = entrance.until_refused(&certificate) => {
+            let names = certificate.names();
+            tracing::info!(%peer, ?names, why, "closing the connection: its certificate is refused from now on");
+            Ok(())
+        }
+    }
+}

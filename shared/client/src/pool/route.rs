@@ -1,0 +1,105 @@
+//! The way to a peer: its address, and who has to be there.
+
+use std::sync::Arc;
+
+#[cfg(feature = "tls")]
+use rpc_security::tls::ServerIdentity;
+use rpc_socket::Socket;
+use rpc_wire::instance::{Tls, host_port};
+
+use super::connect::{connect, unreachable};
+use crate::CallError;
+use crate::context::Context;
+
+/// The way to a peer.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    name: Arc<str>,
+    host: Arc<str>,
+    port: u16,
+    expected: Expected,
+}
+
+/// Who has to be there, where the connection can prove it.
+#[derive(Debug, Clone)]
+enum Expected {
+    /// The host that the caller named.
+    Host,
+    /// The service that the registry lists, if it says which; and what it says of TLS.
+    Service(Option<Arc<str>>, Option<Tls>),
+}
+
+impl Route {
+    /// The way to an address that the caller named.
+    pub(crate) fn to(host: &str, port: u16) -> Self {
+        Self::expecting(host, port, Expected::Host)
+    }
+
+    /// The way to an instance of a registry, which could name any address.
+    #[cfg(feature = "registry")]
+    pub(crate) fn to_listed(
+        host: &str,
+        port: u16,
+        service: Option<&str>,
+        tls: Option<Tls>,
+    ) -> Self {
+        Self::expecting(host, port, Expected::Service(service.map(Arc::from), tls))
+    }
+
+    fn expecting(host: &str, port: u16, expected: Expected) -> Self {
+        Self { name: host_port(host, port).into(), host: host.into(), port, expected }
+    }
+
+    /// `host:port`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A new connection, inside TLS if the client is told so.
+    pub(super) async fn connect(&self, context: &Context) -> Result<Socket, CallError> {
+        self.check(context)?;
+        let stream = connect(&self.host, self.port, context.options.tcp_user_timeout).await;
+        let stream = stream.map_err(|error| unreachable(&self.name, &error))?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &context.tls {
+            let expected = match &self.expected {
+                Expected::Service(Some(name), _) => {
+                    ServerIdentity::Service { name, at: &self.host }
+                }
+                Expected::Host | Expected::Service(None, _) => ServerIdentity::Host(&self.host),
+            };
+            return crate::tls::secure(tls, stream, expected, &self.name).await;
+        }
+        Ok(Socket::Plain(stream))
+    }
+
+    /// Whether both sides can speak alike, as far as the registry says.
+    fn check(&self, context: &Context) -> Result<(), CallError> {
+        #[cfg(feature = "tls")]
+        let is_secure = context.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let (is_secure, _) = (false, context);
+        let reason = match &self.expected {
+            Expected::Service(_, Some(Tls::Required)) if !is_secure => {
+                "it takes TLS only; call it with TLS (rpcd call --tls)"
+            }
+            Expected::Service(None, _) if is_secure => {
+                "the registry does not say of which service it is, by which its certificate would be verified"
+            }
+            _ => return Ok(()),
+        };
+        Err(CallError::Insecure { peer: self.name.to_string(), reason: reason.to_owned() })
+    }
+}
