@@ -19,21 +19,10 @@ pub(super) fn read(text: &str) -> Option<(Call<'_>, usize)> {
 
 enum Key {
     Id,
-    MethodName,
+    Method,
     Args,
     Kwargs,
     Meta,
-    JsonRpc,
-    Method,
-    Params,
-}
-
-/// What a request has of the keys that only JSON-RPC has.
-#[derive(Default)]
-struct JsonRpc<'a> {
-    version: Option<()>,
-    method: Option<&'a str>,
-    params: Option<Json<'a>>,
 }
 
 struct Cursor<'a> {
@@ -46,19 +35,19 @@ impl<'a> Cursor<'a> {
     fn call(&mut self) -> Option<Call<'a>> {
         let (mut id, mut method, mut args, mut kwargs) = (None, None, None, None);
         let mut meta = None;
-        let mut json_rpc = JsonRpc::default();
         self.expect(b'{')?;
+        self.spaces();
+        // Clients write this key first; elsewhere it is left to the general parser.
+        if self.bytes.get(self.at + 1) == Some(&b'j') {
+            return self.json_rpc();
+        }
         loop {
-            self.spaces();
             let repeated = match self.key()? {
-                Key::MethodName => method.replace(self.string()?).is_some(),
+                Key::Method => method.replace(self.string()?).is_some(),
                 Key::Args => args.replace(self.list()?).is_some(),
                 Key::Kwargs => kwargs.replace(self.object()?).is_some(),
                 Key::Id => id.replace(self.id()?).is_some(),
                 Key::Meta => meta.replace(self.meta()?).is_some(),
-                Key::JsonRpc => json_rpc.version.replace(self.consume(b"\"2.0\"")?).is_some(),
-                Key::Method => json_rpc.method.replace(self.string()?).is_some(),
-                Key::Params => json_rpc.params.replace(self.params()?).is_some(),
             };
             if repeated {
                 return None;
@@ -66,12 +55,6 @@ impl<'a> Cursor<'a> {
             if !self.has_next(b'}')? {
                 break;
             }
-        }
-        if json_rpc.version.is_some() {
-            return match (method, args, kwargs) {
-                (None, None, None) => Self::json_rpc_call(id?, json_rpc, meta.unwrap_or_default()),
-                _ => None,
-            };
         }
         // A classic call has no envelope, whatever keys it has.
         let (deadline_ms, token) = meta.filter(|_| id.is_some()).unwrap_or_default();
@@ -87,14 +70,30 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    fn json_rpc_call(
-        id: Json<'a>,
-        JsonRpc { method, params, .. }: JsonRpc<'a>,
-        (deadline_ms, token): (Option<u64>, Option<Token<'a>>),
-    ) -> Option<Call<'a>> {
-        let is_list = params.is_some_and(|params| params.text().starts_with('['));
+    /// A JSON-RPC request with an id, from its first key on.
+    #[inline(never)]
+    fn json_rpc(&mut self) -> Option<Call<'a>> {
+        let (mut id, mut method, mut params, mut meta) = (None, None, None, None);
+        self.consume(b"\"jsonrpc\":")?;
+        self.spaces();
+        self.consume(b"\"2.0\"")?;
+        while self.has_next(b'}')? {
+            let repeated = match self.bytes.get(self.at + 1)? {
+                b'i' => id.replace(self.value_of(b"\"id\":", Self::id)?).is_some(),
+                b'p' => params.replace(self.value_of(b"\"params\":", Self::params)?).is_some(),
+                _ if self.bytes.get(self.at + 5) == Some(&b'"') => {
+                    meta.replace(self.value_of(b"\"meta\":", Self::meta)?).is_some()
+                }
+                _ => method.replace(self.value_of(b"\"method\":", Self::string)?).is_some(),
+            };
+            if repeated {
+                return None;
+            }
+        }
+        let (deadline_ms, token) = meta.unwrap_or_default();
+        let is_list = params.is_some_and(|params: Json<'_>| params.text().starts_with('['));
         Some(Call {
-            reply_to: ReplyTo::JsonRpc(id),
+            reply_to: ReplyTo::JsonRpc(id?),
             method: Cow::Borrowed(method?),
             has_arguments: true,
             args: params.filter(|_| is_list),
@@ -105,6 +104,18 @@ impl<'a> Cursor<'a> {
         })
     }
 
+    /// Consumes a key with its colon, and its value.
+    #[inline(always)]
+    fn value_of<T, const N: usize>(
+        &mut self,
+        key: &[u8; N],
+        value: impl Fn(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        self.consume(key)?;
+        self.spaces();
+        value(self)
+    }
+
     /// Consumes a key and its colon.
     #[inline(always)]
     fn key(&mut self) -> Option<Key> {
@@ -112,14 +123,11 @@ impl<'a> Cursor<'a> {
         let key = match self.bytes.get(self.at + 1)? {
             b'i' => self.consume(b"\"id\":").map(|()| Key::Id),
             b'm' => match self.bytes.get(self.at + 8)? {
-                b'n' => self.consume(b"\"method_name\":").map(|()| Key::MethodName),
+                b'n' => self.consume(b"\"method_name\":").map(|()| Key::Method),
                 b'a' => self.consume(b"\"method_args\":").map(|()| Key::Args),
                 b'k' => self.consume(b"\"method_kwargs\":").map(|()| Key::Kwargs),
-                b':' => self.consume(b"\"method\":").map(|()| Key::Method),
                 _ => self.consume(b"\"meta\":").map(|()| Key::Meta),
             },
-            b'j' => self.consume(b"\"jsonrpc\":").map(|()| Key::JsonRpc),
-            b'p' => self.consume(b"\"params\":").map(|()| Key::Params),
             _ => None,
         };
         self.spaces();
