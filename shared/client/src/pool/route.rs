@@ -14,8 +14,8 @@ use crate::context::Context;
 /// The way to a peer.
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
+    /// `host:port`. There may be a hundred thousand peers: the host is not kept twice.
     name: Arc<str>,
-    host: Arc<str>,
     port: u16,
     expected: Expected,
 }
@@ -47,7 +47,7 @@ impl Route {
     }
 
     fn expecting(host: &str, port: u16, expected: Expected) -> Self {
-        Self { name: host_port(host, port).into(), host: host.into(), port, expected }
+        Self { name: host_port(host, port).into(), port, expected }
     }
 
     /// `host:port`.
@@ -60,7 +60,8 @@ impl Route {
     }
 
     pub(super) fn host(&self) -> &str {
-        &self.host
+        let host = self.name.rsplit_once(':').map_or(&*self.name, |(host, _port)| host);
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -70,15 +71,15 @@ impl Route {
     /// A new connection, inside TLS if the client is told so.
     pub(super) async fn connect(&self, context: &Context) -> Result<Socket, CallError> {
         self.check(context)?;
-        let stream = connect(&self.host, self.port, context.options.tcp_user_timeout).await;
+        let stream = connect(self.host(), self.port, context.options.tcp_user_timeout).await;
         let stream = stream.map_err(|error| unreachable(&self.name, &error))?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &context.tls {
             let expected = match &self.expected {
                 Expected::Service(Some(name), _) => {
-                    ServerIdentity::Service { name, at: &self.host }
+                    ServerIdentity::Service { name, at: self.host() }
                 }
-                Expected::Host | Expected::Service(None, _) => ServerIdentity::Host(&self.host),
+                Expected::Host | Expected::Service(None, _) => ServerIdentity::Host(self.host()),
             };
             return crate::tls::secure(tls, stream, expected, &self.name).await;
         }
@@ -101,5 +102,17 @@ impl Route {
             _ => return Ok(()),
         };
         Err(CallError::Insecure { peer: self.name.to_string(), reason: reason.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_what_the_way_was_made_of() {
+        for host in ["10.0.0.1", "::1", "fe80::1", "a.example"] {
+            assert_eq!(Route::to(host, 8089).host(), host);
+        }
     }
 }

@@ -227,7 +227,8 @@ async fn when_no_registry_works_the_error_names_all() {
 
 #[test]
 fn an_invalid_registry_url_is_refused() {
-    for url in ["", "127.0.0.1:9999", "https://host:1", "http://", "ftp://host"] {
+    let secure = if cfg!(feature = "tls") { "gopher://host:1" } else { "https://host:1" };
+    for url in ["", "127.0.0.1:9999", secure, "http://", "ftp://host"] {
         let error = RegistryClient::new(url, RegistryClientOptions::default()).unwrap_err();
         assert!(matches!(error, RegistryClientError::BadUrl { .. }), "{url}: {error}");
     }
