@@ -125,7 +125,7 @@ impl RegistryClientError {
         let reason = match error.is_body() || error.is_decode() {
             // The HTTP library's words for it are those of its parser.
             true => "it ended the connection in the middle of a reply".to_owned(),
-            false => words_of_tls(cause).unwrap_or_else(|| cause.to_string()),
+            false => words_of_tls(cause, &url).unwrap_or_else(|| cause.to_string()),
         };
         Self::Unreachable { url, reason }
     }
@@ -170,16 +170,35 @@ impl RegistryClientError {
 
 /// What happened in a handshake, for people.
 #[cfg(feature = "tls")]
-fn words_of_tls(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+fn words_of_tls(cause: &(dyn std::error::Error + 'static), url: &str) -> Option<String> {
     use rpc_security::tls::{explain, rustls};
 
-    let explained = explain(cause.downcast_ref::<rustls::Error>()?);
-    let about = if explained.is_certificate { "the certificate is refused: " } else { "" };
-    Some(format!("{about}{}", explained.text))
+    // What an `io::Error` carries is not its source.
+    let carried = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let error = cause
+        .downcast_ref::<rustls::Error>()
+        .or_else(|| carried.and_then(|carried| carried.downcast_ref::<rustls::Error>()));
+    if let Some(error) = error {
+        let explained = explain(error);
+        let about = if explained.is_certificate { "the certificate is refused: " } else { "" };
+        return Some(format!("{about}{}", explained.text));
+    }
+    // In TLS 1.3 a side that wants a certificate says so after the handshake of the other, which may be
+    // writing its request then and not hear it.
+    let is_unheard = url.starts_with("https:") && cause.to_string().contains(NOT_READY);
+    is_unheard.then(|| {
+        "it ended the connection after the handshake; it may ask for a certificate of this side (tls_cert, \
+         tls_key)"
+            .to_owned()
+    })
 }
 
+/// hyper's words for a connection that ended before its first request. It has no other sign.
+#[cfg(feature = "tls")]
+const NOT_READY: &str = "connection was not ready";
+
 #[cfg(not(feature = "tls"))]
-fn words_of_tls(_: &(dyn std::error::Error + 'static)) -> Option<String> {
+fn words_of_tls(_: &(dyn std::error::Error + 'static), _: &str) -> Option<String> {
     None
 }
 
