@@ -48,7 +48,8 @@ fn errors_of(file: &Path) -> String {
         .filter(|message: &serde_json::Value| !message["spans"].as_array().unwrap().is_empty())
         .map(|message| describe(&message))
         .collect();
-    errors.join("\n")
+    // The compiler leaves the crate out where no other has a trait of that name.
+    errors.join("\n").replace("rpc_server::Stream", "Stream")
 }
 
 /// The most recent build of a library, which is that of this test.
