@@ -69,6 +69,17 @@ const MEANINGLESS: &[(&str, &str, &str)] = &[
     ("client", "allow_plaintext_token", "rpcd"),
     ("client", "allow_plaintext_token", "rpc-console"),
     ("registry", "token_file", "rpc-console"),
+    // Shown in tests/system/tls and with the options of both programs.
+    ("client", "tls", "rpcd"),
+    ("client", "tls", "rpc-console"),
+    ("client", "tls_ca", "rpcd"),
+    ("client", "tls_ca", "rpc-console"),
+    ("client", "tls_cert", "rpcd"),
+    ("client", "tls_cert", "rpc-console"),
+    ("client", "tls_key", "rpcd"),
+    ("client", "tls_key", "rpc-console"),
+    ("client", "tls_min_version", "rpcd"),
+    ("client", "tls_min_version", "rpc-console"),
     // It serves no log.
     ("log", "max_ring_lines", "rpcd call"),
     ("log", "max_ring_bytes", "rpcd call"),

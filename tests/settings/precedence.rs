@@ -31,6 +31,10 @@ const PROOFS: &[Proof] = &[
     ("etcd", "rpcd registry", etcd_in_registry),
     ("server", "rpcd serve", server_in_serve),
     ("worker", "rpcd serve", worker_in_serve),
+    ("security", "rpcd serve", security_in_serve),
+    ("security", "rpcd registry", security_in_registry),
+    ("tls", "rpcd serve", tls_in_serve),
+    ("tls", "rpcd registry", tls_in_registry),
     ("client", "rpcd call", client_in_call),
     ("client", "rpcd bench", client_in_bench),
     ("client", "rpcd methods", client_in_methods),
@@ -52,6 +56,8 @@ const READERS: &[(&str, &[&str])] = &[
     ("etcd", &["rpcd registry"]),
     ("server", &["rpcd serve"]),
     ("worker", &["rpcd serve"]),
+    ("security", &["rpcd serve", "rpcd registry"]),
+    ("tls", &["rpcd serve", "rpcd registry"]),
     ("client", &["rpcd call", "rpcd bench", "rpcd methods", "rpc-console"]),
     ("log", &["rpcd serve", "rpcd registry", "rpcd call", "rpc-console"]),
     ("console", &["rpc-console"]),
@@ -243,6 +249,47 @@ async fn worker_in_serve() {
             Some(said.split(' ').next()?.to_owned())
         };
         daemon.line("its line is too long", limit).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn security_in_serve() {
+    unreadable_file(("security", "tokens"), &["serve", "--no-registry"], None).await;
+}
+
+#[tokio::test]
+async fn security_in_registry() {
+    unreadable_file(("security", "tokens"), &["registry", "--store", "none"], None).await;
+}
+
+/// Without its key a certificate is not read.
+const KEY: Option<(&str, &str)> = Some(("TLS_KEY", "/nowhere/key"));
+
+#[tokio::test]
+async fn tls_in_serve() {
+    unreadable_file(("tls", "cert"), &["serve", "--no-registry"], KEY).await;
+}
+
+#[tokio::test]
+async fn tls_in_registry() {
+    unreadable_file(("tls", "cert"), &["registry", "--store", "none"], KEY).await;
+}
+
+/// A daemon does not start without the file that a key names, and says which it is.
+async fn unreadable_file(key: (&str, &str), command: &[&str], beside: Option<(&str, &str)>) {
+    let values = ["", "/nowhere/user", "/nowhere/local", "/nowhere/environment"];
+    each_wins_over_those_before(key, "", values, async |start| {
+        let Start { home, variables, .. } = start;
+        let variables = settings(&variables).into_iter().chain(beside).collect::<Vec<_>>();
+        let line = command.iter().chain(&["-p", "0", "-l", "127.0.0.1"]);
+        let daemon = Daemon::rpcd_in(home, &variables, line);
+        let file = |line: &str| match line.split_once("cannot read ") {
+            Some((_, said)) => Some(said.split(": ").next()?.to_owned()),
+            // It has started, or is told that the other of two files is missing.
+            None => (line.contains("listening") || line.contains("set both")).then(String::new),
+        };
+        daemon.line("which file it cannot read", file).await
     })
     .await;
 }
