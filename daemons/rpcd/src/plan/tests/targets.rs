@@ -27,7 +27,7 @@ fn flags_that_contradict_each_other_are_a_usage_error() {
         "-m server",
         "--registry http://h:1 -p 1",
         "--registry http://h:1 -m server",
-        "--registry https://h:1",
+        "--registry gopher://h:1",
         "--registry http://h:1/path",
         "--registry http://u@h:1",
         "--registry http://h:0",
