@@ -90,7 +90,7 @@ pub struct Registry {
     /// Address or name to listen on; :: is IPv4 and IPv6 [default: 0.0.0.0]
     #[arg(short, long, value_name = "HOST", value_parser = parse::host)]
     pub listen: Option<String>,
-    /// What registrations are kept in: redb or none [default: redb]
+    /// What registrations are kept in: redb, etcd or none [default: redb]
     #[arg(long, value_name = "STORE", value_parser = parse::store)]
     pub store: Option<StoreKind>,
     /// Folder of the store [default: registry-PORT in the folder for programs' state]
