@@ -19,7 +19,7 @@ const RECORD: usize = 16 * 1024;
 /// One end of a connection of TLS, after the handshake. Dropping it says good-bye, as far as that can be written
 /// at once, and closes the socket.
 ///
-/// What is written [at once](Self::try_write) goes record by record, and counts as written when all of its record
+/// What is written at once goes record by record, and counts as written when all of its record
 /// is with the system. Of what does not, the peer can read nothing.
 #[derive(Debug)]
 pub struct Tls {
