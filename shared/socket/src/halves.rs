@@ -1,16 +1,15 @@
 //! The halves of a socket.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, tcp};
 
 #[cfg(feature = "tls")]
 use crate::Tls;
+use crate::asynchronous::{asynchronous_read, asynchronous_write};
 
 /// The half that is read, borrowed of its socket.
 #[derive(Debug)]
@@ -65,19 +64,7 @@ macro_rules! reading {
             }
         }
 
-        impl AsyncRead for $half {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                buffer: &mut ReadBuf<'_>,
-            ) -> Poll<io::Result<()>> {
-                match self.get_mut() {
-                    Self::Plain(half) => Pin::new(half).poll_read(context, buffer),
-                    #[cfg(feature = "tls")]
-                    Self::Tls(tls) => tls.poll_read(context, buffer),
-                }
-            }
-        }
+        asynchronous_read!($half);
     };
 }
 
@@ -112,54 +99,7 @@ macro_rules! writing {
             }
         }
 
-        impl AsyncWrite for $half {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                bytes: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                match self.get_mut() {
-                    Self::Plain(half) => Pin::new(half).poll_write(context, bytes),
-                    #[cfg(feature = "tls")]
-                    Self::Tls(tls) => tls.poll_write(context, bytes),
-                }
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                slices: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                match self.get_mut() {
-                    Self::Plain(half) => Pin::new(half).poll_write_vectored(context, slices),
-                    #[cfg(feature = "tls")]
-                    Self::Tls(tls) => tls.poll_write_vectored(context, slices),
-                }
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                true
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-                match self.get_mut() {
-                    Self::Plain(half) => Pin::new(half).poll_flush(context),
-                    #[cfg(feature = "tls")]
-                    Self::Tls(tls) => tls.poll_flush(context),
-                }
-            }
-
-            fn poll_shutdown(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-            ) -> Poll<io::Result<()>> {
-                match self.get_mut() {
-                    Self::Plain(half) => Pin::new(half).poll_shutdown(context),
-                    #[cfg(feature = "tls")]
-                    Self::Tls(tls) => tls.poll_shutdown(context),
-                }
-            }
-        }
+        asynchronous_write!($half);
     };
 }
 

@@ -12,6 +12,7 @@
 //!
 //! Needs Rust 1.95 or later.
 
+mod asynchronous;
 mod halves;
 #[cfg(feature = "tls")]
 mod handshake;
