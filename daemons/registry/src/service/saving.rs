@@ -293,8 +293,11 @@ impl Writer {
                 }
             }
         }
-        self.store.close();
-        self.saving().ended();
+        let Self { service, mut store } = self;
+        store.close();
+        // Its folder is free for another registry before this one counts as ended.
+        drop(store);
+        service.saving().ended();
     }
 
     /// What there is to save, once there is something; `None` at the end.
