@@ -35,7 +35,7 @@ use rpc_host::refusals::{self, Refusals, TooMany};
 use rpc_host::shares::{Place, Shares};
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
-use rpc_host::web::{Asked, Verdict, WebPolicy};
+use rpc_host::web::{Asked, Verdict, WebPolicy, has_type};
 use rpc_security::{Object, PeerCertificate, Permission, Shown};
 use rpc_wire::paths;
 use tokio_util::sync::CancellationToken;
@@ -295,17 +295,13 @@ impl Http {
     }
 }
 
-/// Refuses content types that a web page's form can send. Older programs send no content type
-/// (http.client does not), so a missing one counts as JSON, except from a browser.
+/// Refuses content types that a web page's form can send.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let is_json = match headers.get(header::CONTENT_TYPE) {
-        None => !headers.contains_key(header::ORIGIN),
-        Some(given) => {
-            let essence = given.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-            essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
-        }
-    };
-    if is_json { Ok(()) } else { Err(Refusal::NotJson) }
+    let given = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    match has_type(given, headers.contains_key(header::ORIGIN), &["application/json"]) {
+        true => Ok(()),
+        false => Err(Refusal::NotJson),
+    }
 }
 
 fn registered(

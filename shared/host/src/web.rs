@@ -122,6 +122,15 @@ impl WebPolicy {
     }
 }
 
+/// Whether the body of a request is of one of these types, none of which a form of a foreign web page can
+/// send. Older programs send no type (http.client does not), so a missing one counts as theirs, except from
+/// a browser: `has_origin`.
+pub fn has_type(content_type: Option<&[u8]>, has_origin: bool, types: &[&str]) -> bool {
+    let Some(given) = content_type else { return !has_origin };
+    let essence = given.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    types.iter().any(|wanted| essence.eq_ignore_ascii_case(wanted.as_bytes()))
+}
+
 /// The host of a `Host` header, in lower case, without port, brackets and a final dot.
 fn host_name(header: &str) -> String {
     let header = header.trim();

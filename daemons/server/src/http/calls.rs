@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
+use rpc_host::web;
 use rpc_wire::call::{Call, Message, Meta, Reply, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
@@ -166,16 +167,9 @@ fn timeout(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     Ok(Some(u64::try_from(milliseconds).unwrap_or(u64::MAX)))
 }
 
-/// A missing content type counts as JSON, except from a browser, whose pages can send that anywhere.
 fn has_type(headers: &HeaderMap, types: &[&str]) -> bool {
-    match headers.get(header::CONTENT_TYPE) {
-        None => !headers.contains_key(header::ORIGIN),
-        Some(given) => {
-            let essence = given.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-            let essence = essence.trim_ascii();
-            types.iter().any(|wanted| essence.eq_ignore_ascii_case(wanted.as_bytes()))
-        }
-    }
+    let given = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    web::has_type(given, headers.contains_key(header::ORIGIN), types)
 }
 
 fn asks_for(headers: &HeaderMap, content_type: &str) -> bool {
