@@ -103,7 +103,16 @@ pub struct CallPlan {
 }
 
 /// The address of a health check that depends on nothing but the command line.
+///
+/// # Errors
+/// The address is none, or TLS is asked for: health is asked in plain text, which must not pass for TLS.
 pub(super) fn health_without_settings(typed: &cli::Health) -> Result<Option<String>, Failure> {
+    let through = &typed.direct.through;
+    if through.tls || through.tls_ca.is_some() {
+        return Err(Failure::usage(
+            "rpcd health does not speak TLS; leave out --tls and --tls-ca, or use rpcd stats --tls",
+        ));
+    }
     let common = &typed.common;
     let wants_settings = common.config.is_some()
         || common.log_level.is_some()

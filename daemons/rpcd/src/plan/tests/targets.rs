@@ -19,6 +19,15 @@ fn an_address_selects_that_server_and_none_the_registry() {
 }
 
 #[test]
+fn a_health_check_inside_tls_is_refused_rather_than_made_without() {
+    for line in ["health a:1 --tls", "health --tls", "health -p 1 --tls-ca ca.pem"] {
+        let failure = plan(line).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage, "{line}");
+        assert!(failure.message.contains("does not speak TLS"), "{line}: {}", failure.message);
+    }
+}
+
+#[test]
 fn flags_that_contradict_each_other_are_a_usage_error() {
     for flags in [
         "-m registry -p 1",
