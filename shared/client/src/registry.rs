@@ -32,8 +32,8 @@ pub use options::RegistryClientOptions;
 pub use registered::Registered;
 
 /// Talks to a registry: to one, or to one of several that share what they know
-/// (`http://10.0.0.5:9999,10.0.0.6:9999`). When the one in use cannot be reached, does not reply, fails
-/// (status 500 or more) or is not a registry, the same request goes to the others in turn, and one that replies
+/// (`http://10.0.0.5:9999,10.0.0.6:9999`). When the one in use cannot be reached, does not begin to reply within
+/// [`failover_after`](RegistryClientOptions::failover_after), fails (status 500 or more) or is not a registry, the same request goes to the others in turn, and one that replies
 /// is used from then on. Cheap to clone; clones share the connections.
 ///
 /// ```no_run
@@ -368,15 +368,20 @@ impl RegistryClient {
             crate::tls::refresh(tls).await;
         }
         let request = request.build().map_err(|error| self.failed(&error))?;
+        // The start of a stream comes within the time of a whole response.
+        let whole = request.timeout().copied().unwrap_or(self.options.timeout);
+        let asked_to_wait = whole.saturating_sub(self.options.timeout);
+        let while_others_are_left = asked_to_wait.saturating_add(self.options.failover_after);
         let mut first = None;
-        for (at, address) in self.addresses.in_turn() {
+        for (left, (at, address)) in (0..self.addresses.len()).rev().zip(self.addresses.in_turn()) {
             // Never `None`: no body is a stream.
             let Some(mut copy) = request.try_clone() else { break };
             let mut url = address.clone();
             url.set_path(request.url().path());
             url.set_query(request.url().query());
             *copy.url_mut() = url;
-            let sent = self.send_to(address, copy).await;
+            let within = if left == 0 { whole } else { whole.min(while_others_are_left) };
+            let sent = self.send_to(address, copy, within).await;
             if sent.as_ref().is_ok_and(serves) {
                 if self.addresses.use_from_now_on(at) {
                     tracing::info!(registry = self.url(), "using this address of the registry");
@@ -394,28 +399,22 @@ impl RegistryClient {
         }
     }
 
-    /// The start of the response. That of a stream comes within the time of a whole response. This is the
-    /// only place that shows the token: redirects are never followed.
+    /// The start of the response, which comes within that time. This is the only place that shows the token:
+    /// redirects are never followed.
     async fn send_to(
         &self,
         address: &url::Url,
         mut request: reqwest::Request,
+        within: Duration,
     ) -> Result<reqwest::Response, RegistryClientError> {
         let url = || address.as_str().trim_end_matches('/').to_owned();
-        let is_stream = request.timeout().is_none();
         if let Some(credential) = self.credential.as_ref().filter(|it| it.may_go_to(address)) {
             request.headers_mut().insert(header::AUTHORIZATION, credential.header().await?);
         }
-        let sending = self.http.execute(request);
-        let sent = if is_stream {
-            let Ok(sent) = tokio::time::timeout(self.options.timeout, sending).await else {
-                return Err(RegistryClientError::Timeout { url: url() });
-            };
-            sent
-        } else {
-            sending.await
-        };
-        sent.map_err(|error| RegistryClientError::of(&error, url()))
+        match tokio::time::timeout(within, self.http.execute(request)).await {
+            Ok(sent) => sent.map_err(|error| RegistryClientError::of(&error, url())),
+            Err(_late) => Err(RegistryClientError::Timeout { url: url() }),
+        }
     }
 }
 

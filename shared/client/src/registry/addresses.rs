@@ -17,15 +17,18 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// Reads `http://HOST:PORT`, or `http://HOST:PORT,HOST:PORT` with further ones.
+    /// Reads `http://HOST:PORT`, or `http://HOST:PORT,HOST:PORT` with further ones, which may be URLs as well.
     pub(super) fn parse(text: &str) -> Result<Self, RegistryClientError> {
         let bad = |why: String| RegistryClientError::BadUrl { url: text.to_owned(), why };
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(bad("it has no http://".to_owned()));
         };
         let mut urls: Vec<Url> = Vec::new();
-        for address in rest.split(',') {
-            let url = Url::parse(&format!("{scheme}://{}", address.trim()));
+        let start = format!("{scheme}://");
+        for address in rest.split(',').map(str::trim) {
+            // Each may be a URL.
+            let address = address.strip_prefix(&start).unwrap_or(address);
+            let url = Url::parse(&format!("{start}{address}"));
             let url = url.map_err(|error| bad(error.to_string()))?;
             let is_secure = url.scheme() == "https";
             if is_secure && cfg!(not(feature = "tls")) {
@@ -73,8 +76,13 @@ impl Addresses {
         self.first().scheme() == "https"
     }
 
+    /// How many there are: one at least.
+    pub(super) fn len(&self) -> usize {
+        self.urls.len()
+    }
+
     pub(super) fn is_single(&self) -> bool {
-        self.urls.len() == 1
+        self.len() == 1
     }
 
     /// Uses that one from now on; whether it was not in use before.
@@ -101,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_one_in_use_comes_first_and_then_the_others_in_turn() {
-        let addresses = Addresses::parse("http://a:1,b:2, [::1]:3,a:1/").unwrap();
+        let addresses = Addresses::parse("http://a:1,b:2, http://[::1]:3,a:1/").unwrap();
         assert_eq!(order(&addresses), [1, 2, 3]);
         assert!(addresses.use_from_now_on(1));
         assert!(!addresses.use_from_now_on(1));
@@ -125,7 +133,15 @@ mod tests {
 
     #[test]
     fn each_address_must_be_one() {
-        for text in ["http://a:1,", "http://,a:1", "http://a:1,b:x", "a:1,b:2", "ftp://a:1,b:2"] {
+        for text in [
+            "http://a:1,",
+            "http://,a:1",
+            "http://a:1,b:x",
+            "a:1,b:2",
+            "ftp://a:1,b:2",
+            "http://a:1,ftp://b:2",
+            "http://a:1,https://b:2",
+        ] {
             assert!(Addresses::parse(text).is_err(), "{text}");
         }
     }

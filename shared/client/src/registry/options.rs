@@ -14,6 +14,9 @@ pub struct RegistryClientOptions {
     pub connect_timeout: Duration,
     /// Timeout of a request with its whole response, event streams excepted; 5 s.
     pub timeout: Duration,
+    /// Of several addresses: one that does not begin to reply within this time, beyond what it was asked to wait for
+    /// a change, is left for the next one; 3 s.
+    pub failover_after: Duration,
     /// Largest list, and largest event of a stream; 32 MiB. In memory a list takes at most eight times as
     /// much, and one instance 64 KiB; entries beyond that are skipped.
     pub max_list_bytes: usize,
@@ -43,6 +46,7 @@ impl Default for RegistryClientOptions {
         Self {
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(5),
+            failover_after: Duration::from_secs(3),
             max_list_bytes: 32 << 20,
             max_instance_bytes: 64 << 10,
             max_instances: 200_000,

@@ -204,6 +204,32 @@ async fn while_one_of_several_registries_does_not_work_another_is_used() {
 }
 
 #[tokio::test]
+async fn one_that_hangs_costs_a_short_time_and_not_that_of_the_whole_request() {
+    let (hanging, good) = (FakeRegistry::new_style().await, FakeRegistry::new_style().await);
+    hanging.hang();
+    let long = Duration::from_secs(60);
+    let options = RegistryClientOptions {
+        timeout: long,
+        connect_timeout: long,
+        failover_after: Duration::from_millis(50),
+        ..RegistryClientOptions::default()
+    };
+    let url = format!("{},{}", hanging.url(), good.address);
+    let client = || RegistryClient::new(&url, options.clone()).unwrap();
+    let asking = async {
+        client().find_all("json").await.unwrap();
+        client().register(&Instance::new("127.0.0.1", 8000)).await.unwrap();
+        client().watch("json", false, None).await.map(drop).unwrap();
+    };
+    tokio::time::timeout(long / 2, asking).await.expect("the next one is asked soon");
+
+    // There is no other one that it could be left for.
+    let alone = RegistryClient::new(&hanging.url(), options).unwrap();
+    let asking = tokio::time::timeout(Duration::from_millis(200), alone.find_all("json"));
+    assert!(asking.await.is_err(), "it has its whole time");
+}
+
+#[tokio::test]
 async fn a_refusal_is_not_taken_to_another_registry() {
     let refusing = FakeRegistry::new_style().await;
     refusing.reply("HTTP/1.1 400 No\r\ncontent-length: 13\r\n\r\n{\"error\":\"n\"}");
