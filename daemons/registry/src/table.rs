@@ -64,6 +64,9 @@ use wall::Wall;
 use crate::RegistryOptions;
 use crate::record::Kind;
 
+/// So many changes no store will ever have.
+pub(crate) const NEVER: u64 = u64::MAX;
+
 /// The live instances, and those that unregistered recently.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -214,7 +217,8 @@ impl Table {
 
     fn row_at(&self, scope: &Scope, index: usize) -> Option<Row> {
         let slot = self.slots.get(index)?.as_ref()?;
-        scope.shows(&slot.entry, &slot.owner).then(|| slot.row())
+        let row = || Row { change: self.durable_with(slot), ..slot.row() };
+        scope.shows(&slot.entry, &slot.owner).then(row)
     }
 
     /// The number of the last registration of a new instance.
@@ -275,6 +279,22 @@ impl Table {
         return self.left_out.count();
         #[cfg(not(feature = "etcd"))]
         (0, 0)
+    }
+
+    /// Whether what is known of an address is not written, since others wrote what is not known here.
+    pub(crate) fn is_left_out(&self, key: &InstanceKey) -> bool {
+        #[cfg(feature = "etcd")]
+        return self.left_out.has(key);
+        #[cfg(not(feature = "etcd"))]
+        {
+            let _one_store = key;
+            false
+        }
+    }
+
+    /// With how many changes in the store an instance is durable as it is.
+    fn durable_with(&self, slot: &Slot) -> u64 {
+        if self.is_left_out(&slot.entry.key) { NEVER } else { slot.change }
     }
 
     /// Memory of all instances, in bytes, approximately.

@@ -42,7 +42,7 @@ impl Service {
         let time = time.map(humantime::format_duration).map(tracing::field::display);
         info!(instance = %set.key, protocol = set.key.protocol, %peer, %state, reason, by, r#for = time, listed = entry.listed, "an operator takes it out of use");
         self.audit(Deed::Overridden, sender, Some(&set.key), Some(state.to_string())).await;
-        Ok(self.acknowledge(entry, changes).await)
+        Ok(self.acknowledge_at(&set.key, entry, changes).await)
     }
 
     /// Takes an override back, in the same way; `None` if there is none.
@@ -69,7 +69,7 @@ impl Service {
         self.announce(cleared.change.as_slice(), Some(peer));
         info!(instance = %key, protocol = key.protocol, %peer, listed = entry.listed, "an operator takes its override back");
         self.audit(Deed::OverrideCleared, sender, Some(key), None).await;
-        Ok(Some(self.acknowledge(entry, changes).await))
+        Ok(Some(self.acknowledge_at(key, entry, changes).await))
     }
 
     /// The overrides that stand, of instances that a reader may see.

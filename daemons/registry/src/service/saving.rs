@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use rpc_wire::instance::InstanceKey;
 #[cfg(feature = "etcd")]
 use tokio::sync::Notify;
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ use tracing::{Span, error, info};
 
 use super::Service;
 use crate::store::{Store, StoreError};
-use crate::table::Batch;
+use crate::table::{Batch, NEVER};
 
 /// How far the store is.
 #[derive(Debug)]
@@ -269,9 +270,22 @@ impl Service {
         &self.saving
     }
 
-    /// `of`, when the store has that many changes, or fails.
+    /// `of`, when the store has that many changes, or fails; at once if it will [`NEVER`] have them.
     pub(super) async fn acknowledge<T>(&self, of: T, changes: u64) -> Acknowledged<T> {
-        let durable = self.saving.wait_for(changes, self.options.store_timeout).await;
+        let durable =
+            changes != NEVER && self.saving.wait_for(changes, self.options.store_timeout).await;
+        Acknowledged { of, durable }
+    }
+
+    /// The same of a change at an address: of one that is left out nothing is written.
+    pub(super) async fn acknowledge_at<T>(
+        &self,
+        key: &InstanceKey,
+        of: T,
+        changes: u64,
+    ) -> Acknowledged<T> {
+        let Acknowledged { of, durable } = self.acknowledge(of, changes).await;
+        let durable = durable && !self.lock().table.is_left_out(key);
         Acknowledged { of, durable }
     }
 }

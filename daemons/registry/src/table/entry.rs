@@ -94,7 +94,7 @@ pub(crate) struct Row {
     pub(super) suspect: bool,
     /// The brake keeps it until then.
     pub(super) held_until: Option<Instant>,
-    /// Its last change is durable when the store has that many changes.
+    /// Its last change is durable when the store has that many changes; [`NEVER`](super::NEVER): it will not be.
     pub(crate) change: u64,
     /// The registry that takes its heartbeats.
     pub(crate) owner: Owner,

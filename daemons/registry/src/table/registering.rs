@@ -26,7 +26,7 @@ pub(crate) struct Renewed {
     pub(crate) reply: Bytes,
     /// The operator's override of it.
     pub(crate) overridden: Option<OverrideState>,
-    /// The registration is durable when the store has that many changes.
+    /// The registration is durable when the store has that many changes; [`NEVER`](super::NEVER): it will not be.
     pub(crate) change: u64,
 }
 
@@ -59,8 +59,9 @@ impl Table {
         slot.renew(now, pause, self.ttl);
         let overridden = slot.overridden.as_ref().filter(|_| !slot.is_restored);
         let overridden = overridden.map(|standing| standing.what.state);
-        let Slot { ref entry, change, .. } = *slot;
-        let renewed = Renewed { reply: entry.reply.clone(), overridden, change };
+        let slot = self.slots.get(index)?.as_ref()?;
+        let (reply, change) = (slot.entry.reply.clone(), self.durable_with(slot));
+        let renewed = Renewed { reply, overridden, change };
         let change = self.revive(index, now);
         // One change at a time: of a suspect the override ends with the heartbeat after.
         let change = change.or_else(|| self.end_restored(index, now));

@@ -80,7 +80,7 @@ impl LeftOut {
         (self.unreadable.len(), self.no_room.len())
     }
 
-    fn has(&self, key: &InstanceKey) -> bool {
+    pub(super) fn has(&self, key: &InstanceKey) -> bool {
         self.unreadable.contains(key) || self.no_room.contains(key)
     }
 }
@@ -450,11 +450,6 @@ impl Table {
     pub(crate) fn leave_alone(&mut self, key: InstanceKey) -> bool {
         self.left_out.no_room.remove(&key);
         self.left_out.unreadable.insert(key)
-    }
-
-    /// Whether what is known of an address is not written, since others wrote what is not known here.
-    pub(crate) fn is_left_out(&self, key: &InstanceKey) -> bool {
-        self.left_out.has(key)
     }
 
     /// Addresses that there was no room for.

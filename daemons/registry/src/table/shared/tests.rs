@@ -12,7 +12,7 @@ use serde_json::json;
 use super::*;
 use crate::RegistryOptions;
 use crate::registration::Registration;
-use crate::table::{Outcome, Scope};
+use crate::table::{NEVER, Outcome, Scope};
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SECOND: Duration = Duration::from_secs(1);
@@ -295,6 +295,9 @@ fn what_there_is_no_room_for_or_cannot_be_read_is_not_written_over() {
     table.unregister(&key(2), Some(4), now);
     assert_eq!(written(&mut table, "me"), BTreeMap::new());
     assert!(table.is_left_out(&key(1)) && !table.has_room());
+    let (renewed, _) = table.renew(&body(1, Some(5)), now).unwrap();
+    assert_eq!(renewed.change, NEVER, "a heartbeat is not told that it is durable");
+    assert_eq!(table.rows(&Scope::default())[0].change, NEVER, "nor is it shown as that");
     // Its document is deleted: what is listed here is written.
     take(&mut table, 1, None, now);
     assert_eq!(written(&mut table, "me").into_keys().collect::<Vec<_>>(), [1]);
