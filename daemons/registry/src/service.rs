@@ -192,14 +192,11 @@ impl Service {
             None => self.count_heartbeat(),
         }
         let renewed = Renewed { reply, overridden, change: changes };
-        let acknowledged = self.acknowledge(renewed, changes).await;
+        let acknowledged = self.acknowledge_at(&key, renewed, changes).await;
         #[cfg(feature = "etcd")]
         if self.options.store.is_shared() {
-            let state = self.lock();
             // Another registry may have known a later life of it.
-            state.table.refuse_earlier(&key, incarnation, now())?;
-            let durable = acknowledged.durable && !state.table.is_left_out(&key);
-            return Ok(Acknowledged { durable, ..acknowledged });
+            self.lock().table.refuse_earlier(&key, incarnation, now())?;
         }
         Ok(acknowledged)
     }
@@ -280,7 +277,8 @@ impl Service {
             self.announce(&[change], Some(sender.address));
         }
         self.audit(Deed::Unregistered, sender, Some(&registration.key), None).await;
-        Ok(self.acknowledge(registration.reply_unlisted()?, changes).await)
+        let key = registration.key.clone();
+        Ok(self.acknowledge_at(&key, registration.reply_unlisted()?, changes).await)
     }
 
     /// The prepared list of a scope with a protocol, never older than the last acknowledged change.
@@ -463,6 +461,11 @@ impl Service {
             let instance = &row.entry.key;
             let protocol = &instance.protocol;
             match kind {
+                // Its registry has logged it.
+                ChangeKind::Registered if matches!(row.owner, Owner::Elsewhere(_)) => {
+                    self.metrics.registrations.inc();
+                    debug!(%instance, protocol, "registered at another registry");
+                }
                 ChangeKind::Registered => {
                     self.metrics.registrations.inc();
                     info!(%instance, protocol, peer, "registered");
@@ -481,9 +484,14 @@ impl Service {
                     self.metrics.evictions.inc((*reason).into());
                     let since_heartbeat = at.saturating_duration_since(row.last_heartbeat);
                     let since_heartbeat = format_args!("{since_heartbeat:.1?}");
-                    let why = match reason {
-                        Some(reason) => reason.to_string(),
-                        None => "no heartbeat within the TTL".to_owned(),
+                    let why = match (reason, &row.owner) {
+                        (Some(reason), _) => reason.to_string(),
+                        (None, Owner::Elsewhere(_)) => {
+                            "the registry that had it removed it".to_owned()
+                        }
+                        (None, Owner::Here | Owner::Adopted) => {
+                            "no heartbeat within the TTL".to_owned()
+                        }
                     };
                     warn!(%instance, protocol, since_heartbeat, "removed: {why}");
                 }

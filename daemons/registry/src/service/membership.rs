@@ -1,7 +1,7 @@
 //! The registries that share a cluster, as this one knows them, and what it says of them to its readers.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rpc_wire::instance::{InstanceRecord, RegistryName};
@@ -96,15 +96,19 @@ impl Membership {
         }
     }
 
+    /// The others, each address once: until its lease ends, one that was killed is known beside the one that was started
+    /// in its place, which may be this one.
     fn peers(&self) -> Vec<RegistryName> {
-        let ids: Vec<Arc<str>> = {
-            let state = self.lock();
-            let others = state.live.keys().filter(|id| **id != self.me.id);
-            others.map(|id| Arc::from(id.as_str())).collect()
+        let state = self.lock();
+        let others = state.live.iter().filter(|(id, _)| **id != self.me.id);
+        let name = |(id, address): (&String, &String)| RegistryName {
+            id: id.clone(),
+            address: Some(address.clone()).filter(|it| !it.is_empty()),
         };
-        let mut peers: Vec<_> =
-            ids.into_iter().map(|id| self.name_of(&Owner::Elsewhere(id))).collect();
+        let mut peers: Vec<_> = others.map(name).collect();
+        peers.retain(|peer| peer.address.is_none() || peer.address != self.me.address);
         peers.sort_by(|a, b| (&a.address, &a.id).cmp(&(&b.address, &b.id)));
+        peers.dedup_by(|a, b| a.address.is_some() && a.address == b.address);
         peers
     }
 
@@ -163,5 +167,24 @@ impl Service {
             record.heartbeats = Some(0);
         }
         record
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_that_was_started_anew_is_known_once_and_never_to_itself() {
+        let name = |id: &str, at: &str| RegistryName {
+            id: id.to_owned(),
+            address: Some(at.to_owned()).filter(|at| !at.is_empty()),
+        };
+        let membership = Membership::new(name("me", "a:1"));
+        let live =
+            [("me", "a:1"), ("killed", "a:1"), ("other", "b:1"), ("its ghost", "b:1"), ("c", "")];
+        let live = live.map(|(id, address)| (id.to_owned(), address.to_owned()));
+        membership.heard(&live.into());
+        assert_eq!(membership.peers(), [name("c", ""), name("its ghost", "b:1")]);
     }
 }

@@ -194,11 +194,10 @@ impl Service {
             return Ok(());
         };
         let (session, follow) = opened?;
-        let member = sharing.etcd.member();
         let never = tokio::select! {
             outcome = session.follow(follow) => outcome?,
             outcome = session.write() => outcome?,
-            outcome = session.keep_lease(member) => outcome?,
+            outcome = session.keep_lease() => outcome?,
             outcome = session.make_up() => outcome?,
             never = session.adopt_orphans() => never,
             () = ending.cancelled() => return session.write_rest().await,

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use rpc_wire::instance::InstanceKey;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::keys::Name;
 use super::known::{Heard, Known, Version};
 use super::{AT_ONCE, Peer, Sharing};
 use crate::service::{Service, now};
-use crate::store::etcd::{EtcdError, KeyValue, Watch, WatchEvent};
+use crate::store::etcd::{Etcd, EtcdError, KeyValue, Watch, WatchEvent};
 use crate::table::{Pending, Shared};
 
 /// Interval of looking whether there is room again.
@@ -45,35 +45,75 @@ impl<'a> Session<'a> {
         let known = Mutex::default();
         let session = Self { service, sharing, known, lease, began: now() };
         session.take_all(entries).await;
-        let watch = sharing.etcd.watch(prefix, revision + 1).await?;
+        let follow = Follow::open(&sharing.etcd, prefix, revision).await?;
         let (id, instances) = (&sharing.id, service.len());
         info!(
             id,
             revision, instances, "sharing instances with the other registries of the etcd cluster"
         );
-        Ok((session, Follow { watch, after: revision }))
+        Ok((session, follow))
     }
 }
 
-/// A watch, and the last revision that it told of.
+/// A watch, of which member, and the last revision that it told of.
 pub(super) struct Follow {
     watch: Watch,
+    member: usize,
     after: i64,
+    /// When it did so last.
+    broke_off: Option<Instant>,
+}
+
+impl Follow {
+    async fn open(etcd: &Etcd, prefix: &[u8], after: i64) -> Result<Self, EtcdError> {
+        let watch = etcd.watch(prefix, after + 1).await?;
+        Ok(Self { watch, member: etcd.member(), after, broke_off: None })
+    }
+
+    /// What it tells next; nothing if it was opened anew, from where it was: since it told nothing for so long (a proxy
+    /// may have lost the other half of its connection, which nobody notices who only reads), since another member is
+    /// in use by now, or since it broke off, which it may once in that time: its member has ended, perhaps, and the
+    /// others are well.
+    async fn next(&mut self, etcd: &Etcd, prefix: &[u8]) -> Result<Vec<WatchEvent>, EtcdError> {
+        let silence = etcd.options().watch_timeout;
+        let told = tokio::select! {
+            told = self.watch.next() => told,
+            () = sleep(silence) => Ok(Vec::new()),
+            () = etcd.is_left(self.member) => Ok(Vec::new()),
+        };
+        match told {
+            Ok(events) if events.is_empty() => {}
+            Err(error) if error.is_of_one_member() && !self.broke_off_within(silence) => {
+                info!(%error, "the watch of etcd has broken off; it goes on at another member, if there is one");
+                self.broke_off = Some(now());
+            }
+            told => return told,
+        }
+        *self = Self { broke_off: self.broke_off, ..Self::open(etcd, prefix, self.after).await? };
+        Ok(Vec::new())
+    }
+
+    fn broke_off_within(&self, time: Duration) -> bool {
+        self.broke_off.is_some_and(|at| now().saturating_duration_since(at) < time)
+    }
 }
 
 impl Session<'_> {
     /// Takes everything that there is; what is not there any more is gone.
     async fn take_all(&self, entries: Vec<KeyValue>) {
         let mut there = Vec::new();
-        for KeyValue { key, value, revision } in entries {
-            match self.sharing.keys.name(&key) {
+        for entry in entries {
+            let KeyValue { key, value, revision, .. } = &entry;
+            match self.sharing.keys.name(key) {
                 Name::Instance(key) => {
-                    self.known().revisions.insert(key.clone(), Version { revision, exists: true });
-                    there.extend(self.read(key, &value));
+                    self.known()
+                        .revisions
+                        .insert(key.clone(), Version { revision: *revision, exists: true });
+                    there.extend(self.read(key, value));
                 }
-                Name::Registry(id) => self.is_live(id, &value),
+                Name::Registry(id) => self.note_registry(id, &entry),
                 Name::Format => {}
-                Name::Strange => self.note_foreign(key, true),
+                Name::Strange => self.note_foreign(entry.key, true),
             }
         }
         there.sort_by_key(Shared::order);
@@ -94,45 +134,44 @@ impl Session<'_> {
         let _ = self.service.read.set(());
     }
 
-    /// Follows what the other registries write. A watch that tells nothing is opened anew from where it was: a proxy
-    /// may have lost the other half of its connection, which nobody notices who only reads.
+    /// Follows what the other registries write.
     pub(super) async fn follow(&self, mut follow: Follow) -> Result<Infallible, EtcdError> {
-        let etcd = &self.sharing.etcd;
-        let silence = etcd.options().watch_timeout;
+        let prefix = self.sharing.keys.prefix().as_bytes();
         loop {
-            let Ok(events) = timeout(silence, follow.watch.next()).await else {
-                let prefix = self.sharing.keys.prefix().as_bytes();
-                follow.watch = etcd.watch(prefix, follow.after + 1).await?;
-                continue;
-            };
             let mut heard = Vec::new();
-            for event in events? {
-                let (key, document, revision) = match event {
-                    WatchEvent::Put(KeyValue { key, value, revision }) => {
-                        (key, Some(value), revision)
+            for event in follow.next(&self.sharing.etcd, prefix).await? {
+                let (key, there, revision) = match event {
+                    WatchEvent::Put(there) => {
+                        let revision = there.revision;
+                        (there.key.clone(), Some(there), revision)
                     }
                     WatchEvent::Deleted(key, revision) => (key, None, revision),
                     WatchEvent::Created | WatchEvent::Progress(_) => continue,
                 };
                 // Each change of a registry's is a revision of its own.
                 follow.after = follow.after.max(revision);
-                match (self.sharing.keys.name(&key), document) {
-                    (Name::Instance(key), document) => {
+                match (self.sharing.keys.name(&key), there) {
+                    (Name::Instance(key), there) => {
+                        let document = there.map(|there| there.value);
                         heard.push(Heard { key, document, revision });
                     }
-                    (Name::Registry(id), Some(value)) => {
-                        self.is_live(id, &value);
-                        self.tell_members();
-                    }
-                    (Name::Registry(id), None) if id == self.sharing.id => {
+                    (Name::Registry(id), there)
+                        if id == self.sharing.id
+                            && !there.as_ref().is_some_and(|it| it.is_leased) =>
+                    {
                         return Err(EtcdError::LeaseEnded);
                     }
+                    (Name::Registry(id), Some(there)) => {
+                        self.note_registry(id, &there);
+                        self.tell_members();
+                    }
                     (Name::Registry(id), None) => {
+                        self.note_foreign(key, false);
                         self.has_ended(&id);
                         self.tell_members();
                     }
                     (Name::Format, _) => self.sharing.check_format().await?,
-                    (Name::Strange, document) => self.note_foreign(key, document.is_some()),
+                    (Name::Strange, there) => self.note_foreign(key, there.is_some()),
                 }
             }
             self.hear(heard);
@@ -168,15 +207,12 @@ impl Session<'_> {
         self.service.take(shared.collect(), &self.sharing.id);
     }
 
-    /// Keeps the lease; a watch of a member that does not answer any more would be silent for ever.
-    pub(super) async fn keep_lease(&self, member: usize) -> Result<Infallible, EtcdError> {
+    /// Keeps the lease.
+    pub(super) async fn keep_lease(&self) -> Result<Infallible, EtcdError> {
         let etcd = &self.sharing.etcd;
         loop {
             sleep(etcd.options().lease_ttl / 4).await;
             etcd.keep_alive(self.lease).await?;
-            if etcd.member() != member {
-                return Err(EtcdError::Unreachable("its member does not answer".to_owned()));
-            }
         }
     }
 
@@ -218,13 +254,23 @@ impl Session<'_> {
         }
     }
 
+    /// A registry's key is leased. One that is not would be there for ever, and was written by something else.
+    fn note_registry(&self, id: String, there: &KeyValue) {
+        self.note_foreign(there.key.clone(), !there.is_leased);
+        match there.is_leased {
+            true => self.is_live(id, &there.value),
+            false => self.has_ended(&id),
+        }
+    }
+
     fn is_live(&self, id: String, value: &[u8]) {
         let peer: Option<Peer> = serde_json::from_slice(value).ok();
         let address = peer.map(|peer| peer.address).unwrap_or_default();
         let mut known = self.known();
         known.ended.remove(&id);
         let is_new = known.live.insert(id.clone(), address.clone()).is_none();
-        if is_new && id != self.sharing.id {
+        // One that was killed at this address a moment ago was this one.
+        if is_new && address != self.sharing.address {
             info!(id, address, "another registry shares the cluster");
         }
     }
@@ -232,7 +278,11 @@ impl Session<'_> {
     fn has_ended(&self, id: &str) {
         let mut known = self.known();
         if let Some(address) = known.live.remove(id) {
-            warn!(id, address, "another registry has ended; its instances are taken over");
+            warn!(
+                id,
+                address,
+                "another registry has ended, or is cut off from etcd; its instances are taken over"
+            );
             known.ended.insert(id.to_owned(), now());
         }
     }

@@ -70,9 +70,10 @@ impl std::fmt::Debug for Token {
 /// Its file cannot be used.
 pub(super) fn password(options: &EtcdOptions) -> Result<String, EtcdError> {
     if let Some(file) = &options.password_file {
-        let content = read_secret(file, MAX_PASSWORD_BYTES).map_err(EtcdError::Denied)?;
+        let content = read_secret(file, MAX_PASSWORD_BYTES).map_err(EtcdError::Password)?;
         let text = String::from_utf8(content);
-        let text = text.map_err(|_| EtcdError::Denied(format!("{}: no text", file.display())))?;
+        let text =
+            text.map_err(|_| EtcdError::Password(format!("{}: it is no text", file.display())))?;
         return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
     }
     Ok(options.password.as_ref().map(|it| it.as_str().to_owned()).unwrap_or_default())

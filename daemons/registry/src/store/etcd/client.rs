@@ -1,12 +1,11 @@
 //! Requests to a cluster: to the member in use, and to the next ones while that does not answer.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response, header};
 use serde_json::{Value, json};
+use tokio::sync::watch::Sender;
 use url::{Host, Url};
 
 use super::access::{self, Access};
@@ -24,7 +23,7 @@ pub(crate) struct Etcd {
     transport: Transport,
     options: EtcdOptions,
     members: Vec<Url>,
-    in_use: AtomicUsize,
+    in_use: Sender<usize>,
     access: Access,
 }
 
@@ -48,7 +47,7 @@ impl Etcd {
         check_tls(&options)?;
         check_password(&options, &members)?;
         let transport = Transport::new(&options)?;
-        let (in_use, access) = (AtomicUsize::new(0), Access::default());
+        let (in_use, access) = (Sender::new(0), Access::default());
         Ok(Self { transport, options, members, in_use, access })
     }
 
@@ -64,9 +63,19 @@ impl Etcd {
         &self.options
     }
 
-    /// Which member is in use: a watch of another one may be silent for ever.
+    /// Which member is in use.
     pub(crate) fn member(&self) -> usize {
-        self.in_use.load(Ordering::Relaxed)
+        *self.in_use.borrow()
+    }
+
+    /// Waits until another member is in use: a watch of one that does not answer may be silent for ever.
+    pub(crate) async fn is_left(&self, member: usize) {
+        // Never `Err`: the sender is here.
+        let _ = self.in_use.subscribe().wait_for(|in_use| *in_use != member).await;
+    }
+
+    fn is_in_use(&self, at: usize) {
+        self.in_use.send_if_modified(|in_use| std::mem::replace(in_use, at) != at);
     }
 
     /// All keys that begin with `prefix`, as of one revision, which is returned, too.
@@ -205,13 +214,13 @@ impl Etcd {
                     });
                 }
                 other => {
-                    self.in_use.store(at, Ordering::Relaxed);
+                    self.is_in_use(at);
                     return other;
                 }
             }
         }
         // The next request begins with another one.
-        self.in_use.store((first + 1) % self.members.len(), Ordering::Relaxed);
+        self.is_in_use((first + 1) % self.members.len());
         Err(failed.unwrap_or_else(|| EtcdError::Unreachable("there is none".to_owned())))
     }
 
@@ -277,9 +286,18 @@ fn check_tls(options: &EtcdOptions) -> Result<(), String> {
     Err(format!("{what}; check [etcd]"))
 }
 
-/// A password travels inside TLS, or stays on this machine.
+/// The user has a password, which travels inside TLS, or stays on this machine.
 fn check_password(options: &EtcdOptions, members: &[Url]) -> Result<(), String> {
-    if options.user.is_none() || options.allow_plaintext_password {
+    if options.user.is_none() {
+        return Ok(());
+    }
+    let has_none = options.password_file.is_none() && options.password.is_none();
+    if has_none {
+        return Err("user has no password; set password_file, or RPCD_ETCD_PASSWORD in the environment; check [etcd]".to_owned());
+    }
+    // It is read again with each token; what is wrong with it now would be so for ever.
+    access::password(options).map_err(|error| error.to_string())?;
+    if options.allow_plaintext_password {
         return Ok(());
     }
     match members.iter().find(|member| member.scheme() == "http" && !is_loopback(member)) {
@@ -322,12 +340,14 @@ async fn read_body(
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::store::etcd::Password;
 
     /// A member that gives each request this reply, or none; its URL, and how many requests came.
     async fn member(reply: Option<&'static str>) -> (String, Arc<AtomicUsize>) {
@@ -384,6 +404,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_that_ends_without_a_reply_may_be_one_of_tls() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _request = stream.read(&mut [0; 4096]).await;
+            }
+        });
+        let error = cluster(vec![url]).read_all(b"p/").await.unwrap_err();
+        assert!(error.to_string().contains("if it speaks TLS, write https"), "{error}");
+    }
+
+    #[tokio::test]
     async fn a_response_that_is_too_long_is_not_read() {
         let long = Box::leak(" ".repeat(2000).into_boxed_str());
         let (url, _) = member(Some(long)).await;
@@ -434,11 +467,28 @@ mod tests {
     }
 
     #[test]
+    fn a_user_has_a_password_that_can_be_read() {
+        let user = || EtcdOptions { user: Some("u".to_owned()), ..EtcdOptions::default() };
+        let refused = Etcd::new(user()).unwrap_err();
+        assert!(refused.contains("user has no password; set password_file"), "{refused}");
+        let options = EtcdOptions { password_file: Some("/nowhere".into()), ..user() };
+        let refused = Etcd::new(options).unwrap_err();
+        assert!(
+            refused.contains("/nowhere: ") && refused.contains("check password_file"),
+            "{refused}"
+        );
+    }
+
+    #[test]
     fn a_password_is_sent_to_this_machine_or_inside_tls() {
         let with_user = |endpoint: &str, allow_plaintext_password| {
-            let (endpoints, user) = (vec![endpoint.to_owned()], Some("u".to_owned()));
-            let options =
-                EtcdOptions { endpoints, user, allow_plaintext_password, ..EtcdOptions::default() };
+            let options = EtcdOptions {
+                endpoints: vec![endpoint.to_owned()],
+                user: Some("u".to_owned()),
+                password: Some(Password::new("marked".to_owned())),
+                allow_plaintext_password,
+                ..EtcdOptions::default()
+            };
             Etcd::new(options).map(|_| ())
         };
         for endpoint in ["http://10.0.0.1:2379", "http://etcd:2379", "http://[2001:db8::1]:2379"] {

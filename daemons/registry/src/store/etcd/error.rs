@@ -18,8 +18,13 @@ pub(crate) enum EtcdError {
     #[error("no TLS with an etcd member: {0}; check ca, cert and key in [etcd]")]
     Tls(String),
     /// It refused the user or password, or lets this user not do that.
-    #[error("etcd refuses this registry: {0}; check user and password_file in [etcd]")]
+    #[error(
+        "etcd refuses this registry: {0}; check user and password_file in [etcd], and that the user's role may read and write the keys below prefix"
+    )]
     Denied(String),
+    /// The file of the password cannot be used.
+    #[error("the password for etcd cannot be read: {0}; check password_file in [etcd]")]
+    Password(String),
     /// The changes after that revision are not kept any more: everything has to be read.
     #[error("etcd has compacted the changes since revision {0}; everything is read again")]
     Compacted(i64),
@@ -52,14 +57,15 @@ pub(crate) enum EtcdError {
 impl EtcdError {
     /// Of a request to a member. The innermost cause says what happened; the layers above only repeat it.
     pub(super) fn of(error: &(dyn std::error::Error + 'static), member: &Url) -> Self {
-        let mut cause = error;
-        let mut is_tls = is_tls_error(cause);
-        while let Some(source) = cause.source() {
-            cause = source;
-            is_tls |= is_tls_error(cause);
-        }
-        let what = format!("{}: {cause}", Self::name_of(member));
-        if is_tls { Self::Tls(what) } else { Self::Unreachable(what) }
+        let causes = || std::iter::successors(Some(error), |cause| cause.source());
+        let cause = causes().last().unwrap_or(error);
+        // So does one that speaks TLS only.
+        let hint = match member.scheme() == "http" && causes().any(is_unheard) {
+            true => " (if it speaks TLS, write https)",
+            false => "",
+        };
+        let what = format!("{}: {cause}{hint}", Self::name_of(member));
+        if causes().any(is_tls_error) { Self::Tls(what) } else { Self::Unreachable(what) }
     }
 
     /// A member, as it is shown.
@@ -70,7 +76,7 @@ impl EtcdError {
     }
 
     /// Another member may do what this one did not.
-    pub(super) fn is_of_one_member(&self) -> bool {
+    pub(crate) fn is_of_one_member(&self) -> bool {
         self.weight() > 0
     }
 
@@ -96,13 +102,18 @@ impl EtcdError {
             Self::Unreachable(_) => SharingState::Unreachable,
             Self::NoQuorum(_) => SharingState::NoQuorum,
             Self::Tls(_) => SharingState::BadCertificate,
-            Self::Denied(_) => SharingState::Denied,
+            Self::Denied(_) | Self::Password(_) => SharingState::Denied,
             Self::Compacted(_) | Self::LeaseEnded => SharingState::ReadingAgain,
             Self::Format { .. } => SharingState::UnknownFormat,
             Self::BadReply(_) => SharingState::NotEtcd,
             Self::Refused(_) | Self::TooLarge(_) => SharingState::Refused,
         }
     }
+}
+
+/// Whether the connection was closed before there was a reply.
+fn is_unheard(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message)
 }
 
 #[cfg(feature = "etcd-tls")]

@@ -16,6 +16,8 @@ pub(crate) struct KeyValue {
     pub(crate) key: Bytes,
     pub(crate) value: Bytes,
     pub(crate) revision: i64,
+    /// It ends with a lease.
+    pub(crate) is_leased: bool,
 }
 
 /// The keys of a range, or the first of them.
@@ -173,11 +175,14 @@ struct RawKeyValue {
     value: Bytes,
     #[serde(default, deserialize_with = "integer")]
     mod_revision: i64,
+    #[serde(default, deserialize_with = "integer")]
+    lease: i64,
 }
 
 impl From<RawKeyValue> for KeyValue {
     fn from(raw: RawKeyValue) -> Self {
-        Self { key: raw.key, value: raw.value, revision: raw.mod_revision }
+        let RawKeyValue { key, value, mod_revision: revision, lease } = raw;
+        Self { key, value, revision, is_leased: lease != 0 }
     }
 }
 
@@ -329,7 +334,8 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> EtcdError {
     }
     let Ok(Refusal { error, message, code }) = serde_json::from_slice(body) else {
         return match status {
-            500.. => EtcdError::Unreachable(format!("status {status}")),
+            // Those of a proxy before etcd.
+            502..=504 => EtcdError::Unreachable(format!("status {status}")),
             _ => EtcdError::BadReply(format!(
                 "status {status}: {}",
                 shown(&String::from_utf8_lossy(body))
@@ -386,7 +392,7 @@ mod tests {
 
     fn kv(key: &str, value: &str, revision: i64) -> KeyValue {
         let (key, value) = (key.as_bytes().to_vec().into(), value.as_bytes().to_vec().into());
-        KeyValue { key, value, revision }
+        KeyValue { key, value, revision, is_leased: false }
     }
 
     // Recorded from etcd 3.4.
@@ -451,6 +457,7 @@ mod tests {
         assert!(matches!(of(14, "connection refused"), EtcdError::Unreachable(_)));
         assert!(matches!(refusal(502, b"<html>"), EtcdError::Unreachable(_)));
         assert!(matches!(refusal(404, b"404 page not found"), EtcdError::BadReply(_)));
+        assert!(matches!(refusal(501, b"<html>"), EtcdError::BadReply(_)), "no proxy says this");
     }
 
     #[test]
