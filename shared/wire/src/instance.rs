@@ -241,7 +241,7 @@ pub struct InstanceRecord<P = Parameters> {
     /// `None` if that is not so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_ms: Option<u64>,
-    /// Whether its registration is on the registry's disk, or would be lost with its process; `true`
+    /// Whether its registration is in the registry's store, or would be lost with its process; `true`
     /// where the registry keeps nothing on purpose. Absent means `true`.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub durable: bool,

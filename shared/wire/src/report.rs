@@ -225,7 +225,13 @@ impl Readiness {
         });
         let cut_off = self.sharing.as_ref().and_then(|sharing| sharing.cut_off_ms).map(|ms| {
             let since = ms / 1000;
-            format!("it has been cut off from etcd for {since}s: what it lists of the other registries is as it was then")
+            let knows = match self.sharing.as_ref() {
+                Some(sharing) if sharing.peers.is_empty() && sharing.foreign == 0 => {
+                    "it knows of no other registry"
+                }
+                _ => "what it lists of the other registries is as it was then",
+            };
+            format!("it has been cut off from etcd for {since}s: {knows}")
         });
         let left_out = self.sharing.as_ref().and_then(|sharing| sharing.left_out);
         let left_out = left_out.map(|left_out| format!("it leaves out what etcd has: {left_out}"));
@@ -418,6 +424,27 @@ fn contains_ascii(text: &[u8], lower: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_registry_that_was_never_connected_does_not_claim_to_know_the_others() {
+        let name = |id: &str| RegistryName { id: id.to_owned(), address: None };
+        let mut readiness: Readiness = serde_json::from_str(r#"{"status":"degraded"}"#).unwrap();
+        let mut sharing = Sharing {
+            registry: name("me"),
+            peers: Vec::new(),
+            owned: 1,
+            foreign: 0,
+            state: SharingState::Unreachable,
+            left_out: None,
+            cut_off_ms: Some(4000),
+        };
+        readiness.sharing = Some(sharing.clone());
+        let said = readiness.troubles();
+        assert_eq!(said, ["it has been cut off from etcd for 4s: it knows of no other registry"]);
+        sharing.peers.push(name("other"));
+        readiness.sharing = Some(sharing);
+        assert!(readiness.troubles()[0].ends_with("is as it was then"));
+    }
 
     #[test]
     fn a_search_ignores_case_in_message_and_fields() {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use rpc_client::registry::{RegistryClient, RegistryClientError};
 use rpc_load::show;
-use rpc_wire::instance::{Instance, InstanceRecord, OverrideEntry, OverrideRecord};
+use rpc_wire::instance::{Instance, InstanceRecord, OverrideEntry, OverrideRecord, RegistryName};
 use rpc_wire::paths::PROTO_JSON;
+use rpc_wire::report::Readiness;
 use serde_json::json;
 
 use super::{no_instance, offers, overrides};
@@ -35,13 +36,16 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
             }
             // Stable, so that those of a service stay sorted by address.
             records.sort_by(|a, b| a.instance.service().cmp(&b.instance.service()));
+            // That it does not say is no failure.
+            let readiness = registry.readiness().await.ok();
+            let here = readiness.as_ref().and_then(|it| it.sharing.as_ref()).map(|it| &it.registry);
             if output::is_terminal() && !records.is_empty() {
-                table(&records)?;
+                table(&records, here)?;
             } else {
-                print(&ask, &registry, records.iter().map(row).collect())?;
+                print(&ask, &registry, records.iter().map(|it| row(it, here)).collect())?;
             }
             say_unlisted(&registry).await;
-            say_condition(&registry).await;
+            say_condition(&registry, readiness);
             Ok(())
         }
         // An older registry lists addresses only.
@@ -66,8 +70,8 @@ pub async fn instances(ask: AskRegistry) -> Result<(), Failure> {
 }
 
 /// Says which of several registries it is, what is wrong with it, if anything is, and to people what it keeps
-/// registrations in. That it does not say is no failure.
-async fn say_condition(registry: &RegistryClient) {
+/// registrations in.
+fn say_condition(registry: &RegistryClient, readiness: Option<Readiness>) {
     if registry.url() != registry.given_url() {
         output::say(&format!("as the registry at {} lists them", registry.url()));
     }
@@ -77,7 +81,7 @@ async fn say_condition(registry: &RegistryClient) {
             registry.url()
         ));
     }
-    let Ok(readiness) = registry.readiness().await else { return };
+    let Some(readiness) = readiness else { return };
     if let Some(store) = readiness.store_name().filter(|_| output::is_terminal()) {
         let shared = readiness.sharing.as_ref().map(|sharing| sharing.text());
         let shared = shared.map(|with| format!(", shared {with}")).unwrap_or_default();
@@ -118,7 +122,7 @@ fn print(ask: &AskRegistry, registry: &RegistryClient, rows: Vec<String>) -> Res
 }
 
 /// For people: a heading instead of words in every row.
-fn table(records: &[InstanceRecord]) -> Result<(), Failure> {
+fn table(records: &[InstanceRecord], here: Option<&RegistryName>) -> Result<(), Failure> {
     let heading =
         ["SERVICE", "VERSION", "INSTANCE", "STATE", "HEARTBEAT", "TTL", "HEARTBEATS", "REGISTERED"];
     let notes: Vec<_> = records.iter().map(|record| note(record).unwrap_or_default()).collect();
@@ -131,7 +135,7 @@ fn table(records: &[InstanceRecord]) -> Result<(), Failure> {
             record.instance.version().unwrap_or("-").to_owned(),
             record.instance.key().to_string(),
             record.state.to_string(),
-            heartbeat(record),
+            heartbeat(record, here),
             ttl(record),
             record.heartbeats.map_or_else(|| "-".to_owned(), |count| count.to_string()),
             format!("{} ago", age(record.registered_ms_ago)),
@@ -144,12 +148,12 @@ fn table(records: &[InstanceRecord]) -> Result<(), Failure> {
 
 /// `127.0.0.1:8089  up  heartbeat 1.2s ago (TTL 10s)  heartbeats 1604  registered 2h13m ago  service rpcd`;
 /// the service comes last, so that the place of the others is what it was.
-fn row(record: &InstanceRecord) -> String {
+fn row(record: &InstanceRecord, here: Option<&RegistryName>) -> String {
     format!(
         "{:<21}  {:<11}  heartbeat {} (TTL {})  heartbeats {}  registered {} ago{}{}",
         record.instance.key().to_string(),
         record.state.to_string(),
-        heartbeat(record),
+        heartbeat(record, here),
         ttl(record),
         record.heartbeats.map_or_else(|| "-".to_owned(), |count| count.to_string()),
         age(record.registered_ms_ago),
@@ -171,9 +175,8 @@ pub(super) fn note(record: &InstanceRecord) -> Option<String> {
         let left = show::seconds(Duration::from_millis(ms));
         format!("kept for {left} although it is silent: many fell silent at once")
     });
-    let lost = (!record.durable).then(|| {
-        "not on the registry's disk: lost if it stops, until its store is back".to_owned()
-    });
+    let lost = (!record.durable)
+        .then(|| "not in the registry's store: lost if the registry stops before it is".to_owned());
     let notes: Vec<_> = [overridden, held, lost].into_iter().flatten().collect();
     (!notes.is_empty()).then(|| notes.join("; "))
 }
@@ -185,10 +188,14 @@ fn words(instance: &Instance) -> String {
     [service, version].into_iter().flatten().collect()
 }
 
-/// `1.2s ago`; of one whose heartbeats another registry takes `at 10.0.0.6:9999`.
-fn heartbeat(record: &InstanceRecord) -> String {
+/// `1.2s ago`; of one whose heartbeats another registry takes `at 10.0.0.6:9999`, and of one that the registry which
+/// is asked has taken over `not here yet`.
+fn heartbeat(record: &InstanceRecord, here: Option<&RegistryName>) -> String {
     match (record.age_ms, &record.owner) {
         (Some(ms), _) => format!("{} ago", age(ms)),
+        (None, Some(owner)) if here.is_some_and(|here| here.id == owner.id) => {
+            "not here yet".to_owned()
+        }
         (None, Some(owner)) => format!("at {owner}"),
         (None, None) => "unknown".to_owned(),
     }
@@ -206,7 +213,7 @@ fn ttl(record: &InstanceRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rpc_wire::instance::{InstanceState, OverrideState, RegistryName};
+    use rpc_wire::instance::{InstanceState, OverrideState};
 
     #[test]
     fn a_row_shows_address_state_heartbeats_and_age() {
@@ -224,24 +231,34 @@ mod tests {
             owner: None,
         };
         assert_eq!(
-            row(&record),
+            row(&record, None),
             "[::1]:8089             up           heartbeat 1.2s ago (TTL 10s)  heartbeats 1604  \
              registered 2h13m ago"
         );
         record.instance.parameters.insert("service".to_owned(), json!("orders"));
         record.instance.parameters.insert("version".to_owned(), json!("1.2"));
-        assert!(row(&record).ends_with("registered 2h13m ago  service orders  version 1.2"));
+        assert!(row(&record, None).ends_with("registered 2h13m ago  service orders  version 1.2"));
         (record.age_ms, record.heartbeats) = (None, None);
         record.owner =
             Some(RegistryName { id: "1".to_owned(), address: Some("10.0.0.6:9999".to_owned()) });
-        let row_elsewhere = row(&record);
+        let row_elsewhere = row(&record, None);
         assert!(
             row_elsewhere
                 .contains("  heartbeat at 10.0.0.6:9999 (TTL 10s)  heartbeats -  registered"),
             "{row_elsewhere}"
         );
+        // It has been taken over by the registry that is asked.
+        let taken_over = row(&record, record.owner.as_ref());
+        assert!(
+            taken_over.contains("  heartbeat not here yet (TTL 10s)  heartbeats -"),
+            "{taken_over}"
+        );
         record.held_ms = Some(41_000);
-        assert!(row(&record).contains("  kept for 41s although it is silent"), "{}", row(&record));
+        assert!(
+            row(&record, None).contains("  kept for 41s although it is silent"),
+            "{}",
+            row(&record, None)
+        );
         (record.held_ms, record.state) = (None, InstanceState::Draining);
         record.overridden = Some(OverrideRecord {
             state: OverrideState::Draining,
@@ -249,7 +266,7 @@ mod tests {
             by: Some("me@home".to_owned()),
             for_ms: Some(540_000),
         });
-        let row = row(&record);
+        let row = row(&record, None);
         assert!(row.starts_with("[::1]:8089             draining     heartbeat"), "{row}");
         assert!(row.ends_with("  draining for 9m (deploy 7), by me@home"), "{row}");
     }

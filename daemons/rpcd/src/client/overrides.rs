@@ -25,12 +25,18 @@ pub async fn overrides(plan: OverridePlan) -> Result<(), Failure> {
         Some(mut asked) => {
             asked.by = Some(person::user_at_machine());
             let entry = registry.set_override(&key, &asked).await?;
-            let text = drained(&entry, &ask.url);
+            let text = match is_known_here_only(&entry, &registry).await {
+                true => drained_here(&entry, registry.url(), &ask.url),
+                false => drained(&entry, &ask.url),
+            };
             (Some(entry), text)
         }
         None => {
             let entry = registry.clear_override(&key).await?;
             let text = match &entry {
+                Some(entry) if is_known_here_only(entry, &registry).await => {
+                    restored_here(entry, registry.url())
+                }
                 Some(entry) => restored(entry),
                 None => format!("{key} was not drained"),
             };
@@ -41,15 +47,39 @@ pub async fn overrides(plan: OverridePlan) -> Result<(), Failure> {
         say_unlisted(&registry, &key, &ask.url, entry.is_some()).await;
     }
     if entry.as_ref().is_some_and(|entry| !entry.durable) {
-        output::say(&not_durable(&key, &ask.url));
+        output::say(&not_durable(&key, &registry));
     }
     if ask.json { output::json(&json!(entry).to_string()) } else { output::text(&text) }
 }
 
-fn not_durable(key: &InstanceKey, url: &str) -> String {
+fn not_durable(key: &InstanceKey, registry: &RegistryClient) -> String {
+    let (url, at) = (registry.url(), super::at(registry.url()));
     format!(
-        "the change of {key} is not durable: the store of the registry at {url} fails, and the change is lost if \
-         the registry stops before its store works again; see rpcd instances -r {url}"
+        "the change of {key} is not durable: the registry at {url} could not store it, and loses it if it stops \
+         before it can; rpcd instances{at} says why"
+    )
+}
+
+/// Whether other registries share its store, which does not have the change: the server may send its heartbeats to one
+/// of those.
+async fn is_known_here_only(entry: &OverrideEntry, registry: &RegistryClient) -> bool {
+    !entry.durable && registry.readiness().await.is_ok_and(|it| it.sharing.is_some())
+}
+
+fn drained_here(entry: &OverrideEntry, here: &str, url: &str) -> String {
+    let OverrideEntry { key, overridden, .. } = entry;
+    let (state, at) = (state(overridden), super::at(url));
+    format!(
+        "{key} is {state} in the lists of the registry at {here} only: other registries, and a server that sends its \
+         heartbeats to one of them, learn of it when it is stored; rpcd undrain {key}{at} takes it back"
+    )
+}
+
+fn restored_here(OverrideEntry { key, overridden, .. }: &OverrideEntry, here: &str) -> String {
+    format!(
+        "{key} is not {} any more in the lists of the registry at {here} only: other registries, and a server that \
+         sends its heartbeats to one of them, learn of it when it is stored",
+        state(overridden)
     )
 }
 

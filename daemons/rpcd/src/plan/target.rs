@@ -116,16 +116,25 @@ pub(super) fn address(target: &Target) -> String {
 /// `http://HOST:PORT`, or `http://HOST:PORT,HOST:PORT`, or https; `scheme` holds where there is none.
 pub(super) fn registry_url(text: &str, scheme: &str) -> Result<String, Failure> {
     let (scheme, addresses) = text.split_once("://").unwrap_or((scheme, text));
-    let mut urls =
-        addresses.split(',').map(|address| one_url(text, &format!("{scheme}://{address}")));
-    let first = urls.next().unwrap_or_else(|| one_url(text, text))?;
     let start = format!("{scheme}://");
-    urls.try_fold(first, |urls, url| Ok(format!("{urls},{}", url?.trim_start_matches(&start))))
+    let mut urls = addresses.split(',').map(|address| {
+        let address = address.trim();
+        // Each may be a URL.
+        one_url(text, &format!("{start}{}", address.strip_prefix(&start).unwrap_or(address)))
+    });
+    let first = urls.next().unwrap_or_else(|| one_url(text, text))?;
+    urls.try_fold(first, |urls, url| {
+        let url = url?;
+        let address = url.split_once("://").map_or(url.as_str(), |(_, address)| address);
+        Ok(format!("{urls},{address}"))
+    })
 }
 
 fn one_url(text: &str, full: &str) -> Result<String, Failure> {
     let wrong = |why: &str| {
-        Failure::usage(format!("bad registry {text:?}: {why}; expected http://HOST:PORT"))
+        Failure::usage(format!(
+            "bad registry {text:?}: {why}; expected http://HOST:PORT, or of several http://HOST:PORT,HOST:PORT"
+        ))
     };
     let url = Url::parse(full).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {

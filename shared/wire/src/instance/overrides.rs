@@ -97,7 +97,7 @@ pub struct OverrideEntry {
     pub overridden: OverrideRecord,
     /// Whether the instance is registered; an override waits for one that is not.
     pub listed: bool,
-    /// Of a change that is acknowledged: whether it is on the registry's disk, or would be lost with its
+    /// Of a change that is acknowledged: whether it is in the registry's store, or would be lost with its
     /// process. Absent means `true`.
     #[serde(default = "super::yes", skip_serializing_if = "super::is_yes")]
     pub durable: bool,

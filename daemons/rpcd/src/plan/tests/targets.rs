@@ -168,6 +168,17 @@ fn health_of_an_address_needs_no_settings() {
 }
 
 #[test]
+fn each_of_several_registries_is_an_address_or_a_url() {
+    let read = |text: &str| target::registry_url(text, "http").map_err(|failure| failure.message);
+    for text in ["a:1,b:2", "http://a:1,http://b:2", "http://a:1, b:2", "HTTP://a:1,HTTP://b:2"] {
+        assert_eq!(read(text).unwrap(), "http://a:1,b:2", "{text}");
+    }
+    assert!(read("http://a:1,https://b:2").is_err(), "all speak TLS, or none");
+    let said = read("http://a:1/path").unwrap_err();
+    assert!(said.ends_with("or of several http://HOST:PORT,HOST:PORT"), "{said}");
+}
+
+#[test]
 fn any_text_is_a_registry_whose_address_stays_the_same_or_an_error() {
     rpc_fuzz::text("address", |text| {
         if let Ok(url) = target::registry_url(text, "http") {
