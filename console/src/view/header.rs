@@ -18,7 +18,7 @@ use rpc_console_core::model::standing::Standing;
 use rpc_console_core::model::{Model, View};
 use rpc_console_core::selectors::total_traffic;
 use rpc_console_core::text;
-use rpc_wire::report::SharingState;
+use rpc_wire::report::{Readiness, SharingState};
 
 /// Below this width only the most important parts are shown.
 const NARROW: u16 = 60;
@@ -29,20 +29,19 @@ pub(super) fn header(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let right = summary(model, screen, area.width);
     let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX).min(area.width);
     let left_area = Rect { width: area.width.saturating_sub(right_width + 1), ..area };
-    let mut left = registry(model, screen, area.width);
+    let mut left = registry(model, screen, area.width, left_area.width.into());
     left.extend(list_age(model, screen, usize::from(left_area.width).saturating_sub(left.width())));
     screen.line(left_area, 0, fitted(left, left_area.width.into()));
     screen.line_right(area, 0, right);
 }
 
-/// The registry, and the state of the connection to it.
-fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> {
+/// The registry, and the state of the connection to it, in so many columns of a row of that width.
+fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16, room: usize) -> Line<'static> {
     let theme = screen.theme;
     let (wide, narrow) = (width >= WIDE, width < NARROW);
-    let link = link(model, screen, wide);
     if narrow && !model.link.is_live() {
         // The next step matters more than the address.
-        return Line::from(vec![Span::raw(" "), link]);
+        return Line::from(vec![Span::raw(" "), link(model, screen, wide, room)]);
     }
     let title = if wide { " rpc-console  " } else { " " };
     let mut line =
@@ -62,12 +61,13 @@ fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static>
     }
     if narrow {
         // Glyph first: the end of the row is the first to be cut.
+        let link = link(model, screen, wide, room);
         let glyph: String = link.content.chars().take(1).collect();
         line.push_span(Span::styled(glyph, link.style));
         line.push_span(format!(" {address} "));
     } else {
         line.push_span(format!("{address} "));
-        line.push_span(link);
+        line.push_span(link(model, screen, wide, room.saturating_sub(line.width())));
     }
     line
 }
@@ -193,7 +193,8 @@ fn not_up(counts: &Counts, wide: bool) -> Vec<(usize, &'static str)> {
     }
 }
 
-fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
+/// The state of the connection; where there are several texts the longest that fits.
+fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool, room: usize) -> Span<'static> {
     let theme = screen.theme;
     match &model.link.state {
         LinkState::Direct => Span::styled("○ no registry", theme.dim()),
@@ -205,7 +206,8 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
         LinkState::Connecting => Span::styled("… connecting", theme.warning()),
         LinkState::Live { .. } if let Some((ms, state)) = cut_off(model) => {
             let since = text::seconds(Duration::from_millis(ms));
-            Span::styled(format!("◐ {} {since}", state.text()), theme.warning())
+            let texts = [format!("◐ {} {since}", state.text()), format!("◐ cut off {since}")];
+            Span::styled(longest(texts.into(), room), theme.warning())
         }
         LinkState::Live { .. } if model.link.readiness.store.is_some() => {
             Span::styled("◐ store fails", theme.warning())
@@ -214,16 +216,8 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
             Span::styled(format!("◐ brake holds {}", brake.held), theme.warning())
         }
         LinkState::Live { ages: true } => {
-            let store = model.link.readiness.store_name().filter(|_| wide);
-            let sharing = model.link.readiness.sharing.as_ref();
-            let with = sharing.map(|it| match wide {
-                true if it.peers.len() > 1 => format!("with {} others", it.peers.len()),
-                true => it.text(),
-                false => format!("1 of {}", it.peers.len() + 1),
-            });
-            let words: Vec<_> =
-                ["● live".to_owned()].into_iter().chain(store).chain(with).collect();
-            Span::styled(text::printable(&words.join(", ")).into_owned(), theme.good())
+            let texts = live(&model.link.readiness, wide);
+            Span::styled(text::printable(&longest(texts, room)).into_owned(), theme.good())
         }
         LinkState::Live { ages: false } if wide => {
             let every = text::flag_duration(model.refresh_interval);
@@ -241,6 +235,28 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
             Span::styled(format!("✗ {what}, {next}"), theme.bad())
         }
     }
+}
+
+/// A live registry's store and peers, the longest text first.
+fn live(readiness: &Readiness, wide: bool) -> Vec<String> {
+    let live = match readiness.store_name().filter(|_| wide) {
+        Some(store) => format!("● live, {store}"),
+        None => "● live".to_owned(),
+    };
+    let Some(sharing) = &readiness.sharing else { return vec![live] };
+    let of = format!("1 of {}", sharing.peers.len() + 1);
+    let short = format!("● live, {of}");
+    if !wide {
+        return vec![short];
+    }
+    let named = format!("{live}, {}", sharing.text());
+    vec![named, format!("{live}, {of}"), short]
+}
+
+/// The first that fits; the last one is cut.
+fn longest(mut texts: Vec<String>, room: usize) -> String {
+    let last = texts.pop().unwrap_or_default();
+    texts.into_iter().find(|text| text::width(text) <= room).unwrap_or(last)
 }
 
 /// For how long the registry has been cut off from the others, in milliseconds, and by what.

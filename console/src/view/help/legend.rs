@@ -22,6 +22,11 @@ const INSTANCES: &[Row] = &[
         "HEARTBEAT",
         "age of the last heartbeat (HB AGE where narrow); the bar is its share of the TTL",
     ),
+    (
+        "at 10.0.0.6:9999",
+        "of registries that share what they know: another one, its owner, takes its heartbeats (HB AGE is -); where narrow the end of its address",
+    ),
+    ("1 of 3", "the registry shares what it knows with 2 peers, which the events name"),
     ("▾ shop 3", "a service and its instances; their worst state, versions and traffic"),
     ("CALLS/S", "calls per second that it counts itself, and their course; – is unknown"),
     ("ERR/S", "calls per second that ended in an error"),

@@ -275,8 +275,8 @@ impl Columns {
     fn age_bar(&self, row: &Row, now: Instant) -> String {
         let Some(age) = row.age(now).filter(|_| row.gone.is_none()) else {
             let owner = row.owner.as_ref().filter(|_| row.gone.is_none());
-            let owner = owner.map(|owner| format!("at {owner}")).unwrap_or_default();
-            return text::left(&text::cut(&text::printable(&owner), self.bar), self.bar);
+            let owner = owner.map(|owner| at(&text::printable(&owner.to_string()), self.bar));
+            return text::left(&owner.unwrap_or_default(), self.bar);
         };
         let share = (age.as_secs_f64() / row.ttl.as_secs_f64().max(0.001)).clamp(0.0, 1.0);
         #[expect(
@@ -288,6 +288,15 @@ impl Columns {
         let full = ((self.bar as f64 * share).round() as usize).min(self.bar);
         format!("{}{}", "█".repeat(full), "·".repeat(self.bar - full))
     }
+}
+
+/// The registry that takes its heartbeats; addresses differ at their ends.
+fn at(owner: &str, room: usize) -> String {
+    let whole = [format!("at {owner}"), owner.to_owned()];
+    if let Some(whole) = whole.into_iter().find(|text| text::width(text) <= room) {
+        return whole;
+    }
+    text::suffix(owner, room).into_owned()
 }
 
 fn is_shown((width, _): &(usize, Span<'static>)) -> bool {
@@ -302,4 +311,14 @@ fn centre(text: &str, width: usize) -> String {
     let text = text::cut(text, width);
     let pad = width.saturating_sub(text::width(&text));
     format!("{}{text}{}", " ".repeat(pad / 2), " ".repeat(pad - pad / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_owner_is_shown_by_the_end_of_its_address_where_there_is_no_room() {
+        let at = |room| super::at("127.0.0.1:47201", room);
+        assert_eq!((at(20).as_str(), at(15).as_str()), ("at 127.0.0.1:47201", "127.0.0.1:47201"));
+        assert_eq!(at(8), "…1:47201");
+    }
 }

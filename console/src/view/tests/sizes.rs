@@ -4,6 +4,7 @@ use rpc_console_core::fixture::learn;
 use rpc_console_core::message::{InstanceUpdate, Msg};
 use rpc_console_core::model::logs::{Source, SourceState};
 use rpc_settings::Settings;
+use rpc_wire::report::SharingState;
 
 use super::*;
 
@@ -209,6 +210,32 @@ fn help_lists_what_exists_with_a_legend_and_reasons_for_this_pane_only() {
     assert!(edit.contains("edit the arguments as JSON in $EDITOR"), "{edit}");
     assert!(!edit.contains("no result") && !edit.contains("no method selected"), "{edit}");
     assert!(help(fixture::busy, "overdue").contains("◐ late"), "the legend is filtered, too");
+    for of_several in ["owner", "peer", "hb age"] {
+        assert!(help(fixture::busy, of_several).contains("Symbols and columns"), "{of_several}");
+    }
+}
+
+#[test]
+fn the_header_says_as_much_of_the_peers_as_there_is_room_for() {
+    let header = |width, cut_off: Option<u64>| {
+        let (mut model, now) = fixture::sharing(cut_off);
+        if let Some(sharing) = &mut model.link.readiness.sharing {
+            sharing.state = SharingState::NoQuorum;
+        }
+        shown(&mut model, now, (width, 20)).lines().next().unwrap_or_default().to_owned()
+    };
+    assert!(
+        header(160, None).contains("with 10.0.0.6:9999, 10.0.0.7:9999"),
+        "{}",
+        header(160, None)
+    );
+    assert!(header(100, None).contains("● live, 1 of 3 "), "{}", header(100, None));
+    assert!(header(80, None).contains("● live, 1 of 3 "), "{}", header(80, None));
+    assert!(header(120, Some(42_000)).contains("◐ etcd has no quorum 42s "));
+    for narrow in [100, 80] {
+        let header = header(narrow, Some(42_000));
+        assert!(header.contains("42s ") && !header.contains("…"), "{header}");
+    }
 }
 
 #[test]
