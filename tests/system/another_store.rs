@@ -6,30 +6,28 @@ use std::time::Duration;
 use rpc_tests::daemon::{Daemon, path};
 use rpc_tests::etcd::Cluster;
 use rpc_tests::eventually::{SOON, eventually};
+use rpc_tests::installed::has;
 use rpc_tests::queries::{find_all, http, lists};
 use rpc_tests::reserved_port::ReservedPort;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::registry_peers::get;
-use super::shared_registries::{is_ready, registry, server};
+use super::shared_registries::{is_ready, registry, registry_with, server};
 
-/// Makes a registry know what another one knows, overrides first: whom nobody may call is never listed.
-async fn copy(from: SocketAddr, to: SocketAddr) {
-    for one in get(from, "/v1/overrides").await.as_array().unwrap() {
-        let text = |it: &Value| it.as_str().unwrap().to_owned();
-        let (proto, host) = (text(&one["protocol"]), text(&one["host"]));
-        let path = format!("PUT /v1/overrides/{proto}/{host}/{}", one["port"]);
-        let duration = one["for_ms"].as_u64().map(|ms| format!("{ms}ms"));
-        let body = json!({"state": one["state"], "reason": one["reason"], "by": one["by"], "for": duration});
-        let (status, reply) = http(to, &path, body.to_string().as_bytes()).await;
-        assert_eq!(status, 200, "{reply}");
-    }
-    for one in get(from, "/v1/instances").await.as_array().unwrap() {
-        let path = "POST /myRegistry/register?proto=json";
-        let (status, reply) = http(to, path, one.to_string().as_bytes()).await;
-        assert_eq!(status, 200, "{reply}");
-    }
+/// Runs the script of the page; what it says, if it succeeds.
+async fn copy(from: SocketAddr, to: SocketAddr) -> Result<String, String> {
+    const PAGE: &str = include_str!("../../docs/registry.md");
+    let (_, script) = PAGE.split_once("```sh\n   set -euo pipefail\n").expect("the page has it");
+    let script = script.split_once("```").unwrap().0;
+    let old = script.replace("http://127.0.0.1:9999", &format!("http://{from}"));
+    let script = old.replace("http://127.0.0.1:9998", &format!("http://{to}"));
+    let mut bash = Command::new("bash");
+    bash.args(["-c", &format!("set -euo pipefail\n{script}")]);
+    let output = tokio::time::timeout(SOON, bash.output()).await.unwrap().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 async fn stop(mut registry: Daemon) {
@@ -62,6 +60,9 @@ async fn has_all(at: SocketAddr, called: &[SocketAddr], drained: SocketAddr) {
 
 #[tokio::test]
 async fn a_registry_moves_from_redb_to_etcd_and_back_and_nobody_is_lost() {
+    if !(has("curl", "curl") && has("jq", "jq")) {
+        return;
+    }
     let Some(cluster) = Cluster::start().await else { return };
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let port = ReservedPort::new();
@@ -78,7 +79,9 @@ async fn a_registry_moves_from_redb_to_etcd_and_back_and_nobody_is_lost() {
     // Another one beside it, then one in its place.
     let (helper, helper_at) = registry(&cluster, 0).await;
     is_ready(helper_at).await;
-    copy(at, helper_at).await;
+    assert!(copy(at, ReservedPort::new().address()).await.unwrap_err().contains("curl"));
+    let copied = copy(at, helper_at).await;
+    assert_eq!(copied.unwrap(), "copied: 1 overrides, 3 instances");
     assert_eq!(find_all(helper_at).await.len(), 2);
     stop(old).await;
     let (new, _) = registry(&cluster, port.number()).await;
@@ -93,11 +96,24 @@ async fn a_registry_moves_from_redb_to_etcd_and_back_and_nobody_is_lost() {
     // And back.
     let folder = path(folders[1].path()).to_owned();
     let (helper, helper_at) = redb(0, &folder).await;
-    copy(at, helper_at).await;
+    copy(at, helper_at).await.unwrap();
     assert_eq!(find_all(helper_at).await.len(), 2);
     stop(helper).await;
     stop(new).await;
     let (_last, _) = redb(port.number(), &folder).await;
     assert_eq!(find_all(at).await, called, "listed before any heartbeat");
     has_all(at, &called, three).await;
+
+    // Once more to etcd: the old prefix still has the drain, which was taken back since.
+    let (status, _) = http(at, &drain.replace("PUT", "DELETE"), b"").await;
+    assert_eq!(status, 200);
+    let (helper, helper_at) = registry(&cluster, 0).await;
+    is_ready(helper_at).await;
+    let refused = copy(at, helper_at).await.unwrap_err();
+    assert!(refused.contains("has overrides: give it a new prefix"), "{refused}");
+    stop(helper).await;
+    let (_helper, helper_at) = registry_with(&cluster, 0, &[("ETCD_PREFIX", "second/")]).await;
+    is_ready(helper_at).await;
+    assert_eq!(copy(at, helper_at).await.unwrap(), "copied: 0 overrides, 3 instances");
+    assert_eq!(find_all(helper_at).await.len(), 3);
 }

@@ -47,6 +47,10 @@ async fn a_member_that_is_stopped_is_left_and_all_of_them_are_waited_for() {
         said.contains("no etcd member can be reached") && said.contains("unreachable")
     })
     .await;
+    let url = format!("http://{a_at}");
+    let (_, said, hint) = run_rpcd(["drain", "127.0.0.1:9", "--registry", &url]).await;
+    assert!(said.contains(&format!("of the registry at {url} only")), "{said}");
+    assert!(hint.contains(&format!("rpcd instances --registry {url} says why")), "{hint}");
     let (_three, three) = server(&[a_at, b_at]).await;
     lists(a_at, &[one, two, three]).await;
     // Longer than the lease, and than a TTL.
@@ -127,6 +131,24 @@ async fn what_was_compacted_while_a_registry_was_cut_off_is_read_anew() {
 }
 
 #[tokio::test]
+async fn a_watch_that_breaks_off_goes_on_at_another_member() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let proxy = Proxy::start(cluster.address(0)).await;
+    let endpoints = format!("{},{}", proxy.url(), cluster.url(1));
+    let (a, a_at) = registry_with(&cluster, 0, &[("ETCD_ENDPOINTS", &endpoints)]).await;
+    let (_b, b_at) = registry(&cluster, 0).await;
+    is_ready(a_at).await;
+    let (_one, one) = server(&[b_at]).await;
+    lists(a_at, &[one]).await;
+    proxy.cut();
+    let (_two, two) = server(&[b_at]).await;
+    lists(a_at, &[one, two]).await;
+    is_ready(a_at).await;
+    let said = a.transcript();
+    assert!(!said.contains("the store fails") && !said.contains("no etcd member"), "{said}");
+}
+
+#[tokio::test]
 async fn a_watch_that_a_proxy_has_lost_is_opened_anew() {
     let Some(cluster) = Cluster::start().await else { return };
     let (_a, a_at) = registry(&cluster, 0).await;
@@ -164,9 +186,18 @@ async fn what_another_program_wrote_is_neither_overwritten_nor_deleted() {
     let odd = encoded("rpcd/odd");
     post(&cluster, "/v3/kv/put", &format!(r#"{{"key":"{odd}","value":"{odd}"}}"#)).await;
     left_out(a_at, 1, 1).await;
-    let (_, _, said) = run_rpcd(["instances", "--registry", &format!("http://{a_at}")]).await;
+    let (_, listed, said) = run_rpcd(["instances", "--registry", &format!("http://{a_at}")]).await;
     assert!(said.contains("1 cannot be read") && said.contains("1 of another program"), "{said}");
+    assert!(listed.contains("not in the registry's store"), "{listed}");
     post(&cluster, "/v3/kv/deleterange", &format!(r#"{{"key":"{odd}"}}"#)).await;
+    left_out(a_at, 1, 0).await;
+    // Without a lease it is no registry's.
+    let lone = encoded("rpcd/registries/zz");
+    post(&cluster, "/v3/kv/put", &format!(r#"{{"key":"{lone}","value":"{odd}"}}"#)).await;
+    left_out(a_at, 1, 1).await;
+    let said = readiness(a_at).await;
+    assert!(said.contains("\"peers\":[]"), "{said}");
+    post(&cluster, "/v3/kv/deleterange", &format!(r#"{{"key":"{lone}"}}"#)).await;
     left_out(a_at, 1, 0).await;
     server.signal(Signal::TERM);
     server.exits_within(Duration::from_secs(20)).await;

@@ -58,11 +58,16 @@ pub(super) async fn is_ready(registry: SocketAddr) {
 async fn each_registry_lists_the_instances_of_all() {
     let Some(cluster) = Cluster::start().await else { return };
     let (_a, a_at) = registry(&cluster, 0).await;
-    let (_b, b_at) = registry(&cluster, 0).await;
+    let (b, b_at) = registry(&cluster, 0).await;
     let (mut one, one_at) = server(&[a_at]).await;
     let (_two, two_at) = server(&[b_at]).await;
     lists(a_at, &[one_at, two_at]).await;
     lists(b_at, &[one_at, two_at]).await;
+    let logged = |at: SocketAddr| {
+        let (what, at) = ("registered", at.to_string());
+        b.stderr().lines().iter().any(|line| line.contains(what) && line.contains(&at))
+    };
+    assert!(logged(two_at) && !logged(one_at), "each registry logs who registers there");
     // Longer than a TTL: only one of them gets its heartbeats, and it stays listed by both.
     let until = Instant::now() + Duration::from_secs(5);
     while Instant::now() < until {
@@ -283,7 +288,12 @@ async fn each_trouble_with_etcd_is_a_clear_state_and_ends_no_registry() {
     let (wrong, open) = (file("wrong", 0o600), file("open", 0o644));
     let user = ("ETCD_USER", "root");
     refused(&[user, ("ETCD_PASSWORD_FILE", &wrong)], "authentication failed").await;
-    refused(&[user, ("ETCD_PASSWORD_FILE", &open)], "others can read it").await;
+    let settings = [("ETCD_ENDPOINTS", &*cluster.endpoints()), user, ("ETCD_PASSWORD_FILE", &open)];
+    let arguments = ["registry", "-p", "0", "-l", "127.0.0.1", "--store", "etcd"];
+    let mut unusable = Daemon::rpcd_with(&settings, arguments);
+    assert_eq!(unusable.exit_code().await, 2, "{}", unusable.transcript());
+    let said = unusable.stderr().text();
+    assert!(said.contains("others can read it; chmod 600; check password_file"), "{said}");
     let right = file("right", 0o600);
     let settings = [user, ("ETCD_PASSWORD_FILE", right.as_str())];
     let (_a, a_at) = registry_with(&cluster, 0, &settings).await;
