@@ -15,6 +15,7 @@
 mod addresses;
 mod another_store;
 mod any_split;
+mod apart_registries;
 mod architecture;
 mod client_ends;
 mod contributing;

@@ -43,6 +43,8 @@ pub(crate) use entry::{Change, ChangeKind, Entry, Row};
 pub(crate) use kept::{Batch, Restored};
 pub(crate) use lists::List;
 use lists::Lists;
+#[cfg(feature = "etcd")]
+pub(crate) use liveness::Apart;
 pub(crate) use liveness::{BrakeBegin, BrakeEnd, BrakeStatus, Due, Outcome, Probe, Tally, Ticket};
 use liveness::{Judge, Liveness};
 use moves::Moves;
@@ -127,6 +129,8 @@ struct Slot {
     is_restored: bool,
     /// The number of its last change that is to be saved.
     change: u64,
+    /// When it said what is known of it: see [`Table::stamp`].
+    stamp: u64,
     owner: Owner,
     moves: Moves,
 }
@@ -307,6 +311,16 @@ impl Table {
         self.revision
     }
 
+    /// The stamp of what is said of an address now: milliseconds since 1970, and more than that of all that is known
+    /// of it. So of two registries that were told different things while they did not hear of each other, both
+    /// know which was later, as well as their clocks agree; and of what one of them knew, also if they do not.
+    fn stamp(&self, key: &InstanceKey, now: Instant) -> u64 {
+        let slot = self.by_key.get(key).and_then(|index| self.slots.get(*index)?.as_ref());
+        let known = slot.map_or(0, |slot| slot.stamp);
+        let known = known.max(self.departures.stamp(key)).max(self.overrides.stamp(key));
+        self.wall.moment(now).wall_ms.max(known.saturating_add(1))
+    }
+
     /// The incarnation of the listed instance, if it has one.
     fn listed_incarnation(&self, key: &InstanceKey) -> Option<u64> {
         self.slots.get(*self.by_key.get(key)?)?.as_ref()?.entry.incarnation
@@ -314,7 +328,7 @@ impl Table {
 
     /// Gives an instance that is not listed a slot.
     fn place(&mut self, entry: Entry, body: Digest, now: Instant) -> usize {
-        let Entry { peer, serial, .. } = entry;
+        let Entry { peer, serial, registered, .. } = entry;
         self.by_peer.add(peer);
         self.bytes += entry.bytes();
         self.serial = serial;
@@ -343,6 +357,7 @@ impl Table {
             overridden,
             is_restored: false,
             change: 0,
+            stamp: registered.wall_ms,
             owner: Owner::Here,
             moves: Moves::default(),
         });
@@ -358,6 +373,7 @@ impl Table {
         self.bytes -= slot.entry.bytes();
         let Entry { key, service, peer, serial, .. } = &*slot.entry;
         self.by_key.remove(key);
+        self.overrides.left(key);
         self.by_peer.remove(*peer);
         self.lists.remove(&key.protocol, service.as_deref(), *serial);
         Some(self.changed(kind, slot.row(), None, now))

@@ -15,8 +15,10 @@
 //!
 //! - `keys`: their names.
 //! - `session`: reads and follows; `writing`: writes; `adoption`: takes over.
+//! - `absent`: registries that are gone without a word.
 //! - `known`: what a session knows of the keys, in which revisions.
 
+mod absent;
 mod adoption;
 mod keys;
 mod known;
@@ -36,6 +38,8 @@ use tracing::{Instrument as _, Span, info, warn};
 
 use super::{Membership, Service, now};
 use crate::store::etcd::{Compared, Etcd, EtcdError, Put, Txn, TxnOutcome};
+use crate::table::Apart;
+use absent::Absent;
 use keys::Keys;
 use session::Session;
 
@@ -57,6 +61,7 @@ struct Sharing {
     address: String,
     /// The lease of its key.
     lease: Mutex<Option<i64>>,
+    absent: Mutex<Absent>,
     /// Said once.
     has_strange_keys: AtomicBool,
 }
@@ -65,6 +70,9 @@ struct Sharing {
 #[derive(Debug, Serialize, Deserialize)]
 struct Peer {
     address: String,
+    /// It ends, and takes no more heartbeats.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    leaves: bool,
 }
 
 impl Sharing {
@@ -72,7 +80,8 @@ impl Sharing {
         let id = format!("{:016x}", rand::random::<u64>());
         let keys = Keys::new(etcd.options().prefix.clone());
         let has_strange_keys = AtomicBool::new(false);
-        Self { etcd, keys, id, address, lease: Mutex::default(), has_strange_keys }
+        let (lease, absent) = (Mutex::default(), Mutex::default());
+        Self { etcd, keys, id, address, lease, absent, has_strange_keys }
     }
 
     /// Writes that this registry lives, until its lease ends.
@@ -86,12 +95,16 @@ impl Sharing {
             None => self.etcd.grant().await?,
         };
         *self.lease() = Some(lease.id);
-        let key = self.keys.registry(&self.id);
-        let peer = Peer { address: self.address.clone() };
+        self.say(false, lease.id).await?;
+        Ok(lease.id)
+    }
+
+    /// Writes who this registry is, and whether it leaves.
+    async fn say(&self, leaves: bool, lease: i64) -> Result<(), EtcdError> {
+        let peer = Peer { address: self.address.clone(), leaves };
         // Plain data serialises.
         let value = Bytes::from(serde_json::to_vec(&peer).unwrap_or_default());
-        self.put(key, value, Some(lease.id)).await?;
-        Ok(lease.id)
+        self.put(self.keys.registry(&self.id), value, Some(lease)).await
     }
 
     /// Puts a key, whatever is there.
@@ -120,6 +133,10 @@ impl Sharing {
             }
             _ => Ok(()),
         }
+    }
+
+    fn absent(&self) -> MutexGuard<'_, Absent> {
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lease(&self) -> MutexGuard<'_, Option<i64>> {
@@ -170,6 +187,9 @@ impl Service {
             } else {
                 self.metrics.store_failures.inc();
                 self.membership.get().inspect(|it| it.is_cut_off(error.state()));
+                if sharing.absent().has_others() {
+                    self.lock().table.set_apart(Apart::CutOff);
+                }
                 let is_new = self.saving.fail(&error);
                 if is_other && !is_new {
                     warn!(%error, "the store still fails, for another reason now");
@@ -207,9 +227,12 @@ impl Service {
 
     async fn sign_out(&self, sharing: &Sharing) {
         let lease = sharing.lease().take();
-        if let Some(lease) = lease
-            && let Err(error) = sharing.etcd.revoke(lease).await
-        {
+        let Some(lease) = lease else { return };
+        let signed_out = async {
+            sharing.say(true, lease).await?;
+            sharing.etcd.revoke(lease).await
+        };
+        if let Err(error) = signed_out.await {
             info!(%error, "not signed out; the other registries will notice");
         }
     }

@@ -55,6 +55,8 @@ struct Record {
     until: Instant,
     place: Place,
     incarnation: Option<u64>,
+    /// The [stamp](super::Table::stamp) of the farewell, or of what was held back.
+    stamp: u64,
     /// Whether a registration was held back since.
     held: bool,
 }
@@ -88,14 +90,14 @@ impl Departures {
         self.window
     }
 
-    /// Remembers an instance that left `ago`. A late farewell of a lower incarnation does not hide
+    /// Remembers an instance that left `ago`, by a farewell of that stamp. A late farewell of a lower incarnation does not hide
     /// that of a higher one, and one of longer ago does not have a later one forgotten sooner.
     pub(super) fn note(
         &mut self,
         key: InstanceKey,
         incarnation: Option<u64>,
         was_listed: bool,
-        ago: Duration,
+        (ago, stamp): (Duration, u64),
         now: Instant,
     ) {
         let who = Who { key, has_incarnation: incarnation.is_some() };
@@ -106,16 +108,17 @@ impl Departures {
         let highest = incarnation.max(known.and_then(|record| record.incarnation));
         let until = now + self.window.saturating_sub(ago);
         let until = known.map_or(until, |record| record.until.max(until));
+        let stamp = known.map_or(stamp, |record| record.stamp.max(stamp));
         let place = self.next_place(was_listed);
-        self.insert(who, Record { until, place, incarnation: highest, held: false }, now);
+        self.insert(who, Record { until, place, incarnation: highest, stamp, held: false }, now);
     }
 
     /// Remembers a departed instance without incarnation for longer, since it still sends heartbeats.
-    pub(super) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> HeldBack {
+    pub(super) fn hold_back(&mut self, key: InstanceKey, stamp: u64, now: Instant) -> HeldBack {
         let who = Who { key, has_incarnation: false };
         let was_listed = self.recent.get(&who).is_some_and(|record| record.place.was_listed);
         let (until, place) = (now + self.window, self.next_place(was_listed));
-        let new = Record { until, place, incarnation: None, held: true };
+        let new = Record { until, place, incarnation: None, stamp, held: true };
         let Some(record) = self.recent.get_mut(&who) else {
             self.insert(who, new, now);
             return HeldBack { first: true, restarted: true };
@@ -134,14 +137,20 @@ impl Departures {
         std::mem::take(&mut self.touched).into_iter().map(|who| (who.key, who.has_incarnation))
     }
 
-    /// When who is remembered left, or was last held back, and its incarnation.
+    /// The stamp of who is remembered, and its incarnation.
     pub(super) fn get(
         &self,
         key: &InstanceKey,
         has_incarnation: bool,
-    ) -> Option<(Instant, Option<u64>)> {
+    ) -> Option<(u64, Option<u64>)> {
         let record = self.recent.get(&Who { key: key.clone(), has_incarnation })?;
-        Some((record.until.checked_sub(self.window)?, record.incarnation))
+        Some((record.stamp, record.incarnation))
+    }
+
+    /// The last stamp at an address; 0 if nobody left it.
+    pub(super) fn stamp(&self, key: &InstanceKey) -> u64 {
+        let stamp = |has_incarnation| self.get(key, has_incarnation).map_or(0, |(stamp, _)| stamp);
+        stamp(true).max(stamp(false))
     }
 
     /// Everybody who is remembered.
@@ -153,6 +162,13 @@ impl Departures {
     pub(super) fn contains(&self, key: &InstanceKey, now: Instant) -> bool {
         let who = Who { key: key.clone(), has_incarnation: false };
         self.current(&who, now).is_some()
+    }
+
+    /// The stamp of the farewell of a server without incarnation within the window.
+    #[cfg(feature = "etcd")]
+    pub(super) fn farewell(&self, key: &InstanceKey, now: Instant) -> Option<u64> {
+        let who = Who { key: key.clone(), has_incarnation: false };
+        self.current(&who, now).map(|record| record.stamp)
     }
 
     /// The highest incarnation at this address that unregistered within the window.
@@ -215,7 +231,8 @@ mod tests {
     use rpc_wire::instance::Instance;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const NOW: Duration = Duration::ZERO;
+    /// Just now, at any time of the clock.
+    const NOW: (Duration, u64) = (Duration::ZERO, 1);
 
     fn key(port: u16) -> InstanceKey {
         Instance::new("h", port).key()
@@ -239,10 +256,10 @@ mod tests {
     fn a_departure_of_before_a_restart_is_remembered_for_what_is_left_of_the_window() {
         let start = Instant::now();
         let mut departures = Departures::new(60 * SECOND, 10);
-        departures.note(key(1), None, true, 50 * SECOND, start);
+        departures.note(key(1), None, true, (50 * SECOND, 1), start);
         assert!(departures.contains(&key(1), start + 9 * SECOND));
         assert!(!departures.contains(&key(1), start + 10 * SECOND));
-        departures.note(key(2), None, true, 70 * SECOND, start);
+        departures.note(key(2), None, true, (70 * SECOND, 1), start);
         assert!(!departures.contains(&key(2), start));
     }
 
@@ -252,7 +269,7 @@ mod tests {
             let start = Instant::now();
             let mut departures = Departures::new(60 * SECOND, 10);
             departures.note(key(1), Some(7), true, NOW, start);
-            departures.note(key(1), Some(5), true, ago * SECOND, start);
+            departures.note(key(1), Some(5), true, (ago * SECOND, 1), start);
             assert_eq!(departures.incarnation(&key(1), start + 59 * SECOND), Some(7), "{ago}");
         }
     }
@@ -280,7 +297,7 @@ mod tests {
         departures.note(key(1), None, true, NOW, start);
         let mut hold_back = |seconds: u32| {
             let HeldBack { first, restarted } =
-                departures.hold_back(key(1), start + seconds * SECOND);
+                departures.hold_back(key(1), 1, start + seconds * SECOND);
             (first, restarted)
         };
         assert_eq!(hold_back(5), (true, false));

@@ -15,7 +15,7 @@ use super::departures::Departure;
 use super::entry::Entry;
 use super::standing::{Override, Standing};
 use super::unsaved::Unsaved;
-use super::wall::Wall;
+use super::wall::{Wall, since_1970};
 use super::{Slot, Table};
 use crate::RegistryOptions;
 use crate::record::{Change, Kind, Record, RecordKey};
@@ -34,7 +34,8 @@ pub(crate) struct Batch {
 /// What a record says, shared with the table until it is written.
 #[derive(Debug)]
 pub(super) enum Kept {
-    Instance(Arc<Entry>),
+    /// And its stamp.
+    Instance(Arc<Entry>, u64),
     Override(Arc<Standing>),
     Departure(StoredDeparture),
 }
@@ -46,6 +47,9 @@ struct StoredInstance<'a> {
     serial: u64,
     peer: IpAddr,
     registered_ms: u64,
+    /// Its stamp, unless that is when it was registered; not in the records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changed_ms: Option<u64>,
     /// Who registered it; not in the records of earlier versions.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     identity: Option<Cow<'a, str>>,
@@ -76,6 +80,7 @@ pub(crate) struct RestoredInstance {
     serial: u64,
     pub(super) peer: IpAddr,
     pub(super) registered_ms: u64,
+    pub(super) changed_ms: u64,
 }
 
 #[cfg_attr(
@@ -93,7 +98,8 @@ impl Restored {
         Ok(match kind {
             Kind::Instance => {
                 let stored: StoredInstance<'_> = serde_json::from_slice(value).map_err(wrong)?;
-                let StoredInstance { serial, peer, registered_ms, identity, instance } = stored;
+                let StoredInstance { serial, peer, registered_ms, changed_ms, identity, instance } =
+                    stored;
                 // It was within the limits of its time, whatever they are now.
                 let limits = RegistryOptions {
                     max_host_bytes: usize::MAX,
@@ -106,7 +112,14 @@ impl Restored {
                 if registration.key != *key {
                     return Err(format!("it is of {}", registration.key));
                 }
-                Self::Instance(RestoredInstance { registration, serial, peer, registered_ms })
+                let changed_ms = changed_ms.unwrap_or(registered_ms);
+                Self::Instance(RestoredInstance {
+                    registration,
+                    serial,
+                    peer,
+                    registered_ms,
+                    changed_ms,
+                })
             }
             Kind::Override => {
                 Self::Override(key.clone(), serde_json::from_slice(value).map_err(wrong)?)
@@ -140,14 +153,16 @@ impl Batch {
 impl Kept {
     pub(super) fn to_json(&self) -> Bytes {
         let json = match self {
-            Self::Instance(entry) => {
+            Self::Instance(entry, changed_ms) => {
                 let Entry { serial, peer, registered, identity, reply, .. } = &**entry;
                 // It was written here.
                 let instance = serde_json::from_slice(reply).unwrap_or(RawValue::NULL);
                 let registered_ms = registered.wall_ms;
                 let (serial, peer) = (*serial, *peer);
                 let identity = identity.as_deref().map(Cow::Borrowed);
-                let stored = StoredInstance { serial, peer, registered_ms, identity, instance };
+                let changed_ms = (*changed_ms != registered_ms).then_some(*changed_ms);
+                let stored =
+                    StoredInstance { serial, peer, registered_ms, changed_ms, identity, instance };
                 serde_json::to_vec(&stored)
             }
             Self::Override(standing) => serde_json::to_vec(&standing.what),
@@ -211,11 +226,11 @@ impl Table {
         let Departure { key, incarnation, at } = departure;
         // Of a later time if the clock was set back: then the whole window is left.
         let ago = wall.duration_since(at).unwrap_or_default();
-        self.departures.note(key, incarnation, true, ago, now);
+        self.departures.note(key, incarnation, true, (ago, since_1970(at)), now);
     }
 
     fn restore_instance(&mut self, restored: RestoredInstance, now: Instant) {
-        let RestoredInstance { registration, serial, peer, registered_ms } = restored;
+        let RestoredInstance { registration, serial, peer, registered_ms, changed_ms } = restored;
         // Where numbers are missing or not in order, they follow each other.
         let serial = serial.max(self.serial + 1);
         let registered = self.wall.past(registered_ms, now);
@@ -224,7 +239,8 @@ impl Table {
         let index = self.place(entry, body, now);
         self.by_body.insert(body, index);
         self.revision += 1;
-        if let Some(Some(Slot { entry, .. })) = self.slots.get(index) {
+        if let Some(Some(Slot { entry, stamp, .. })) = self.slots.get_mut(index) {
+            *stamp = changed_ms;
             let Entry { key, service, .. } = &**entry;
             self.lists.changed(&key.protocol, service.as_deref(), self.revision);
         }
@@ -260,7 +276,7 @@ impl Table {
         Some(match kind {
             Kind::Instance => {
                 let slot = self.slots.get(*self.by_key.get(key)?)?.as_ref()?;
-                Kept::Instance(Arc::clone(&slot.entry))
+                Kept::Instance(Arc::clone(&slot.entry), slot.stamp)
             }
             Kind::Override => Kept::Override(self.overrides.get(key)?),
             Kind::Departure => self.kept_departure(key, true)?,
@@ -276,8 +292,7 @@ impl Table {
     }
 
     fn kept_departure(&self, key: &InstanceKey, has_incarnation: bool) -> Option<Kept> {
-        let (at, incarnation) = self.departures.get(key, has_incarnation)?;
-        let at_ms = self.wall.moment(at).wall_ms;
+        let (at_ms, incarnation) = self.departures.get(key, has_incarnation)?;
         Some(Kept::Departure(StoredDeparture { at_ms, incarnation }))
     }
 
@@ -317,9 +332,10 @@ mod tests {
             assert_eq!(restored.registration.identity.as_deref(), name);
             let at = Wall::new(SystemTime::now(), Instant::now()).past(5, Instant::now());
             let entry = Entry::new(restored.registration, [127, 0, 0, 1].into(), at, 1);
-            let written = Kept::Instance(Arc::new(entry)).to_json();
+            let written = Kept::Instance(Arc::new(entry), 5).to_json();
             let written = std::str::from_utf8(&written).unwrap();
             assert_eq!(written.contains(r#""identity":"shop""#), name.is_some(), "{written}");
+            assert!(!written.contains("changed_ms"), "{written}");
         }
     }
 }

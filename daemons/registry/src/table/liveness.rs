@@ -22,7 +22,7 @@ use super::brake::Verdict;
 use super::target::is_same_machine;
 use super::{Change, ChangeKind, Entry, Row, Slot, Table};
 pub(super) use judge::Judge;
-pub(crate) use judge::Tally;
+pub(crate) use judge::{Apart, Tally};
 
 /// An instance is probed for lost connections at most once in this time: whoever opens and ends many
 /// must not make this registry do the same to others.
@@ -197,6 +197,12 @@ impl Table {
         self.departures.forget_old(now);
         self.note_departures();
         Checked { probes, slow, late, ended }
+    }
+
+    /// Says whether heartbeats may go to registries that this one does not hear, from now on.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn set_apart(&mut self, apart: Apart) {
+        self.judge.apart = apart;
     }
 
     /// Removes and holds instances as decided: at most so many at a time, so that heartbeats need not

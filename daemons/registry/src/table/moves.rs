@@ -74,6 +74,10 @@ impl Table {
         if !before.is_elsewhere() {
             return None;
         }
+        let key = slot.entry.key.clone();
+        let stamp = self.stamp(&key, now);
+        let slot = self.slots.get_mut(index)?.as_mut()?;
+        slot.stamp = stamp;
         slot.moves.note(self.max_moves, now);
         self.unsaved.note(Kind::Instance, &slot.entry.key);
         slot.change = self.unsaved.changes();

@@ -16,15 +16,38 @@ use crate::record::Kind;
 pub(super) struct Overrides {
     capacity: usize,
     by_key: HashMap<InstanceKey, Arc<Standing>>,
+    /// The stamps of the last decisions, to set one or to take it back: of those that stand, and of instances that
+    /// are listed.
+    decided: HashMap<InstanceKey, u64>,
 }
 
 impl Overrides {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, by_key: HashMap::new() }
+        Self { capacity, by_key: HashMap::new(), decided: HashMap::new() }
     }
 
     pub(super) fn get(&self, key: &InstanceKey) -> Option<Arc<Standing>> {
         self.by_key.get(key).cloned()
+    }
+
+    /// The stamp of the last decision about an instance; 0 if none is known.
+    pub(super) fn stamp(&self, key: &InstanceKey) -> u64 {
+        self.decided.get(key).copied().unwrap_or(0)
+    }
+
+    /// Notes when what stands, or stands no more, was decided.
+    pub(super) fn decided(&mut self, key: &InstanceKey, stamp: u64) {
+        match stamp {
+            0 => _ = self.decided.remove(key),
+            stamp => _ = self.decided.insert(key.clone(), stamp),
+        }
+    }
+
+    /// An instance is not listed any more.
+    pub(super) fn left(&mut self, key: &InstanceKey) {
+        if !self.by_key.contains_key(key) {
+            self.decided.remove(key);
+        }
     }
 
     /// The instances that have one.
@@ -54,10 +77,13 @@ impl Table {
         standing: Standing,
         now: Instant,
     ) -> Result<Overridden, Refusal> {
-        let Overrides { capacity, by_key } = &mut self.overrides;
+        let stamp = self.stamp(&key, now);
+        let Overrides { capacity, by_key, .. } = &mut self.overrides;
         if by_key.len() >= *capacity && !by_key.contains_key(&key) {
             return Err(Refusal::OverridesFull(*capacity));
         }
+        self.overrides.decided(&key, stamp);
+        let by_key = &mut self.overrides.by_key;
         let standing = Arc::new(standing);
         by_key.insert(key.clone(), Arc::clone(&standing));
         self.unsaved.note(Kind::Override, &key);
@@ -72,7 +98,10 @@ impl Table {
 
     /// Takes an override back; `None` if there is none.
     pub(crate) fn clear_override(&mut self, key: &InstanceKey, now: Instant) -> Option<Overridden> {
+        let stamp = self.stamp(key, now);
         let (key, standing) = self.overrides.by_key.remove_entry(key)?;
+        let is_listed = self.by_key.contains_key(&key);
+        self.overrides.decided(&key, if is_listed { stamp } else { 0 });
         self.unsaved.note(Kind::Override, &key);
         let change = self.put_override(&key, None, now);
         Some(Overridden { key, standing, change })

@@ -135,7 +135,8 @@ impl Table {
         now: Instant,
     ) -> Option<Change> {
         let was_listed = self.by_key.contains_key(key);
-        self.departures.note(key.clone(), incarnation, was_listed, Duration::ZERO, now);
+        let farewell = (Duration::ZERO, self.stamp(key, now));
+        self.departures.note(key.clone(), incarnation, was_listed, farewell, now);
         self.note_departures();
         let index = *self.by_key.get(key)?;
         let listed = self.listed_incarnation(key);
@@ -148,7 +149,8 @@ impl Table {
 
     /// Remembers that an unregistered instance accepted no connection.
     pub(crate) fn hold_back(&mut self, key: InstanceKey, now: Instant) -> HeldBack {
-        let held = self.departures.hold_back(key, now);
+        let stamp = self.stamp(&key, now);
+        let held = self.departures.hold_back(key, stamp, now);
         self.note_departures();
         held
     }
@@ -223,6 +225,7 @@ impl Table {
         now: Instant,
     ) -> Result<Option<Changed>, Refusal> {
         let pause = self.pause(now);
+        let stamp = self.stamp(&registration.key, now);
         let Some(Some(slot)) = self.slots.get_mut(index) else { return Ok(None) };
         slot.renew(now, pause, self.ttl);
         self.judge.set(slot, Liveness::Up);
@@ -252,6 +255,7 @@ impl Table {
         if is_another_life {
             (slot.heartbeats, slot.pace) = (1, Pace::default());
         }
+        slot.stamp = stamp;
         let replaced = std::mem::replace(&mut slot.entry, entry);
         let Entry { key, service, .. } = &*slot.entry;
         if *service != replaced.service {
@@ -277,7 +281,12 @@ impl Table {
             return Err(Refusal::TableFull(self.max_bytes));
         }
         self.by_peer.check(peer)?;
-        Ok(self.place(entry, body, now))
+        let stamp = self.stamp(&entry.key, now);
+        let index = self.place(entry, body, now);
+        if let Some(Some(slot)) = self.slots.get_mut(index) {
+            slot.stamp = stamp;
+        }
+        Ok(index)
     }
 
     pub(super) fn keep_digest(&mut self, index: usize, body: Digest) {

@@ -4,6 +4,10 @@
 //! All that is known of an address (an instance, an override, departures) is one document, so that it changes as
 //! a whole. An instance has one *owner*: the registry that takes its heartbeats and decides whether it lives.
 //! Whoever gets a heartbeat of it becomes that; the others list it as long as it is there.
+//!
+//! Registries that do not hear of each other are told different things. Each part of a document has the *stamp* of
+//! when it was said ([`Table::stamp`]): when they hear of each other again, what was said last holds, and
+//! between equals what is there.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -22,6 +26,7 @@ use super::liveness::{Liveness, Ticket};
 use super::owner::Owner;
 use super::pace::Pace;
 use super::standing::Standing;
+use super::wall::since_1970;
 use super::{Change, ChangeKind, Override, Slot, Table};
 use crate::record::{Kind, Record, RecordKey};
 
@@ -34,6 +39,9 @@ struct Document<'a> {
     instance: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "override", skip_serializing_if = "Option::is_none")]
     overridden: Option<&'a RawValue>,
+    /// The stamp of the override, or of its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    override_ms: Option<u64>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     departure: Option<&'a RawValue>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -47,6 +55,7 @@ pub(crate) struct Shared {
     owner: Option<Arc<str>>,
     instance: Option<RestoredInstance>,
     overridden: Option<Override>,
+    override_ms: u64,
     departures: Vec<Departure>,
 }
 
@@ -95,6 +104,7 @@ impl Shared {
             serde_json::from_slice(value).map_err(|error| error.to_string())?;
         let mut shared = Self::nothing(key);
         shared.owner = document.owner.as_deref().map(Arc::from);
+        shared.override_ms = document.override_ms.unwrap_or(0);
         for (kind, part) in [
             (Kind::Instance, document.instance),
             (Kind::Override, document.overridden),
@@ -118,7 +128,14 @@ impl Shared {
 
     /// That there is no document of an address.
     pub(crate) fn nothing(key: InstanceKey) -> Self {
-        Self { key, owner: None, instance: None, overridden: None, departures: Vec::new() }
+        Self {
+            key,
+            owner: None,
+            instance: None,
+            overridden: None,
+            override_ms: 0,
+            departures: Vec::new(),
+        }
     }
 
     /// What orders instances in a list: since when they are registered.
@@ -131,9 +148,18 @@ impl Shared {
         self.departures.iter().filter_map(|departure| departure.incarnation).max()
     }
 
-    /// Whether it says that a server without incarnation has left.
-    fn has_departure(&self) -> bool {
-        self.departures.iter().any(|departure| departure.incarnation.is_none())
+    /// The stamp of the farewell of a server without incarnation; 0 if it says nothing of one.
+    fn farewell(&self) -> u64 {
+        let all = self.departures.iter().filter(|departure| departure.incarnation.is_none());
+        all.map(|departure| since_1970(departure.at)).max().unwrap_or(0)
+    }
+
+    /// Whether it says that what said this, in that life, has left since.
+    fn has_left(&self, incarnation: Option<u64>, stamp: u64) -> bool {
+        match incarnation {
+            Some(_) => self.left() >= incarnation,
+            None => self.farewell() > stamp,
+        }
     }
 }
 
@@ -174,7 +200,12 @@ impl Table {
         }
         // It has not come to be, and says more than what is there.
         rewritten.departure = pending.departure;
+        let override_ms = shared.override_ms;
         changes.extend(self.take_instance(shared, me, pending, &mut rewritten, now));
+        if !rewritten.overridden {
+            let is_known = self.by_key.contains_key(&key) || self.overrides.get(&key).is_some();
+            self.overrides.decided(&key, if is_known { override_ms } else { 0 });
+        }
         self.note_departures();
         self.unsaved.resume();
         let Pending { instance, overridden, departure } = rewritten;
@@ -205,7 +236,7 @@ impl Table {
         let Departure { key, incarnation, at } = departure.clone();
         let ago = wall.duration_since(at).unwrap_or_default();
         let ago = ago.min(self.departures.window() / 2);
-        self.departures.note(key, incarnation, true, ago, now);
+        self.departures.note(key, incarnation, true, (ago, since_1970(at)), now);
     }
 
     fn take_override(
@@ -216,14 +247,23 @@ impl Table {
         wall: SystemTime,
         now: Instant,
     ) -> Option<Change> {
-        let known = self.overrides.get(&shared.key);
-        if known.as_ref().map(|standing| &standing.what) == shared.overridden.as_ref() {
-            return None;
-        }
-        if pending.overridden {
+        let Shared { key, override_ms, .. } = shared;
+        let known = self.overrides.get(key);
+        let is_later = pending.overridden && self.overrides.stamp(key) > *override_ms;
+        let is_same = known.as_ref().map(|standing| &standing.what) == shared.overridden.as_ref();
+        if is_later {
             rewritten.overridden = true;
             return None;
         }
+        if is_same { None } else { self.replace_override(shared, wall, now) }
+    }
+
+    fn replace_override(
+        &mut self,
+        shared: &Shared,
+        wall: SystemTime,
+        now: Instant,
+    ) -> Option<Change> {
         match shared.overridden.clone() {
             Some(what) => {
                 let standing = Standing::new(what, now, wall);
@@ -239,36 +279,36 @@ impl Table {
 
     fn take_instance(
         &mut self,
-        shared: Shared,
+        mut shared: Shared,
         me: &str,
         pending: Pending,
         rewritten: &mut Pending,
         now: Instant,
     ) -> Option<Change> {
-        let left = shared.left();
-        let has_departure = shared.has_departure();
-        let Shared { key, owner, instance, .. } = shared;
-        let known = self.by_key.get(&key).copied();
-        match (known, instance) {
+        let instance = shared.instance.take();
+        let has_left =
+            |it: &RestoredInstance| shared.has_left(it.registration.incarnation, it.changed_ms);
+        // Written by somebody who had not heard that.
+        rewritten.instance = instance.as_ref().is_some_and(has_left);
+        let instance = instance.filter(|_| !rewritten.instance);
+        let key = &shared.key;
+        match (self.by_key.get(key).copied(), instance) {
             (None, None) => None,
             (None, Some(there)) => {
                 let incarnation = there.registration.incarnation;
                 let has_left =
-                    incarnation.is_some() && self.departures.incarnation(&key, now) >= incarnation;
-                let said_farewell = pending.instance && self.departures.contains(&key, now);
+                    incarnation.is_some() && self.departures.incarnation(key, now) >= incarnation;
+                let said_farewell = incarnation.is_none()
+                    && self.departures.farewell(key, now) > Some(there.changed_ms);
                 if has_left || said_farewell {
                     rewritten.instance = true;
                     return None;
                 }
-                self.insert_shared(there, owner_of(owner, me), now)
+                self.insert_shared(there, owner_of(shared.owner, me), now)
             }
             (Some(index), None) => {
                 let slot = self.slots.get(index)?.as_ref()?;
-                let incarnation = slot.entry.incarnation;
-                let has_left = match incarnation {
-                    Some(_) => left >= incarnation,
-                    None => has_departure && !pending.instance,
-                };
+                let has_left = shared.has_left(slot.entry.incarnation, slot.stamp);
                 // Nobody else removes who sends heartbeats here. Those of before a pause of this process do not
                 // count: others may have had it since, and seen it go.
                 let is_beating = now.saturating_duration_since(slot.last_heartbeat) < self.ttl;
@@ -285,7 +325,7 @@ impl Table {
             }
             (Some(index), Some(there)) => {
                 let slot = self.slots.get(index)?.as_ref()?;
-                let owner = owner_of(owner, me);
+                let owner = owner_of(shared.owner, me);
                 if owner == Owner::Here && !slot.is_elsewhere() {
                     // This registry wrote it.
                     rewritten.instance =
@@ -295,7 +335,10 @@ impl Table {
                 let (here, incarnation) = (slot.entry.incarnation, there.registration.incarnation);
                 let is_earlier = incarnation < here && here.is_some();
                 let is_later = incarnation > here && incarnation.is_some();
-                let is_newest = pending.instance && slot.owner == Owner::Here && !is_later;
+                let is_newest = pending.instance
+                    && slot.owner == Owner::Here
+                    && !is_later
+                    && slot.stamp > there.changed_ms;
                 if is_earlier || is_newest {
                     rewritten.instance = true;
                     return None;
@@ -311,7 +354,7 @@ impl Table {
         owner: Owner,
         now: Instant,
     ) -> Option<Change> {
-        let RestoredInstance { registration, peer, registered_ms, .. } = there;
+        let RestoredInstance { registration, peer, registered_ms, changed_ms, .. } = there;
         let body = self.digests.of(&registration.reply);
         let registered = self.wall.past(registered_ms, now);
         let entry = Entry::new(registration, peer, registered, self.serial + 1);
@@ -322,6 +365,7 @@ impl Table {
         let index = self.place(entry, body, now);
         self.by_body.insert(body, index);
         let slot = self.slots.get_mut(index)?.as_mut()?;
+        slot.stamp = changed_ms;
         self.owners.set(&mut slot.owner, owner);
         let row = slot.row();
         Some(self.changed(ChangeKind::Registered, row, None, now))
@@ -334,10 +378,11 @@ impl Table {
         owner: Owner,
         now: Instant,
     ) -> Option<Change> {
-        let RestoredInstance { registration, peer, registered_ms, .. } = there;
+        let RestoredInstance { registration, peer, registered_ms, changed_ms, .. } = there;
         let registered = self.wall.past(registered_ms, now);
         let ttl = self.ttl;
         let slot = self.slots.get_mut(index)?.as_mut()?;
+        slot.stamp = changed_ms;
         self.judge.set(slot, Liveness::Up);
         let was_suspect = std::mem::replace(&mut slot.suspect, false);
         let before = self.owners.set(&mut slot.owner, owner);
@@ -516,10 +561,12 @@ impl Table {
             Owner::Here | Owner::Adopted => Cow::Borrowed(me),
             Owner::Elsewhere(owner) => Cow::Borrowed(&**owner),
         });
+        let override_ms = Some(self.overrides.stamp(key)).filter(|stamp| *stamp > 0);
         let document = Document {
             owner,
             instance: instance.as_deref(),
             overridden: overridden.as_deref(),
+            override_ms,
             departure: departure.as_deref(),
             classic_departure: classic_departure.as_deref(),
         };

@@ -14,6 +14,7 @@ use tracing::info;
 use super::AT_ONCE;
 use super::session::Session;
 use crate::service::now;
+use crate::table::Apart;
 
 /// How long a registry has to be gone before its instances are taken over: after a failure of etcd it comes back
 /// at once.
@@ -26,7 +27,13 @@ const ORPHAN_CHECK: Duration = Duration::from_millis(250);
 impl Session<'_> {
     /// Takes over instances whose registry has ended.
     pub(super) async fn adopt_orphans(&self) -> Infallible {
+        let mut apart = None;
         loop {
+            let are_some_gone = self.sharing.absent().are_some_gone(now());
+            if apart.replace(are_some_gone) != Some(are_some_gone) {
+                let apart = if are_some_gone { Apart::SomeAreGone } else { Apart::No };
+                self.service.lock().table.set_apart(apart);
+            }
             sleep(ORPHAN_CHECK).await;
             let orphans = self.orphans();
             if orphans.is_empty() {

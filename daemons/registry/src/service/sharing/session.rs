@@ -129,6 +129,7 @@ impl Session<'_> {
             self.service.take(some, &self.sharing.id);
             tokio::task::yield_now().await;
         }
+        self.sharing.absent().found(&self.known().live, now());
         self.tell_members();
         // Set already by an earlier session, perhaps.
         let _ = self.service.read.set(());
@@ -265,7 +266,15 @@ impl Session<'_> {
 
     fn is_live(&self, id: String, value: &[u8]) {
         let peer: Option<Peer> = serde_json::from_slice(value).ok();
+        let leaves = peer.as_ref().is_some_and(|peer| peer.leaves);
         let address = peer.map(|peer| peer.address).unwrap_or_default();
+        // Not this one, nor what it was before it was started again.
+        if address != self.sharing.address {
+            match leaves {
+                true => self.sharing.absent().says_farewell(&id),
+                false => self.sharing.absent().lives(&id, &address),
+            }
+        }
         let mut known = self.known();
         known.ended.remove(&id);
         let is_new = known.live.insert(id.clone(), address.clone()).is_none();
@@ -276,6 +285,7 @@ impl Session<'_> {
     }
 
     fn has_ended(&self, id: &str) {
+        self.sharing.absent().is_missed(id, now());
         let mut known = self.known();
         if let Some(address) = known.live.remove(id) {
             warn!(

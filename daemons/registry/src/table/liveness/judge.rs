@@ -22,6 +22,19 @@ pub(crate) struct Tally {
     pub(crate) held: usize,
 }
 
+/// Whether heartbeats may go to registries of the cluster that this one does not hear: whom it asks in vain for them
+/// stays while it replies to probes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Apart {
+    /// It hears all of them, or there are no others.
+    #[default]
+    No,
+    /// Another one is gone without a word. It may have ended, or be cut off from the cluster.
+    SomeAreGone,
+    /// This one is cut off from the cluster. Whom it may not probe stays, too: it cannot know.
+    CutOff,
+}
+
 /// What the decisions about all instances have in common.
 #[derive(Debug)]
 pub(in crate::table) struct Judge {
@@ -31,6 +44,8 @@ pub(in crate::table) struct Judge {
     /// How long an overdue instance waits for the outcome of its probe.
     pub(super) patience: Duration,
     pub(super) suspect_window: Option<Duration>,
+    /// Whether heartbeats may go to registries that this one does not hear.
+    pub(super) apart: Apart,
     pub(super) brake: Brake,
     pub(super) tally: Tally,
     pub(super) silent: VecDeque<Ticket>,
@@ -45,6 +60,7 @@ impl Judge {
             ttl: options.ttl,
             patience: 2 * (options.check_interval + options.probe_timeout),
             suspect_window: (!options.suspect_window.is_zero()).then_some(options.suspect_window),
+            apart: Apart::default(),
             brake: Brake::new(options),
             tally: Tally::default(),
             silent: VecDeque::new(),
@@ -133,7 +149,9 @@ impl Judge {
             Liveness::Up if !due => false,
             Liveness::Up => {
                 let is_probed = self.target(&slot.entry).is_some();
-                if !is_probed && self.may_be_heard_elsewhere(slot, now) {
+                let is_elsewhere =
+                    self.apart == Apart::CutOff || self.may_be_heard_elsewhere(slot, now);
+                if !is_probed && is_elsewhere {
                     self.wait(slot, now);
                     return false;
                 }
@@ -158,7 +176,10 @@ impl Judge {
                 false
             }
             Liveness::Suspect(until) => {
-                let until = until.zip(self.suspect_window).map(|(at, window)| extended(at, window));
+                let until = until.zip(self.suspect_window).map(|(at, window)| match self.apart {
+                    Apart::No => extended(at, window),
+                    Apart::SomeAreGone | Apart::CutOff => now + window,
+                });
                 slot.liveness = Liveness::Suspect(until);
                 // Its heartbeats may go to a registry that is cut off from the others: it stays while it replies.
                 if until.is_some_and(|until| until <= now) && !slot.is_adopted() {

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::*;
 use crate::RegistryOptions;
 use crate::registration::Registration;
-use crate::table::{NEVER, Outcome, Scope};
+use crate::table::{Apart, NEVER, Outcome, Scope};
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,11 +54,21 @@ fn listed(table: &Table) -> BTreeSet<u16> {
 }
 
 fn take(table: &mut Table, port: u16, document: Option<&Bytes>, now: Instant) -> Vec<Change> {
+    take_as("me", table, port, document, now)
+}
+
+fn take_as(
+    me: &str,
+    table: &mut Table,
+    port: u16,
+    document: Option<&Bytes>,
+    now: Instant,
+) -> Vec<Change> {
     let shared = match document {
         Some(document) => Shared::read(key(port), document).unwrap(),
         None => Shared::nothing(key(port)),
     };
-    table.take_shared(shared, "me", Pending::NOTHING, SystemTime::now(), now)
+    table.take_shared(shared, me, Pending::NOTHING, SystemTime::now(), now)
 }
 
 /// What another registry writes of an instance that registers there.
@@ -144,6 +154,189 @@ fn a_farewell_said_elsewhere_removes_it_here_and_is_remembered() {
         let is_refused = !register(&mut one, 1, incarnation, now);
         assert_eq!(is_refused, incarnation.is_some(), "others are asked to connect first");
         assert!(incarnation.is_some() || !one.unregistered_recently(&key(1), now));
+    }
+}
+
+fn said(table: &mut Table, version: u64, now: Instant) {
+    let parameters = json!({"version": version.to_string()});
+    let body =
+        json!({"protocol": "json", "host": "127.0.0.1", "port": 1, "parameters": parameters})
+            .to_string()
+            .into_bytes();
+    let registration = Registration::parse(&body, &options()).unwrap();
+    table.register(registration, &body, PEER, now).unwrap();
+}
+
+fn version(table: &Table) -> Option<u64> {
+    let entry = table.entry(&key(1))?;
+    let instance: serde_json::Value = serde_json::from_slice(&entry.reply).unwrap();
+    instance["parameters"]["version"].as_str()?.parse().ok()
+}
+
+#[test]
+fn of_two_registrations_by_registries_that_did_not_hear_of_each_other_the_later_holds() {
+    for (here_at, is_later) in [(SECOND, false), (3 * SECOND, true)] {
+        let now = Instant::now();
+        let (mut one, mut other) = (table(now), table(now));
+        said(&mut other, 0, now);
+        let there = written(&mut other, "other").remove(&1).unwrap();
+        take(&mut one, 1, there.as_ref(), now);
+        // It is cut off.
+        said(&mut one, 1, now + here_at);
+        said(&mut other, 2, now + 2 * SECOND);
+        let there = written(&mut other, "other").remove(&1).unwrap();
+        take(&mut one, 1, there.as_ref(), now + 4 * SECOND);
+        assert_eq!(version(&one), Some(if is_later { 1 } else { 2 }));
+        let mine = written(&mut one, "me").remove(&1);
+        assert_eq!(mine.is_some(), is_later, "only what was said last is written");
+        let last = mine.flatten().or(there);
+        take_as("other", &mut other, 1, last.as_ref(), now + 5 * SECOND);
+        assert_eq!(version(&other), version(&one));
+    }
+}
+
+#[test]
+fn of_two_decisions_about_an_override_the_later_holds_also_to_take_it_back() {
+    let draining = |reason: &str| Override {
+        state: rpc_wire::instance::OverrideState::Draining,
+        reason: Some(reason.to_owned()),
+        by: None,
+        until_ms: None,
+    };
+    type Steps = &'static [(bool, Option<&'static str>)];
+    // Who decides what, in order, while they do not hear of each other; and whether it was drained before.
+    let cases: [(bool, Steps); 8] = [
+        (false, &[(true, Some("me")), (false, Some("other"))]),
+        (false, &[(false, Some("other")), (true, Some("me"))]),
+        (true, &[(true, Some("me")), (false, None)]),
+        (true, &[(false, None), (true, Some("me"))]),
+        (true, &[(true, None), (false, Some("other"))]),
+        (true, &[(false, Some("other")), (true, None)]),
+        (false, &[(true, Some("me")), (false, Some("other")), (false, None)]),
+        (false, &[(false, Some("other")), (false, None), (true, Some("me"))]),
+    ];
+    for (was_drained, steps) in cases {
+        let start = Instant::now();
+        let mut at = start;
+        let (mut one, mut other) = (table(start), table(start));
+        let decide = |table: &mut Table, what: Option<&str>, now: Instant| match what {
+            Some(reason) => {
+                let standing = Standing::new(draining(reason), now, SystemTime::now());
+                _ = table.set_override(key(1), standing, now).unwrap();
+            }
+            None => _ = table.clear_override(&key(1), now),
+        };
+        assert!(register(&mut other, 1, Some(5), at));
+        if was_drained {
+            decide(&mut other, Some("before"), at);
+        }
+        let there = written(&mut other, "other").remove(&1).unwrap();
+        take(&mut one, 1, there.as_ref(), at);
+        let mut last = there.clone();
+        for (is_here, what) in steps {
+            at += SECOND;
+            decide(if *is_here { &mut one } else { &mut other }, *what, at);
+            if !is_here {
+                last = written(&mut other, "other").remove(&1).unwrap();
+            }
+        }
+        take(&mut one, 1, last.as_ref(), at + SECOND);
+        let mine = written(&mut one, "me").remove(&1).flatten();
+        take_as("other", &mut other, 1, mine.as_ref().or(last.as_ref()), at + 2 * SECOND);
+        let reason = |table: &Table| {
+            table.overrides.get(&key(1)).and_then(|standing| standing.what.reason.clone())
+        };
+        let expected = steps.last().unwrap().1.map(str::to_owned);
+        assert_eq!((reason(&one), reason(&other)), (expected.clone(), expected), "{steps:?}");
+    }
+}
+
+#[test]
+fn of_a_farewell_without_incarnation_and_a_registration_the_later_holds() {
+    for (here_at, there_at) in [(1, 2), (2, 1)] {
+        for says_farewell_here in [true, false] {
+            let now = Instant::now();
+            let (mut one, mut other) = (table(now), table(now));
+            said(&mut other, 0, now);
+            let there = written(&mut other, "other").remove(&1).unwrap();
+            take(&mut one, 1, there.as_ref(), now);
+            let (here_at, there_at) = (now + here_at * SECOND, now + there_at * SECOND);
+            if says_farewell_here {
+                one.unregister(&key(1), None, here_at);
+                said(&mut other, 2, there_at);
+            } else {
+                said(&mut one, 1, here_at);
+                other.unregister(&key(1), None, there_at);
+            }
+            let there = written(&mut other, "other").remove(&1).unwrap();
+            let now = now + 3 * SECOND;
+            take(&mut one, 1, there.as_ref(), now);
+            let mine = written(&mut one, "me").remove(&1);
+            let last = mine.unwrap_or(there);
+            take_as("other", &mut other, 1, last.as_ref(), now);
+            let is_listed = says_farewell_here == (there_at > here_at);
+            let expected: BTreeSet<u16> = is_listed.then_some(1).into_iter().collect();
+            let case = format!("here {says_farewell_here}, listed {is_listed}");
+            assert_eq!((listed(&one), listed(&other)), (expected.clone(), expected), "{case}");
+        }
+    }
+}
+
+#[test]
+fn what_is_said_with_a_slow_clock_is_later_than_what_was_known_then() {
+    let now = Instant::now();
+    let (mut ahead, mut slow) = (table(now), table(now));
+    ahead.set_wall(SystemTime::now() + 100 * SECOND, now);
+    said(&mut ahead, 1, now);
+    let there = written(&mut ahead, "ahead").remove(&1).unwrap();
+    take(&mut slow, 1, there.as_ref(), now);
+    said(&mut slow, 2, now + SECOND);
+    take(&mut slow, 1, there.as_ref(), now + SECOND);
+    assert_eq!(version(&slow), Some(2));
+}
+
+#[test]
+fn who_replies_is_kept_while_registries_are_missed_that_may_get_its_heartbeats() {
+    for (apart, is_kept) in [(Apart::No, false), (Apart::SomeAreGone, true), (Apart::CutOff, true)]
+    {
+        let start = Instant::now();
+        let mut table = table(start);
+        assert!(register(&mut table, 1, Some(5), start));
+        table.set_apart(apart);
+        let mut round = 0;
+        let mut probe = |table: &mut Table, outcome| {
+            round += 1;
+            let now = start + round * 5 * SECOND;
+            for ticket in super::super::Due::in_order(table.check(now).probes) {
+                table.conclude(ticket, outcome, now);
+            }
+            table.settle(now, 100);
+            table.len()
+        };
+        let kept = (0..60).all(|_| probe(&mut table, Outcome::Alive) == 1);
+        assert_eq!(kept, is_kept, "{apart:?}");
+        if is_kept {
+            table.set_apart(Apart::No);
+            assert_eq!(probe(&mut table, Outcome::Alive), 1, "its window begins anew");
+            assert!((0..20).any(|_| probe(&mut table, Outcome::Alive) == 0), "then it ends");
+        }
+    }
+}
+
+#[test]
+fn who_may_not_be_probed_is_kept_by_a_registry_that_is_cut_off() {
+    for (apart, is_kept) in [(Apart::No, false), (Apart::SomeAreGone, false), (Apart::CutOff, true)]
+    {
+        let start = Instant::now();
+        let mut table = Table::new(&RegistryOptions { probes: false, ..options() }, start);
+        assert!(register(&mut table, 1, Some(5), start));
+        table.set_apart(apart);
+        for round in 1..=20 {
+            let now = start + round * 5 * SECOND;
+            assert!(table.check(now).probes.is_empty());
+            table.settle(now, 100);
+        }
+        assert_eq!(table.len() == 1, is_kept, "{apart:?}");
     }
 }
 
