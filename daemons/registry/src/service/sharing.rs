@@ -76,7 +76,7 @@ impl Sharing {
     }
 
     /// Writes that this registry lives, until its lease ends.
-    async fn sign_in(&self) -> Result<i64, EtcdError> {
+    async fn sign_in(&self) -> Result<(), EtcdError> {
         let known = *self.lease();
         let lease = match known {
             Some(lease) => match self.etcd.keep_alive(lease).await {
@@ -90,8 +90,7 @@ impl Sharing {
         let peer = Peer { address: self.address.clone() };
         // Plain data serialises.
         let value = Bytes::from(serde_json::to_vec(&peer).unwrap_or_default());
-        self.put(key, value, Some(lease.id)).await?;
-        Ok(lease.id)
+        self.put(key, value, Some(lease.id)).await
     }
 
     /// Puts a key, whatever is there.
@@ -113,13 +112,18 @@ impl Sharing {
         let compared = Compared { key: key.clone(), revision: 0 };
         let put = Put { key, value: Some(Bytes::from_static(FORMAT)), lease: None };
         match self.etcd.txn(&Txn { compared, put }).await? {
-            TxnOutcome::Conflict(Some(there), _) if there.value != FORMAT => {
-                let found = String::from_utf8_lossy(&there.value);
-                let found: String = found.chars().filter(|c| !c.is_control()).take(40).collect();
-                Err(EtcdError::Format { prefix: self.keys.prefix().to_owned(), found })
-            }
+            TxnOutcome::Conflict(Some(there), _) => self.is_known_format(&there.value),
             _ => Ok(()),
         }
+    }
+
+    fn is_known_format(&self, format: &[u8]) -> Result<(), EtcdError> {
+        if format == FORMAT {
+            return Ok(());
+        }
+        let found = String::from_utf8_lossy(format);
+        let found: String = found.chars().filter(|c| !c.is_control()).take(40).collect();
+        Err(EtcdError::Format { prefix: self.keys.prefix().to_owned(), found })
     }
 
     fn lease(&self) -> MutexGuard<'_, Option<i64>> {
