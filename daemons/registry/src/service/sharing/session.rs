@@ -85,7 +85,9 @@ impl Follow {
         match told {
             Ok(events) if events.is_empty() => {}
             Err(error) if error.is_of_one_member() && !self.broke_off_within(silence) => {
-                info!(%error, "the watch of etcd has broken off; it goes on at another member, if there is one");
+                info!(
+                    "the watch of etcd has broken off; it goes on at a member that can be reached"
+                );
                 self.broke_off = Some(now());
             }
             told => return told,
