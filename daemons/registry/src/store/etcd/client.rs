@@ -16,8 +16,9 @@ use super::transport::Transport;
 use super::watch::Watch;
 use super::{EtcdError, EtcdOptions, Lease, Txn, TxnOutcome};
 
-/// The keys of the first page of a long range, and of the largest one.
+/// The keys of the first page of a long range.
 const FIRST_PAGE: usize = 16;
+/// Further keys of a long range are another page's.
 const MAX_PAGE: usize = 1000;
 
 /// A cluster. It keeps connections open to the member in use.
