@@ -12,7 +12,6 @@ use rpc_security::Guard;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
-use crate::visitor::Visitor;
 
 /// Connections from this machine beyond the limit, so that health checks work.
 const PLACES_FOR_LOOPBACK: usize = 8;
@@ -142,8 +141,7 @@ impl ConnectionPlaces {
 impl Strangers {
     /// A place, if the peer is a stranger.
     fn take(&self, peer: IpAddr) -> Result<Option<Place>, NoPlace> {
-        let is_stranger =
-            Visitor::new(&self.guard, peer).is_some_and(|mut visitor| visitor.is_stranger());
+        let is_stranger = self.guard.is_stranger(peer);
         let place = is_stranger.then(|| self.places.take(peer)).transpose();
         place.map_err(|(Full::Whole(most) | Full::Share(most))| NoPlace::Strangers(most))
     }
