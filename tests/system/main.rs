@@ -16,6 +16,7 @@ mod addresses;
 mod another_store;
 mod any_split;
 mod architecture;
+mod certificates;
 mod client_ends;
 mod contributing;
 mod copied_commands;
@@ -56,4 +57,5 @@ mod transcripts;
 #[cfg(target_os = "linux")]
 mod vanished_peers;
 mod version_skew;
+mod ways;
 mod workers;
