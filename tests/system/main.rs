@@ -23,6 +23,7 @@ mod copied_commands;
 mod documents;
 mod doors;
 mod doors_server;
+mod doors_walk;
 mod embedding;
 mod endings;
 mod etcd_tls;

@@ -48,6 +48,21 @@ impl Way {
         connected.unwrap_or_else(|error| panic!("{error:?}"))
     }
 
+    /// Sends a request and reads the first line of its reply.
+    pub(crate) async fn head(&self, to: SocketAddr, request: &str) -> String {
+        let mut stream = self.connect(to).await;
+        soon("the head of a reply", async {
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut bytes = Vec::new();
+            while !bytes.contains(&b'\n') {
+                let read = stream.read_buf(&mut bytes).await.unwrap();
+                assert!(read > 0, "{request}: {}", String::from_utf8_lossy(&bytes));
+            }
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+        .await
+    }
+
     /// Sends a request and reads until the connection ends.
     pub(crate) async fn exchange(&self, to: SocketAddr, request: &str) -> String {
         let mut stream = self.connect(to).await;
