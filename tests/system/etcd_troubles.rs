@@ -11,6 +11,7 @@ use rpc_tests::queries::{find_all, http, lists};
 use rpc_tests::slow;
 use rustix::process::Signal;
 
+use super::registry_peers::reply_to;
 use super::shared_registries::{is_ready, post, readiness, registry, registry_with, server};
 
 /// That these stay listed for so long, at each of these registries.
@@ -51,6 +52,10 @@ async fn a_member_that_is_stopped_is_left_and_all_of_them_are_waited_for() {
     let (_, said, hint) = run_rpcd(["drain", "127.0.0.1:9", "--registry", &url]).await;
     assert!(said.contains(&format!("of the registry at {url} only")), "{said}");
     assert!(hint.contains(&format!("rpcd instances --registry {url} says why")), "{hint}");
+    let (_, said, _) = run_rpcd(["undrain", "127.0.0.1:8", "--registry", &url]).await;
+    assert!(said.contains("cut off from etcd: others may know better"), "{said}");
+    let undrained = reply_to(a_at, "DELETE /v1/overrides/json/127.0.0.1/8").await;
+    assert_eq!(undrained.headers["rpcd-durable"], "no");
     let (_three, three) = server(&[a_at, b_at]).await;
     lists(a_at, &[one, two, three]).await;
     // Longer than the lease, and than a TTL.
@@ -167,6 +172,31 @@ async fn a_watch_that_a_proxy_has_lost_is_opened_anew() {
     let (_two, two) = server(&[a_at]).await;
     lists(b_at, &[one, two]).await;
     is_ready(b_at).await;
+}
+
+#[tokio::test]
+async fn an_etcd_that_is_full_is_read() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let (_a, a_at) = registry(&cluster, 0).await;
+    let (_one, one) = server(&[a_at]).await;
+    is_ready(a_at).await;
+    lists(a_at, &[one]).await;
+    let (_, status) = http(cluster.address(0), "POST /v3/maintenance/status", b"{}").await;
+    let id = status.split_once(r#""member_id":""#).unwrap().1.split_once('"').unwrap().0;
+    let alarm = |action| format!(r#"{{"action":"{action}","memberID":"{id}","alarm":"NOSPACE"}}"#);
+    post(&cluster, "/v3/maintenance/alarm", &alarm("ACTIVATE")).await;
+    let (_b, b_at) = registry(&cluster, 0).await;
+    lists(b_at, &[one]).await;
+    eventually("it says so", async || {
+        let said = readiness(b_at).await;
+        said.contains("\"full\"") && said.contains("etcdctl alarm disarm")
+    })
+    .await;
+    let (_two, two) = server(&[b_at]).await;
+    lists(b_at, &[one, two]).await;
+    post(&cluster, "/v3/maintenance/alarm", &alarm("DEACTIVATE")).await;
+    is_ready(b_at).await;
+    lists(a_at, &[one, two]).await;
 }
 
 #[tokio::test]

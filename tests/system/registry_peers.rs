@@ -16,8 +16,12 @@ use serde_json::Value;
 use super::shared_registries::{is_ready, registry, server};
 
 pub(super) async fn reply(registry: SocketAddr, path: &str) -> HttpReply {
+    reply_to(registry, &format!("GET {path}")).await
+}
+
+pub(super) async fn reply_to(registry: SocketAddr, line: &str) -> HttpReply {
     let mut raw = Raw::connect(registry).await;
-    let head = format!("GET {path} HTTP/1.1\r\nHost: {registry}\r\nConnection: close\r\n\r\n");
+    let head = format!("{line} HTTP/1.1\r\nHost: {registry}\r\nConnection: close\r\n\r\n");
     raw.send(head).await;
     HttpReply::read(&raw.rest().await).unwrap()
 }

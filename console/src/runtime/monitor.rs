@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use rpc_client::backoff::Backoff;
-use rpc_client::registry::{RegistryClient, RegistryClientOptions};
+use rpc_client::registry::RegistryClient;
 use rpc_client::{CallError, Client, ClientOptions, Code, Dialect, Request};
 use rpc_wire::instance::{Instance, InstanceKey};
 use rpc_wire::paths::{PROTO_JSON, RPC_HEALTH, RPC_LOGS, RPC_WHOAMI};
@@ -193,7 +193,7 @@ async fn standing(client: &Client) -> Option<Standing> {
 
 /// Whether what listens there replies as a registry.
 async fn is_registry(instance: &Instance, options: &ClientOptions) -> bool {
-    let options = RegistryClientOptions { timeout: PROBE_TIMEOUT, ..options.registry() };
+    let options = options.registry().within(PROBE_TIMEOUT);
     match RegistryClient::new(&format!("http://{}", instance.key()), options) {
         Ok(registry) => registry.find_all(PROTO_JSON).await.is_ok(),
         Err(_) => false,

@@ -249,8 +249,9 @@ fn live(readiness: &Readiness, wide: bool) -> Vec<String> {
     if !wide {
         return vec![short];
     }
-    let named = format!("{live}, {}", sharing.text());
-    vec![named, format!("{live}, {of}"), short]
+    let with = sharing.text();
+    let named = [format!("{live}, {with}"), format!("● live, {with}")];
+    named.into_iter().chain([format!("{live}, {of}"), short]).collect()
 }
 
 /// The first that fits; the last one is cut.

@@ -163,7 +163,7 @@ impl From<RegistryError> for Failure {
         let exit = match error {
             RegistryError::Bind { .. }
             | RegistryError::Store { source: StoreError::Locked, .. } => Exit::Unreachable,
-            RegistryError::BadOption { .. } => Exit::Usage,
+            RegistryError::BadOption { .. } | RegistryError::Etcd(_) => Exit::Usage,
             _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())

@@ -106,7 +106,6 @@ impl ClientOptions {
     /// The options of a client of the registry that go with these.
     pub fn registry(&self) -> RegistryClientOptions {
         RegistryClientOptions {
-            timeout: self.registry_timeout,
             max_list_bytes: self.max_list_bytes,
             max_event_line_bytes: self.max_event_line_bytes,
             token: self.token.clone(),
@@ -114,6 +113,7 @@ impl ClientOptions {
             tls: self.tls_files.clone(),
             ..RegistryClientOptions::default()
         }
+        .within(self.registry_timeout)
     }
 }
 

@@ -120,6 +120,8 @@ pub enum SharingState {
     NotEtcd,
     /// The keys below the prefix are of a later version.
     UnknownFormat,
+    /// etcd has no space, and takes no writes.
+    Full,
     /// It was away for too long, and reads everything again.
     ReadingAgain,
     /// etcd refuses what it asks.
@@ -138,6 +140,7 @@ impl SharingState {
             Self::Denied => "etcd refuses it",
             Self::BadCertificate => "no TLS with etcd",
             Self::NotEtcd => "its etcd is none",
+            Self::Full => "etcd is full",
             Self::UnknownFormat => "etcd has another format",
             _ => "cut off from etcd",
         }

@@ -23,8 +23,8 @@ const INSTANCES: &[Row] = &[
         "age of the last heartbeat (HB AGE where narrow); the bar is its share of the TTL",
     ),
     (
-        "at 10.0.0.6:9999",
-        "of registries that share what they know: another one, its owner, takes its heartbeats (HB AGE is -); where narrow the end of its address",
+        "at HOST:PORT",
+        "the registry that takes its heartbeats, its owner (HB AGE is -); where narrow the end of that",
     ),
     ("1 of 3", "the registry shares what it knows with 2 peers, which the events name"),
     ("▾ shop 3", "a service and its instances; their worst state, versions and traffic"),

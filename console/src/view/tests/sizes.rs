@@ -229,7 +229,7 @@ fn the_header_says_as_much_of_the_peers_as_there_is_room_for() {
         "{}",
         header(160, None)
     );
-    assert!(header(100, None).contains("● live, 1 of 3 "), "{}", header(100, None));
+    assert!(header(100, None).contains("● live, store etcd, 1 of 3 "), "{}", header(100, None));
     assert!(header(80, None).contains("● live, 1 of 3 "), "{}", header(80, None));
     assert!(header(120, Some(42_000)).contains("◐ etcd has no quorum 42s "));
     for narrow in [100, 80] {

@@ -62,9 +62,10 @@ pub(super) async fn clear(
     key: &InstanceKey,
     sender: &Sender,
 ) -> Result<Reply, Refusal> {
-    Ok(match service.clear_override(key, sender).await? {
-        Some(cleared) => changed(cleared),
-        None => written(&()),
+    let Acknowledged { of, durable } = service.clear_override(key, sender).await?;
+    Ok(match of {
+        Some(of) => changed(Acknowledged { of, durable }),
+        None => acknowledged(written(&()), durable),
     })
 }
 

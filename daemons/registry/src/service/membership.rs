@@ -61,10 +61,14 @@ impl Membership {
         &self.me.id
     }
 
-    /// The cluster was heard: these registries live.
-    pub(super) fn heard(&self, live: &BTreeMap<String, String>) {
+    /// These registries live.
+    pub(super) fn knows(&self, live: &BTreeMap<String, String>) {
+        self.lock().live.clone_from(live);
+    }
+
+    /// It reads, follows and writes what the others know, from now on.
+    pub(super) fn is_connected(&self) {
         let mut state = self.lock();
-        state.live.clone_from(live);
         (state.cut_off, state.condition) = (None, SharingState::Connected);
     }
 
@@ -184,7 +188,7 @@ mod tests {
         let live =
             [("me", "a:1"), ("killed", "a:1"), ("other", "b:1"), ("its ghost", "b:1"), ("c", "")];
         let live = live.map(|(id, address)| (id.to_owned(), address.to_owned()));
-        membership.heard(&live.into());
+        membership.knows(&live.into());
         assert_eq!(membership.peers(), [name("c", ""), name("its ghost", "b:1")]);
     }
 }

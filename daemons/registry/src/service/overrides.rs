@@ -45,7 +45,8 @@ impl Service {
         Ok(self.acknowledge_at(&set.key, entry, changes).await)
     }
 
-    /// Takes an override back, in the same way; `None` if there is none.
+    /// Takes an override back, in the same way; `None` if there is none. That is as good as not durable while others may
+    /// know of one that this registry has not heard of.
     ///
     /// # Errors
     /// The sender may not.
@@ -53,14 +54,16 @@ impl Service {
         &self,
         key: &InstanceKey,
         sender: &Sender,
-    ) -> Result<Option<Acknowledged<OverrideEntry>>, Refusal> {
+    ) -> Result<Acknowledged<Option<OverrideEntry>>, Refusal> {
         self.check_audit().await?;
         let (cleared, entry, changes) = {
             let mut state = self.lock();
             let service = state.table.entry(key).and_then(|entry| entry.service.as_deref());
             sender.check_operator(key, service)?;
             let now = now();
-            let Some(cleared) = state.table.clear_override(key, now) else { return Ok(None) };
+            let Some(cleared) = state.table.clear_override(key, now) else {
+                return Ok(Acknowledged { of: None, durable: !self.is_cut_off() });
+            };
             state.history.extend(cleared.change.clone());
             let entry = state.table.override_entry(cleared.key.clone(), &cleared.standing, now);
             (cleared, entry, state.table.changes())
@@ -69,7 +72,12 @@ impl Service {
         self.announce(cleared.change.as_slice(), Some(peer));
         info!(instance = %key, protocol = key.protocol, %peer, listed = entry.listed, "an operator takes its override back");
         self.audit(Deed::OverrideCleared, sender, Some(key), None).await;
-        Ok(Some(self.acknowledge_at(key, entry, changes).await))
+        Ok(self.acknowledge_at(key, Some(entry), changes).await)
+    }
+
+    /// Whether others share the store, and may know what this registry has not heard.
+    fn is_cut_off(&self) -> bool {
+        self.membership().is_some_and(|it| it.cut_off(now()).is_some())
     }
 
     /// The overrides that stand, of instances that a reader may see.

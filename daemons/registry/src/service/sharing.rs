@@ -85,7 +85,7 @@ impl Sharing {
     }
 
     /// Writes that this registry lives, until its lease ends.
-    async fn sign_in(&self) -> Result<i64, EtcdError> {
+    async fn sign_in(&self) -> Result<(), EtcdError> {
         let known = *self.lease();
         let lease = match known {
             Some(lease) => match self.etcd.keep_alive(lease).await {
@@ -95,8 +95,7 @@ impl Sharing {
             None => self.etcd.grant().await?,
         };
         *self.lease() = Some(lease.id);
-        self.say(false, lease.id).await?;
-        Ok(lease.id)
+        self.say(false, lease.id).await
     }
 
     /// Writes who this registry is, and whether it leaves.
@@ -126,17 +125,22 @@ impl Sharing {
         let compared = Compared { key: key.clone(), revision: 0 };
         let put = Put { key, value: Some(Bytes::from_static(FORMAT)), lease: None };
         match self.etcd.txn(&Txn { compared, put }).await? {
-            TxnOutcome::Conflict(Some(there), _) if there.value != FORMAT => {
-                let found = String::from_utf8_lossy(&there.value);
-                let found: String = found.chars().filter(|c| !c.is_control()).take(40).collect();
-                Err(EtcdError::Format { prefix: self.keys.prefix().to_owned(), found })
-            }
+            TxnOutcome::Conflict(Some(there), _) => self.is_known_format(&there.value),
             _ => Ok(()),
         }
     }
 
     fn absent(&self) -> MutexGuard<'_, Absent> {
         self.absent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_known_format(&self, format: &[u8]) -> Result<(), EtcdError> {
+        if format == FORMAT {
+            return Ok(());
+        }
+        let found = String::from_utf8_lossy(format);
+        let found: String = found.chars().filter(|c| !c.is_control()).take(40).collect();
+        Err(EtcdError::Format { prefix: self.keys.prefix().to_owned(), found })
     }
 
     fn lease(&self) -> MutexGuard<'_, Option<i64>> {

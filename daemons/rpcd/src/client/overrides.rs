@@ -38,6 +38,11 @@ pub async fn overrides(plan: OverridePlan) -> Result<(), Failure> {
                     restored_here(entry, registry.url())
                 }
                 Some(entry) => restored(entry),
+                None if is_cut_off(&registry).await => format!(
+                    "{key} is not drained as far as the registry at {} knows, which is cut off from etcd: others may \
+                     know better, so repeat this when it is back",
+                    registry.url()
+                ),
                 None => format!("{key} was not drained"),
             };
             (entry, text)
@@ -64,6 +69,12 @@ fn not_durable(key: &InstanceKey, registry: &RegistryClient) -> String {
 /// of those.
 async fn is_known_here_only(entry: &OverrideEntry, registry: &RegistryClient) -> bool {
     !entry.durable && registry.readiness().await.is_ok_and(|it| it.sharing.is_some())
+}
+
+/// Whether others share its store, and may know what it has not heard.
+async fn is_cut_off(registry: &RegistryClient) -> bool {
+    let sharing = registry.readiness().await.ok().and_then(|it| it.sharing);
+    sharing.is_some_and(|it| it.cut_off_ms.is_some())
 }
 
 fn drained_here(entry: &OverrideEntry, here: &str, url: &str) -> String {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use rpc_client::registry::{RegistryClient, RegistryClientOptions};
+use rpc_client::registry::RegistryClient;
 use rpc_client::{Args, CallError, Client, Request, Target};
 use rpc_load::show::{grouped, precise};
 use rpc_wire::instance::Instance;
@@ -101,7 +101,7 @@ pub(super) async fn listed(ask: &Ask, named: Vec<String>) -> Result<Vec<Listed>,
             let options = ask.options.registry();
             // The command's time is all there is, also where a refresh may take longer.
             let timeout = options.timeout.min(ask.options.timeout);
-            let registry = RegistryClient::new(url, RegistryClientOptions { timeout, ..options })?;
+            let registry = RegistryClient::new(url, options.within(timeout))?;
             let mut listed = registry.find_all(PROTO_JSON).await?;
             let service = ask.options.service.as_deref();
             if let Some(service) = service

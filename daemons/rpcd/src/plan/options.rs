@@ -200,8 +200,6 @@ pub(super) fn registry_client(
     timeout: Option<CallTime>,
 ) -> RegistryClientOptions {
     let timeout = timeout.map_or(settings.client.timeout, |time| time.0);
-    let options = settings.client.registry();
-    // Of a short time another address has its part.
-    let failover_after = options.failover_after.min(timeout / 2);
-    RegistryClientOptions { timeout, connect_timeout: timeout, failover_after, ..options }
+    let options = RegistryClientOptions { connect_timeout: timeout, ..settings.client.registry() };
+    options.within(timeout)
 }

@@ -68,6 +68,12 @@ pub(super) struct Limit {
 }
 
 impl RegistryClientOptions {
+    /// The same with that timeout of a request, of which other addresses have half at least.
+    #[must_use]
+    pub fn within(self, timeout: Duration) -> Self {
+        Self { timeout, failover_after: self.failover_after.min(timeout / 2), ..self }
+    }
+
     pub(super) fn max_list(&self) -> Limit {
         Limit { bytes: self.max_list_bytes, option: "max_list_bytes" }
     }

@@ -51,7 +51,9 @@ impl Keys {
             return Name::Format;
         }
         match text.split_once('/') {
-            Some(("registries", id)) if !id.is_empty() => Name::Registry(id.to_owned()),
+            Some(("registries", id)) if !id.is_empty() && !id.contains('/') => {
+                Name::Registry(id.to_owned())
+            }
             Some(("instances", rest)) => instance(rest).map_or(Name::Strange, Name::Instance),
             _ => Name::Strange,
         }
@@ -83,6 +85,7 @@ mod tests {
             "rpcd/",
             "rpcd/odd",
             "rpcd/registries/",
+            "rpcd/registries/a/b",
             "rpcd/instances/json/h",
             "rpcd/instances/json/h/x",
             "rpcd/instances/json/h/70000",

@@ -28,7 +28,6 @@ pub(super) struct Session<'a> {
     pub(super) service: &'a Service,
     pub(super) sharing: &'a Sharing,
     pub(super) known: Mutex<Known>,
-    pub(super) lease: i64,
     pub(super) began: Instant,
 }
 
@@ -38,14 +37,16 @@ impl<'a> Session<'a> {
         service: &'a Service,
         sharing: &'a Sharing,
     ) -> Result<(Self, Follow), EtcdError> {
-        sharing.check_format().await?;
-        let lease = sharing.sign_in().await?;
         let prefix = sharing.keys.prefix().as_bytes();
-        let (entries, revision) = sharing.etcd.read_all(prefix).await?;
-        let known = Mutex::default();
-        let session = Self { service, sharing, known, lease, began: now() };
-        session.take_all(entries).await;
+        let wanted = |key: &[u8]| sharing.keys.name(key) != Name::Strange;
+        let (entries, revision) = sharing.etcd.read_all(prefix, wanted).await?;
+        let session = Self { service, sharing, known: Mutex::default(), began: now() };
+        session.take_all(entries).await?;
+        // Only now: a cluster that takes no writes can be read.
+        sharing.check_format().await?;
+        sharing.sign_in().await?;
         let follow = Follow::open(&sharing.etcd, prefix, revision).await?;
+        service.membership().inspect(|it| it.is_connected());
         let (id, instances) = (&sharing.id, service.len());
         info!(
             id,
@@ -84,7 +85,9 @@ impl Follow {
         match told {
             Ok(events) if events.is_empty() => {}
             Err(error) if error.is_of_one_member() && !self.broke_off_within(silence) => {
-                info!(%error, "the watch of etcd has broken off; it goes on at another member, if there is one");
+                info!(
+                    "the watch of etcd has broken off; it goes on at a member that can be reached"
+                );
                 self.broke_off = Some(now());
             }
             told => return told,
@@ -100,7 +103,15 @@ impl Follow {
 
 impl Session<'_> {
     /// Takes everything that there is; what is not there any more is gone.
-    async fn take_all(&self, entries: Vec<KeyValue>) {
+    ///
+    /// # Errors
+    /// The keys are of another format.
+    async fn take_all(&self, entries: Vec<KeyValue>) -> Result<(), EtcdError> {
+        if let Some(format) =
+            entries.iter().find(|it| self.sharing.keys.name(&it.key) == Name::Format)
+        {
+            self.sharing.is_known_format(&format.value)?;
+        }
         let mut there = Vec::new();
         for entry in entries {
             let KeyValue { key, value, revision, .. } = &entry;
@@ -133,6 +144,7 @@ impl Session<'_> {
         self.tell_members();
         // Set already by an earlier session, perhaps.
         let _ = self.service.read.set(());
+        Ok(())
     }
 
     /// Follows what the other registries write.
@@ -213,7 +225,8 @@ impl Session<'_> {
         let etcd = &self.sharing.etcd;
         loop {
             sleep(etcd.options().lease_ttl / 4).await;
-            etcd.keep_alive(self.lease).await?;
+            let lease = *self.sharing.lease();
+            etcd.keep_alive(lease.ok_or(EtcdError::LeaseEnded)?).await?;
         }
     }
 
@@ -255,19 +268,18 @@ impl Session<'_> {
         }
     }
 
-    /// A registry's key is leased. One that is not would be there for ever, and was written by something else.
+    /// A registry's key is leased, and says where it listens. Any other one would be there for ever, and was written by
+    /// something else.
     fn note_registry(&self, id: String, there: &KeyValue) {
-        self.note_foreign(there.key.clone(), !there.is_leased);
-        match there.is_leased {
-            true => self.is_live(id, &there.value),
-            false => self.has_ended(&id),
+        let peer = serde_json::from_slice(&there.value).ok().filter(|_: &Peer| there.is_leased);
+        self.note_foreign(there.key.clone(), peer.is_none());
+        match peer {
+            Some(peer) => self.is_live(id, peer),
+            None => self.has_ended(&id),
         }
     }
 
-    fn is_live(&self, id: String, value: &[u8]) {
-        let peer: Option<Peer> = serde_json::from_slice(value).ok();
-        let leaves = peer.as_ref().is_some_and(|peer| peer.leaves);
-        let address = peer.map(|peer| peer.address).unwrap_or_default();
+    fn is_live(&self, id: String, Peer { address, leaves }: Peer) {
         // Not this one, nor what it was before it was started again.
         if address != self.sharing.address {
             match leaves {
@@ -300,7 +312,7 @@ impl Session<'_> {
     /// Has readers told which registries there are.
     fn tell_members(&self) {
         if let Some(membership) = self.service.membership() {
-            membership.heard(&self.known().live);
+            membership.knows(&self.known().live);
         }
     }
 

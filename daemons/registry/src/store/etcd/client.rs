@@ -1,5 +1,7 @@
 //! Requests to a cluster: to the member in use, and to the next ones while that does not answer.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -14,8 +16,10 @@ use super::transport::Transport;
 use super::watch::Watch;
 use super::{EtcdError, EtcdOptions, Lease, Txn, TxnOutcome};
 
-/// The keys of a page of a long range.
-const PAGE: usize = 1000;
+/// The keys of the first page of a long range.
+const FIRST_PAGE: usize = 16;
+/// Further keys of a long range are another page's.
+const MAX_PAGE: usize = 1000;
 
 /// A cluster. It keeps connections open to the member in use.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(crate) struct Etcd {
     options: EtcdOptions,
     members: Vec<Url>,
     in_use: Sender<usize>,
+    /// The keys of the next page: fewer after one that failed, perhaps since it took too long.
+    page: AtomicUsize,
     access: Access,
 }
 
@@ -48,7 +54,8 @@ impl Etcd {
         check_password(&options, &members)?;
         let transport = Transport::new(&options)?;
         let (in_use, access) = (Sender::new(0), Access::default());
-        Ok(Self { transport, options, members, in_use, access })
+        let page = AtomicUsize::new(FIRST_PAGE);
+        Ok(Self { transport, options, members, in_use, page, access })
     }
 
     /// Reads certificates and keys again, which may be others by now.
@@ -78,26 +85,39 @@ impl Etcd {
         self.in_use.send_if_modified(|in_use| std::mem::replace(in_use, at) != at);
     }
 
-    /// All keys that begin with `prefix`, as of one revision, which is returned, too.
+    /// All keys that begin with `prefix`, as of one revision, which is returned, too. Of those that are not `wanted`
+    /// the values are dropped: they may be another program's, of any size.
     ///
     /// # Errors
     /// See [`EtcdError`].
-    pub(crate) async fn read_all(&self, prefix: &[u8]) -> Result<(Vec<KeyValue>, i64), EtcdError> {
+    pub(crate) async fn read_all(
+        &self,
+        prefix: &[u8],
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<(Vec<KeyValue>, i64), EtcdError> {
         let end = message::end_of(prefix);
-        let (mut all, mut first, mut at, mut keys) = (Vec::new(), prefix.to_vec(), 0, PAGE);
+        let (mut all, mut first, mut at) = (Vec::new(), prefix.to_vec(), 0);
         loop {
+            let keys = self.page.load(Ordering::Relaxed);
             let asked = message::range(&first, &end, at, keys);
-            let page = match self.call("/v3/kv/range", &asked, message::read_range).await {
-                // Another program's values, perhaps.
-                Err(EtcdError::TooLarge(_)) if keys > 1 => {
-                    keys /= 2;
-                    continue;
-                }
+            let page = self.call("/v3/kv/range", &asked, message::read_range).await;
+            if page.is_err() {
+                self.page.store((keys / 2).max(1), Ordering::Relaxed);
+            }
+            let Range { mut entries, revision, is_cut } = match page {
+                Err(EtcdError::TooLarge(_)) if keys > 1 => continue,
                 page => page?,
             };
-            let Range { entries, revision, is_cut } = page;
+            let bytes: usize = entries.iter().map(|it| it.key.len() + it.value.len()).sum();
+            // Twice the keys are far from the limit, also in base64.
+            if bytes < self.options.max_response_bytes / 8 {
+                self.page.store((keys * 2).min(MAX_PAGE), Ordering::Relaxed);
+            }
             if at == 0 {
                 at = revision;
+            }
+            for entry in entries.iter_mut().filter(|entry| !wanted(&entry.key)) {
+                entry.value = Bytes::new();
             }
             let Some(last) = entries.last().filter(|_| is_cut) else {
                 all.extend(entries);
@@ -340,9 +360,10 @@ async fn read_body(
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -392,14 +413,14 @@ mod tests {
         for bad in [None, Some("<html>")] {
             let ((bad, asked), (good, _)) = (member(bad).await, member(Some(EMPTY)).await);
             let etcd = cluster(vec![bad, good]);
-            assert_eq!(etcd.read_all(b"p/").await.unwrap(), (vec![], 7));
+            assert_eq!(etcd.read_all(b"p/", |_| true).await.unwrap(), (vec![], 7));
             assert_eq!(etcd.member(), 1);
             let before = asked.load(Ordering::Relaxed);
-            etcd.read_all(b"p/").await.unwrap();
+            etcd.read_all(b"p/", |_| true).await.unwrap();
             assert_eq!(asked.load(Ordering::Relaxed), before, "it is not asked again");
         }
         let (silent, _) = member(None).await;
-        let error = cluster(vec![silent]).read_all(b"p/").await.unwrap_err();
+        let error = cluster(vec![silent]).read_all(b"p/", |_| true).await.unwrap_err();
         assert!(matches!(error, EtcdError::Unreachable(_)), "{error}");
     }
 
@@ -412,7 +433,7 @@ mod tests {
                 let _request = stream.read(&mut [0; 4096]).await;
             }
         });
-        let error = cluster(vec![url]).read_all(b"p/").await.unwrap_err();
+        let error = cluster(vec![url]).read_all(b"p/", |_| true).await.unwrap_err();
         assert!(error.to_string().contains("if it speaks TLS, write https"), "{error}");
     }
 
@@ -420,8 +441,56 @@ mod tests {
     async fn a_response_that_is_too_long_is_not_read() {
         let long = Box::leak(" ".repeat(2000).into_boxed_str());
         let (url, _) = member(Some(long)).await;
-        let error = cluster(vec![url]).read_all(b"p/").await.unwrap_err();
+        let error = cluster(vec![url]).read_all(b"p/", |_| true).await.unwrap_err();
         assert_eq!(error, EtcdError::TooLarge(1000));
+    }
+
+    /// etcd's replies to ranges of so many keys, each with a large value, as far as this client reads them.
+    #[tokio::test]
+    async fn pages_are_small_enough_whatever_another_program_has_written() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut request = vec![0; 4096];
+                    while let Ok(bytes @ 1..) = stream.read(&mut request).await {
+                        let text = String::from_utf8_lossy(&request[..bytes]);
+                        let (_, body) = text.split_once("\r\n\r\n").unwrap();
+                        let asked: Value = serde_json::from_str(body).unwrap();
+                        let limit: usize = asked["limit"].as_str().unwrap().parse().unwrap();
+                        let key = STANDARD.decode(asked["key"].as_str().unwrap()).unwrap();
+                        // p/00 to p/39, of 300 bytes each.
+                        let next = match key.len() {
+                            ..4 => 0,
+                            _ => String::from_utf8_lossy(&key[2..4]).parse::<usize>().unwrap() + 1,
+                        };
+                        let keys: Vec<_> = (next..40).take(limit).collect();
+                        let kv = |at: &usize| {
+                            let (key, value) = (format!("p/{at:02}"), "v".repeat(200));
+                            json!({"key": STANDARD.encode(key), "value": STANDARD.encode(value), "mod_revision": "1"})
+                        };
+                        let more = next + keys.len() < 40;
+                        let kvs: Vec<_> = keys.iter().map(kv).collect();
+                        let reply = json!({"header": {"revision": "7"}, "kvs": kvs, "more": more})
+                            .to_string();
+                        let head =
+                            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", reply.len());
+                        if stream.write_all(format!("{head}{reply}").as_bytes()).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        // Three of them fit into one response.
+        let etcd = cluster(vec![url]);
+        let (all, revision) = etcd.read_all(b"p/", |key| key == b"p/07").await.unwrap();
+        assert_eq!((all.len(), revision), (40, 7));
+        let kept: Vec<_> =
+            all.iter().filter(|it| !it.value.is_empty()).map(|it| &it.key[..]).collect();
+        assert_eq!(kept, [b"p/07"], "what is not wanted takes no memory");
+        assert!(etcd.page.load(Ordering::Relaxed) < 4);
     }
 
     #[tokio::test]

@@ -43,6 +43,11 @@ pub(crate) enum EtcdError {
         /// Their format.
         found: String,
     },
+    /// It takes no writes, for want of space.
+    #[error(
+        "etcd is full and takes no writes: {0}; compact and defragment it, then etcdctl alarm disarm"
+    )]
+    Full(String),
     /// It refused the request for another reason.
     #[error("etcd refused a request: {0}; see the logs of its members")]
     Refused(String),
@@ -106,6 +111,7 @@ impl EtcdError {
             Self::Compacted(_) | Self::LeaseEnded => SharingState::ReadingAgain,
             Self::Format { .. } => SharingState::UnknownFormat,
             Self::BadReply(_) => SharingState::NotEtcd,
+            Self::Full(_) => SharingState::Full,
             Self::Refused(_) | Self::TooLarge(_) => SharingState::Refused,
         }
     }

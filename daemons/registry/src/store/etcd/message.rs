@@ -376,6 +376,7 @@ fn classified(code: u32, text: &str) -> EtcdError {
         }
         PERMISSION_DENIED | UNAUTHENTICATED => EtcdError::Denied(shown()),
         NOT_FOUND if says("lease") => EtcdError::LeaseEnded,
+        RESOURCE_EXHAUSTED if says("space exceeded") => EtcdError::Full(shown()),
         RESOURCE_EXHAUSTED if says("larger than max") => EtcdError::TooLarge(0),
         OUT_OF_RANGE if says("compacted") => EtcdError::Compacted(0),
         DEADLINE_EXCEEDED | UNAVAILABLE => EtcdError::Unreachable(shown()),
@@ -454,6 +455,8 @@ mod tests {
         let compacted = "etcdserver: mvcc: required revision has been compacted";
         assert_eq!(of(11, compacted), EtcdError::Compacted(0));
         assert!(matches!(of(14, "etcdserver: request timed out"), EtcdError::NoQuorum(_)));
+        let full = "etcdserver: mvcc: database space exceeded";
+        assert_eq!(of(8, full), EtcdError::Full(full.to_owned()));
         assert!(matches!(of(14, "connection refused"), EtcdError::Unreachable(_)));
         assert!(matches!(refusal(502, b"<html>"), EtcdError::Unreachable(_)));
         assert!(matches!(refusal(404, b"404 page not found"), EtcdError::BadReply(_)));
