@@ -13,7 +13,7 @@ pub fn write_guard(page: &mut Page, daemon: &str, figures: &Figures) {
     page.gauge(&name("tokens"), help).value(figures.tokens as u64);
     let help = "1 while the file of tokens has changed and cannot be used: those before hold on";
     page.gauge(&name("tokens_outdated"), help).value(u64::from(figures.is_outdated));
-    let help = "Tokens and certificates shown that are nobody's, or have expired";
+    let help = "Tokens and certificates shown that are not known, or have expired";
     let refused = name("tokens_refused_total");
     let mut refused = page.counter(&refused, help);
     for (reason, count) in TOKEN_REASONS.iter().zip(figures.unidentified) {
