@@ -83,7 +83,10 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         max_history: settings.console.max_history,
         max_probed: settings.console.max_probed,
         client: ClientOptions {
-            token: settings.client_token().map_err(usage)?,
+            // It is shown to every registry without a token of its own.
+            token: settings
+                .client_token(settings.registries.values().chain([&settings.registry]))
+                .map_err(usage)?,
             ..settings.client.clone()
         },
         tokens: options.tokens(&settings).map_err(usage)?,

@@ -27,6 +27,17 @@ const KEY: Duration = Duration::from_millis(500);
 /// Keys that visit what strangers can write: methods and their forms, the log, the instances.
 const TOUR: [&str; 6] = ["2", "G", "k", "4", "1", "G"];
 
+/// The worker beside the server's own methods: its method is `shout`.
+const WORKER: &str = r#"while read -r call; do
+  id=$(printf %s "$call" | sed 's/.*"id": *\([0-9]*\).*/\1/')
+  case $call in
+    *rpc.discover*) res='[{"method_name":"shout","method_args":["text"],"method_kwargs":{}}]' ;;
+    *) res='"HEY"' ;;
+  esac
+  printf '{"id":%s,"res":%s}\n' "$id" "$res"
+done
+"#;
+
 /// One ground at a time: an attack takes the memory and the processor of the machine.
 static FREE: Mutex<()> = Mutex::const_new(());
 
@@ -45,6 +56,7 @@ pub(super) struct Ground {
     attacks: JoinSet<()>,
     /// Of server, registry, console.
     peaks: [Peak; 3],
+    _script: tempfile::NamedTempFile,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -67,7 +79,11 @@ impl Ground {
         let registry = on_one_processor(|| Daemon::rpcd(arguments));
         let registry_address = registry.announced_address().await;
         let url = format!("http://{registry_address}");
-        let arguments = ["serve", "-p", "0", "-l", "127.0.0.1", "--registry", &url];
+        let script = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&script, WORKER).unwrap();
+        let worker = format!("sh '{}'", script.path().display());
+        let arguments =
+            ["serve", "-p", "0", "-l", "127.0.0.1", "--registry", &url, "--worker", &worker];
         let server = on_one_processor(|| Daemon::rpcd(arguments));
         let targets =
             Targets { server: server.announced_address().await, registry: registry_address };
@@ -79,7 +95,8 @@ impl Ground {
             peak("registry", registry.pid(), 300),
             peak("console", console.pid(), 400),
         ];
-        Self { registry, server, console, targets, attacks: JoinSet::new(), peaks, _alone: alone }
+        let attacks = JoinSet::new();
+        Self { registry, server, console, targets, attacks, peaks, _script: script, _alone: alone }
     }
 
     pub(super) fn targets(&self) -> Targets {

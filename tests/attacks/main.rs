@@ -80,6 +80,9 @@ attacks! {
     idle_connections_leave_others_their_share: on_server::idle;
     unread_http_is_bounded_in_sum: on_server::unread_http;
     long_calls_leave_others_their_turn: on_server::long_calls;
+    batches_are_bounded_in_calls_and_bytes: on_server::batches;
+    calls_over_http_are_bounded_in_sum: on_server::post_calls;
+    calls_of_workers_are_bounded_in_sum: on_server::worker_calls;
     // The registry.
     unread_lists_are_bounded_in_sum: on_registry::unread_lists;
     instances_are_bounded_in_bytes: on_registry::many_instances;

@@ -117,6 +117,67 @@ pub(super) async fn long_calls(at: Targets, by: Stranger) {
     connections.join_all().await;
 }
 
+/// JSON-RPC batches: of a thousand calls that sleep for a century, on 16 connections; of echoes of 4 MiB in all, of which
+/// nothing is read, on 50; and without their end, on 50.
+pub(super) async fn batches(at: Targets, by: Stranger) {
+    let batch = |requests: String| [piece("["), piece(requests), piece("]")];
+    let request = |number: usize, method: &str, args: &str| {
+        format!(
+            "{}{{\"jsonrpc\":\"2.0\",\"id\":{number},\"method\":\"{method}\",\"params\":[{args}]}}",
+            if number == 0 { "" } else { "," }
+        )
+    };
+    let sleeping = batch((0..1_000).map(|number| request(number, "sleep", "3e9")).collect());
+    let text = format!("\"{}\"", "x".repeat(4_000));
+    let echoing = batch((0..1_000).map(|number| request(number, "echo", &text)).collect());
+    let unfinished = echoing[..2].to_vec();
+    let requests = [
+        vec![sleeping.to_vec(); 16],
+        vec![[echoing.clone(), echoing].concat(); 50],
+        vec![unfinished; 50],
+    ];
+    by.hold(at.server, requests.concat(), Replies::Unread).await;
+}
+
+/// `POST /call/METHOD` and `POST /rpc`: bodies of 4 MiB without their end, on 100 connections; echoes of which nothing is
+/// read, on 50; calls that sleep for a century, on 300; streams of the log, on 100.
+pub(super) async fn post_calls(at: Targets, by: Stranger) {
+    let post = |path: &str, headers: &str, length: usize| {
+        piece(format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}\
+             Content-Length: {length}\r\n\r\n"
+        ))
+    };
+    let letters = letters();
+    let length = letters.len() + 4;
+    let (start, end) = (piece("[\""), piece("\"]"));
+    let echo = vec![post("/call/echo", "", length), start, letters, end];
+    let unfinished = echo[..3].to_vec();
+    let rpc = vec![post("/rpc", "", length), Piece::clone(&echo[1]), Piece::clone(&echo[2])];
+    let sleeping = vec![post("/call/sleep", "Timeout: 1e9\r\n", 5), piece("[3e9]")];
+    let stream = vec![post("/call/rpc.logs", "", 2), piece("[]")];
+    let requests = [
+        vec![unfinished; 50],
+        vec![rpc; 50],
+        vec![[echo.clone(), echo].concat(); 50],
+        vec![sleeping; 300],
+        vec![stream; 100],
+    ];
+    by.hold(at.server, requests.concat(), Replies::Unread).await;
+}
+
+/// Calls of a worker's method, which takes one at a time: a thousand at once, on 16 connections; with arguments of 4 MiB,
+/// on 50, of which nothing is read.
+pub(super) async fn worker_calls(at: Targets, by: Stranger) {
+    let many: String = (0..1_000)
+        .map(|number| extended(&json!(number), "shout", &json!(["x".repeat(1_000)])) + "\n")
+        .collect();
+    let start = piece("{\"id\":1,\"method_name\":\"shout\",\"method_args\":[\"");
+    let large = vec![start, letters(), piece("\"]}\n")];
+    let requests = [vec![vec![piece(many)]; 16], vec![[large.clone(), large].concat(); 50]];
+    by.hold(at.server, requests.concat(), Replies::Unread).await;
+}
+
 /// A classic echo of 4 MiB; the third piece is its end.
 fn echo() -> Vec<Piece> {
     let start = "{\"method_name\": \"echo\", \"method_args\": [\"";

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rpc_tests::daemon::Daemon;
 use rpc_tests::home::Home;
+use rpc_tests::recording_registry::RecordingRegistry;
 
 use crate::programs::{Settings, console_in, run_in};
 use crate::registries::Registries;
@@ -216,4 +217,60 @@ async fn an_unknown_key_of_a_file_of_ours_is_an_error_with_the_one_that_was_mean
     let mut tty = console_in(home(), &[], "");
     assert_eq!(tty.ends(), 2);
     tty.until(&[error]);
+}
+
+/// Whoever may write to a folder in which others work could have their tokens.
+#[tokio::test]
+async fn no_token_is_shown_to_a_registry_because_a_folder_names_it() {
+    const SECRET: &str = "rpcd_canary_canary_canary_canary_canary_canary";
+    let asked = async |folder: &str, line: &str, explicit: Settings<'_>| {
+        let registry = RecordingRegistry::start().await;
+        let port = registry.address().port().to_string();
+        let home = Home::new();
+        let file = home.local(&folder.replace("PORT", &port));
+        let line = line.replace("FILE", file.to_str().unwrap()).replace("PORT", &port);
+        let explicit: Vec<_> = explicit
+            .iter()
+            .map(|(name, value)| (*name, if *value == "PORT" { port.as_str() } else { *value }))
+            .collect();
+        let settings = [&[("TOKEN", SECRET)][..], explicit.as_slice()].concat();
+        let mut rpcd = Daemon::rpcd_in(home, &settings, line.split(' '));
+        registry
+            .has_received(
+                if line.starts_with("serve") { "register" } else { "findAllInstances" },
+                1,
+            )
+            .await;
+        if !line.starts_with("serve") {
+            rpcd.exit_code().await;
+        }
+        let shown = registry.requests().iter().any(|request| request.authorization.is_some());
+        let said = rpcd.transcript();
+        assert_eq!(said.contains("no token is shown to"), !shown, "{line}: {said}");
+        assert!(!said.contains(SECRET), "{said}");
+        shown
+    };
+    let (by_port, by_also) = ("[registry]\nport = PORT\n", "[registry]\nalso = 127.0.0.1:PORT\n");
+    let by_name = "[registry.prod]\nport = PORT\n";
+    for (folder, line) in [
+        (by_port, "call add 1 2"),
+        (by_port, "methods"),
+        (by_port, "serve -p 0 -l 127.0.0.1"),
+        (by_name, "call add 1 2 --registry prod"),
+        (by_name, "serve -p 0 -l 127.0.0.1 --registry prod"),
+        (by_also, "call add 1 2 --registry http://127.0.0.1:1"),
+        (by_also, "serve -p 0 -l 127.0.0.1 --registry http://127.0.0.1:1"),
+    ] {
+        assert!(!asked(folder, line, &[]).await, "{folder} {line}");
+    }
+    // Somebody has said where it goes.
+    for (folder, line, explicit) in [
+        (by_port, "call add 1 2 --config FILE", &[][..]),
+        (by_port, "call add 1 2 --registry http://127.0.0.1:PORT", &[]),
+        (by_port, "serve -p 0 -l 127.0.0.1 --registry http://127.0.0.1:PORT", &[]),
+        (by_port, "call add 1 2", &[("REGISTRY_PORT", "PORT")]),
+        ("[registry]\nhost = 127.0.0.1\n", "serve -p 0 -l 127.0.0.1", &[("REGISTRY_PORT", "PORT")]),
+    ] {
+        assert!(asked(folder, line, explicit).await, "{folder} {line}");
+    }
 }

@@ -32,6 +32,8 @@ pub struct RecordedRequest {
     pub body: Value,
     /// When the request was complete.
     pub at: Instant,
+    /// The header `Authorization`, if there is one.
+    pub authorization: Option<String>,
 }
 
 /// The registry; dropping it closes its port and its connections.
@@ -147,7 +149,7 @@ fn instance(address: SocketAddr, parameters: Value) -> Value {
 
 async fn converse(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
     let mut stream = BufReader::new(stream);
-    let Some((path, body)) = read_request(&mut stream).await else { return };
+    let Some((path, authorization, body)) = read_request(&mut stream).await else { return };
     let action = path.split('?').next().and_then(|p| p.rsplit('/').next()).unwrap_or("").to_owned();
     let (manner, reply) = {
         let mut shared = shared.lock().unwrap();
@@ -155,6 +157,7 @@ async fn converse(stream: TcpStream, shared: Arc<Mutex<Shared>>) {
             action: action.clone(),
             body: body.clone(),
             at: Instant::now(),
+            authorization,
         });
         let key = |instance: &Value| (instance["host"].clone(), instance["port"].clone());
         if shared.manner == Manner::Polite && action.ends_with("register") {
@@ -187,8 +190,10 @@ fn with_status(mut instance: Value, status: bool) -> Value {
     instance
 }
 
-/// Path and body; `None` if the peer closed.
-async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
+/// Path, token and body; `None` if the peer closed.
+async fn read_request(
+    stream: &mut BufReader<TcpStream>,
+) -> Option<(String, Option<String>, Value)> {
     let mut head = Vec::new();
     loop {
         let mut line = String::new();
@@ -202,11 +207,15 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<(String, Valu
         head.push(line);
     }
     let path = head.first()?.split(' ').nth(1)?.to_owned();
-    let length = head.iter().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
+    let header = |wanted: &str| {
+        head.iter().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned())
+        })
+    };
+    let length = header("content-length").and_then(|length| length.parse::<usize>().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).await.ok()?;
-    Some((path, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    let authorization = header("authorization");
+    Some((path, authorization, serde_json::from_slice(&body).unwrap_or(Value::Null)))
 }

@@ -182,7 +182,7 @@ fn arrows_point_one_way() {
         ("shared/macros", &[]),
         ("shared/client", &["rpc-wire", "rpc-macros", "rpc-security", "rpc-socket"]),
         ("shared/load", &["rpc-wire", "rpc-client"]),
-        ("shared/host", &["rpc-wire", "rpc-security", "rpc-socket"]),
+        ("shared/host", &["rpc-wire", "rpc-security", "rpc-socket", "rpc-metrics"]),
         ("shared/metrics", &[]),
         ("shared/security", &[]),
         ("shared/socket", &[]),

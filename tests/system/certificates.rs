@@ -265,7 +265,7 @@ async fn what_is_open_ends_when_its_certificate_expires() {
 async fn streams_and_watches_end_when_the_line_of_their_certificate_is_taken_away() {
     let house = House::new(ALL);
     let (_server, server) = house.server(&[], &["--no-registry"]).await;
-    let (_registry, registry) = house.registry(&[("REGISTRY_SERVER_KEEP_ALIVE", "200ms")]).await;
+    let (_registry, registry) = house.registry(&[]).await;
     let way = house.way(&house.issue("ci.example"));
     let mut watch = way.connect(registry).await;
     watch.write_all(b"GET /v1/watch HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -306,4 +306,21 @@ async fn the_command_line_says_whose_a_certificate_is() {
     assert!(code == 1 && said.contains("this certificate has no role here"), "{said}");
     let (code, said) = rpcd(&["check", &file, "--certificate", &file]).await;
     assert!(code == 2 && said.contains("holds no certificate"), "{said}");
+}
+
+#[tokio::test]
+async fn who_is_known_by_a_certificate_takes_no_place_of_strangers() {
+    let house = House::new(ALL);
+    // This machine has 8 beyond.
+    let limit = [
+        ("SERVER_MAX_UNIDENTIFIED_CONNECTIONS", "1"),
+        ("REGISTRY_SERVER_MAX_UNIDENTIFIED_CONNECTIONS", "1"),
+    ];
+    let (_server, server) = house.server(&limit, &["--no-registry"]).await;
+    let (_registry, registry) = house.registry(&limit).await;
+    let way = house.way(&house.issue("ci.example"));
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        open.push(Open::by(&way, server, registry).await);
+    }
 }

@@ -8,20 +8,23 @@ use rpc_registry::security::Digest;
 use rpc_registry::security::Permission;
 use rpc_registry::security::secret::{self, ExposeSecret, SecretString};
 use rpc_tests::daemon::{Daemon, path, run_rpcd_with};
+use rpc_tests::etcd::Cluster;
 use rpc_tests::eventually::{eventually, soon};
 use rpc_tests::http_reply::HttpReply;
 use rpc_tests::pki::{Authority, Subject};
 use rpc_tests::python::{has_python, old_client_results, old_server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::shared_registries::registry_with;
 use crate::ways::Way;
 
 /// Names, and what the file of tokens says of them.
-const IDENTITIES: [(&str, &str); 9] = [
+const IDENTITIES: [(&str, &str); 10] = [
     ("nobody", "none"),
     ("call", "call"),
     ("observe", "observe"),
     ("register", "register"),
+    ("second", "register"),
     ("operate", "operate"),
     ("all", "call,observe,register,operate"),
     ("other-service", "call,observe,register,operate services=b"),
@@ -355,4 +358,43 @@ async fn the_command_line_makes_lists_and_checks_tokens() {
     let (code, _, stderr) = run_rpcd_with(&other, ["token", "check", file]).await;
     assert_eq!(code, 1);
     assert!(stderr.contains("this token is not known here"), "{stderr}");
+}
+
+#[tokio::test]
+async fn whose_an_instance_is_holds_at_every_registry_of_a_cluster_and_outlives_its_own() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let tokens = Tokens::new();
+    let file = tokens.path();
+    let security = [("SECURITY_TOKENS", path(&file))];
+    let (first, a) = registry_with(&cluster, 0, &security).await;
+    let (_second, b) = registry_with(&cluster, 0, &security).await;
+    let asks = async |at: SocketAddr, route: &str, name: &str| {
+        let reply = ask(at, route, Some(tokens.of(name))).await;
+        (reply.status, reply.body)
+    };
+    let (register, unregister) = ("POST /myRegistry/register", "POST /myRegistry/unregister");
+    eventually("the other one lists it", async || {
+        assert_eq!(asks(a, register, "register").await.0, 200);
+        asks(b, "GET /v1/instances", "observe").await.1.contains("10.1.0.1")
+    })
+    .await;
+    let is_refused_to_others = async |at: SocketAddr| {
+        for route in [register, unregister] {
+            let (status, said) = asks(at, route, "second").await;
+            assert!(status == 403 && said.contains("another identity"), "{route}: {status} {said}");
+        }
+        let (_, said) = asks(at, "POST /v1/heartbeats", "second").await;
+        assert!(said.contains(r#""renewed":0"#), "{said}");
+    };
+    is_refused_to_others(a).await;
+    is_refused_to_others(b).await;
+    // Its heartbeats move to the other one, also when its own is killed, and with them whose it is.
+    first.signal(rustix::process::Signal::KILL);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while std::time::Instant::now() < end {
+        assert_eq!(asks(b, register, "register").await.0, 200);
+        is_refused_to_others(b).await;
+    }
+    assert_eq!(asks(b, unregister, "operate").await.0, 200);
+    assert_eq!(asks(b, register, "second").await.0, 200);
 }

@@ -40,7 +40,7 @@ pub use server::Registry;
 pub use store::Recovered;
 pub use store::StoreError;
 #[cfg(feature = "etcd")]
-pub use store::etcd::{EtcdOptions, Password};
+pub use store::etcd::EtcdOptions;
 
 /// Method and path of every route, and what it needs, in the words of docs/security.md.
 #[doc(hidden)]

@@ -4,14 +4,18 @@ mod labels;
 
 use std::time::Duration;
 
+use rpc_host::figures;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsFigures;
 use rpc_metrics::{Counter, Counters, Format, Gauge, Histogram, Page, Seconds};
-use rpc_security::{Figures, REASONS, TOKEN_REASONS};
+use rpc_security::Figures;
 use rpc_wire::report::{LeftOut, Sharing};
 
 use crate::table::Tally;
 use labels::{Eviction, Probed};
+
+/// How the names of all begin.
+const DAEMON: &str = "rpc_registry";
 
 /// Counters since the start, and gauges. A new one is a field here and a line of
 /// [`write`](Self::write); docs/metrics.md is compared with what these give.
@@ -187,7 +191,7 @@ impl Metrics {
         let help =
             "1 while the audit log cannot be written: registrations and operations are refused";
         page.gauge("rpc_registry_audit_failing", help).value(u64::from(sizes.audit_is_failing));
-        doors(page, &sizes.guard);
+        figures::write_guard(page, DAEMON, &sizes.guard);
         let help = "Time of a commit of the store, of all that is to be saved then";
         page.histogram("rpc_registry_store_commit_duration_seconds", help)
             .sample(&[], &self.store_commits.buckets());
@@ -196,41 +200,10 @@ impl Metrics {
         let help = "How late the checks of deadlines were, in sum: the process was paused";
         page.counter("rpc_registry_paused_seconds_total", help).value(self.paused.get());
         #[cfg(feature = "tls")]
-        if let Some(figures) = sizes.tls {
-            write_tls(page, figures);
+        if let Some(tls) = sizes.tls {
+            figures::write_tls(page, DAEMON, tls);
         }
     }
-}
-
-/// What the guard has done.
-fn doors(page: &mut Page, figures: &Figures) {
-    let mut gauge = |name, help, value: u64| page.gauge(name, help).value(value);
-    gauge("rpc_registry_tokens", "Tokens known, expired ones included", figures.tokens as u64);
-    let help = "1 while the file of tokens has changed and cannot be used: those before hold on";
-    gauge("rpc_registry_tokens_outdated", help, u64::from(figures.is_outdated));
-    let help = "Tokens shown that are not known, or have expired, by reason";
-    let mut unidentified = page.counter("rpc_registry_tokens_refused_total", help);
-    for (reason, count) in TOKEN_REASONS.iter().zip(figures.unidentified) {
-        unidentified.sample(&[("reason", reason)], count);
-    }
-    let help = "Requests that no role allows, by reason: refused, or with auth = warn served";
-    let mut denied = page.counter("rpc_registry_denied_total", help);
-    for (outcome, counts) in [("refused", figures.refused), ("warned", figures.warned)] {
-        for (reason, count) in REASONS.iter().zip(counts) {
-            denied.sample(&[("outcome", outcome), ("reason", reason)], count);
-        }
-    }
-}
-
-#[cfg(feature = "tls")]
-fn write_tls(page: &mut Page, figures: TlsFigures) {
-    let mut counter = |name, help, value: u64| page.counter(name, help).value(value);
-    let help = "TLS handshakes completed";
-    counter("rpc_registry_tls_handshakes_total", help, figures.handshakes);
-    let help = "TLS handshakes that failed: no certificate or a wrong one, too slow, not TLS";
-    counter("rpc_registry_tls_handshakes_failed_total", help, figures.handshakes_failed);
-    let help = "When the registry's certificate expires, in seconds since 1970";
-    page.gauge("rpc_registry_tls_not_after_seconds", help).value(figures.not_after_seconds());
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use rpc_wire::instance::MAX_ENTRY_BYTES;
 use crate::error::RegistryError;
 
 /// Where a registry's content outlives its process.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 #[cfg_attr(feature = "etcd", expect(clippy::large_enum_variant, reason = "a registry has one"))]
 pub enum StoreOptions {

@@ -271,11 +271,11 @@ impl Acceptor {
         acceptor.spawn(async move {
             ending.run_until_cancelled_owned(service.run_timers()).await;
         });
-        let guard = acceptor.http.service().options.guard.clone();
-        if !guard.is_open() {
+        let service = Arc::clone(acceptor.http.service());
+        if !service.options.guard.is_open() {
             let ending = acceptor.ending.clone();
             acceptor.spawn(async move {
-                let reloading = repeat_blocking(RELOAD_INTERVAL, move || guard.reload());
+                let reloading = repeat_blocking(RELOAD_INTERVAL, move || service.reload_tokens());
                 ending.run_until_cancelled_owned(reloading).await;
             });
         }

@@ -72,6 +72,8 @@ pub(crate) struct Service {
     probes: Probes,
     /// Notified after each change of the table.
     changed: watch::Sender<()>,
+    /// The generation of the guard: told of when readers may have lost the right to what they read.
+    rights: watch::Sender<u64>,
     ages: watch::Sender<Arc<Ages>>,
     /// Notified when an override is set: it may end before the others.
     override_set: Notify,
@@ -107,7 +109,7 @@ impl Service {
         let (warm, read_by) = (now + options.warming, now + options.store_timeout);
         let mut table = Table::new(&options, now);
         table.set_wall(wall, now);
-        if options.store != StoreOptions::None {
+        if !matches!(options.store, StoreOptions::None) {
             table.save_changes(options.max_unsaved);
         }
         table.restore(left, wall, now);
@@ -123,6 +125,7 @@ impl Service {
             prober: Prober::new(options.max_probes, options.probe_timeout, address),
             probes: Probes::default(),
             changed: watch::Sender::new(()),
+            rights: watch::Sender::new(options.guard.generation()),
             ages: watch::Sender::default(),
             override_set: Notify::new(),
             saving: Saving::new(),
@@ -354,6 +357,18 @@ impl Service {
     /// Notified after each change from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Reads the tokens again if they have changed, and tells those who read something that goes on. Blocks.
+    pub(crate) fn reload_tokens(&self) {
+        self.options.guard.reload();
+        let generation = self.options.guard.generation();
+        self.rights.send_if_modified(|last| std::mem::replace(last, generation) != generation);
+    }
+
+    /// Told of when readers may have lost the right to what they read.
+    pub(crate) fn rights(&self) -> watch::Receiver<u64> {
+        self.rights.subscribe()
     }
 
     /// Instances listed.

@@ -99,7 +99,12 @@ pub enum Command {
 impl Command {
     /// Which registry, and whether by TLS; `None`: the command is a daemon's.
     pub fn through(&self) -> Option<&Through> {
-        let direct = match self {
+        self.direct().map(|direct| &direct.through)
+    }
+
+    /// The target; `None`: the command is a daemon's.
+    pub fn direct(&self) -> Option<&Direct> {
+        Some(match self {
             Self::Serve(_) | Self::Registry(_) | Self::Token(_) => return None,
             Self::Call(typed) => &typed.asking.direct,
             Self::Bench(typed) => &typed.asking.direct,
@@ -113,8 +118,7 @@ impl Command {
             Self::Undrain(typed) => &typed.asking.direct,
             Self::ReleaseBrake(typed) => &typed.asking.direct,
             Self::Health(typed) => &typed.direct,
-        };
-        Some(&direct.through)
+        })
     }
 
     /// Settings and log, where it has any.

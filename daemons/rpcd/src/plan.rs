@@ -106,8 +106,19 @@ impl Plan {
             override_tls(&mut settings, through);
         }
         let is_daemon = matches!(typed.command, Command::Serve(_) | Command::Registry(_));
+        let shown_to = match &typed.command {
+            Command::Serve(typed) if typed.no_registry => None,
+            Command::Serve(typed) => {
+                target::of_settings_through(typed.registry.as_deref(), &settings)
+            }
+            command => {
+                let direct = command.direct();
+                direct.and_then(|direct| target::of_settings(direct, &settings))
+            }
+        };
+        let withheld = shown_to.and_then(|registry| settings.withheld(registry));
         if !is_daemon {
-            settings.client.token = settings.client_token()?;
+            settings.client.token = settings.client_token(shown_to)?;
         }
         // A client command logs only on request: its errors go to standard error as one line.
         let terminal = is_daemon || common.log_level.is_some() || common.log_format.is_some();
@@ -120,6 +131,7 @@ impl Plan {
             LogOptions { terminal, file_prefix: file_prefix.to_owned(), ..settings.log.clone() };
         let task = Task::new(typed.command, &settings)?;
         let log = (log.terminal || log.save).then_some(log);
+        settings.warnings.extend(withheld);
         Ok(Self { task, log, warnings: settings.warnings })
     }
 }

@@ -187,6 +187,10 @@ impl Session {
     /// needs its place; returns whether the peer may still be sending (see `linger`).
     pub(crate) async fn run(mut self, stream: &mut Socket, slot: &mut Slot) -> io::Result<bool> {
         tracing::debug!(peer = %self.peer, "connection opened");
+        if !self.is_stranger {
+            // By its certificate, or since everyone may.
+            slot.become_known();
+        }
         let closing = slot.closing().clone().cancelled_owned();
         let state = self.state.clone();
         let (mut reader, writer) = stream.split();

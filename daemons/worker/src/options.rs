@@ -67,67 +67,43 @@ impl fmt::Display for Program {
     }
 }
 
-/// The struct, its defaults, and a setter for each field, from one list.
-macro_rules! limits {
-    ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)*) => {
-        /// Limits of workers.
-        ///
-        /// ```
-        /// use rpc_worker::WorkerLimits;
-        ///
-        /// let limits = WorkerLimits::default().workers(4).concurrency(8);
-        /// assert_eq!(limits.workers, 4);
-        /// ```
-        #[derive(Debug, Clone, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub struct WorkerLimits {
-            $($(#[$doc])* pub $name: $type,)*
-        }
-
-        impl Default for WorkerLimits {
-            fn default() -> Self {
-                Self { $($name: $default,)* }
-            }
-        }
-
-        impl WorkerLimits {
-            $($(#[$doc])*
-            #[must_use]
-            pub fn $name(mut self, $name: $type) -> Self {
-                self.$name = $name;
-                self
-            })*
-        }
-    };
-}
-
-limits! {
-    /// Processes of the program. Default 1.
-    workers: usize = 1;
-    /// Calls in flight of each process. Default 1: a program that reads a line and writes a line needs
-    /// to know no more.
-    concurrency: usize = 1;
-    /// Calls that wait for a process. Default 1,000. Over it: -32002.
-    max_queued_calls: usize = 1000;
-    /// Bytes of one line of a process's standard output. Default 4 MiB. Over it, it is restarted.
-    max_line_bytes: usize = 4 << 20;
-    /// Time from the start of a process to its list of methods. Default 5 s. Over it, it is killed.
-    start_timeout: Duration = Duration::from_secs(5);
-    /// Time in which a process ends a call that was cancelled or whose deadline passed, if it says
-    /// nothing else. Default 1 s. Over it, it is restarted.
-    cancel_timeout: Duration = Duration::from_secs(1);
-    /// How long the caller of a stream may read nothing while its process waits to write. Default
-    /// 10 s. Over it the stream ends with -32002.
-    stall_timeout: Duration = Duration::from_secs(10);
-    /// Time for the calls in flight of a process that is replaced. Default 8 s. Over it they fail.
-    drain_timeout: Duration = Duration::from_secs(8);
-    /// Time for a process to end by itself once its standard input is closed, and again once it got
-    /// SIGTERM. Default 1 s. Over it: SIGTERM, then SIGKILL to its process group.
-    exit_timeout: Duration = Duration::from_secs(1);
-    /// A process that ends earlier than this after it listed its methods died at once. Default 1 s.
-    settled_after: Duration = Duration::from_secs(1);
-    /// Deaths at once, in a row, after which no further process is started. Default 5.
-    max_deaths: usize = 5;
+rpc_server::__limits! {
+    /// Limits of workers.
+    ///
+    /// ```
+    /// use rpc_worker::WorkerLimits;
+    ///
+    /// let limits = WorkerLimits::default().workers(4).concurrency(8);
+    /// assert_eq!(limits.workers, 4);
+    /// ```
+    WorkerLimits {
+        /// Processes of the program. Default 1.
+        workers: usize = 1;
+        /// Calls in flight of each process. Default 1: a program that reads a line and writes a line needs
+        /// to know no more.
+        concurrency: usize = 1;
+        /// Calls that wait for a process. Default 1,000. Over it: -32002.
+        max_queued_calls: usize = 1000;
+        /// Bytes of one line of a process's standard output. Default 4 MiB. Over it, it is restarted.
+        max_line_bytes: usize = 4 << 20;
+        /// Time from the start of a process to its list of methods. Default 5 s. Over it, it is killed.
+        start_timeout: Duration = Duration::from_secs(5);
+        /// Time in which a process ends a call that was cancelled or whose deadline passed, if it says
+        /// nothing else. Default 1 s. Over it, it is restarted.
+        cancel_timeout: Duration = Duration::from_secs(1);
+        /// How long the caller of a stream may read nothing while its process waits to write. Default
+        /// 10 s. Over it the stream ends with -32002.
+        stall_timeout: Duration = Duration::from_secs(10);
+        /// Time for the calls in flight of a process that is replaced. Default 8 s. Over it they fail.
+        drain_timeout: Duration = Duration::from_secs(8);
+        /// Time for a process to end by itself once its standard input is closed, and again once it got
+        /// SIGTERM. Default 1 s. Over it: SIGTERM, then SIGKILL to its process group.
+        exit_timeout: Duration = Duration::from_secs(1);
+        /// A process that ends earlier than this after it listed its methods died at once. Default 1 s.
+        settled_after: Duration = Duration::from_secs(1);
+        /// Deaths at once, in a row, after which no further process is started. Default 5.
+        max_deaths: usize = 5;
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! - [`web`]: which HTTP requests are refused because a foreign page may have caused them.
 //! - [`write_timeout`]: a stream whose peer must read.
 //! - `tls` (with that feature): the entrance of a daemon by TLS.
+//! - [`figures`]: what guard and TLS have done, on a daemon's page of metrics.
 //! - [`person`]: who runs the program, and where, for those who read what it did.
 //! - [`task`]: where a daemon's main loop runs.
 //! - [`shutdown`]: SIGINT, SIGTERM, SIGQUIT and a closed terminal: the first shuts down gracefully, the second exits at
@@ -20,6 +21,7 @@
 //!
 //! Needs Rust 1.95 or later.
 
+pub mod figures;
 pub mod logging;
 pub mod net;
 pub mod person;

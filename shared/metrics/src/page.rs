@@ -72,7 +72,7 @@ impl Page {
     }
 
     /// Numbers that only go up. The name ends in `_total`, and before that in the unit if it has one.
-    pub fn counter(&mut self, name: &'static str, help: &str) -> Family<'_> {
+    pub fn counter<'a>(&'a mut self, name: &'a str, help: &str) -> Family<'a> {
         // OpenMetrics calls the family by the name without the ending.
         let family = match self.format {
             Format::Text => name,
@@ -83,7 +83,7 @@ impl Page {
     }
 
     /// Numbers that go up and down. The name ends in the unit if it has one.
-    pub fn gauge(&mut self, name: &'static str, help: &str) -> Family<'_> {
+    pub fn gauge<'a>(&'a mut self, name: &'a str, help: &str) -> Family<'a> {
         self.begin(name, "gauge", help);
         Family { page: self, name }
     }
@@ -95,7 +95,7 @@ impl Page {
     }
 
     /// A counter for each value of a label.
-    pub fn counters<L: Label>(&mut self, name: &'static str, help: &str, counters: &Counters<L>) {
+    pub fn counters<L: Label>(&mut self, name: &str, help: &str, counters: &Counters<L>) {
         let mut family = self.counter(name, help);
         for (label, count) in counters.iter() {
             family.sample(&[(L::NAME, label.as_str())], count);
@@ -164,7 +164,7 @@ fn escape(text: &mut String, raw: &str, quotes: bool) {
 #[must_use = "a family without samples says nothing"]
 pub struct Family<'a> {
     page: &'a mut Page,
-    name: &'static str,
+    name: &'a str,
 }
 
 impl Family<'_> {

@@ -48,7 +48,9 @@ impl Key {
     /// there could have them.
     pub(super) fn is_of_secrets(&self) -> bool {
         let is_trust = self.section == "client" && self.name.starts_with("tls");
-        is_trust || matches!(self.name, "token_file" | "allow_plaintext_token")
+        let names =
+            ["token_file", "allow_plaintext_token", "password_file", "allow_plaintext_password"];
+        is_trust || names.contains(&self.name)
     }
 
     /// A bad value, for an error. Where a file of a secret is meant it may be the secret.

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use rpc_registry::Password;
 use rpc_security::secret;
 
 use super::keys::{self, KEYS, Key};
-use super::{ENVIRONMENT_PREFIX, KeyLine, Settings, SettingsError, TOKEN_VARIABLE, ini};
+use super::{
+    ENVIRONMENT_PREFIX, KeyLine, RegistryAddress, Settings, SettingsError, TOKEN_VARIABLE, ini,
+};
 
 /// The variables that keys of `[keys]` would have. They have none: names of actions contain dots.
 const KEYS_VARIABLES: &str = "RPCD_KEYS_";
@@ -53,6 +54,7 @@ impl Settings {
             line,
             message,
         };
+        let before = (self.registry.clone(), self.registries.clone(), self.etcd.endpoints.clone());
         let mut given: BTreeMap<(String, String), usize> = BTreeMap::new();
         for entry in ini::entries(text) {
             let entry = entry.map_err(|(line, message)| at(line, message))?;
@@ -112,7 +114,26 @@ impl Settings {
                 at(pair.line, message)
             })?;
         }
+        if origin == Origin::Folder {
+            self.note_folder(before);
+        }
         Ok(())
+    }
+
+    /// Notes where a file of a folder sends what.
+    fn note_folder(
+        &mut self,
+        (registry, registries, endpoints): (
+            RegistryAddress,
+            BTreeMap<String, RegistryAddress>,
+            Vec<String>,
+        ),
+    ) {
+        self.registry.note_folder(&registry);
+        for (name, address) in &mut self.registries {
+            address.note_folder(registries.get(name).unwrap_or(&RegistryAddress::default()));
+        }
+        self.etcd_of_folder = self.etcd.endpoints != endpoints;
     }
 
     /// Applies the variables; an unknown one with our prefix is ignored with a warning.
@@ -125,7 +146,7 @@ impl Settings {
                 continue;
             }
             if name == ETCD_PASSWORD {
-                self.etcd.password = (!value.is_empty()).then(|| Password::new(value));
+                self.etcd.password = (!value.is_empty()).then(|| value.into());
                 continue;
             }
             if name == TOKEN_VARIABLE {
@@ -150,10 +171,21 @@ impl Settings {
                 self.warnings.push(format!("ignored the environment variable {name}{why}"));
                 continue;
             };
+            match (key.section, key.name) {
+                ("registry", place) => self.registry.of_folder.retain(|key| *key != place),
+                ("etcd", "endpoints") => self.etcd_of_folder = false,
+                _ => {}
+            }
             (key.read)(self, value.trim()).map_err(|wrong| SettingsError::Variable {
                 message: format!("{}: {wrong}", key.bad_value(&value)),
                 name,
             })?;
+        }
+        if self.etcd_of_folder && self.etcd.password.take().is_some() {
+            self.warnings.push(format!(
+                "{ETCD_PASSWORD} is not used: ./config.ini says where etcd is, and is read because it is there; set \
+                 RPCD_ETCD_ENDPOINTS, or name the file with --config"
+            ));
         }
         Ok(())
     }

@@ -26,6 +26,8 @@ pub struct Settings {
     pub registry_server: RegistryServer,
     /// `[etcd]`: the cluster of registries with `store = etcd`.
     pub etcd: EtcdOptions,
+    /// Its members are those of a folder's file: no password of the environment is sent to them.
+    pub(super) etcd_of_folder: bool,
     /// `[server]`: `rpcd serve`.
     pub server: Server,
     /// `[worker]`: `rpcd serve --worker`.
@@ -59,6 +61,7 @@ impl Default for Settings {
             registries: BTreeMap::default(),
             registry_server: RegistryServer::default(),
             etcd: EtcdOptions::default(),
+            etcd_of_folder: false,
             server: Server::default(),
             worker: WorkerLimits::default(),
             client: ClientOptions { list_cache: ListCache::User, ..ClientOptions::default() },
@@ -222,6 +225,9 @@ pub struct RegistryAddress {
     pub token_file: Option<PathBuf>,
     /// Whether it is asked by TLS, see [`Settings::secure_registries`]. Default false.
     pub is_secure: bool,
+    /// Which of the keys that say where it is are from the `./config.ini` of a folder, which is read because it is
+    /// there: while there is one, no token is shown to it. Default none.
+    pub of_folder: Vec<&'static str>,
 }
 
 impl RegistryAddress {
@@ -230,6 +236,17 @@ impl RegistryAddress {
         let first = rpc_wire::instance::host_port(&self.host, self.port);
         let scheme = if self.is_secure { "https" } else { "http" };
         self.with_also(format!("{scheme}://{first}"))
+    }
+
+    /// Notes what was changed of where it was before a file of a folder was read.
+    pub(super) fn note_folder(&mut self, before: &Self) {
+        let changed = [
+            ("host", self.host != before.host),
+            ("port", self.port != before.port),
+            ("also", self.also != before.also),
+        ];
+        let changed = changed.into_iter().filter(|(_, is_changed)| *is_changed);
+        self.of_folder.extend(changed.map(|(key, _)| key));
     }
 
     /// The URL of another registry, with the further addresses that it does not have yet.
@@ -256,6 +273,7 @@ impl Default for RegistryAddress {
             confirm: false,
             token_file: None,
             is_secure: false,
+            of_folder: Vec::new(),
         }
     }
 }

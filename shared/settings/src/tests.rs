@@ -295,8 +295,8 @@ fn a_secret_where_a_file_is_expected_and_a_bad_one_in_the_variable_are_not_quote
     assert!(bad.to_string().starts_with("environment variable RPCD_TOKEN: it holds no token: "));
     let settings = with_environment("RPCD_TOKEN", secret).unwrap();
     assert!(settings.warnings.is_empty() && !quoted(&format!("{settings:?}")));
-    assert_eq!(settings.client_token().unwrap().unwrap().secret().expose_secret(), secret);
-    assert!(with_environment("RPCD_TOKEN", "").unwrap().client_token().unwrap().is_none());
+    assert_eq!(settings.client_token([]).unwrap().unwrap().secret().expose_secret(), secret);
+    assert!(with_environment("RPCD_TOKEN", "").unwrap().client_token([]).unwrap().is_none());
 }
 
 #[test]

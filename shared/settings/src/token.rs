@@ -11,15 +11,34 @@ use super::{RegistryAddress, Settings, SettingsError};
 pub const TOKEN_VARIABLE: &str = "RPCD_TOKEN";
 
 impl Settings {
-    /// The token of a client, read again for later connections if it is in a file: that of [`TOKEN_VARIABLE`], else of `[client] token_file`.
+    /// The token of a client, read again for later connections if it is in a file: that of [`TOKEN_VARIABLE`], else of
+    /// `[client] token_file`. There is none if it could be shown to one of `registries` that a folder's file names.
     ///
     /// # Errors
     /// The file cannot be read, others can read it, or it holds no token.
-    pub fn client_token(&self) -> Result<Option<Token>, SettingsError> {
-        self.own_token(self.client_token_file.as_deref(), "[client] token_file")
+    pub fn client_token<'a>(
+        &self,
+        registries: impl IntoIterator<Item = &'a RegistryAddress>,
+    ) -> Result<Option<Token>, SettingsError> {
+        let token = self.own_token(self.client_token_file.as_deref(), "[client] token_file")?;
+        let is_withheld = registries.into_iter().any(|registry| !registry.of_folder.is_empty());
+        Ok(token.filter(|_| !is_withheld))
     }
 
-    /// The token for a registry: that of [`TOKEN_VARIABLE`], else of its `token_file`.
+    /// Why no token is shown to a registry, if a folder's file names it and there is one.
+    pub fn withheld(&self, registry: &RegistryAddress) -> Option<String> {
+        let files = [&self.client_token_file, &registry.token_file];
+        let has_one = self.token.is_some() || files.into_iter().any(Option::is_some);
+        (has_one && !registry.of_folder.is_empty()).then(|| {
+            format!(
+                "no token is shown to {}: ./config.ini says where it is, and is read because it is there; set \
+                 RPCD_REGISTRY_HOST and _PORT, write --registry URL, or name the file with --config",
+                registry.url()
+            )
+        })
+    }
+
+    /// The token for a registry: that of [`TOKEN_VARIABLE`], else of its `token_file`; none if a folder's file names it.
     ///
     /// # Errors
     /// The same.
@@ -27,7 +46,8 @@ impl Settings {
         &self,
         registry: &RegistryAddress,
     ) -> Result<Option<Token>, SettingsError> {
-        self.own_token(registry.token_file.as_deref(), "[registry] token_file")
+        let token = self.own_token(registry.token_file.as_deref(), "[registry] token_file")?;
+        Ok(token.filter(|_| registry.of_folder.is_empty()))
     }
 
     fn own_token(

@@ -36,6 +36,7 @@ pub(super) async fn find_all(
     service.metrics.lists.inc();
     // Subscribed before reading, so that no change in between is missed.
     let mut changes = service.changes();
+    let mut rights = service.rights();
     let mut over = pin!(context.ending.run_until_cancelled(tokio::time::sleep(wait)));
     let mut waits = !wait.is_zero();
     loop {
@@ -57,6 +58,8 @@ pub(super) async fn find_all(
         }
         tokio::select! {
             changed = changes.changed() => waits = changed.is_ok(),
+            // Never an error: the service has the sender.
+            Ok(()) = rights.changed() => {}
             _ = over.as_mut() => waits = false,
         }
         // It may have been long.

@@ -13,6 +13,7 @@ use rpc_host::shares::{Full, Place};
 use rpc_security::Object;
 use rpc_wire::paths;
 use rpc_wire::report::{Level, MAX_CONTAINS_BYTES};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, JSON, Reply, Visitor, in_pieces, query, warming, whole};
@@ -122,9 +123,8 @@ pub(super) async fn watch(
     watcher.start().await?;
     let frames =
         stream::unfold(watcher, async |mut watcher| Some((watcher.next().await?, watcher)));
-    let frames = frames.take_while(move |_| {
-        let sees = sender.still_sees(permission, Object::Everything, sight.as_deref());
-        std::future::ready(sees)
+    let frames = while_seen(frames, context.service.rights(), move || {
+        sender.still_sees(permission, Object::Everything, sight.as_deref())
     });
     let (answers, cut) = (Arc::clone(&context.service.answers), peer.cut.clone());
     let pieces = frames.flat_map(move |frame| stream::iter(answers.pieces(frame, &cut)));
@@ -162,10 +162,34 @@ pub(super) fn logs(
     let frames = stream::unfold(follower, move |mut follower| async move {
         Some((next_line(&mut follower, keep_alive).await?, follower))
     });
-    let frames = frames.take_while(move |_| {
-        std::future::ready(sender.still_sees(permission, Object::AllInstances, None))
+    let frames = while_seen(frames, context.service.rights(), move || {
+        sender.still_sees(permission, Object::AllInstances, None)
     });
     Ok(event_stream(open, frames))
+}
+
+/// What goes on as long as its reader may see it: each frame, and the silence between them.
+fn while_seen(
+    frames: impl Stream<Item = Bytes> + Send + 'static,
+    rights: watch::Receiver<u64>,
+    sees: impl FnMut() -> bool + Send + 'static,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    stream::unfold((Box::pin(frames), rights, sees), async |(mut frames, mut rights, mut sees)| {
+        loop {
+            let frame = tokio::select! {
+                biased;
+                // Never an error: the service has the sender.
+                Ok(()) = rights.changed() => None,
+                frame = frames.next() => Some(frame?),
+            };
+            if !sees() {
+                return None;
+            }
+            if let Some(frame) = frame {
+                return Some((frame, (frames, rights, sees)));
+            }
+        }
+    })
 }
 
 const REGISTRY: HeaderName = HeaderName::from_static(paths::REGISTRY_HEADER);

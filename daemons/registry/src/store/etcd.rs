@@ -21,5 +21,5 @@ mod watch;
 pub(crate) use client::Etcd;
 pub(crate) use error::EtcdError;
 pub(crate) use message::{Compared, KeyValue, Lease, Put, Txn, TxnOutcome, WatchEvent};
-pub use options::{EtcdOptions, Password};
+pub use options::EtcdOptions;
 pub(crate) use watch::Watch;

@@ -9,7 +9,7 @@ use rpc_host::net::resolve_listen;
 use rpc_registry::{RegistryOptions, StoreOptions};
 use rpc_security::{ClientTlsOptions, Guard, TlsOptions};
 use rpc_server::Limits;
-use rpc_settings::{Advertised, Settings, StoreKind, TOKEN_VARIABLE};
+use rpc_settings::{Advertised, RegistryAddress, Settings, StoreKind, TOKEN_VARIABLE};
 use rpc_worker::{Program, WorkerLimits};
 
 use super::target;
@@ -90,8 +90,14 @@ impl ServePlan {
         // A registry named on the command line overrides announce = false.
         let wanted = !typed.no_registry && (server.announce || typed.registry.is_some());
         let named = typed.registry.as_ref().and_then(|name| settings.registries.get(name));
-        let token = match wanted {
-            true => settings.registry_token(named.unwrap_or(&settings.registry))?,
+        let of_settings = target::of_settings_through(typed.registry.as_deref(), settings);
+        let is_withheld = of_settings.is_some_and(|registry| !registry.of_folder.is_empty());
+        let token = match wanted && !is_withheld {
+            // What was typed is where it is, not the section that has its token.
+            true => settings.registry_token(&RegistryAddress {
+                of_folder: Vec::new(),
+                ..named.unwrap_or(&settings.registry).clone()
+            })?,
             false => None,
         };
         let announce = wanted.then(|| AnnouncePlan {

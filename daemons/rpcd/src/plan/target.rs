@@ -1,7 +1,7 @@
 //! The target of a client command: one address, or any instance a registry lists.
 
 use rpc_client::Target;
-use rpc_settings::Settings;
+use rpc_settings::{RegistryAddress, Settings};
 use rpc_wire::instance::host_port;
 use rpc_wire::nearest;
 use url::Url;
@@ -54,6 +54,30 @@ pub(super) fn registry_itself(typed: &Direct, settings: &Settings) -> Result<Str
     }
     let (host, port) = host_and_port(typed)?;
     registry_url(&host_port(&host, port), scheme(settings))
+}
+
+/// The registry of the settings that a command asks, or asks as well.
+pub(super) fn of_settings<'a>(
+    typed: &Direct,
+    settings: &'a Settings,
+) -> Option<&'a RegistryAddress> {
+    if typed.has_address() || typed.mode == Some(Via::Server) {
+        return None;
+    }
+    of_settings_through(typed.through.registry.as_deref(), settings)
+}
+
+/// The same for what names a registry only.
+pub(super) fn of_settings_through<'a>(
+    typed: Option<&str>,
+    settings: &'a Settings,
+) -> Option<&'a RegistryAddress> {
+    let Some(text) = typed else { return Some(&settings.registry) };
+    match settings.registries.get(text) {
+        Some(known) => Some(known),
+        // A URL, with the further addresses of the settings.
+        None => settings.registry.of_folder.contains(&"also").then_some(&settings.registry),
+    }
 }
 
 /// How a registry is asked whose address has no scheme.

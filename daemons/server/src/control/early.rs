@@ -204,3 +204,50 @@ fn report(state: &ServerState, peer: &Peer, first: &[u8]) -> Answer {
     reply::end_result(&mut reply);
     Answer::Reply(reply, framer.unfinished_from())
 }
+
+#[cfg(test)]
+mod tests {
+    use rpc_security::{Access, Auth, Guard};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::Limits;
+    use crate::extract::States;
+    use crate::method::Methods;
+    use crate::state::{GivenIdentity, Identity};
+
+    /// The early answer to a call of this method by somebody without a token.
+    fn answer(guard: Guard, method: &str) -> Option<Value> {
+        let identity = Identity::from(GivenIdentity::default());
+        let methods = Methods::new(Vec::new(), &States::default()).unwrap();
+        let state = ServerState { guard, ..ServerState::new(identity, methods, Limits::default()) };
+        let call = format!(r#"{{"id":1,"method_name":"{method}"}}"#);
+        let peer = Peer::from(SocketAddr::from(([10, 0, 0, 1], 1)));
+        match report(&state, &peer, call.as_bytes()) {
+            Answer::Reply(reply, used) => {
+                assert_eq!(used, call.len());
+                Some(serde_json::from_slice(&reply).unwrap())
+            }
+            Answer::None => None,
+            Answer::Unfinished => panic!("{method}"),
+        }
+    }
+
+    #[test]
+    fn what_is_answered_early_is_no_way_around_the_guard() {
+        let required = |anonymous: &str| {
+            let anonymous = anonymous.parse().unwrap();
+            let access = Access { auth: Auth::Required, anonymous, ..Access::default() };
+            Guard::new(access, None)
+        };
+        for method in ["rpc.health", "rpc.stats"] {
+            for guard in [Guard::open(), required("observe")] {
+                let reply = answer(guard, method).unwrap();
+                assert!(reply["res"].is_object(), "{method}: {reply}");
+            }
+        }
+        let refused = answer(required("call"), "rpc.health").unwrap();
+        assert_eq!(refused["error"]["code"], -32004, "{refused}");
+        assert_eq!(answer(required("call"), "rpc.stats"), None, "the workers refuse it");
+    }
+}

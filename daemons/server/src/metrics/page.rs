@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc_host::figures;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsFigures;
 use rpc_metrics::{Format, Page};
-use rpc_security::{Figures, REASONS, TOKEN_REASONS};
+use rpc_security::Figures;
 
 use super::{Metrics, OTHER};
+
+/// How the names of all begin.
+const DAEMON: &str = "rpc_server";
 
 /// What is known elsewhere, and measured when it is asked for.
 #[derive(Debug, Clone)]
@@ -69,41 +73,10 @@ fn write_server(page: &mut Page, metrics: &Metrics, facts: &Facts<'_>) {
     counter("rpc_server_malformed_total", "Messages that could not be read", malformed);
     counter("rpc_server_log_lines_dropped_total", "Log lines lost", facts.log_lines_dropped);
     #[cfg(feature = "tls")]
-    if let Some(figures) = facts.tls {
-        write_tls(page, figures);
+    if let Some(tls) = facts.tls {
+        figures::write_tls(page, DAEMON, tls);
     }
-    write_guard(page, &facts.guard);
-}
-
-/// What the guard has done; all zero where everyone may do everything.
-fn write_guard(page: &mut Page, guard: &Figures) {
-    let mut gauge = |name, help, value: u64| page.gauge(name, help).value(value);
-    gauge("rpc_server_tokens", "Tokens that are known", guard.tokens as u64);
-    let help = "1 while the file of tokens cannot be used as it is, so that former ones hold on";
-    gauge("rpc_server_tokens_outdated", help, u64::from(guard.is_outdated));
-    let mut by_reason = |name, help, reasons: &[&str], counts: &[u64]| {
-        let mut family = page.counter(name, help);
-        for (reason, count) in reasons.iter().zip(counts) {
-            family.sample(&[("reason", reason)], *count);
-        }
-    };
-    let help = "Calls and requests refused for want of a token, of a role, or by its limits";
-    by_reason("rpc_server_unauthorised_total", help, &REASONS, &guard.refused);
-    let help = "The same, served since auth is warn";
-    by_reason("rpc_server_unauthorised_warned_total", help, &REASONS, &guard.warned);
-    let help = "Tokens shown that are not known, or have expired";
-    by_reason("rpc_server_tokens_refused_total", help, &TOKEN_REASONS, &guard.unidentified);
-}
-
-#[cfg(feature = "tls")]
-fn write_tls(page: &mut Page, figures: TlsFigures) {
-    let mut counter = |name, help, value: u64| page.counter(name, help).value(value);
-    let help = "TLS handshakes completed";
-    counter("rpc_server_tls_handshakes_total", help, figures.handshakes);
-    let help = "TLS handshakes that failed: no certificate or a wrong one, too slow, not TLS";
-    counter("rpc_server_tls_handshakes_failed_total", help, figures.handshakes_failed);
-    let help = "When the server's certificate expires, in seconds since 1970";
-    page.gauge("rpc_server_tls_not_after_seconds", help).value(figures.not_after_seconds());
+    figures::write_guard(page, DAEMON, &facts.guard);
 }
 
 fn write_methods(page: &mut Page, metrics: &Metrics) {

@@ -3,6 +3,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use rpc_security::secret::ExposeSecret;
+
 use super::files::read_secret;
 use super::{EtcdError, EtcdOptions};
 
@@ -76,5 +78,5 @@ pub(super) fn password(options: &EtcdOptions) -> Result<String, EtcdError> {
             text.map_err(|_| EtcdError::Password(format!("{}: it is no text", file.display())))?;
         return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
     }
-    Ok(options.password.as_ref().map(|it| it.as_str().to_owned()).unwrap_or_default())
+    Ok(options.password.as_ref().map(|it| it.expose_secret().to_owned()).unwrap_or_default())
 }

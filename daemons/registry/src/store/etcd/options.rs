@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rpc_security::secret::SecretString;
+
 /// An etcd cluster, version 3.4 or later, in which several registries keep what they know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct EtcdOptions {
     /// The URLs of its members, `https://HOST:PORT`, or all of them `http`; one is used while it answers:
     /// `http://127.0.0.1:2379`.
@@ -22,7 +24,7 @@ pub struct EtcdOptions {
     /// The file that has the user's password, which its owner alone may read: none.
     pub password_file: Option<PathBuf>,
     /// The password, where no file has it: none.
-    pub password: Option<Password>,
+    pub password: Option<SecretString>,
     /// Whether user and password may travel to other machines in plain text: false.
     pub allow_plaintext_password: bool,
     /// Timeout of a request to one member: 2 s.
@@ -34,27 +36,6 @@ pub struct EtcdOptions {
     pub lease_ttl: Duration,
     /// Bytes of a response, and of one line of a watch: 16 MiB.
     pub max_response_bytes: usize,
-}
-
-/// A password. It is not shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
-
-impl Password {
-    /// The password with that text.
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(…)")
-    }
 }
 
 impl Default for EtcdOptions {
