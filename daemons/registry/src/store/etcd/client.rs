@@ -368,7 +368,6 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::store::etcd::Password;
 
     /// A member that gives each request this reply, or none; its URL, and how many requests came.
     async fn member(reply: Option<&'static str>) -> (String, Arc<AtomicUsize>) {
@@ -554,7 +553,7 @@ mod tests {
             let options = EtcdOptions {
                 endpoints: vec![endpoint.to_owned()],
                 user: Some("u".to_owned()),
-                password: Some(Password::new("marked".to_owned())),
+                password: Some("marked".to_owned().into()),
                 allow_plaintext_password,
                 ..EtcdOptions::default()
             };
