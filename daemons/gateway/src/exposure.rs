@@ -11,7 +11,7 @@ use rpc_wire::signature::Effect;
 pub struct Exposure {
     /// All methods, whatever they change.
     pub all: bool,
-    /// Methods with such names, too, whatever they change.
+    /// Methods with such names, too, whatever they change: `METHOD` or `SERVICE.METHOD`.
     pub allow: Vec<Glob>,
     /// No methods with such names, allowed or not.
     pub deny: Vec<Glob>,
@@ -75,13 +75,18 @@ pub(crate) enum Offered {
 }
 
 impl Exposure {
-    /// Whether a method of that name and effect is offered.
-    pub(crate) fn offers(&self, name: &str, effect: Effect) -> Offered {
-        let any = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(name));
-        if any(&self.deny) {
+    /// Whether a method of that name and effect is offered, which instances of these services have. It is denied
+    /// by the name of one of them, and allowed by those of all.
+    pub(crate) fn offers(&self, name: &str, services: &[Option<&str>], effect: Effect) -> Offered {
+        let any = |globs: &[Glob], name: &str| globs.iter().any(|glob| glob.matches(name));
+        let full = |service: &Option<&str>| Some(format!("{}.{name}", (*service)?));
+        let is = |globs: &[Glob], service| full(service).is_some_and(|name| any(globs, &name));
+        if any(&self.deny, name) || services.iter().any(|service| is(&self.deny, service)) {
             return Offered::Denied;
         }
-        match self.all || effect.is_read_only() || any(&self.allow) {
+        let is_allowed =
+            || any(&self.allow, name) || services.iter().all(|service| is(&self.allow, service));
+        match self.all || effect.is_read_only() || is_allowed() {
             true => Offered::Yes,
             false => Offered::NotAllowed,
         }
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn only_what_reads_is_offered_unless_it_is_allowed() {
-        let offers = |exposure: &Exposure, effect| exposure.offers("orders.put", effect);
+        let offers = |exposure: &Exposure, effect| exposure.offers("orders.put", &[None], effect);
         let (reads, changes) = (Effect::ReadOnly, Effect::Idempotent);
         let default = Exposure::default();
         assert_eq!(offers(&default, reads), Offered::Yes);
@@ -117,5 +122,19 @@ mod tests {
         assert_eq!(offers(&allowing, changes), Offered::Yes);
         let denying = Exposure { all: true, allow: globs(&["*"]), deny: globs(&["*.put"]) };
         assert_eq!(offers(&denying, reads), Offered::Denied);
+    }
+
+    #[test]
+    fn a_method_is_denied_by_one_service_and_allowed_by_all() {
+        let both = [Some("orders"), Some("users")];
+        let offers = |allow: &[&str], deny: &[&str], services: &[Option<&str>]| {
+            let exposure = Exposure { all: false, allow: globs(allow), deny: globs(deny) };
+            exposure.offers("put", services, Effect::Unknown)
+        };
+        assert_eq!(offers(&["orders.*"], &[], &both[..1]), Offered::Yes);
+        assert_eq!(offers(&["orders.*"], &[], &both), Offered::NotAllowed);
+        assert_eq!(offers(&["orders.*"], &[], &[Some("orders"), None]), Offered::NotAllowed);
+        assert_eq!(offers(&["put"], &[], &both), Offered::Yes);
+        assert_eq!(offers(&["put"], &["users.*"], &both), Offered::Denied);
     }
 }

@@ -71,9 +71,13 @@ impl Talk {
     async fn run(&mut self, input: impl AsyncRead + Unpin) -> io::Result<()> {
         let mut lines = Lines::new(input, self.gateway.options().max_message_bytes);
         let mut changes = self.gateway.changes();
+        let options = self.gateway.options();
+        // With more, nobody reads the answers: then no more is read either.
+        let most =
+            options.max_calls.saturating_add(options.max_subscriptions).saturating_add(QUEUE);
         loop {
             tokio::select! {
-                line = lines.next() => match line? {
+                line = lines.next(), if self.tasks.len() < most => match line? {
                     Line::Text(line) => self.message(&line).await,
                     Line::TooLong => {
                         let limit = self.gateway.options().max_message_bytes;

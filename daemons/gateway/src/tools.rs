@@ -96,7 +96,8 @@ impl Tools {
         let (mut not_allowed, mut left_out) = (0, 0);
         for method in methods {
             for (service, variant) in method.apart() {
-                match exposure.offers(method.name, variant.effect()) {
+                let services: Vec<_> = variant.offers.iter().map(|offer| offer.0).collect();
+                match exposure.offers(method.name, &services, variant.effect()) {
                     Offered::Yes if named.len() >= max => left_out += 1,
                     Offered::Yes => {
                         let name = free_name(&named, prefix, service, method.name);

@@ -284,6 +284,26 @@ async fn one_subscription_more_than_the_limit_is_refused() {
 }
 
 #[tokio::test]
+async fn a_client_that_reads_no_answers_is_read_no_further() {
+    let mut agent = Agent::with(GatewayOptions::default()).await;
+    let mut input = agent.input.take().unwrap();
+    let call = json!({"name": "double", "arguments": {"number": 1}});
+    let line = format!(
+        "{}\n",
+        json!({"jsonrpc": "2.0", "id": "ID", "method": "tools/call", "params": call})
+    );
+    // Far more than fits in the pipes and queues between.
+    for number in 0..100_000 {
+        let line = line.replace("\"ID\"", &number.to_string());
+        let written = input.write_all(line.as_bytes());
+        if timeout(Duration::from_secs(1), written).await.is_err() {
+            return;
+        }
+    }
+    panic!("everything was read");
+}
+
+#[tokio::test]
 async fn what_is_no_message_is_answered_and_the_next_one_too() {
     let options = GatewayOptions { max_message_bytes: 1000, ..GatewayOptions::default() };
     let mut agent = Agent::with(options).await;

@@ -1,6 +1,6 @@
 //! `rpcd mcp`: a caller whose own callers are agents.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 
 use rpc_client::Client;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client;
 use crate::daemon::{prepare, warn_if_open};
 use crate::failure::{Exit, Failure};
+use crate::output;
 use crate::plan::McpPlan;
 
 /// Serves tools: by HTTP until a signal, or on standard input and output until the input ends.
@@ -29,6 +30,11 @@ pub async fn serve(plan: McpPlan) -> Result<(), Failure> {
 }
 
 async fn lines(gateway: Gateway, stop: CancellationToken) -> Result<(), Failure> {
+    if io::stdin().is_terminal() {
+        output::say(
+            "waiting for the messages of an agent, which starts this by itself; see rpcd help mcp",
+        );
+    }
     let served = tokio::select! {
         served = gateway.serve_lines(tokio::io::stdin(), tokio::io::stdout()) => served,
         () = stop.cancelled() => Ok(()),

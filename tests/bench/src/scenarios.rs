@@ -8,6 +8,7 @@ pub mod overload;
 pub mod pooled;
 pub mod registry;
 pub mod sustained;
+pub mod tools;
 pub mod watchers;
 
 use crate::plan::OverloadOptions;
@@ -16,7 +17,8 @@ use crate::round::Scenario;
 /// Scenarios of calls.
 pub fn rpc() -> Vec<Scenario> {
     let mut scenarios = calls::all();
-    scenarios.extend([pooled::scenario(), open_loop::scenario(), idle::scenario()]);
+    scenarios.extend([pooled::scenario(), tools::scenario(), open_loop::scenario()]);
+    scenarios.push(idle::scenario());
     scenarios
 }
 

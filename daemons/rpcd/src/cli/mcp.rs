@@ -13,8 +13,8 @@ Examples:
   rpcd mcp --listen 127.0.0.1:8765              for agents that connect, to http://127.0.0.1:8765/mcp
 
 Every method of a live instance is a tool for agents by the Model Context Protocol (docs/mcp.md), by \
-default only methods that say of themselves that they are read-only. A glob is a name in which * stands \
-for any text and ? for one character; --deny wins over --allow and --all. A tool is called as rpcd call \
+default only methods that say of themselves that they are read-only. A glob is METHOD or SERVICE.METHOD, in \
+which * stands for any text and ? for one character; --deny wins over --allow and --all. A tool is called as rpcd call \
 calls a method: on any instance that offers it, with failover.
 
 Each call is a line of the log, on standard error: who, which tool, how it ended and how long it took. \
