@@ -128,7 +128,9 @@ mod suite {
 
 /// Runs a version of the suite; what it may fail, and why, is in tests/peers/mcp.
 async fn conforms(version: &str, further: &[&str]) {
-    let (_registry, registry) = Daemon::registry(&["--store", "none"]).await;
+    // One that has just started would be polled, since it may miss instances.
+    let settings = [("REGISTRY_SERVER_WARMING", "0s")];
+    let (_registry, registry) = Daemon::registry_with(&settings, 0, &["--store", "none"]).await;
     let announce = Announce::to(&format!("http://{registry}")).unwrap();
     let announce = announce.heartbeat(Duration::from_millis(200));
     let own = Arc::new(suite::Own::default());

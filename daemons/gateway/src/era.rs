@@ -97,7 +97,7 @@ impl<'a> Meta<'a> {
             let why = format!("_meta lacks io.modelcontextprotocol/{key}, {what}");
             Problem::invalid_params(why)
         };
-        let version = self.version.and_then(|raw| text(raw));
+        let version = self.version.and_then(text);
         let version = version.ok_or_else(|| missing("protocolVersion", "a string"))?;
         if !self.capabilities.is_some_and(|raw| raw.get().starts_with('{')) {
             return Err(missing("clientCapabilities", "an object"));

@@ -12,8 +12,8 @@ use crate::era::Era;
 use crate::exposure::{Exposure, Offered};
 use crate::schema;
 
-/// Characters of a name that every client takes.
-const MAX_NAME_CHARS: usize = 128;
+/// Characters of a name that every client and model takes; the protocol has up to 128.
+const MAX_NAME_CHARS: usize = 64;
 /// Examples of a method that its description shows.
 const EXAMPLES: usize = 3;
 
@@ -263,9 +263,11 @@ fn description(signature: &Signature) -> String {
     if signature.deprecated {
         parts.push("Deprecated.".to_owned());
     }
-    if !signature.doc.is_empty() {
-        parts.push(signature.doc.clone());
-    }
+    parts.push(match signature.doc.is_empty() {
+        false => signature.doc.clone(),
+        // Clients ask for one.
+        true => format!("The method {}, of which nothing is said.", signature.name),
+    });
     if signature.stream {
         parts.push(
             "Returns a list of what it sends until it ends, or as far as there is time.".to_owned(),
