@@ -45,8 +45,35 @@ pub async fn run(program: &str, arguments: &[&str]) -> Option<Output> {
             command
         }
     };
-    let output = command.args(arguments).kill_on_drop(true).output();
-    Some(timeout(TIMEOUT, output).await.expect("it ends").expect("it starts"))
+    Some(output(command.args(arguments), TIMEOUT).await)
+}
+
+/// Runs a command that a package of PyPI has installed, for at most so long, in a folder of its own; it finds the
+/// modules of `tests/peers`. `None` as [`run`].
+///
+/// # Panics
+/// As [`run`].
+pub async fn run_command(
+    name: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+    limit: Duration,
+) -> Option<Output> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let peers = manifest.join("../target/peers");
+    if !is_there(peers.join("requirements.txt").exists(), "what tests/peers/install installs") {
+        return None;
+    }
+    let mut command = Command::new(peers.join("python/bin").join(name));
+    let folder = tempfile::tempdir().expect("a folder");
+    command.args(arguments).envs(variables.iter().copied());
+    command.env("PYTHONPATH", manifest.join("peers")).current_dir(folder.path());
+    Some(output(&mut command, limit).await)
+}
+
+async fn output(command: &mut Command, limit: Duration) -> Output {
+    let output = command.kill_on_drop(true).output();
+    timeout(limit, output).await.expect("it ends").expect("it starts")
 }
 
 /// Runs a program of an npm package, by its path among the modules, under the version of Node that is installed
@@ -63,9 +90,7 @@ pub async fn run_module(program: &str, arguments: &[&str]) -> Option<Output> {
     let modules = modules.join("node_modules");
     let node = modules.join(".bin/node").canonicalize().expect("its Node is installed");
     let mut command = Command::new(node);
-    command.arg(modules.join(program)).args(arguments).kill_on_drop(true);
-    let output = timeout(2 * TIMEOUT, command.output()).await;
-    Some(output.expect("it ends").expect("it starts"))
+    Some(output(command.arg(modules.join(program)).args(arguments), 2 * TIMEOUT).await)
 }
 
 /// Node looks for modules beside the program.

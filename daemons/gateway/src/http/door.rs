@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rpc_host::refusals::{self, Refusals};
 use rpc_host::web::{Asked, Verdict, WebPolicy};
-use rpc_security::secret::SecretString;
+use rpc_security::secret::bearer;
 use rpc_security::{Caller, Decision, Denied, Guard, Object, Permission, Role, Shown};
 use tokio::time::sleep;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -83,9 +83,10 @@ impl Door {
         headers: &HeaderMap,
     ) -> Result<Visitor, Response> {
         let guard = self.guard.clone();
+        let given = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         let shown = match guard.is_open() {
             true => None,
-            false => secret(headers).map(|it| Shown::new(&guard, &it, SystemTime::now())),
+            false => bearer(given).map(|it| Shown::new(&guard, &it, SystemTime::now())),
         };
         let mut visitor = Visitor { guard, address: peer.ip, shown };
         let Err(denied) = visitor.may_come() else { return Ok(visitor) };
@@ -177,15 +178,4 @@ impl Visitor {
         let name = self.caller(shown.as_mut()).identity.map(|it| it.name.clone());
         Who { name, address: Some(self.address) }
     }
-}
-
-/// What a request shows. Of two tokens nobody knows which is meant: that is a wrong one.
-fn secret(headers: &HeaderMap) -> Option<SecretString> {
-    let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let (first, second) = (given.next()?, given.next());
-    if second.is_some() {
-        return Some(SecretString::default());
-    }
-    let (scheme, token) = first.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().into())
 }
