@@ -16,12 +16,8 @@ use crate::cli::{Command, Common, Through, TokenAction, Typed};
 use crate::failure::Failure;
 
 pub use bench::BenchPlan;
-<<<<<<< HEAD
-pub use client::{Ask, AskRegistry, CallPlan, LogsPlan, OverridePlan, REGISTRY};
-pub use mcp::McpPlan;
-=======
 pub use client::{Ask, AskRegistry, CallPlan, HealthPlan, LogsPlan, OverridePlan, REGISTRY};
->>>>>>> main
+pub use mcp::McpPlan;
 pub use options::{ServePlan, ServeRegistryPlan, WorkerPlan};
 
 /// Everything a run needs.
