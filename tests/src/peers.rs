@@ -76,6 +76,23 @@ async fn output(command: &mut Command, limit: Duration) -> Output {
     timeout(limit, output).await.expect("it ends").expect("it starts")
 }
 
+/// Runs a program of an npm package, by its path among the modules, under the version of Node that is installed
+/// with it; `None` as for [`run`].
+///
+/// # Panics
+/// As [`run`].
+pub async fn run_module(program: &str, arguments: &[&str]) -> Option<Output> {
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers/node");
+    let installed = modules.join("installed.json").exists();
+    if !is_there(installed, "what tests/peers/install installs") {
+        return None;
+    }
+    let modules = modules.join("node_modules");
+    let node = modules.join(".bin/node").canonicalize().expect("its Node is installed");
+    let mut command = Command::new(node);
+    Some(output(command.arg(modules.join(program)).args(arguments), 2 * TIMEOUT).await)
+}
+
 /// Node looks for modules beside the program.
 fn beside_its_modules(source: &Path, modules: &Path) -> PathBuf {
     let name =

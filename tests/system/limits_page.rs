@@ -33,7 +33,7 @@ fn page() -> PathBuf {
 }
 
 /// The options of each section of the page.
-fn options() -> [(&'static str, String); 10] {
+fn options() -> [(&'static str, String); 12] {
     fn shown(options: impl Debug) -> String {
         format!("{options:#?}")
     }
@@ -43,6 +43,8 @@ fn options() -> [(&'static str, String); 10] {
         ("Registry", shown(settings.registry_server.options)),
         ("etcd", shown(settings.etcd)),
         ("Workers", shown(settings.worker)),
+        ("Tools for agents", shown(rpc_gateway::GatewayOptions::default())),
+        ("Tools by HTTP", shown(rpc_gateway::HttpOptions::default())),
         ("Client", shown(&settings.client)),
         ("Retries", shown(settings.client.retry)),
         ("Ejection", shown(settings.client.ejection)),

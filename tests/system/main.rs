@@ -38,6 +38,8 @@ mod limits_page;
 mod lives;
 mod log_files;
 mod many_clients;
+mod mcp;
+mod mcp_programs;
 mod metrics;
 mod old_programs;
 mod other_programs;

@@ -5,6 +5,7 @@ mod bench;
 mod call;
 mod daemon;
 mod follow;
+mod mcp;
 mod mistake;
 mod operate;
 mod options;
@@ -20,6 +21,7 @@ pub use bench::Bench;
 pub use call::{Call, Given};
 pub use daemon::{Registry, Serve};
 pub use follow::{Logs, Watch};
+pub use mcp::Mcp;
 pub use operate::{AskingRegistry, Drain, ReleaseBrake, Undrain};
 pub use options::{Asking, Common, Direct, Through, Via};
 pub use token::{NewToken, Token, TokenAction};
@@ -55,6 +57,9 @@ pub enum Command {
     /// Run the registry
     #[command(after_help = daemon::REGISTRY)]
     Registry(Registry),
+    /// Serve methods as tools to agents (MCP)
+    #[command(after_help = mcp::MCP)]
+    Mcp(Box<Mcp>),
     /// Call a method
     #[command(after_help = call::CALL)]
     Call(Box<Call>),
@@ -106,6 +111,7 @@ impl Command {
     pub fn direct(&self) -> Option<&Direct> {
         Some(match self {
             Self::Serve(_) | Self::Registry(_) | Self::Token(_) => return None,
+            Self::Mcp(typed) => &typed.direct,
             Self::Call(typed) => &typed.asking.direct,
             Self::Bench(typed) => &typed.asking.direct,
             Self::Methods(typed) => &typed.asking.direct,
@@ -126,6 +132,7 @@ impl Command {
         Some(match self {
             Self::Serve(typed) => &typed.common,
             Self::Registry(typed) => &typed.common,
+            Self::Mcp(typed) => &typed.common,
             Self::Call(typed) => &typed.asking.common,
             Self::Bench(typed) => &typed.asking.common,
             Self::Methods(typed) => &typed.asking.common,

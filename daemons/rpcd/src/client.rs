@@ -64,6 +64,6 @@ fn at(registry: &str) -> String {
 }
 
 /// Closes a client; a peer that does not close must not delay the command's exit.
-async fn close(client: Client) {
+pub(crate) async fn close(client: Client) {
     let _ = tokio::time::timeout(Duration::from_secs(1), client.close()).await;
 }

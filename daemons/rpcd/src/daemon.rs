@@ -107,7 +107,7 @@ fn recover(options: &RegistryOptions) -> Result<(), Failure> {
     }
 }
 
-fn prepare() -> Result<CancellationToken, Failure> {
+pub(crate) fn prepare() -> Result<CancellationToken, Failure> {
     match net::raise_open_files_limit() {
         Ok(files) => tracing::info!(files, "open file limit"),
         Err(error) => tracing::warn!(%error, "cannot raise the open file limit"),
@@ -122,7 +122,7 @@ fn ring(logging: Option<&Logging>) -> Option<LogRing> {
 }
 
 /// Says what other machines may do unasked.
-fn warn_if_open(address: SocketAddr, guard: &Guard) {
+pub(crate) fn warn_if_open(address: SocketAddr, guard: &Guard) {
     let port = address.port();
     match guard.auth() {
         Auth::Required => {}

@@ -7,6 +7,7 @@
 //! - [`arguments`]: how the words of a call are read.
 //! - [`run`]: executes the plan.
 //! - [`daemon`]: `serve` and `registry`, from start to clean exit.
+//! - [`mcp`]: methods as tools for agents.
 //! - [`client`]: `call`, `bench`, `methods`, `describe`, `instances`, `watch`, `logs`, `stats`, `health`.
 //! - [`token`](mod@token): makes tokens, and says whose they are.
 //! - [`output`]: the only place that writes to standard output and standard error.
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod client;
 pub mod daemon;
 pub mod failure;
+pub mod mcp;
 pub mod output;
 pub mod plan;
 pub mod run;

@@ -3,6 +3,7 @@
 mod bench;
 mod client;
 mod data;
+mod mcp;
 mod options;
 mod target;
 
@@ -16,6 +17,7 @@ use crate::failure::Failure;
 
 pub use bench::BenchPlan;
 pub use client::{Ask, AskRegistry, CallPlan, HealthPlan, LogsPlan, OverridePlan, REGISTRY};
+pub use mcp::McpPlan;
 pub use options::{ServePlan, ServeRegistryPlan, WorkerPlan};
 
 /// Everything a run needs.
@@ -36,6 +38,8 @@ pub enum Task {
     Serve(Box<ServePlan>),
     /// Serve a registry.
     Registry(Box<ServeRegistryPlan>),
+    /// Serve methods as tools.
+    Mcp(Box<McpPlan>),
     /// Call a method.
     Call(Box<CallPlan>),
     /// Load-test a method.
@@ -121,10 +125,12 @@ impl Plan {
             settings.client.token = settings.client_token(shown_to)?;
         }
         // A client command logs only on request: its errors go to standard error as one line.
-        let terminal = is_daemon || common.log_level.is_some() || common.log_format.is_some();
+        let logs = is_daemon || matches!(typed.command, Command::Mcp(_));
+        let terminal = logs || common.log_level.is_some() || common.log_format.is_some();
         let file_prefix = match &typed.command {
             Command::Serve(_) => "rpcd-serve",
             Command::Registry(_) => "rpcd-registry",
+            Command::Mcp(_) => "rpcd-mcp",
             _ => "rpcd-client",
         };
         let log =
@@ -143,6 +149,7 @@ impl Task {
             Command::Registry(typed) => {
                 Self::Registry(Box::new(ServeRegistryPlan::new(typed, settings)?))
             }
+            Command::Mcp(typed) => Self::Mcp(Box::new(McpPlan::new(*typed, settings)?)),
             Command::Call(typed) => Self::Call(Box::new(CallPlan::new(*typed, settings)?)),
             Command::Bench(typed) => Self::Bench(Box::new(BenchPlan::new(*typed, settings)?)),
             Command::Methods(typed) => Self::Methods {

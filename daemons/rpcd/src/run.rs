@@ -6,7 +6,7 @@ use rpc_host::logging::{self, Logging};
 
 use crate::failure::{Exit, Failure};
 use crate::plan::{Plan, Task};
-use crate::{client, daemon, output, token};
+use crate::{client, daemon, mcp, output, token};
 
 /// Executes `plan`.
 ///
@@ -22,7 +22,9 @@ pub fn run(plan: Plan) -> Result<(), Failure> {
         }
     }
     let runtime = match plan.task {
-        Task::Serve(_) | Task::Registry(_) => tokio::runtime::Builder::new_multi_thread(),
+        Task::Serve(_) | Task::Registry(_) | Task::Mcp(_) => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
         _ => tokio::runtime::Builder::new_current_thread(),
     }
     .enable_all()
@@ -38,6 +40,7 @@ async fn execute(task: Task, logging: Option<&Logging>) -> Result<(), Failure> {
     match task {
         Task::Serve(plan) => daemon::serve(*plan, logging).await,
         Task::Registry(plan) => daemon::registry(*plan, logging).await,
+        Task::Mcp(plan) => mcp::serve(*plan).await,
         Task::Call(plan) => client::call(*plan).await,
         Task::Bench(plan) => client::bench(*plan).await,
         Task::Methods { ask, filter } => client::methods(*ask, filter.as_deref()).await,

@@ -1,5 +1,6 @@
-//! Clients for one kind of load: [`bare`] sockets, and the [`library`].
+//! Clients for one kind of load: [`bare`] sockets, the [`library`], and an [`agent`].
 
+pub mod agent;
 pub mod bare;
 pub mod library;
 

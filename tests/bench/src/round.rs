@@ -1,7 +1,7 @@
 //! Scenarios run one after another, round after round, so that changes on the machine affect all of
 //! them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -199,6 +199,21 @@ impl Bench {
     pub fn burning(&self, registry: &Server) -> anyhow::Result<Server> {
         let arguments = ["burn", "--registry", &url(registry)];
         Server::start(&self.own, &arguments, b"", self.placement.server)
+    }
+
+    /// `rpcd mcp` before that server, by HTTP.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn gateway(&self, server: &Server) -> anyhow::Result<Server> {
+        let (host, port) = (server.address().ip().to_string(), server.address().port().to_string());
+        let arguments = ["mcp", "--listen", "0", "-i", &host, "-p", &port];
+        Server::start(&self.rpcd, &arguments, b"", self.placement.server)
+    }
+
+    /// rpcd itself.
+    pub fn program(&self) -> &Path {
+        &self.rpcd
     }
 
     /// The limit: an echo without a protocol.

@@ -10,6 +10,7 @@ pub mod pooled;
 pub mod registry;
 pub mod sustained;
 pub mod tls;
+pub mod tools;
 pub mod watchers;
 
 use crate::plan::OverloadOptions;
@@ -18,7 +19,8 @@ use crate::round::Scenario;
 /// Scenarios of calls.
 pub fn rpc() -> Vec<Scenario> {
     let mut scenarios = calls::all();
-    scenarios.extend([pooled::scenario(), open_loop::scenario(), idle::scenario()]);
+    scenarios.extend([pooled::scenario(), tools::scenario(), open_loop::scenario()]);
+    scenarios.push(idle::scenario());
     scenarios
 }
 

@@ -155,3 +155,21 @@ fn json_is_wanted_also_where_the_rest_is_a_mistake() {
     assert!(wants("rpcd call --jsn --json") && wants("rpcd call m --json -- x"));
     assert!(!wants("rpcd call m -- --json") && !wants("rpcd call m a=--json"));
 }
+
+#[test]
+fn agents_are_listened_for_on_loopback_unless_another_address_is_named() {
+    let mcp = |line: &str| match typed(line).unwrap().command {
+        Command::Mcp(mcp) => *mcp,
+        other => panic!("{other:?}"),
+    };
+    let listen = |text: &str| mcp(&format!("mcp --listen {text}")).listen.unwrap();
+    assert_eq!(listen("8765"), ("127.0.0.1".to_owned(), 8765));
+    assert_eq!(listen("0.0.0.0:1"), ("0.0.0.0".to_owned(), 1));
+    assert_eq!(listen("[::1]:0"), ("::1".to_owned(), 0));
+    let named = mcp("mcp --allow a.* --allow b --deny *.c --prefix x_");
+    assert_eq!((named.allow.len(), named.deny.len(), named.all), (2, 1, false));
+    assert_eq!((named.listen, named.prefix.as_deref()), (None, Some("x_")));
+    for line in ["mcp --listen x", "mcp --listen 1:x", "mcp --prefix ä", "mcp --allow="] {
+        usage_error(line);
+    }
+}

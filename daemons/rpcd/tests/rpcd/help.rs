@@ -9,6 +9,7 @@ fn the_help_matches_its_snapshot() {
         "",
         "serve",
         "registry",
+        "mcp",
         "call",
         "bench",
         "methods",

@@ -1,0 +1,179 @@
+//! Messages by HTTP: `POST /mcp`, each with its own answer, a JSON object or events until the answer.
+//!
+//! - `connection`: accepted, limited, served, ended.
+//! - `door`: which pages and callers are let in.
+//! - `events`: what is told before the answer.
+
+mod connection;
+mod door;
+mod events;
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Extension, Router};
+use rpc_host::web::has_type;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+pub use connection::Endpoint;
+
+use crate::gateway::Who;
+use crate::headers::{Header, Headers};
+use crate::listing::Listing;
+use crate::problem::{Problem, Status};
+use crate::protocol::{Action, Call, Session, View};
+use crate::reply::Reply;
+use crate::{Gateway, HttpOptions};
+use door::{Door, Peer, Visitor};
+
+/// The only path.
+const PATH: &str = "/mcp";
+const JSON: &str = "application/json";
+
+/// What all requests share.
+struct Http {
+    gateway: Gateway,
+    options: HttpOptions,
+    door: Door,
+    /// Subscriptions end.
+    ending: CancellationToken,
+}
+
+fn router(http: Arc<Http>) -> Router {
+    let cors = http.door.cors();
+    Router::new()
+        .route(PATH, post(message))
+        .method_not_allowed_fallback(async || {
+            refusal(StatusCode::METHOD_NOT_ALLOWED, &Problem::invalid_request("only POST"))
+        })
+        .fallback(async || {
+            let why = format!("there is only {PATH}");
+            refusal(StatusCode::NOT_FOUND, &Problem::invalid_request(why))
+        })
+        .layer(cors)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&http), door::refuse_foreign_pages))
+        .with_state(http)
+}
+
+/// One message.
+async fn message(
+    State(http): State<Arc<Http>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let visitor = match http.door.let_in(peer, &head.headers).await {
+        Ok(visitor) => visitor,
+        Err(refused) => return refused,
+    };
+    let content_type = head.headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    if !has_type(content_type, head.headers.contains_key(header::ORIGIN), &[JSON]) {
+        let problem = Problem::invalid_request(format!("content-type must be {JSON}"));
+        return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, &problem);
+    }
+    let limit = http.gateway.options().max_message_bytes;
+    let body = match timeout(http.options.body_timeout, to_bytes(body, limit)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            let why = format!(
+                "the message cannot be read, or is larger than {limit} bytes (max_message_bytes)"
+            );
+            return refusal(StatusCode::PAYLOAD_TOO_LARGE, &Problem::invalid_request(why));
+        }
+        Err(_) => {
+            let problem =
+                Problem::invalid_request("the message did not come in time (body_timeout)");
+            return refusal(StatusCode::REQUEST_TIMEOUT, &problem);
+        }
+    };
+    let listing = http.gateway.listing().await;
+    let action = action(&http, &body, &head.headers, &visitor, &listing);
+    match action {
+        Action::Reply(answer) => reply(answer),
+        Action::Call(call) => {
+            let who = visitor.who();
+            if call.tool.stream && call.progress.is_some() && takes_events(&head.headers) {
+                return events::of_call(http.gateway.clone(), call, who);
+            }
+            answer(&http.gateway, &call, &who).await
+        }
+        Action::Subscribe(subscription) => match http.gateway.subscribe() {
+            Some(place) => events::of_subscription(http, subscription, visitor, place),
+            None => {
+                let limit = http.gateway.options().max_subscriptions;
+                let why =
+                    format!("{limit} subscriptions are open (max_subscriptions); end one first");
+                reply(Reply::problem(Some(&subscription.id), &Problem::limit(why)))
+            }
+        },
+        // A connection is no session: a request is cancelled by closing what it is answered on.
+        Action::Cancel(_) | Action::Ignore => StatusCode::ACCEPTED.into_response(),
+    }
+}
+
+/// What to do with a message.
+fn action(
+    http: &Http,
+    body: &[u8],
+    given: &HeaderMap,
+    visitor: &Visitor,
+    listing: &Listing,
+) -> Action {
+    let view = View {
+        options: http.gateway.options(),
+        tools: &listing.tools,
+        note: listing.note.as_deref(),
+        may: &|service| visitor.may_call(service),
+        is_public: http.options.guard.is_open(),
+        tells_legacy: false,
+        headers: Some(&headers(given)),
+    };
+    Session::default().answer(body, &view)
+}
+
+/// The answer of a call; when the client closes its connection, this is dropped, and the call cancelled.
+async fn answer(gateway: &Gateway, call: &Call, who: &Who) -> Response {
+    reply(gateway.call(call, who, &mut |_| {}).await)
+}
+
+fn reply(reply: Reply) -> Response {
+    let status = match reply.status {
+        Status::Ok => StatusCode::OK,
+        Status::BadRequest => StatusCode::BAD_REQUEST,
+        Status::NotFound => StatusCode::NOT_FOUND,
+    };
+    (status, [(header::CONTENT_TYPE, JSON)], Body::from(reply.json)).into_response()
+}
+
+/// An answer to what is no request.
+fn refusal(status: StatusCode, problem: &Problem) -> Response {
+    let body = Reply::problem(None, problem).json;
+    (status, [(header::CONTENT_TYPE, JSON)], Body::from(body)).into_response()
+}
+
+/// What is not said is taken for yes: every client must take both.
+fn takes_events(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().peekable();
+    accepted.peek().is_none()
+        || accepted.any(|value| {
+            let value = value.to_str().unwrap_or_default();
+            ["text/event-stream", "text/*", "*/*"].iter().any(|it| value.contains(it))
+        })
+}
+
+fn headers(all: &HeaderMap) -> Headers {
+    let of = |name: &str| {
+        let mut values = all.get_all(name).iter();
+        match (values.next().map(|value| value.to_str()), values.next()) {
+            (None, _) => Header::Missing,
+            (Some(Ok(value)), None) => Header::Given(value.trim().to_owned()),
+            _ => Header::Unreadable,
+        }
+    };
+    Headers { version: of("mcp-protocol-version"), method: of("mcp-method"), name: of("mcp-name") }
+}

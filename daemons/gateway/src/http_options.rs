@@ -1,0 +1,57 @@
+//! Every limit and time of a gateway's HTTP, with its default.
+
+use std::time::Duration;
+
+use rpc_host::shares::Share;
+use rpc_security::Guard;
+
+/// Who may come by HTTP, and its limits. Each field says its default.
+///
+/// Later versions may have more fields: end a literal with `..HttpOptions::default()`.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// Who may call; everyone. A caller shows `Authorization: Bearer SECRET`, needs the role `call`, and sees
+    /// and calls only what it may.
+    pub guard: Guard,
+    /// Web origins whose pages may send requests; none but its own.
+    pub allowed_origins: Vec<String>,
+    /// Further host names by which it may be addressed; none.
+    pub allowed_hosts: Vec<String>,
+    /// Open connections; 256. A further one is told so and closed.
+    pub max_connections: usize,
+    /// The same of one peer; a quarter, at least 256.
+    pub max_connections_per_peer: Share,
+    /// Connections that wait to be accepted; 128. The system refuses further ones.
+    pub backlog: u32,
+    /// Time for the head of a request, and idle time of a connection; 60 s. Then the connection is closed.
+    pub header_timeout: Duration,
+    /// Time for the body of a request; 10 s. Then it is refused.
+    pub body_timeout: Duration,
+    /// Longest time in which a peer reads nothing of what is sent; 30 s. Then the connection is closed.
+    pub write_timeout: Duration,
+    /// A peer that acknowledges nothing for this time has vanished; 20 s.
+    pub tcp_user_timeout: Duration,
+    /// Interval of signs of life on a subscription; 15 s.
+    pub keepalive_interval: Duration,
+    /// Time for calls in flight at the end; 8 s. Then they are cancelled.
+    pub drain_timeout: Duration,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            guard: Guard::open(),
+            allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
+            max_connections: 256,
+            max_connections_per_peer: Share::Quarter,
+            backlog: 128,
+            header_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            tcp_user_timeout: Duration::from_secs(20),
+            keepalive_interval: Duration::from_secs(15),
+            drain_timeout: Duration::from_secs(8),
+        }
+    }
+}

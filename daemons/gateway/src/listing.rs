@@ -1,0 +1,90 @@
+//! Keeps the tools those of the instances that live, by what the client library knows of them.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::poll;
+use rpc_client::{CallError, Catalog, Client, Target};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::GatewayOptions;
+use crate::tools::Tools;
+
+/// Longest time in which the first list is waited for.
+const FIRST: Duration = Duration::from_secs(3);
+/// When one server, or instances that have not told their methods, are asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is offered now.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Listing {
+    /// The same as before while they do not change.
+    pub(crate) tools: Arc<Tools>,
+    /// Why they may not be those of now.
+    pub(crate) note: Option<String>,
+}
+
+/// Keeps the listing until it is dropped. The first comes as soon as the instances have told their methods.
+pub(crate) async fn keep(
+    client: Client,
+    options: Arc<GatewayOptions>,
+    listing: watch::Sender<Option<Listing>>,
+) {
+    let is_direct = matches!(client.target(), Target::Direct { .. });
+    let mut within = FIRST;
+    loop {
+        let mut refreshed = pin!(client.list_refreshed());
+        // It waits from now on: a change while the methods are learned is not lost.
+        let _ = poll!(refreshed.as_mut());
+        let catalog = client.catalog_within(within).await;
+        within = options.learn_timeout;
+        let is_whole = catalog.as_ref().is_ok_and(|catalog| catalog.unknown.is_empty());
+        update(&client, &options, &listing, catalog);
+        tokio::select! {
+            () = refreshed => {}
+            () = sleep(ASK_AGAIN), if is_direct || !is_whole => {}
+        }
+    }
+}
+
+fn update(
+    client: &Client,
+    options: &GatewayOptions,
+    listing: &watch::Sender<Option<Listing>>,
+    catalog: Result<Catalog, CallError>,
+) {
+    let before = listing.borrow().clone().unwrap_or_default();
+    let status = client.list_status().filter(|status| status.problem.is_some());
+    let mut note = status.map(|status| status.to_string());
+    let tools = match catalog {
+        Ok(catalog) => Tools::of(&catalog, &options.exposure, &options.prefix, options.max_tools),
+        // The registry says so.
+        Err(CallError::NoInstance { .. }) => Tools::default(),
+        Err(error) => {
+            note.get_or_insert_with(|| error.to_string());
+            return publish(listing, Listing { note, ..before });
+        }
+    };
+    let tools = if tools == *before.tools { before.tools } else { Arc::new(tools) };
+    publish(listing, Listing { tools, note });
+}
+
+fn publish(listing: &watch::Sender<Option<Listing>>, now: Listing) {
+    let is_new = |before: &Listing| !Arc::ptr_eq(&before.tools, &now.tools);
+    if listing.borrow().as_ref().is_none_or(is_new) {
+        let Tools { not_allowed, left_out, .. } = *now.tools;
+        tracing::info!(tools = now.tools.len(), not_allowed, left_out, "tools");
+        if left_out > 0 {
+            tracing::warn!(left_out, "more tools than max_tools; deny some, or name a service");
+        }
+    }
+    match &now.note {
+        Some(note) if listing.borrow().as_ref().is_none_or(|it| it.note.is_none()) => {
+            tracing::warn!("the tools may not be those of now: {note}");
+        }
+        _ => {}
+    }
+    listing.send_replace(Some(now));
+}

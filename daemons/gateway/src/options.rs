@@ -1,0 +1,69 @@
+//! Every limit and time of a gateway, with its default.
+
+use std::time::Duration;
+
+use rpc_wire::framing::FrameLimits;
+
+use crate::Exposure;
+
+/// What a gateway offers, and its limits. Each field says its default.
+///
+/// Later versions may have more fields: end a literal with `..GatewayOptions::default()`.
+#[derive(Debug, Clone)]
+pub struct GatewayOptions {
+    /// Which methods are tools; those that say that they are read-only.
+    pub exposure: Exposure,
+    /// What the name of each tool begins with: letters, digits, `_`, `-` and `.`; nothing.
+    pub prefix: String,
+    /// Time for a call; 30 s. What a stream has sent by then is its result.
+    pub timeout: Duration,
+    /// Calls in flight at once; 256. One more is answered at once, with an error that says so.
+    pub max_calls: usize,
+    /// Open subscriptions at once; 256. One more is refused.
+    pub max_subscriptions: usize,
+    /// Bytes of one message; 1 MiB. A longer one is refused.
+    pub max_message_bytes: usize,
+    /// Nesting of a message; 64. A deeper one is refused.
+    pub max_nesting: u32,
+    /// Bytes of a result as JSON; 4 MiB. A longer one is an error that says so; a stream ends before it.
+    pub max_result_bytes: usize,
+    /// Items of a stream in one result; 1,000. It ends there.
+    pub max_items: usize,
+    /// Tools; 2,000. Further ones are left out, which is logged.
+    pub max_tools: usize,
+    /// Tools in one page of the list; 500. The rest follows on request.
+    pub max_page_tools: usize,
+    /// For how long clients may keep the list; 1 s.
+    pub list_ttl: Duration,
+    /// Least time between two reports of a call's progress; 50 ms. What comes sooner is not reported.
+    pub progress_interval: Duration,
+    /// Longest time in which the methods of new instances are waited for before the list is what is known; 500 ms.
+    pub learn_timeout: Duration,
+}
+
+impl Default for GatewayOptions {
+    fn default() -> Self {
+        Self {
+            exposure: Exposure::default(),
+            prefix: String::new(),
+            timeout: Duration::from_secs(30),
+            max_calls: 256,
+            max_subscriptions: 256,
+            max_message_bytes: 1 << 20,
+            max_nesting: 64,
+            max_result_bytes: 4 << 20,
+            max_items: 1000,
+            max_tools: 2000,
+            max_page_tools: 500,
+            list_ttl: Duration::from_secs(1),
+            progress_interval: Duration::from_millis(50),
+            learn_timeout: Duration::from_millis(500),
+        }
+    }
+}
+
+impl GatewayOptions {
+    pub(crate) fn frame_limits(&self) -> FrameLimits {
+        FrameLimits { max_bytes: self.max_message_bytes, max_depth: self.max_nesting }
+    }
+}

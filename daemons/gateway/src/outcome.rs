@@ -1,0 +1,226 @@
+//! How a call ended, as the result that an agent reads: failures, too, with what to do about them.
+
+use std::borrow::Cow;
+
+use rpc_client::{CallError, Code, ErrorKind, Fault, Rounded};
+use rpc_wire::json::Json;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::protocol::Call;
+use crate::reply::Reply;
+
+/// How a call ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// With a result.
+    Value(Box<RawValue>),
+    /// With what a stream has sent, and why it did not go on.
+    Items { items: Vec<String>, stopped: Option<Stopped> },
+    /// With an error.
+    Failed(CallError),
+    /// Its result is longer than `max_result_bytes`.
+    TooLarge { limit: usize },
+    /// There are `max_calls` already.
+    Busy { limit: usize },
+}
+
+/// Why a stream was stopped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// The time of the call was over.
+    Time,
+    /// There was no room for more.
+    Room,
+}
+
+/// The result of `tools/call`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolResult<'a> {
+    content: Vec<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    structured_content: Option<Box<RawValue>>,
+    is_error: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Text<'a> {
+    r#type: &'static str,
+    text: Cow<'a, str>,
+}
+
+impl Outcome {
+    /// The reply to the call.
+    pub(crate) fn reply(&self, call: &Call) -> Reply {
+        let wraps = !call.era.is_modern();
+        let result = match self {
+            Self::Value(value) => ToolResult {
+                content: vec![text(readable(value))],
+                structured_content: structured(&Json::from(value).compact(), call, wraps),
+                is_error: false,
+            },
+            Self::Items { items, stopped } => {
+                let list = format!("[{}]", items.join(","));
+                let mut content = vec![text(list.clone())];
+                content.extend(stopped.map(|why| text(why.text(items.len()))));
+                ToolResult {
+                    content,
+                    structured_content: structured(&list, call, wraps),
+                    is_error: false,
+                }
+            }
+            failed => ToolResult {
+                content: vec![text(cut(failed.advice(&call.tool.method)))],
+                structured_content: None,
+                is_error: true,
+            },
+        };
+        Reply::result(&call.id, call.era, result)
+    }
+
+    /// In a word, for the audit.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Value(_) | Self::Items { .. } => "ok",
+            Self::Busy { .. } => "busy",
+            Self::TooLarge { .. } => "too_large",
+            Self::Failed(CallError::Remote { fault, .. }) if fault.code == Code::BadArguments => {
+                "bad_arguments"
+            }
+            Self::Failed(CallError::Remote { fault, .. }) if fault.code == Code::Unauthorised => {
+                "not_allowed"
+            }
+            Self::Failed(error) => match error.kind() {
+                ErrorKind::Timeout => "timeout",
+                ErrorKind::Unreachable => "unreachable",
+                _ => "failed",
+            },
+        }
+    }
+
+    /// What happened, and what to do next, without a code.
+    fn advice(&self, method: &str) -> String {
+        match self {
+            Self::TooLarge { limit } => format!(
+                "The result of {method} has more than {limit} bytes; ask for less of it at a time."
+            ),
+            Self::Busy { limit } => {
+                format!(
+                    "{method} was not called: {limit} calls are in flight; wait until some have ended."
+                )
+            }
+            Self::Failed(error) => of_error(method, error),
+            Self::Value(_) | Self::Items { .. } => String::new(),
+        }
+    }
+}
+
+fn of_error(method: &str, error: &CallError) -> String {
+    match error {
+        CallError::Remote { fault, .. } => of_fault(method, fault),
+        CallError::Refused { .. } => {
+            format!(
+                "{method} was not called: its server takes no more calls now; try again in a moment."
+            )
+        }
+        CallError::Timeout { after, .. } if error.may_have_run() => format!(
+            "{method} gave no result within {}; it may still be running, so call it again only if that does no harm.",
+            Rounded(*after)
+        ),
+        CallError::Timeout { after, .. } => format!(
+            "{method} was not called: no server took the call within {}; try again in a moment.",
+            Rounded(*after)
+        ),
+        CallError::ConnectionLost { executed: true, .. } => format!(
+            "The server of {method} ended during the call, which may have run; call it again only if that does no harm."
+        ),
+        CallError::Unreachable { .. } | CallError::ConnectionLost { .. } => format!(
+            "{method} was not called: its server cannot be reached; try again in a moment, or list the tools again."
+        ),
+        CallError::NoInstance { .. } | CallError::NoSuchMethod(_) => format!(
+            "{method} was not called: no live server offers it now; list the tools again to see what there is."
+        ),
+        // What only who runs the gateway can change; each says what.
+        other => format!("{method} failed: {other}. Tell this to who runs the gateway."),
+    }
+}
+
+fn of_fault(method: &str, fault: &Fault) -> String {
+    let why = &fault.message;
+    match fault.code {
+        Code::BadArguments => {
+            format!(
+                "The arguments of {method} are wrong: {why}. Correct them by the tool's input schema, and call again."
+            )
+        }
+        Code::MethodNotFound => {
+            format!(
+                "{method} was not called: no live server offers it now; list the tools again to see what there is."
+            )
+        }
+        Code::Overloaded | Code::Draining => {
+            format!(
+                "{method} was not called: its server takes no more calls now; try again in a moment."
+            )
+        }
+        Code::DeadlineExceeded => format!(
+            "{method} was not done in its time; ask for less of it, and call it again only if that does no harm."
+        ),
+        Code::Cancelled => format!("The call of {method} was cancelled."),
+        Code::Abandoned => format!(
+            "The server of {method} ended during the call, which may have run; call it again only if that does no harm."
+        ),
+        Code::Unauthorised => format!(
+            "{method} was not called: the gateway itself may not call it ({why}). Tell this to who runs the gateway."
+        ),
+        Code::TooLarge => format!("{method} failed: {why}. Ask for less of it, or send less."),
+        Code::NotJson | Code::Malformed | Code::MethodFailed | Code::Other(_) => {
+            let data = fault.data.as_ref().map(|data| format!(" ({data})")).unwrap_or_default();
+            format!("{method} failed: {why}{data}")
+        }
+    }
+}
+
+impl Stopped {
+    fn text(self, count: usize) -> String {
+        let why = match self {
+            Self::Time => "the time of a call was over",
+            Self::Room => "a result has no room for more",
+        };
+        format!("These are the first {count} items; the stream was stopped there, since {why}.")
+    }
+}
+
+/// A server may write any text into an error; agents read the start.
+fn cut(mut text: String) -> String {
+    const MAX_BYTES: usize = 8 << 10;
+    if text.len() > MAX_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_BYTES));
+        text.push('…');
+    }
+    text
+}
+
+/// A string without quotes, anything else as JSON.
+fn readable(value: &RawValue) -> Cow<'_, str> {
+    let json = Json::from(value);
+    json.as_string().unwrap_or_else(|| json.compact())
+}
+
+fn text<'a>(text: impl Into<Cow<'a, str>>) -> Text<'a> {
+    Text { r#type: "text", text: text.into() }
+}
+
+/// The result as the tool's output schema has it.
+fn structured(value: &str, call: &Call, wraps: bool) -> Option<Box<RawValue>> {
+    let is_object = value.starts_with('{');
+    let text = match wraps && (call.tool.wraps || !is_object) {
+        true => format!("{{\"result\":{value}}}"),
+        false => value.to_owned(),
+    };
+    RawValue::from_string(text).ok()
+}
+
+#[cfg(test)]
+mod tests;

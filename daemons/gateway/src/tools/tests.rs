@@ -1,0 +1,177 @@
+//! Tools of methods, without instances.
+
+use rpc_wire::signature::Parameter;
+
+use super::*;
+
+const ALL: May<'static> = &|_| true;
+
+/// A method that reads.
+pub(crate) fn reads(name: &str, result: Value) -> Signature {
+    Signature {
+        name: name.to_owned(),
+        effect: Effect::ReadOnly,
+        result: Some(result),
+        ..Signature::default()
+    }
+}
+
+fn variant<'a>(signature: &'a Signature, services: &[Option<&'a str>]) -> Variant<'a> {
+    let offers = services.iter().map(|service| (*service, signature)).collect();
+    Variant { signature, offers }
+}
+
+fn tools(methods: Vec<Method<'_>>, prefix: &str) -> Tools {
+    Tools::from_methods(methods.into_iter(), &Exposure::default(), prefix, 100)
+}
+
+/// The tools of methods that services without a name offer.
+pub(crate) fn tools_of(signatures: &[Signature]) -> Tools {
+    tools(signatures.iter().map(|it| method(&it.name, it)).collect(), "")
+}
+
+fn method<'a>(name: &'a str, signature: &'a Signature) -> Method<'a> {
+    Method { name, variants: vec![variant(signature, &[None])] }
+}
+
+fn names(tools: &Tools) -> Vec<&str> {
+    tools.all.iter().map(|tool| tool.name.as_str()).collect()
+}
+
+fn listed(tool: &Tool, era: Era) -> Value {
+    serde_json::from_str(tool.json(era)).unwrap()
+}
+
+#[test]
+fn a_tool_says_what_its_method_says() {
+    let mut add = reads("add", json!({"type": "number"}));
+    add.doc = "Adds.".to_owned();
+    add.parameters = vec![Parameter::required("a", json!({"type": "number"}))];
+    add.examples = vec![Example {
+        name: "two".to_owned(),
+        arguments: vec![("a".to_owned(), json!(2))],
+        result: Some(json!(4)),
+    }];
+    let tools = tools(vec![Method { name: "add", variants: vec![variant(&add, &[None])] }], "");
+    assert_eq!(
+        listed(&tools.all[0], Era::Modern),
+        json!({
+            "name": "add",
+            "description": "Adds.\n\nExample (two): {\"a\":2} returns 4",
+            "inputSchema": {
+                "type": "object",
+                "properties": {"a": {"type": "number"}},
+                "required": ["a"],
+                "additionalProperties": false,
+            },
+            "outputSchema": {"type": "number"},
+            "annotations": {"readOnlyHint": true, "idempotentHint": true},
+        })
+    );
+}
+
+#[test]
+fn earlier_versions_get_each_result_as_an_object() {
+    let (number, object) =
+        (reads("n", json!({"type": "number"})), reads("o", json!({"type": "object"})));
+    let methods = vec![
+        Method { name: "n", variants: vec![variant(&number, &[None])] },
+        Method { name: "o", variants: vec![variant(&object, &[None])] },
+    ];
+    let tools = tools(methods, "");
+    let [number, object] = &tools.all[..] else { panic!("{tools:?}") };
+    assert!(number.wraps && !object.wraps);
+    let output = |tool: &Tool| listed(tool, Era::Legacy)["outputSchema"].clone();
+    assert_eq!(
+        output(number),
+        json!({"type": "object", "properties": {"result": {"type": "number"}}, "required": ["result"]})
+    );
+    assert_eq!(output(object), json!({"type": "object"}));
+}
+
+#[test]
+fn where_services_differ_a_tool_names_its_service_and_else_it_does_not() {
+    let (number, text) =
+        (reads("get", json!({"type": "number"})), reads("get", json!({"type": "string"})));
+    let same = Method { name: "get", variants: vec![variant(&number, &[Some("a"), Some("b")])] };
+    assert_eq!(names(&tools(vec![same], "")), ["get"]);
+    let versions = Method {
+        name: "get",
+        variants: vec![variant(&number, &[Some("a")]), variant(&text, &[Some("a")])],
+    };
+    let versions = tools(vec![versions], "");
+    assert_eq!(names(&versions), ["get"]);
+    assert_eq!(listed(&versions.all[0], Era::Modern).get("outputSchema"), None);
+    let services = Method {
+        name: "get",
+        variants: vec![variant(&number, &[Some("a")]), variant(&text, &[Some("b"), Some("c")])],
+    };
+    let services = tools(vec![services], "");
+    assert_eq!(names(&services), ["a.get", "b.get", "c.get"]);
+    let called: Vec<_> = services.all.iter().map(|it| it.service_for(ALL)).collect();
+    assert_eq!(called, [Some("a"), Some("b"), Some("c")]);
+}
+
+#[test]
+fn each_name_is_one_that_clients_take_and_is_there_once() {
+    let long = "x".repeat(200);
+    let methods: Vec<_> = ["a/b", "a b", "a_b", "ä", &long, &format!("{long}y")]
+        .iter()
+        .map(|name| reads(name, json!(true)))
+        .collect();
+    let methods =
+        methods.iter().map(|it| Method { name: &it.name, variants: vec![variant(it, &[None])] });
+    let tools = tools(methods.collect(), "p_");
+    let (whole, numbered) = (&long[..62], &long[..60]);
+    let expected =
+        ["p__", "p_a_b", "p_a_b_2", "p_a_b_3", &format!("p_{numbered}_2"), &format!("p_{whole}")];
+    assert_eq!(names(&tools), expected);
+}
+
+#[test]
+fn what_may_change_something_is_counted_and_what_exceeds_the_limit() {
+    let (a, b) = (reads("a", json!(true)), reads("b", json!(true)));
+    let changes = Signature { name: "c".to_owned(), ..Signature::default() };
+    let methods = [&a, &b, &changes]
+        .map(|it| Method { name: &it.name, variants: vec![variant(it, &[None])] });
+    let tools = Tools::from_methods(methods.into_iter(), &Exposure::default(), "", 1);
+    assert_eq!((names(&tools), tools.left_out, tools.not_allowed), (vec!["a"], 1, 1));
+}
+
+#[test]
+fn pages_follow_each_other_also_when_a_tool_between_them_is_gone() {
+    let all: Vec<_> = ["a", "b", "c", "d"].map(|name| reads(name, json!(true))).into();
+    let methods = |names: &'static str| {
+        let is_there = |it: &&Signature| names.contains(&it.name);
+        let all = all.iter().filter(is_there);
+        tools(
+            all.map(|it| Method { name: &it.name, variants: vec![variant(it, &[None])] }).collect(),
+            "",
+        )
+    };
+    let before = methods("abcd");
+    let (page, next) = before.page(Era::Modern, None, ALL, 2);
+    assert_eq!((page.len(), next), (2, Some("b")));
+    let after = methods("acd");
+    let (page, next) = after.page(Era::Modern, next, ALL, 2);
+    assert_eq!((page.len(), next), (2, None));
+}
+
+#[test]
+fn a_caller_that_is_limited_to_a_service_sees_and_calls_only_that() {
+    let get = reads("get", json!(true));
+    let put = reads("put", json!(true));
+    let tools = tools(
+        vec![
+            Method { name: "get", variants: vec![variant(&get, &[Some("a"), Some("b")])] },
+            Method { name: "put", variants: vec![variant(&put, &[Some("a")])] },
+        ],
+        "",
+    );
+    let may: May<'_> = &|service| service == Some("b");
+    assert_eq!(tools.page(Era::Modern, None, may, 10).0.len(), 1);
+    assert_eq!(tools.find("get", may).unwrap().service_for(may), Some("b"));
+    assert_eq!(tools.find("get", ALL).unwrap().service_for(ALL), None);
+    assert!(tools.find("put", may).unwrap_err().is_empty());
+    assert_eq!(tools.find("pot", ALL).unwrap_err(), ["put"]);
+}

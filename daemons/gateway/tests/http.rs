@@ -1,0 +1,413 @@
+//! A gateway as a client meets it by HTTP, with a server behind it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, stream};
+use rpc_client::{Client, ClientOptions};
+use rpc_gateway::{Endpoint, Gateway, GatewayOptions, HttpOptions};
+use rpc_security::{Access, Auth, Guard, Role, TokenFile, secret};
+use rpc_server::{Failure, Server, ServerHandle, rpc_method};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// What takes longer does not happen.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+#[rpc_method(read_only)]
+fn double(number: i64) -> i64 {
+    number * 2
+}
+
+/// Waits until it is cancelled.
+#[rpc_method(read_only)]
+async fn wait() -> Result<(), Failure> {
+    std::future::pending().await
+}
+
+#[rpc_method(read_only)]
+fn text(bytes: usize) -> String {
+    "x".repeat(bytes)
+}
+
+#[rpc_method(stream, read_only)]
+fn count(to: u64) -> impl Stream<Item = u64> {
+    stream::iter(1..=to).then(|number| async move {
+        sleep(Duration::from_millis(100)).await;
+        number
+    })
+}
+
+/// A gateway and the server behind it.
+struct Fixture {
+    address: SocketAddr,
+    server: ServerHandle,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+/// What came back.
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        Self::with(GatewayOptions::default(), HttpOptions::default()).await
+    }
+
+    async fn with(options: GatewayOptions, http: HttpOptions) -> Self {
+        let methods = vec![double::method(), wait::method(), text::method(), count::method()];
+        let server = Server::builder().name("numbers");
+        let server = server.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let (behind, handle) = (server.local_addr(), server.handle());
+        handle.replace_methods(methods).unwrap();
+        tokio::spawn(server.serve(std::future::pending()));
+        let client = Client::direct(behind.to_string(), ClientOptions::default()).unwrap();
+        let gateway = Gateway::new(client, options);
+        let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), gateway, http).unwrap();
+        let address = endpoint.local_addr();
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(endpoint.serve(async move {
+            let _ = stopped.await;
+        }));
+        Self { address, server: handle, stop: Some(stop), serving }
+    }
+
+    async fn open(&self, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn ask(&self, request: &str) -> Reply {
+        let mut stream = self.open(request).await;
+        let mut bytes = Vec::new();
+        timeout(TIMEOUT, stream.read_to_end(&mut bytes)).await.unwrap().unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Reply { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+
+    async fn post(&self, headers: &str, message: &Value) -> Reply {
+        self.ask(&post(headers, &message.to_string())).await
+    }
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{}", self.body))
+    }
+}
+
+fn post(headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         content-length: {length}\r\n{headers}\r\n{body}"
+    )
+}
+
+fn legacy(method: &str, params: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+}
+
+/// A stateless request, with the headers that go with it.
+fn modern(method: &str, mut params: Value) -> (String, Value) {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let mut headers = format!("mcp-protocol-version: 2026-07-28\r\nMcp-Method: {method}\r\n");
+    if let Some(name) = params["name"].as_str() {
+        headers.push_str(&format!("Mcp-Name: {name}\r\n"));
+    }
+    (headers, json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+}
+
+/// The messages among events.
+fn messages(text: &str) -> Vec<Value> {
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.map(|data| serde_json::from_str(data).unwrap()).collect()
+}
+
+/// Reads until what was read contains `word`.
+async fn read_until(stream: &mut TcpStream, word: &str) -> String {
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    while !text.contains(word) {
+        let count = timeout(TIMEOUT, stream.read(&mut buffer)).await.unwrap().unwrap();
+        assert!(count > 0, "it ended: {text}");
+        text.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+    }
+    text
+}
+
+#[tokio::test]
+async fn both_eras_are_answered_at_the_same_place() {
+    let fixture = Fixture::new().await;
+    let (headers, message) =
+        modern("tools/call", json!({"name": "double", "arguments": {"number": 4}}));
+    let reply = fixture.post(&headers, &message).await;
+    assert_eq!((reply.status, &reply.json()["result"]["structuredContent"]), (200, &json!(8)));
+    let initialize = legacy("initialize", json!({"protocolVersion": "2025-11-25"}));
+    let reply = fixture.post("", &initialize).await;
+    assert_eq!(reply.json()["result"]["capabilities"], json!({"tools": {}}));
+    assert!(!reply.head.contains("mcp-session-id"), "{}", reply.head);
+    let call = legacy("tools/call", json!({"name": "double", "arguments": {"number": 4}}));
+    let reply =
+        fixture.post("MCP-Protocol-Version: 2025-11-25\r\nMcp-Session-Id: x\r\n", &call).await;
+    assert_eq!(reply.json()["result"]["structuredContent"], json!({"result": 8}));
+    let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    let reply = fixture.post("", &ready).await;
+    assert_eq!((reply.status, reply.body.as_str()), (202, ""));
+}
+
+#[tokio::test]
+async fn headers_must_say_what_the_body_says() {
+    let fixture = Fixture::new().await;
+    let (headers, message) =
+        modern("tools/call", json!({"name": "double", "arguments": {"number": 4}}));
+    for wrong in [
+        headers.replace("2026-07-28", "2025-11-25"),
+        headers.replace("Mcp-Method: tools/call", "Mcp-Method: tools/list"),
+        headers.replace("Mcp-Name: double", "Mcp-Name: wait"),
+        headers.replace("Mcp-Name: double\r\n", ""),
+        headers.replace("Mcp-Method: tools/call\r\n", ""),
+        format!("{headers}Mcp-Name: double\r\n"),
+        String::new(),
+    ] {
+        let reply = fixture.post(&wrong, &message).await;
+        assert_eq!(
+            (reply.status, &reply.json()["error"]["code"]),
+            (400, &json!(-32020)),
+            "{wrong}"
+        );
+    }
+    let padded = headers.replace("Mcp-Name: double", "mcp-name:   double  ");
+    assert_eq!(fixture.post(&padded, &message).await.status, 200);
+    let unknown = message.to_string().replace("2026-07-28", "2030-01-01");
+    let headers = headers.replace("2026-07-28", "2030-01-01");
+    let reply = fixture.ask(&post(&headers, &unknown)).await;
+    assert_eq!(reply.status, 400);
+    assert_eq!(reply.json()["error"]["data"]["supported"], json!(["2026-07-28"]));
+}
+
+#[tokio::test]
+async fn only_post_at_one_path_is_served() {
+    let fixture = Fixture::new().await;
+    for method in ["GET", "DELETE", "PUT"] {
+        let head =
+            format!("{method} /mcp HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let reply = fixture.ask(&head).await;
+        assert_eq!(reply.status, 405, "{method}");
+        assert!(reply.head.contains("allow: post"), "{}", reply.head);
+    }
+    let elsewhere = post("", "{}").replace("/mcp", "/");
+    assert_eq!(fixture.ask(&elsewhere).await.status, 404);
+    let as_form = post("", "{}").replace("application/json", "text/plain");
+    assert_eq!(fixture.ask(&as_form).await.status, 415);
+    let (headers, message) = modern("prompts/list", json!({}));
+    let reply = fixture.post(&headers, &message).await;
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (404, &json!(-32601)));
+}
+
+#[tokio::test]
+async fn foreign_pages_and_hosts_are_refused_and_allowed_ones_are_served() {
+    let http = HttpOptions {
+        allowed_origins: vec!["https://app.example".to_owned()],
+        ..HttpOptions::default()
+    };
+    let fixture = Fixture::with(GatewayOptions::default(), http).await;
+    let ping = legacy("ping", json!({}));
+    for origin in ["https://evil.example", "null"] {
+        let reply = fixture.post(&format!("origin: {origin}\r\n"), &ping).await;
+        assert_eq!((reply.status, reply.json().get("id")), (403, None), "{origin}");
+    }
+    let rebound = post("", &ping.to_string()).replace("host: localhost", "host: evil.example");
+    assert_eq!(fixture.ask(&rebound).await.status, 403);
+    let reply = fixture.post("origin: https://app.example\r\n", &ping).await;
+    assert_eq!(reply.status, 200);
+    assert!(
+        reply.head.contains("access-control-allow-origin: https://app.example"),
+        "{}",
+        reply.head
+    );
+}
+
+#[tokio::test]
+async fn a_stream_tells_its_progress_and_then_its_result() {
+    let fixture = Fixture::new().await;
+    let (headers, mut message) =
+        modern("tools/call", json!({"name": "count", "arguments": {"to": 3}}));
+    message["params"]["_meta"]["progressToken"] = json!("p");
+    let reply = fixture.post(&headers, &message).await;
+    assert!(
+        reply.head.contains("text/event-stream") && reply.head.contains("x-accel-buffering: no")
+    );
+    let messages = messages(&reply.body);
+    let progress: Vec<_> =
+        messages.iter().filter_map(|it| it["params"]["progress"].as_u64()).collect();
+    assert_eq!(progress, [1, 2, 3]);
+    assert_eq!(messages.last().unwrap()["result"]["structuredContent"], json!([1, 2, 3]));
+    // Who takes no events gets the result alone.
+    let reply = fixture.post(&format!("{headers}accept: application/json\r\n"), &message).await;
+    assert_eq!(reply.json()["result"]["structuredContent"], json!([1, 2, 3]));
+}
+
+#[tokio::test]
+async fn a_closed_connection_cancels_its_call() {
+    let options = GatewayOptions { max_calls: 1, ..GatewayOptions::default() };
+    let fixture = Fixture::with(options, HttpOptions::default()).await;
+    let (headers, message) = modern("tools/call", json!({"name": "wait", "arguments": {}}));
+    let double = modern("tools/call", json!({"name": "double", "arguments": {"number": 1}}));
+    let is_busy =
+        async || fixture.post(&double.0, &double.1).await.json()["result"]["isError"] == true;
+    let stream = fixture.open(&post(&headers, &message.to_string())).await;
+    timeout(TIMEOUT, async { while !is_busy().await {} }).await.unwrap();
+    drop(stream);
+    timeout(TIMEOUT, async { while is_busy().await {} }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_subscription_tells_changes_and_ends_with_the_gateway() {
+    let mut fixture = Fixture::new().await;
+    let (headers, message) =
+        modern("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}));
+    let mut stream = fixture.open(&post(&headers, &message.to_string())).await;
+    let first = read_until(&mut stream, "acknowledged").await;
+    assert!(first.contains("text/event-stream"), "{first}");
+    fixture.server.replace_methods(vec![double::method()]).unwrap();
+    let changed = read_until(&mut stream, "list_changed").await;
+    assert!(changed.contains(r#""io.modelcontextprotocol/subscriptionId":1"#), "{changed}");
+    drop(fixture.stop.take());
+    read_until(&mut stream, r#""resultType":"complete""#).await;
+    timeout(TIMEOUT, fixture.serving).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_silent_subscription_gives_signs_of_life() {
+    let http =
+        HttpOptions { keepalive_interval: Duration::from_millis(20), ..HttpOptions::default() };
+    let fixture = Fixture::with(GatewayOptions::default(), http).await;
+    let (headers, message) = modern("subscriptions/listen", json!({}));
+    let mut stream = fixture.open(&post(&headers, &message.to_string())).await;
+    read_until(&mut stream, "\n:\n\n").await;
+}
+
+#[tokio::test]
+async fn a_call_in_flight_at_the_end_has_its_time_and_no_more() {
+    let http = HttpOptions { drain_timeout: Duration::from_millis(300), ..HttpOptions::default() };
+    let mut fixture = Fixture::with(GatewayOptions::default(), http).await;
+    let (headers, message) = modern("tools/call", json!({"name": "count", "arguments": {"to": 1}}));
+    let (wait_headers, wait) = modern("tools/call", json!({"name": "wait", "arguments": {}}));
+    // The tools are known.
+    fixture.post("", &legacy("tools/list", json!({}))).await;
+    let mut short = fixture.open(&post(&headers, &message.to_string())).await;
+    let mut long = fixture.open(&post(&wait_headers, &wait.to_string())).await;
+    sleep(Duration::from_millis(50)).await;
+    drop(fixture.stop.take());
+    read_until(&mut short, "structuredContent").await;
+    let mut rest = Vec::new();
+    let ended = timeout(TIMEOUT, long.read_to_end(&mut rest)).await.unwrap();
+    assert!(ended.is_err() || rest.is_empty(), "{rest:?}");
+    timeout(TIMEOUT, fixture.serving).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn slow_and_large_requests_are_refused_and_idle_connections_closed() {
+    let http = HttpOptions {
+        header_timeout: Duration::from_millis(200),
+        body_timeout: Duration::from_millis(200),
+        ..HttpOptions::default()
+    };
+    let options = GatewayOptions { max_message_bytes: 1000, ..GatewayOptions::default() };
+    let fixture = Fixture::with(options, http).await;
+    let long = fixture.ask(&post("", &format!("\"{}\"", "x".repeat(2000)))).await;
+    assert_eq!(long.status, 413);
+    let slow = post("", "{}").replace("content-length: 2", "content-length: 20");
+    assert_eq!(fixture.ask(&slow).await.status, 408);
+    let mut idle = fixture.open("POST /mcp HTTP/1.1\r\nhost: ").await;
+    let mut rest = Vec::new();
+    let _ = timeout(TIMEOUT, idle.read_to_end(&mut rest)).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_connection_more_than_the_limit_is_told_so() {
+    let http = HttpOptions { max_connections: 1, ..HttpOptions::default() };
+    let fixture = Fixture::with(GatewayOptions::default(), http).await;
+    let _first = fixture.open("POST").await;
+    let reply = loop {
+        let reply = fixture.post("", &legacy("ping", json!({}))).await;
+        if reply.status != 200 {
+            break reply;
+        }
+    };
+    assert_eq!(reply.status, 503);
+    assert!(reply.body.contains("max_connections"), "{}", reply.body);
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_nothing_loses_its_connection() {
+    let http = HttpOptions {
+        max_connections: 1,
+        write_timeout: Duration::from_millis(200),
+        ..HttpOptions::default()
+    };
+    let options = GatewayOptions { max_result_bytes: 32 << 20, ..GatewayOptions::default() };
+    let fixture = Fixture::with(options, http).await;
+    let (headers, message) =
+        modern("tools/call", json!({"name": "text", "arguments": {"bytes": 16 << 20}}));
+    let _silent = fixture.open(&post(&headers, &message.to_string())).await;
+    let is_served = async || fixture.post("", &legacy("ping", json!({}))).await.status == 200;
+    timeout(TIMEOUT, async { while !is_served().await {} }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_shows_a_token_and_sees_what_it_may_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens");
+    let secrets = ["ci", "other", "watcher"].map(|name| (name, secret::generate()));
+    let line = |at: usize, role| secret::line(secrets[at].0, &[role], &secrets[at].1);
+    let lines = [
+        format!("{} services=numbers", line(0, Role::Call)),
+        format!("{} services=letters", line(1, Role::Call)),
+        line(2, Role::Observe),
+    ];
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let access = Access { auth: Auth::Required, ..Access::default() };
+    let guard = Guard::new(access, Some(TokenFile::load(&path).unwrap()));
+    let http = HttpOptions { guard, ..HttpOptions::default() };
+    let fixture = Fixture::with(GatewayOptions::default(), http).await;
+    let bearer = |at: usize| {
+        use rpc_security::secret::ExposeSecret;
+        format!("authorization: Bearer {}\r\n", secrets[at].1.expose_secret())
+    };
+    let (headers, message) = modern("tools/list", json!({}));
+    let stranger = fixture.post(&headers, &message).await;
+    assert_eq!(stranger.status, 401);
+    assert!(stranger.head.contains("www-authenticate: bearer"), "{}", stranger.head);
+    let wrong = format!("{headers}authorization: Bearer {}\r\n", "x".repeat(40));
+    assert_eq!(fixture.post(&wrong, &message).await.status, 401);
+    assert_eq!(fixture.post(&format!("{headers}{}", bearer(2)), &message).await.status, 403);
+    // The server of a direct client has no service that is known.
+    let limited = fixture.post(&format!("{headers}{}", bearer(1)), &message).await;
+    assert_eq!(limited.json()["result"]["tools"], json!([]));
+    assert_eq!(limited.json()["result"]["cacheScope"], "private");
+    // A subscription ends with its token.
+    let (headers, message) = modern("subscriptions/listen", json!({}));
+    let request = post(&format!("{headers}{}", bearer(0)), &message.to_string());
+    let mut stream = fixture.open(&request).await;
+    read_until(&mut stream, "acknowledged").await;
+    std::fs::write(&path, line(2, Role::Observe)).unwrap();
+    let mut rest = Vec::new();
+    timeout(TIMEOUT, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
+}
