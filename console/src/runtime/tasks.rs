@@ -98,9 +98,10 @@ impl Tasks {
     pub(super) fn watch(&mut self, target: &Target) {
         let url = match target {
             Target::Registry { url } => url,
-            Target::Direct { host, port } => {
+            Target::Direct { .. } | Target::JsonRpc { .. } => {
                 self.is_direct = true;
-                let opened = feed::server(Instance::new(host, *port), self.changes.clone());
+                let (host, port) = target.host_and_port().unwrap_or_default();
+                let opened = feed::server(Instance::new(host, port), self.changes.clone());
                 return self.feeds.push(tokio::spawn(opened).abort_handle());
             }
         };

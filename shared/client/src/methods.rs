@@ -27,15 +27,29 @@ pub(crate) async fn ask(
     within: Duration,
 ) -> Result<Methods, CallError> {
     let asking = Asking { peer, options, within, deadline: after(Instant::now(), within) };
-    match asking.call(RPC_DISCOVER).await {
-        Ok((Dialect::Extended, value)) => return asking.read(value).await,
+    let (dialect, discovered) = asking.call(RPC_DISCOVER).await;
+    match (dialect, discovered) {
+        (Dialect::Extended | Dialect::JsonRpc, Ok(value)) => return asking.read(value).await,
+        (Dialect::JsonRpc, Err(CallError::Remote { peer, fault })) => {
+            return Err(match fault.code {
+                Code::MethodNotFound => not_discoverable(peer),
+                _ => CallError::Remote { peer, fault },
+            });
+        }
         // An older server, or one without this reserved method.
-        Ok(_) => {}
-        Err(CallError::Remote { fault, .. }) if fault.code == Code::MethodNotFound => {}
-        Err(error) => return Err(error),
+        (Dialect::Classic, Ok(_)) => {}
+        (_, Err(CallError::Remote { fault, .. })) if fault.code == Code::MethodNotFound => {}
+        (_, Err(error)) => return Err(error),
     }
-    let (_, value) = asking.call(ALL_YOUR_METHODS).await?;
-    asking.read(value).await
+    asking.read(asking.call(ALL_YOUR_METHODS).await.1?).await
+}
+
+fn not_discoverable(peer: String) -> CallError {
+    CallError::NotInJsonRpc {
+        peer,
+        what: "rpc.discover, so that its methods are unknown",
+        instead: "call them by name, or give an OpenRPC document of them (--openrpc FILE)",
+    }
 }
 
 struct Asking<'a> {
@@ -46,19 +60,20 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    async fn call(&self, method: &str) -> Result<(Dialect, Box<RawValue>), CallError> {
+    async fn call(&self, method: &str) -> (Dialect, Result<Box<RawValue>, CallError>) {
         let call = Arc::new(Outgoing::new(method.to_owned(), Args::none(), None));
         let mut progress = Progress::default();
         let _in_flight = self.peer.load.enter();
-        match self.peer.call(&call, self.deadline, &mut progress).await {
-            Ok(reply) => Ok((progress.dialect.unwrap_or(Dialect::Classic), reply.value)),
+        let replied = match self.peer.call(&call, self.deadline, &mut progress).await {
+            Ok(reply) => Ok(reply.value),
             Err(Failed::Error(error)) => Err(error),
             Err(Failed::Expired) => Err(CallError::Timeout {
                 peer: self.peer.name().to_owned(),
                 after: self.within,
                 phase: progress.phase(&call),
             }),
-        }
+        };
+        (progress.dialect.unwrap_or(Dialect::Classic), replied)
     }
 
     async fn read(&self, value: Box<RawValue>) -> Result<Methods, CallError> {

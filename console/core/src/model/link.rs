@@ -74,10 +74,10 @@ impl Link {
     pub fn to(target: &Target, now: Now) -> Self {
         match target {
             Target::Registry { url } => Self::new(url, now),
-            Target::Direct { host, port } => Self {
+            Target::Direct { .. } | Target::JsonRpc { .. } => Self {
                 url: target.to_string(),
                 at: None,
-                server: Some(Instance::new(host, *port).key()),
+                server: target.host_and_port().map(|(host, port)| Instance::new(host, port).key()),
                 state: LinkState::Direct,
                 heard: None,
                 readiness: Readiness::default(),

@@ -203,7 +203,9 @@ impl<'a> Discovery<'a> {
         let within = self.budget;
         let found = tokio::time::timeout(within, async {
             match self.client.target() {
-                Target::Direct { .. } => self.methods_of_one().await.map(Found::OfOne),
+                Target::Direct { .. } | Target::JsonRpc { .. } => {
+                    self.methods_of_one().await.map(Found::OfOne)
+                }
                 Target::Registry { .. } => self.of_instances(method).await,
             }
         })
@@ -248,12 +250,19 @@ impl<'a> Discovery<'a> {
     async fn methods_of_one(&mut self) -> Result<Vec<Signature>, CallError> {
         let started = Instant::now();
         match self.ask(RPC_DISCOVER).await {
-            Ok(reply) if reply.dialect == Dialect::Extended => {
+            Ok(reply) if reply.dialect != Dialect::Classic => {
                 self.spent.queue = reply.timing.queue;
                 self.spent.connect = reply.timing.connect;
                 return reply.methods(self.options);
             }
             Ok(_) => {}
+            // Its words for that are the client's to find.
+            Err(error)
+                if reserved::is_missing(&error)
+                    && self.client.dialect() == Some(Dialect::JsonRpc) =>
+            {
+                return self.client.methods().await;
+            }
             Err(error) if reserved::is_missing(&error) => {}
             Err(error) => return Err(error),
         }

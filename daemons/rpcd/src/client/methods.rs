@@ -31,7 +31,7 @@ pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
             offers::warn_of_unknown(&catalog);
             rows
         }
-        Target::Direct { .. } => {
+        Target::Direct { .. } | Target::JsonRpc { .. } => {
             let mut methods = listed(&ask).await?;
             methods.retain(|method| is_wanted(&method.name));
             if ask.json {

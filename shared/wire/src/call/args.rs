@@ -178,6 +178,17 @@ impl Args {
     pub fn keyword(&self) -> &str {
         &self.keyword
     }
+
+    /// The text of one array or object with all of them; `None` if some have names and others have not.
+    pub fn in_one(&self) -> Option<&str> {
+        let is_empty =
+            |text: &str| text.bytes().filter(|byte| !byte.is_ascii_whitespace()).count() == 2;
+        match (is_empty(&self.positional), is_empty(&self.keyword)) {
+            (_, true) => Some(&self.positional),
+            (true, false) => Some(&self.keyword),
+            (false, false) => None,
+        }
+    }
 }
 
 /// A comma behind an element that is there already.
@@ -279,6 +290,17 @@ mod tests {
         let args = json!({"a": 1}).into_args().unwrap();
         assert_eq!((args.positional(), args.keyword()), ("[]", r#"{"a":1}"#));
         assert_eq!(().into_args().unwrap(), Args::none());
+    }
+
+    #[test]
+    fn arguments_fit_into_one_value_if_all_have_names_or_none_has() {
+        let of = |words: &[&str]| {
+            Args::from_words(words.iter().copied()).unwrap().in_one().map(str::to_owned)
+        };
+        assert_eq!(of(&[]).unwrap(), "[]");
+        assert_eq!(of(&["1", "b"]).unwrap(), r#"[1,"b"]"#);
+        assert_eq!(of(&["a=1"]).unwrap(), r#"{"a":1}"#);
+        assert_eq!(of(&["1", "a=1"]), None);
     }
 
     #[test]
