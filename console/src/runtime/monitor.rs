@@ -141,7 +141,7 @@ async fn probe(
             Probed { result: Ok(took), probing: Probing::Health, said }
         }
         // It replied, but an older server has no health check.
-        Ok((_, _, Dialect::Classic)) => Probed::by_connection(instance).await,
+        Ok((_, _, Dialect::Classic | Dialect::JsonRpc)) => Probed::by_connection(instance).await,
         // It replied, as only a newer server does: that it does not tell everybody more is no illness.
         Err(error) if is_unauthorised(&error) => Probed {
             result: Ok(started.elapsed()),

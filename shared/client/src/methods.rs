@@ -106,24 +106,40 @@ impl Response {
     }
 }
 
+/// The methods that the text of an OpenRPC document says, by name.
+///
+/// # Errors
+/// It is none, or over [`ClientOptions::max_method_list_bytes`] or [`ClientOptions::max_methods`].
+pub fn methods_of_document(text: &str, options: &ClientOptions) -> Result<Vec<Signature>, String> {
+    let document: &RawValue =
+        serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+    match parsed(document, options) {
+        Ok(_) if !document.get().starts_with('{') => Err("it is no object".to_owned()),
+        parsed => parsed.map(Methods::into_signatures),
+    }
+}
+
 fn read(peer: &str, value: &RawValue, options: &ClientOptions) -> Result<Methods, CallError> {
+    parsed(value, options).map_err(|reason| CallError::bad_reply(peer, reason))
+}
+
+fn parsed(value: &RawValue, options: &ClientOptions) -> Result<Methods, String> {
     let (bytes, max_bytes) = (value.get().len(), options.max_method_list_bytes);
     if bytes > max_bytes {
-        let reason =
-            format!("a method list of {bytes} bytes, over max_method_list_bytes = {max_bytes}");
-        return Err(CallError::bad_reply(peer, reason));
+        return Err(format!(
+            "a method list of {bytes} bytes, over max_method_list_bytes = {max_bytes}"
+        ));
     }
-    exact::check(value).map_err(|inexact| CallError::bad_reply(peer, inexact))?;
+    exact::check(value).map_err(|inexact| inexact.to_string())?;
     let max_methods = options.max_methods;
     let one_more = max_methods.saturating_add(1);
     let signatures = match value.get().starts_with('{') {
         true => signature::from_openrpc_within(value.get(), one_more),
         false => signature::from_classic_within(value.get(), one_more),
     };
-    let signatures = signatures.map_err(|error| CallError::bad_reply(peer, error))?;
+    let signatures = signatures.map_err(|error| error.to_string())?;
     if signatures.len() > max_methods {
-        let reason = format!("a list of more methods than max_methods = {max_methods}");
-        return Err(CallError::bad_reply(peer, reason));
+        return Err(format!("a list of more methods than max_methods = {max_methods}"));
     }
     // Whatever the text would take, its values were left out beyond a limit.
     let memory = memory_of_value(value.get())

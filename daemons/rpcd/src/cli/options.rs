@@ -37,6 +37,14 @@ impl Asking {
     }
 }
 
+/// What the server's methods are, where it does not say it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Described {
+    /// OpenRPC document with the methods of the server, which is then not asked for them
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    pub openrpc: Option<PathBuf>,
+}
+
 /// Settings file and logging, the same for every command.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Common {

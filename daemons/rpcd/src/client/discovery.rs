@@ -77,6 +77,11 @@ impl<'a> Discovery<'a> {
         Self { budget: self.timeout, ..self }
     }
 
+    /// The same where the methods of the one server are known.
+    pub(super) fn described(self, methods: Vec<Signature>) -> Self {
+        Self { found: Some(Ok(Found::OfOne(methods))), ..self }
+    }
+
     /// Whether it makes a difference: to how the arguments are read, or to whom is called. Instances of one
     /// service are not asked what they offer just to call them.
     pub(super) async fn is_needed(&mut self, arguments: &Arguments) -> bool {
