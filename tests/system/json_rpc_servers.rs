@@ -96,7 +96,7 @@ async fn rpcd_calls_them_and_says_what_to_do_where_nobody_describes_their_method
         assert_eq!((code, out.trim().trim_end_matches(".0")), (0, "3"), "{target}: {said}");
         assert!(said.contains("JSON-RPC dialect"), "{said}");
         let (code, _, said) = rpcd("call", &target, &["fail"]).await;
-        assert_eq!((code, said.trim()), (1, "rpcd: It failed"), "{target}");
+        assert!(code == 1 && said.contains("It failed"), "{target}: {said}");
         let (code, _, said) = rpcd("call", &target, &["nope"]).await;
         assert_eq!(code, 1, "{target}: {said}");
         let (code, out, said) = rpcd("methods", &target, &[]).await;

@@ -1,5 +1,6 @@
 //! Calls to a server that speaks JSON-RPC 2.0 only: on a connection of its own, or as HTTP requests.
 
+mod address;
 mod driver;
 #[cfg(feature = "registry")]
 mod http;
@@ -22,7 +23,7 @@ pub(super) use tcp::TcpEndpoint;
 /// The way to a server of this dialect.
 #[derive(Debug)]
 pub(super) enum JsonRpc {
-    Tcp(Arc<TcpEndpoint>),
+    Tcp(TcpEndpoint),
     #[cfg(feature = "registry")]
     Http(HttpEndpoint),
 }

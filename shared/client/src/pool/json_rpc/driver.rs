@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
-use super::tcp::{Queued, TcpEndpoint};
+use super::address::Address;
 use super::{outcome, unread};
 use crate::CallError;
 use crate::connection::{Frame, Inbox};
@@ -21,11 +21,20 @@ const MAX_UNWRITTEN: usize = 256 << 10;
 /// An empty buffer is shrunk to this.
 const KEPT: usize = 64 << 10;
 
+/// A call that is to be written.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) id: u64,
+    pub(super) bytes: Vec<u8>,
+    pub(super) request: Arc<Outgoing>,
+    pub(super) reply_to: oneshot::Sender<Result<CallReply, CallError>>,
+}
+
 /// Runs until the connection ends, and gives every call its reply or the reason.
-pub(super) async fn run(endpoint: Arc<TcpEndpoint>, mut calls: mpsc::Receiver<Queued>) {
-    let unsent = match endpoint.open().await {
+pub(super) async fn run(address: Arc<Address>, mut calls: mpsc::Receiver<Queued>) {
+    let unsent = match address.open().await {
         Ok(socket) => {
-            let mut driver = Driver::new(endpoint);
+            let mut driver = Driver::new(address);
             let end = driver.exchange(socket, &mut calls).await;
             driver.fail_all(&end)
         }
@@ -38,7 +47,7 @@ pub(super) async fn run(endpoint: Arc<TcpEndpoint>, mut calls: mpsc::Receiver<Qu
 }
 
 struct Driver {
-    endpoint: Arc<TcpEndpoint>,
+    address: Arc<Address>,
     inbox: Inbox,
     pending: HashMap<u64, Pending>,
     outbox: Vec<u8>,
@@ -67,15 +76,15 @@ enum End {
 }
 
 impl Driver {
-    fn new(endpoint: Arc<TcpEndpoint>) -> Self {
-        let inbox = endpoint.inbox();
+    fn new(address: Arc<Address>) -> Self {
+        let inbox = address.inbox();
         let (pending, outbox, is_unflushed) = (HashMap::new(), Vec::new(), false);
-        Self { endpoint, inbox, pending, outbox, is_unflushed, written: 0, appended: 0 }
+        Self { address, inbox, pending, outbox, is_unflushed, written: 0, appended: 0 }
     }
 
     async fn exchange(&mut self, socket: Socket, calls: &mut mpsc::Receiver<Queued>) -> End {
         let (mut reader, mut writer) = socket.into_split();
-        let idle = self.endpoint.context.options.idle_timeout;
+        let idle = self.address.context.options.idle_timeout;
         loop {
             if let Err(error) = self.deliver() {
                 return End::Failed(error);
@@ -84,7 +93,7 @@ impl Driver {
                 biased;
                 read = self.inbox.fill(&mut reader) => match read {
                     Ok(0) => return End::Lost("the server closed it".to_owned()),
-                    Ok(count) => self.endpoint.context.received_bytes.add(count),
+                    Ok(count) => self.address.context.received_bytes.add(count),
                     Err(error) => return lost(&error),
                 },
                 count = write(&mut writer, &self.outbox), if self.has_unwritten() => match count {
@@ -111,7 +120,7 @@ impl Driver {
             return;
         }
         // Amortised: as many calls are abandoned as were made since.
-        if self.pending.len() >= 2 * self.endpoint.context.options.max_in_flight.max(1) {
+        if self.pending.len() >= 2 * self.address.context.options.max_in_flight.max(1) {
             self.forget_abandoned();
         }
         request.mark_sent();
@@ -145,8 +154,8 @@ impl Driver {
     /// Gives the replies that have arrived to their callers. What cannot be read is of the only call in flight, or of
     /// nobody knows which.
     fn deliver(&mut self) -> Result<(), CallError> {
-        let Self { endpoint, inbox, pending, .. } = self;
-        let peer = &endpoint.peer;
+        let Self { address, inbox, pending, .. } = self;
+        let peer = &address.peer;
         while let Some((frame, bytes)) =
             inbox.next_frame().map_err(|error| CallError::bad_frame(peer, error))?
         {
@@ -157,7 +166,7 @@ impl Driver {
                             let result = outcome(peer, &call.request.method, replied);
                             call.finish(&frame, bytes, result);
                         }
-                        None => endpoint.context.unmatched_replies.add_one(),
+                        None => address.context.unmatched_replies.add_one(),
                     }
                 }
                 Ok(JsonRpcReply::Done { id: None, outcome: replied }) => {
@@ -167,10 +176,10 @@ impl Driver {
                     match (call, result) {
                         (Some(call), result) => call.finish(&frame, bytes, result),
                         (None, Err(error)) => return Err(error),
-                        (None, Ok(_)) => endpoint.context.unmatched_replies.add_one(),
+                        (None, Ok(_)) => address.context.unmatched_replies.add_one(),
                     }
                 }
-                Ok(JsonRpcReply::Unknown) => endpoint.context.unmatched_replies.add_one(),
+                Ok(JsonRpcReply::Unknown) => address.context.unmatched_replies.add_one(),
                 Err(error) => match only(pending) {
                     Some(call) => call.finish(&frame, bytes, Err(unread(peer, &error))),
                     None => return Err(unread(peer, &error)),
@@ -187,17 +196,17 @@ impl Driver {
             End::Lost(reason) => reason.clone(),
             End::Failed(error) => error.to_string(),
         };
-        let Self { endpoint, pending, written, .. } = self;
-        tracing::debug!(peer = %endpoint.peer, in_flight = pending.len(), reason, "connection ended");
+        let Self { address, pending, written, .. } = self;
+        tracing::debug!(peer = %address.peer, in_flight = pending.len(), reason, "connection ended");
         for call in pending.into_values() {
             let is_written = call.starts_at < written;
             let error = match end {
                 End::Failed(error) if is_written => error.clone(),
-                _ => endpoint.lost(&reason, is_written),
+                _ => address.lost(&reason, is_written),
             };
             drop(call.reply_to.send(Err(error)));
         }
-        endpoint.lost(&reason, false)
+        address.lost(&reason, false)
     }
 }
 
