@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
-use super::direct::client_of;
 use super::discovery::Discovery;
 use super::own_methods::{self, Said};
 use rpc_console_core::message::{InstanceUpdate, Msg};
+use rpc_console_core::model::instances;
 use rpc_console_core::model::logs::{Source, SourceState};
 use rpc_console_core::model::standing::Standing;
 use rpc_console_core::text;
@@ -73,9 +73,8 @@ pub(super) async fn run(
     let key = instance.key();
     let max_reply_bytes = options.max_reply_bytes.min(MAX_REPLY_BYTES);
     let small = ClientOptions { max_reply_bytes, ..options.clone() };
-    let (Some(client), Some(asking)) = (client_of(&key, &small), discovery.client(&key)) else {
-        return;
-    };
+    let client = discovery.client_with(&key, &small);
+    let (Some(client), Some(asking)) = (client, discovery.client(&key)) else { return };
     let tell = async |update: InstanceUpdate| {
         let _ = inbox.send(Msg::Instance(key.clone(), update)).await;
     };
@@ -88,7 +87,7 @@ pub(super) async fn run(
                 tell(InstanceUpdate::Probe(probed.result)).await;
                 if probed.probing != probing {
                     probing = probed.probing;
-                    tell(InstanceUpdate::Dialect(probing == Probing::Health)).await;
+                    tell(InstanceUpdate::Dialect(dialect_of(probing, &client))).await;
                 }
                 if probed.said != Said::Nothing {
                     said.send_replace(probed.said);
@@ -103,6 +102,15 @@ pub(super) async fn run(
         },
         logs(&key, &client, &inbox),
     );
+}
+
+/// What the instance speaks that is probed like this from now on.
+fn dialect_of(probing: Probing, client: &Client) -> instances::Dialect {
+    match (probing, client.dialect()) {
+        (Probing::Health, _) => instances::Dialect::Extended,
+        (_, Some(Dialect::JsonRpc)) => instances::Dialect::JsonRpc,
+        _ => instances::Dialect::Classic,
+    }
 }
 
 /// What a probe found.
@@ -315,7 +323,9 @@ mod tests {
         let (mut is_older, mut own) = (false, None);
         while !is_older || own.is_none() {
             match messages.recv().await.unwrap() {
-                Msg::Instance(_, InstanceUpdate::Dialect(extended)) => is_older = !extended,
+                Msg::Instance(_, InstanceUpdate::Dialect(dialect)) => {
+                    is_older = dialect == instances::Dialect::Classic
+                }
                 Msg::Instance(_, InstanceUpdate::Methods(methods)) => own = Some(methods),
                 Msg::Instance(_, InstanceUpdate::Probe(result)) => drop(result.unwrap()),
                 _ => {}
@@ -356,7 +366,9 @@ mod tests {
             let (mut is_extended, mut said) = (false, None);
             while !is_extended || said.is_none() {
                 match messages.recv().await.unwrap() {
-                    Msg::Instance(_, InstanceUpdate::Dialect(extended)) => is_extended = extended,
+                    Msg::Instance(_, InstanceUpdate::Dialect(dialect)) => {
+                        is_extended = dialect == instances::Dialect::Extended
+                    }
                     Msg::Instance(_, InstanceUpdate::Probe(result)) => drop(result.unwrap()),
                     Msg::Instance(_, InstanceUpdate::Standing(standing)) => said = standing.text(),
                     _ => {}

@@ -86,6 +86,14 @@ impl Link {
         }
     }
 
+    /// What calls to an instance go to: its address, or the URL at which it was opened.
+    pub fn target_of(&self, key: &InstanceKey) -> Target {
+        match self.server.as_ref() == Some(key) && self.url.contains("://") {
+            true => Target::JsonRpc { url: self.url.clone() },
+            false => Target::Direct { host: key.host.clone(), port: key.port },
+        }
+    }
+
     /// The URL without its scheme; of several registries, that of the one in use.
     pub fn address(&self) -> &str {
         let url = self.at.as_ref().unwrap_or(&self.url);
