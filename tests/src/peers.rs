@@ -19,8 +19,35 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// # Panics
 /// It does not end, or `CI=true` and something is missing.
 pub async fn run(program: &str, arguments: &[&str]) -> Option<Output> {
-    let output = command(program)?.args(arguments).output();
-    Some(timeout(TIMEOUT, output).await.expect("it ends").expect("it starts"))
+    Some(output(command(program)?.args(arguments), TIMEOUT).await)
+}
+
+/// Runs a command that a package of PyPI has installed, for at most so long, in a folder of its own; it finds the
+/// modules of `tests/peers`. `None` as [`run`].
+///
+/// # Panics
+/// As [`run`].
+pub async fn run_command(
+    name: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+    limit: Duration,
+) -> Option<Output> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let peers = manifest.join("../target/peers");
+    if !is_there(peers.join("requirements.txt").exists(), "what tests/peers/install installs") {
+        return None;
+    }
+    let mut command = Command::new(peers.join("python/bin").join(name));
+    let folder = tempfile::tempdir().expect("a folder");
+    command.args(arguments).envs(variables.iter().copied());
+    command.env("PYTHONPATH", manifest.join("peers")).current_dir(folder.path());
+    Some(output(&mut command, limit).await)
+}
+
+async fn output(command: &mut Command, limit: Duration) -> Output {
+    let output = command.kill_on_drop(true).output();
+    timeout(limit, output).await.expect("it ends").expect("it starts")
 }
 
 /// A program of `tests/peers` that serves until it is dropped.

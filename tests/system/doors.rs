@@ -3,17 +3,18 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use rpc_registry::security::Digest;
 use rpc_registry::security::Permission;
 use rpc_registry::security::secret::{self, ExposeSecret, SecretString};
-use rpc_tests::daemon::{Daemon, run_rpcd_with};
+use rpc_tests::daemon::{Daemon, path, run_rpcd_with};
 use rpc_tests::eventually::{eventually, soon};
 use rpc_tests::http_reply::HttpReply;
+use rpc_tests::pki::{Authority, Subject};
 use rpc_tests::python::{has_python, old_client_results, old_server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+
+use crate::ways::Way;
 
 /// Names, and what the file of tokens says of them.
 const IDENTITIES: [(&str, &str); 9] = [
@@ -69,6 +70,12 @@ impl Tokens {
         let tokens = [("SECURITY_TOKENS", path.to_str().unwrap())];
         Daemon::registry_with(&[&tokens, settings].concat(), 0, &[]).await
     }
+
+    /// One that speaks TLS and plain text.
+    async fn registry_by_tls(&self, authority: &Authority) -> (Daemon, SocketAddr) {
+        let issued = authority.issue("registry", &Subject::server(&[]));
+        self.registry(&[("TLS_CERT", path(&issued.cert)), ("TLS_KEY", path(&issued.key))]).await
+    }
 }
 
 fn private(path: &Path, text: &str) {
@@ -81,6 +88,10 @@ const INSTANCE: &str =
 
 /// A request as `METHOD PATH` of the table; the reply, or the head of one that goes on.
 async fn ask(address: SocketAddr, route: &str, token: Option<&str>) -> HttpReply {
+    ask_by(&Way::PLAIN, address, route, token).await
+}
+
+async fn ask_by(way: &Way, address: SocketAddr, route: &str, token: Option<&str>) -> HttpReply {
     let (method, path) = route.split_once(' ').unwrap();
     let path = path.replace("PROTO/HOST/PORT", "json/10.1.0.1/1");
     let body = match (method, path.as_str()) {
@@ -95,12 +106,7 @@ async fn ask(address: SocketAddr, route: &str, token: Option<&str>) -> HttpReply
         body.len()
     );
     soon("a reply", async {
-        // From an address of its own: none is refused too often.
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind(([127, 1, high, low.max(1)], 0).into()).unwrap();
-        let mut stream = socket.connect(address).await.unwrap();
+        let mut stream = way.connect(address).await;
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         loop {
@@ -147,13 +153,21 @@ fn docs_security_md_has_every_route_of_the_registry_with_what_it_needs() {
 #[tokio::test]
 async fn every_route_of_the_table_is_for_its_role_only() {
     let tokens = Tokens::new();
-    let (_registry, address) = tokens.registry(&[("LOG_LEVEL", "info")]).await;
+    let authority = Authority::new("walk");
+    let (_registry, address) = tokens.registry_by_tls(&authority).await;
     let wrong = secret::generate();
-    for (route, needs) in table() {
+    let ways = [Way::PLAIN, Way::tls(authority.ca(), None)];
+    for (way, (route, needs)) in
+        ways.iter().flat_map(|way| table().into_iter().map(move |row| (way, row)))
+    {
+        let ask = async |address, route: &str, token: Option<&str>| {
+            ask_by(way, address, route, token).await
+        };
         for name in ["call", "observe", "register", "operate"] {
             let status = ask(address, &route, Some(tokens.of(name))).await.status;
             let is_served = needs == "nothing" || needs.split(" or ").any(|role| role == name);
-            assert_eq!(status, if is_served { 200 } else { 403 }, "{route} for {name}");
+            let expected = if is_served { 200 } else { 403 };
+            assert_eq!(status, expected, "{route} for {name} in {}", way.name());
         }
         for (what, token) in [("no token", None), ("a wrong one", Some(wrong.expose_secret()))] {
             let status = ask(address, &route, token).await.status;
@@ -170,8 +184,15 @@ async fn every_route_of_the_table_is_for_its_role_only() {
 #[tokio::test]
 async fn every_route_about_instances_keeps_to_the_services_and_hosts_of_a_token() {
     let tokens = Tokens::new();
-    let (_registry, address) = tokens.registry(&[]).await;
-    for (route, needs) in table() {
+    let authority = Authority::new("walk");
+    let (_registry, address) = tokens.registry_by_tls(&authority).await;
+    let ways = [Way::PLAIN, Way::tls(authority.ca(), None)];
+    for (way, (route, needs)) in
+        ways.iter().flat_map(|way| table().into_iter().map(move |row| (way, row)))
+    {
+        let ask = async |address, route: &str, token: Option<&str>| {
+            ask_by(way, address, route, token).await
+        };
         let registered = ask(address, "POST /myRegistry/register", Some(tokens.of("all"))).await;
         assert_eq!(registered.status, 200, "{}", registered.body);
         for name in ["other-service", "other-host"] {

@@ -9,29 +9,28 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rpc_client::{CallError, Client, ClientOptions, Code, Token};
+use rpc_server::security::Role;
 use rpc_server::security::secret::{self, ExposeSecret, SecretString};
-use rpc_server::security::{Permission, Role};
 use rpc_tests::daemon::Daemon;
 use rpc_tests::python::{has_python, old_client_results, old_server};
-use serde_json::json;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A folder with a server's tokens and the secrets of clients.
-struct Keys {
+pub(crate) struct Keys {
     folder: tempfile::TempDir,
     lines: Mutex<Vec<String>>,
 }
 
 impl Keys {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let keys = Self { folder: tempfile::tempdir().unwrap(), lines: Mutex::default() };
         keys.write();
         keys
     }
 
     /// A token more, and the file with its secret.
-    fn add(&self, name: &str, roles: &[Role], limits: &str) -> (SecretString, PathBuf) {
+    pub(crate) fn add(&self, name: &str, roles: &[Role], limits: &str) -> (SecretString, PathBuf) {
         let secret = secret::generate();
         self.lines.lock().unwrap().push(format!("{} {limits}", secret::line(name, roles, &secret)));
         self.write();
@@ -49,7 +48,7 @@ impl Keys {
         self.write();
     }
 
-    fn tokens(&self) -> PathBuf {
+    pub(crate) fn tokens(&self) -> PathBuf {
         self.folder.path().join("tokens")
     }
 
@@ -95,83 +94,6 @@ async fn http(server: SocketAddr, path: &str, token: Option<&SecretString>) -> S
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     text
-}
-
-/// The rows of the table of docs/security.md: a method or a route, and what it needs.
-fn table() -> Vec<(String, String)> {
-    let page = include_str!("../../docs/security.md");
-    let (_, section) = page.split_once("## The server\n").unwrap();
-    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
-    let row = |row: &str| {
-        let (name, needs) = row.split_once("` | ").unwrap();
-        (name.to_owned(), needs.replace('`', ""))
-    };
-    rows.map(row).collect()
-}
-
-#[test]
-fn docs_security_md_has_every_method_and_route_of_the_server_with_what_it_needs() {
-    let needs = |permission| match permission {
-        Permission::Open => "nothing".to_owned(),
-        Permission::Needs(role) => role.to_string(),
-        Permission::Either(role, other) => format!("{role} or {other}"),
-    };
-    let in_code: Vec<_> = rpc_server::permissions()
-        .into_iter()
-        .map(|(name, permission)| (name, needs(permission)))
-        .collect();
-    assert_eq!(table(), in_code);
-}
-
-#[tokio::test]
-async fn every_method_and_route_of_the_table_is_for_its_role_only() {
-    let keys = Keys::new();
-    let of_role = Role::ALL.map(|role| (role.to_string(), keys.add(role.name(), &[role], "").0));
-    let former = keys.add("former", &Role::ALL, "expires=2020-01-01").0;
-    let (wrong, elsewhere) =
-        (secret::generate(), keys.add("elsewhere", &Role::ALL, "services=b").0);
-    let (_server, address) = keys.server(&[]).await;
-    for (name, needs) in table() {
-        let known = of_role.iter().map(|(role, secret)| (role.as_str(), Some(secret)));
-        let others = [
-            ("nobody", None),
-            ("wrong", Some(&wrong)),
-            ("former", Some(&former)),
-            ("elsewhere", Some(&elsewhere)),
-        ];
-        for (who, secret) in known.chain(others) {
-            let is_served = match name.strip_prefix("GET ") {
-                Some(path) => http(address, path, secret).await.starts_with("HTTP/1.1 200 "),
-                None => method(address, &name, secret).await,
-            };
-            let is_known = !["nobody", "wrong", "former"].contains(&who);
-            let expected = match needs.as_str() {
-                // It tells strangers nothing.
-                "nothing" if name == "rpc.whoami" => is_known,
-                "nothing" => true,
-                role => role == who,
-            };
-            assert_eq!(is_served, expected, "{name} for {who}");
-        }
-    }
-}
-
-/// Whether a method gives a result, or the first item of a stream, to who shows the secret.
-async fn method(server: SocketAddr, name: &str, secret: Option<&SecretString>) -> bool {
-    let is_stream = name == "rpc.logs";
-    let meta = match secret {
-        Some(secret) => json!({"token": secret.expose_secret(), "stream": is_stream}),
-        None => json!({"stream": is_stream}),
-    };
-    let call = json!({"id": 1, "method_name": name, "method_args": [], "meta": meta});
-    let mut stream = TcpStream::connect(server).await.unwrap();
-    stream.write_all(call.to_string().as_bytes()).await.unwrap();
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).await.unwrap();
-    let reply: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let code = reply["error"]["code"].as_i64();
-    assert!(matches!(code, None | Some(-32004 | -32002)), "{reply}");
-    code.is_none()
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Programs that nobody here wrote, against our server: JSON-RPC clients and validators from PyPI and npm.
 
+use std::time::Duration;
+
 use rpc_tests::daemon::Daemon;
-use rpc_tests::peers;
+use rpc_tests::{peers, slow};
 
 async fn succeeds(program: &str, client: &str) {
     let (_server, address) = Daemon::server(&["--no-registry"]).await;
@@ -45,4 +47,35 @@ async fn json_rpc_2_0_calls_our_server_over_http() {
 #[tokio::test]
 async fn the_openapi_document_is_valid() {
     succeeds("json_rpc.py", "openapi").await;
+}
+
+/// How long schemathesis may take: a minute of requests, and what is before and after.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Requests that fit the document and such that do not, of every method but the one that sleeps. A method may fail,
+/// and a deadline pass, if the reply says so: `schemathesis_checks.py`.
+#[tokio::test]
+async fn schemathesis_finds_no_error_of_the_server() {
+    if !slow::enabled("a minute of requests") {
+        return;
+    }
+    let (_server, address) = Daemon::server(&["--no-registry"]).await;
+    let document = format!("http://{address}/openapi.json");
+    let arguments = [
+        "--no-color",
+        "run",
+        &document,
+        "--exclude-path",
+        "/call/sleep",
+        "--exclude-checks",
+        "not_a_server_error",
+        "--max-time",
+        "60",
+    ];
+    let variables = [("SCHEMATHESIS_HOOKS", "schemathesis_checks")];
+    let output = peers::run_command("schemathesis", &arguments, &variables, LIMIT).await;
+    let Some(output) = output else { return };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("No issues found"), "{text}");
 }

@@ -160,6 +160,46 @@ async fn a_client_shows_a_certificate_where_one_is_required() {
 }
 
 #[tokio::test]
+async fn health_is_asked_inside_tls() {
+    let (authority, other) = (Authority::new("a"), Authority::new("b"));
+    let issued = authority.issue("server", &Subject::server(&["sums"]));
+    let own = authority.issue("client", &Subject::of(&["ci.example"]));
+    let ca = authority.ca();
+    let [cert, key] = shows(&issued);
+    let asks = [cert, key, ("TLS_CLIENT_CA", text(&ca)), ("TLS_REQUIRE", "certificate")];
+    for (settings, is_known) in [(&[cert, key, ("TLS_REQUIRE", "tls")][..], true), (&asks, false)] {
+        let (_server, server) = Daemon::server_with(settings, &["--no-registry"]).await;
+        let (_registry, registry) = Daemon::registry_with(settings, 0, &[]).await;
+        for at in [server, registry] {
+            let trusting = |ca: &Path| format!("--tls --tls-ca {}", ca.display());
+            let ok = (0, "ok".to_owned());
+            for line in [
+                format!("health {at} {}", trusting(&ca)),
+                format!("health -p {} {}", at.port(), trusting(&ca)),
+                format!("health --registry https://{at} {}", trusting(&ca)),
+            ] {
+                assert_eq!(rpcd(&as_client(&own), &line).await, ok, "{line}");
+                let (code, said) = rpcd(&[], &line).await;
+                assert_eq!(code, if is_known { 0 } else { 3 }, "{line}: {said}");
+                assert!(is_known || said.contains("asks for one of this side"), "{line}: {said}");
+            }
+            let (code, said) = rpcd(&[], &format!("health {at} {}", trusting(&other.ca()))).await;
+            assert!(code == 3 && said.contains("certificate is refused: no authority"), "{said}");
+            // It is well, and says no more to whom it does not serve.
+            let (code, said) = rpcd(&[], &format!("health {at}")).await;
+            assert!(code == 1 && said.contains("HTTP 403"), "{said}");
+            let own = as_client(&own);
+            let [cert, key] = own;
+            let settings = [cert, key, ("CLIENT_TLS", "true"), ("CLIENT_TLS_CA", text(&ca))];
+            assert_eq!(rpcd(&settings, &format!("health {at}")).await, ok);
+        }
+    }
+    let (_plain, at) = Daemon::server(&["--no-registry"]).await;
+    let (code, said) = rpcd(&[], &format!("health {at} --tls --tls-ca {}", ca.display())).await;
+    assert!(code == 3 && said.contains("may not speak TLS"), "{said}");
+}
+
+#[tokio::test]
 async fn a_daemon_whose_certificate_cannot_be_used_does_not_start() {
     let authority = Authority::new("a");
     let now = std::time::SystemTime::now();

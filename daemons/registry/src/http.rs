@@ -32,7 +32,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response, StatusCode, header};
 use rpc_host::refusals::{self, Refusals, TooMany};
-use rpc_host::shares::{Place, Shares};
+use rpc_host::shares::Shares;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
 use rpc_host::web::{Asked, Verdict, WebPolicy, has_type};
@@ -41,6 +41,7 @@ use rpc_wire::paths;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+pub(crate) use connection::Stranger;
 pub(crate) use entrance::serve_connection;
 pub(crate) use refuse::connection as refuse_connection;
 
@@ -92,8 +93,8 @@ struct Peer {
     held: Arc<Held>,
     /// What was shown on it last.
     shown: Arc<Mutex<Option<Shown>>>,
-    /// Its place among those that have not shown who they are.
-    stranger: Arc<Mutex<Option<Place>>>,
+    /// As long as it has not shown who it is.
+    stranger: Arc<Mutex<Option<Stranger>>>,
 }
 
 /// Who reads something that goes on, or that not everybody sees all of.

@@ -82,6 +82,14 @@ pub struct RegistryOptions {
     /// Connections from one address (IPv6: one /64): a quarter of `max_connections`. A further one
     /// gets 429 and is closed.
     pub max_connections_per_peer: Share,
+    /// Where the [guard](Self::guard) asks who somebody is: bytes that are read of the body of a request that is refused
+    /// for that: 64 KiB; then its connection is closed.
+    pub max_unidentified_bytes: usize,
+    /// Connections of those who may do nothing and have not shown yet who they are: a quarter of `max_connections`, at
+    /// least 256, and a few more from this machine. A further one gets 503 and is closed.
+    pub max_unidentified_connections: Share,
+    /// Such a connection is closed after this time: 5 s.
+    pub unidentified_timeout: Duration,
     /// Instances whose heartbeats come on one connection that their server holds for them: 64. They are
     /// probed when it ends; further ones are found dead by their TTL only.
     pub max_held_per_connection: usize,
@@ -209,6 +217,9 @@ impl Default for RegistryOptions {
             max_parameters_bytes: 4 * 1024,
             max_connections: 10_000,
             max_connections_per_peer: Share::Quarter,
+            max_unidentified_bytes: 64 * 1024,
+            max_unidentified_connections: Share::Quarter,
+            unidentified_timeout: Duration::from_secs(5),
             max_held_per_connection: 64,
             backlog: 1024,
             max_watchers: 2000,

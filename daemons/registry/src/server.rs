@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use rpc_host::net::{Accepted, Listener, Room, SURPLUS_TIME};
 use rpc_host::shares::{Full, Share, Shares};
+use rpc_host::strangers::Strangers;
 use rpc_host::task::repeat_blocking;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
-use rpc_security::{Auth, RELOAD_INTERVAL};
+use rpc_security::RELOAD_INTERVAL;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, error, info};
 
 use crate::error::Refusal;
-use crate::http::{Http, refuse_connection, serve_connection};
+use crate::http::{Http, Stranger, refuse_connection, serve_connection};
 #[cfg(feature = "redb")]
 use crate::record::Record;
 use crate::service::Service;
@@ -194,7 +195,7 @@ struct Acceptor {
     http: Arc<Http>,
     places: Arc<Shares>,
     /// Places for connections on which nobody has shown yet who they are, where that is asked.
-    strangers: Option<Arc<Shares>>,
+    strangers: Option<Strangers>,
     /// Places for connections that get a refusal; further ones are closed unread.
     refusals: Arc<Shares>,
     tasks: TaskTracker,
@@ -224,8 +225,11 @@ impl Acceptor {
             options.max_connections_per_peer,
             PLACES_FOR_LOOPBACK,
         );
-        let strangers = (options.guard.auth() == Auth::Required)
-            .then(|| Shares::new(room.connections.div_ceil(2), options.max_connections_per_peer));
+        let strangers = Strangers::new(
+            &options.guard,
+            options.max_unidentified_connections.of(room.connections),
+            PLACES_FOR_LOOPBACK,
+        );
         let service = match opened {
             Opened::Nothing => Arc::new(Service::new(options, address, Vec::new())),
             #[cfg(feature = "redb")]
@@ -318,15 +322,19 @@ impl Acceptor {
             Ok(place) => place,
             Err(full) => {
                 metrics.connections_refused.inc();
-                return self.refuse(stream, peer, full);
+                let refusal = match full {
+                    Full::Whole(all) => Refusal::TooManyConnections(all),
+                    Full::Share(share) => Refusal::TooManyConnectionsOfPeer(share),
+                };
+                return self.refuse(stream, peer, refusal);
             }
         };
         let stranger = match self.strangers.as_ref().map(|strangers| strangers.take(peer.ip())) {
-            Some(Err(full)) => {
+            Some(Err(most)) => {
                 metrics.connections_refused.inc();
-                return self.refuse(stream, peer, full);
+                return self.refuse(stream, peer, Refusal::TooManyStrangers(most));
             }
-            Some(Ok(place)) => Some(place),
+            Some(Ok(place)) => place.map(Stranger::new),
             None => None,
         };
         metrics.connections_accepted.inc();
@@ -341,12 +349,8 @@ impl Acceptor {
     }
 
     /// Says why, unless so many are being refused that closing unread is all there is time for.
-    fn refuse(&self, stream: TcpStream, peer: SocketAddr, full: Full) {
+    fn refuse(&self, stream: TcpStream, peer: SocketAddr, refusal: Refusal) {
         let Ok(place) = self.refusals.take(peer.ip()) else { return };
-        let refusal = match full {
-            Full::Whole(all) => Refusal::TooManyConnections(all),
-            Full::Share(share) => Refusal::TooManyConnectionsOfPeer(share),
-        };
         self.spawn(async move {
             refuse_connection(stream, refusal).await;
             drop(place);

@@ -15,7 +15,7 @@ use crate::cli::{Command, Common, Through, TokenAction, Typed};
 use crate::failure::Failure;
 
 pub use bench::BenchPlan;
-pub use client::{Ask, AskRegistry, CallPlan, LogsPlan, OverridePlan, REGISTRY};
+pub use client::{Ask, AskRegistry, CallPlan, HealthPlan, LogsPlan, OverridePlan, REGISTRY};
 pub use options::{ServePlan, ServeRegistryPlan, WorkerPlan};
 
 /// Everything a run needs.
@@ -81,14 +81,7 @@ pub enum Task {
     /// Make and look at tokens.
     Token(TokenAction),
     /// Check a daemon's health.
-    Health {
-        /// `host:port`.
-        address: String,
-        /// Its timeout.
-        timeout: Duration,
-        /// Whether to print JSON.
-        json: bool,
-    },
+    Health(HealthPlan),
 }
 
 impl Plan {
@@ -98,10 +91,9 @@ impl Plan {
     /// A setting is invalid or flags contradict each other: exit code 2.
     pub fn new(typed: Typed, sources: Sources) -> Result<Self, Failure> {
         if let Command::Health(health) = &typed.command
-            && let Some(address) = client::health_without_settings(health)?
+            && let Some(plan) = HealthPlan::without_settings(health, &sources)?
         {
-            let task = Task::Health { address, timeout: health.timeout.0, json: health.json };
-            return Ok(Self { task, log: None, warnings: Vec::new() });
+            return Ok(Self { task: Task::Health(plan), log: None, warnings: Vec::new() });
         }
         if let Command::Token(token) = typed.command {
             return Ok(Self { task: Task::Token(token.action), log: None, warnings: Vec::new() });
@@ -172,14 +164,7 @@ impl Task {
                 Self::ReleaseBrake(AskRegistry::operated(&typed.asking, settings)?)
             }
             Command::Token(typed) => Self::Token(typed.action),
-            Command::Health(typed) => Self::Health {
-                address: match typed.address {
-                    Some(address) => address,
-                    None => target::address(&target::of(&typed.direct, settings)?),
-                },
-                timeout: typed.timeout.0,
-                json: typed.json,
-            },
+            Command::Health(typed) => Self::Health(HealthPlan::new(typed, settings)?),
         })
     }
 }

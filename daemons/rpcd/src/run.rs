@@ -51,6 +51,6 @@ async fn execute(task: Task, logging: Option<&Logging>) -> Result<(), Failure> {
         Task::Override(plan) => client::overrides(*plan).await,
         Task::ReleaseBrake(ask) => client::release_brake(ask).await,
         Task::Token(action) => token::token(&action),
-        Task::Health { address, timeout, json } => client::health(&address, timeout, json).await,
+        Task::Health(plan) => client::health(&plan).await,
     }
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use rpc_client::SecretString;
 use rpc_security::secret::{self, ExposeSecret};
-use rpc_security::{Digest, FileError, Identity, TokenFile, Tokens, TokensError};
+use rpc_security::{Credential, Digest, FileError, Identity, TokenFile, Tokens, TokensError};
 use rpc_settings::TOKEN_VARIABLE;
 use serde_json::{Value, json};
 
@@ -23,7 +23,9 @@ pub fn token(action: &TokenAction) -> Result<(), Failure> {
     match action {
         TokenAction::New(typed) => new(typed),
         TokenAction::List { file, json } => list(file, *json),
-        TokenAction::Check { file, json } => check(file, *json),
+        TokenAction::Check { file, certificate, json } => {
+            check(file, certificate.as_deref(), *json)
+        }
     }
 }
 
@@ -65,15 +67,19 @@ fn line(typed: &NewToken, secret: &SecretString) -> Result<String, Failure> {
 fn list(file: &Path, as_json: bool) -> Result<(), Failure> {
     let tokens = load(file)?;
     if as_json {
-        let mut all = tokens.identities().map(in_json);
-        return all.try_for_each(|identity| output::json(&identity.to_string()));
+        return tokens.entries().try_for_each(|(credential, identity)| {
+            let mut line = in_json(identity);
+            line["certificate"] = certificate_of(credential).into();
+            output::json(&line.to_string())
+        });
     }
-    let mut table = Table::new(&["NAME", "ROLES", "EXPIRES", "SERVICES", "HOSTS"], &[]);
-    for identity in tokens.identities() {
+    let mut table = Table::new(&["NAME", "ROLES", "SHOWS", "EXPIRES", "SERVICES", "HOSTS"], &[]);
+    for (credential, identity) in tokens.entries() {
         let Identity { name, roles, .. } = identity;
         table.push(vec![
             name.clone(),
             roles.to_string(),
+            certificate_of(credential).unwrap_or("a token").to_owned(),
             expiry(identity, SystemTime::now()),
             services(identity).unwrap_or_else(|| "any".to_owned()),
             hosts(identity).unwrap_or_else(|| "any".to_owned()),
@@ -82,13 +88,15 @@ fn list(file: &Path, as_json: bool) -> Result<(), Failure> {
     output::table(&table)
 }
 
-fn check(file: &Path, as_json: bool) -> Result<(), Failure> {
+fn check(file: &Path, certificate: Option<&Path>, as_json: bool) -> Result<(), Failure> {
     let tokens = load(file)?;
-    let secret = shown()?;
     let now = SystemTime::now();
-    let identity = tokens
-        .identify(&secret, now)
-        .map_err(|why| Failure::new(Exit::Failed, format!("{}: {why}", file.display())))?;
+    let identity = match certificate {
+        Some(path) => tokens.identify_names(&names(path)?, now),
+        None => tokens.identify(&shown()?, now),
+    };
+    let identity =
+        identity.map_err(|why| Failure::new(Exit::Failed, format!("{}: {why}", file.display())))?;
     if as_json {
         return output::json(&in_json(&identity).to_string());
     }
@@ -104,6 +112,25 @@ fn check(file: &Path, as_json: bool) -> Result<(), Failure> {
 fn load(file: &Path) -> Result<std::sync::Arc<Tokens>, Failure> {
     let loaded = TokenFile::load(file);
     Ok(loaded.map_err(|error: FileError| Failure::usage(error.to_string()))?.tokens())
+}
+
+/// The name of a certificate, if it is one.
+fn certificate_of(credential: &Credential) -> Option<&str> {
+    match credential {
+        Credential::Certificate(name) => Some(name),
+        Credential::Token(_) => None,
+    }
+}
+
+/// The names of a certificate in a file.
+#[cfg(feature = "tls")]
+fn names(path: &Path) -> Result<Vec<String>, Failure> {
+    rpc_security::tls::names(path).map_err(|error| Failure::usage(error.to_string()))
+}
+
+#[cfg(not(feature = "tls"))]
+fn names(_: &Path) -> Result<Vec<String>, Failure> {
+    Err(Failure::usage("this rpcd was built without TLS; it reads no certificates"))
 }
 
 /// The secret of the variable, else of standard input; never of the command line, which others can see.

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use rpc_host::net;
-use rpc_security::PeerCertificate;
 use rpc_socket::Socket;
 use rpc_wire::call::{Call, Message, Messages, Rejected, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
@@ -28,6 +27,7 @@ use crate::places::connections::Slot;
 use crate::session::Session;
 use crate::sniff::{Protocol, sniff};
 use crate::state::ServerState;
+use crate::visitor::Peer;
 
 /// How long, and how much, is read and discarded after the final error to a peer that is still
 /// sending: closing at once would reset the connection, and the peer would lose the error.
@@ -85,28 +85,27 @@ async fn serve_stream(
         // Boxed, so that the task of a plain connection has no room for it.
         return Box::pin(tls::serve(state, entrance, protocol, socket, peer, first, slot)).await;
     }
-    serve_as(protocol, state, &mut socket, peer, first, slot, None).await
+    serve_as(protocol, state, &mut socket, &peer.into(), first, slot).await
 }
 
 async fn serve_as(
     protocol: Protocol,
     state: &Arc<ServerState>,
     stream: &mut Socket,
-    peer: SocketAddr,
+    peer: &Peer,
     first: BytesMut,
     slot: &mut Slot,
-    certificate: Option<Arc<PeerCertificate>>,
 ) -> io::Result<()> {
     match protocol {
         Protocol::Json => {
             let session = Session::new(state.clone(), peer, first, slot.closing());
-            if session.with_certificate(certificate).run(stream, slot).await? {
+            if session.run(stream, slot).await? {
                 linger(stream).await;
             }
         }
-        Protocol::Http => serve_http(state, stream, first, Requests::Many).await?,
+        Protocol::Http => serve_http(state, stream, peer, first, Requests::Many).await?,
         Protocol::Tls => {
-            tracing::debug!(%peer, "TLS refused: there is no certificate, or it is inside TLS")
+            tracing::debug!(peer = %peer.address, "TLS refused: there is no certificate, or it is inside TLS")
         }
         Protocol::Unknown => {
             state.metrics.malformed.inc();
@@ -124,16 +123,17 @@ async fn serve_as(
 pub(crate) async fn serve_http(
     state: &Arc<ServerState>,
     stream: &mut Socket,
+    peer: &Peer,
     first: BytesMut,
     requests: Requests,
 ) -> io::Result<()> {
     let on_loopback =
         stream.tcp().local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
-    let peer = stream.tcp().peer_addr()?;
+    let peer = (peer.clone(), on_loopback);
     let (reader, writer) = stream.split();
     let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
     // Boxed, so that the task of a JSON connection has no room for hyper's state.
-    Box::pin(http::serve(state, whole, (peer, on_loopback), requests == Requests::Many)).await;
+    Box::pin(http::serve(state, whole, peer, requests == Requests::Many)).await;
     Ok(())
 }
 
@@ -142,6 +142,7 @@ pub(crate) async fn serve_http(
 pub(crate) async fn serve_http(
     _: &Arc<ServerState>,
     stream: &mut Socket,
+    _: &Peer,
     _: BytesMut,
     _: Requests,
 ) -> io::Result<()> {

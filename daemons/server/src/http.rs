@@ -4,7 +4,6 @@ mod calls;
 mod exchange;
 mod problem;
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -24,6 +23,7 @@ use hyper_util::service::TowerToHyperService;
 use rpc_host::web::{Asked, Verdict};
 use rpc_host::write_timeout::WriteTimeout;
 use rpc_metrics::Format;
+use rpc_security::secret::SecretString;
 use rpc_security::{Permission, Role};
 use rpc_wire::paths;
 use rpc_wire::report::HealthStatus;
@@ -33,7 +33,7 @@ use tokio::time::sleep;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::state::ServerState;
-use crate::visitor::Visitor;
+use crate::visitor::{Peer, Visitor};
 use rpc_host::refusals;
 
 const JSON: &str = "application/json";
@@ -47,7 +47,7 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 pub(crate) async fn serve(
     state: &Arc<ServerState>,
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    (peer, on_loopback): (SocketAddr, bool),
+    (peer, on_loopback): (Peer, bool),
     keep_alive: bool,
 ) {
     let stream = WriteTimeout::new(stream, state.limits.write_timeout);
@@ -90,8 +90,9 @@ pub(crate) const ROUTES: [(&str, Permission); 4] = [
     (paths::OPENAPI, Permission::Needs(Role::Observe)),
 ];
 
-fn router(state: Arc<ServerState>, peer: SocketAddr, on_loopback: bool) -> Router {
-    let routes = Routes { state: state.clone(), peer: peer.ip(), router: Router::new() };
+fn router(state: Arc<ServerState>, peer: Peer, on_loopback: bool) -> Router {
+    let routes = Routes { state: state.clone(), peer: peer.clone(), router: Router::new() };
+    let of_rpc = peer.clone();
     let add = |routes: Routes, (path, permission)| match path {
         paths::METRICS => routes.get(path, permission, metrics),
         paths::HEALTHZ => routes.get(path, permission, healthz),
@@ -105,13 +106,15 @@ fn router(state: Arc<ServerState>, peer: SocketAddr, on_loopback: bool) -> Route
         .fold(routes, add)
         // What a call needs its method says, for each in a batch.
         .post(paths::RPC, move |State(state): State<Arc<ServerState>>, request: Request| {
-            calls::json_rpc(state, peer, request)
+            calls::json_rpc(state, of_rpc.clone(), request)
         })
         .post(
             &format!("{}{{*method}}", paths::CALL),
             move |State(state): State<Arc<ServerState>>,
                   Path(method): Path<String>,
-                  request: Request| { calls::call(state, peer, method, request) },
+                  request: Request| {
+                calls::call(state, peer.clone(), method, request)
+            },
         )
         .router
         .method_not_allowed_fallback(method_not_allowed)
@@ -143,7 +146,7 @@ fn cors(state: &Arc<ServerState>) -> CorsLayer {
 /// Routes, none of which can be without what it needs.
 struct Routes {
     state: Arc<ServerState>,
-    peer: IpAddr,
+    peer: Peer,
     router: Router<Arc<ServerState>>,
 }
 
@@ -169,7 +172,7 @@ impl Routes {
             match self.state.guard.is_open() {
                 true => route,
                 false => {
-                    let door = (self.state.clone(), self.peer, permission);
+                    let door = (self.state.clone(), self.peer.clone(), permission);
                     route.layer(middleware::from_fn_with_state(door, let_in))
                 }
             },
@@ -180,14 +183,14 @@ impl Routes {
 
 /// Serves who may have what the route needs. Everyone shows a token with each request.
 async fn let_in(
-    State((state, peer, permission)): State<(Arc<ServerState>, IpAddr, Permission)>,
+    State((state, peer, permission)): State<(Arc<ServerState>, Peer, Permission)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(mut visitor) = Visitor::new(&state.guard, peer) else {
+    let Some(mut visitor) = Visitor::new(&state.guard, &peer) else {
         return next.run(request).await;
     };
-    let shown = bearer(request.headers()).map_or(Ok(()), |secret| visitor.show(secret.to_owned()));
+    let shown = bearer(request.headers()).map_or(Ok(()), |secret| visitor.show(secret));
     let refusal = match shown.map(|()| visitor.may(permission, state.object())) {
         Ok(Ok(())) => {
             request
@@ -199,7 +202,7 @@ async fn let_in(
         // A visitor shows one token.
         Err(_) => return error(StatusCode::UNAUTHORIZED, "one token at a time"),
     };
-    let noted = state.refusals.note(peer, Instant::now());
+    let noted = state.refusals.note(peer.address.ip(), Instant::now());
     sleep(refusals::DELAY).await;
     match noted {
         Err(too_many) => error(StatusCode::TOO_MANY_REQUESTS, &too_many.to_string()),
@@ -212,9 +215,9 @@ async fn let_in(
 }
 
 /// The secret of a request.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
+fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+    let given = headers.get_all(header::AUTHORIZATION).iter();
+    rpc_security::secret::bearer(given.map(HeaderValue::as_bytes))
 }
 
 /// A web page must not use a daemon on localhost.

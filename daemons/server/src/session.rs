@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 use futures_util::FutureExt;
 use rpc_host::net;
-use rpc_security::PeerCertificate;
 use rpc_socket::{Socket, WriteHalf};
 use rpc_wire::call::Messages;
 use rpc_wire::fault::{Code, Fault};
@@ -33,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::buffers::{Account, FREE_BYTES};
 use crate::places::connections::Slot;
 use crate::state::ServerState;
+use crate::visitor::Peer;
 use arrival::Arrival;
 pub(crate) use dispatch::Dispatcher;
 pub use memory::InMemory;
@@ -73,8 +73,6 @@ impl Writer for WriteHalf<'_> {
 pub(crate) struct Session {
     state: Arc<ServerState>,
     peer: SocketAddr,
-    /// The certificate that the client has shown, if it did.
-    certificate: Option<Arc<PeerCertificate>>,
     input: BytesMut,
     framer: Framer,
     dispatcher: Dispatcher,
@@ -149,7 +147,7 @@ impl Session {
     /// A session that begins with the `first` bytes, and that `closing` ends.
     pub(crate) fn new(
         state: Arc<ServerState>,
-        peer: SocketAddr,
+        peer: &Peer,
         first: BytesMut,
         closing: &CancellationToken,
     ) -> Self {
@@ -166,8 +164,7 @@ impl Session {
             is_stranger: dispatcher.serves_stranger(),
             dispatcher,
             state,
-            peer,
-            certificate: None,
+            peer: peer.address,
             input: first,
             framer: Framer::new(limits),
             written: 0,
@@ -186,15 +183,10 @@ impl Session {
         }
     }
 
-    /// Of a client that has shown this certificate.
-    pub(crate) fn with_certificate(self, certificate: Option<Arc<PeerCertificate>>) -> Self {
-        Self { certificate, ..self }
-    }
-
     /// Serves until the connection closes, at the latest when the server has drained or another
     /// needs its place; returns whether the peer may still be sending (see `linger`).
     pub(crate) async fn run(mut self, stream: &mut Socket, slot: &mut Slot) -> io::Result<bool> {
-        tracing::debug!(peer = %self.peer, names = ?self.certificate.as_ref().map(|it| it.names()), "connection opened");
+        tracing::debug!(peer = %self.peer, "connection opened");
         let closing = slot.closing().clone().cancelled_owned();
         let state = self.state.clone();
         let (mut reader, writer) = stream.split();

@@ -1,20 +1,38 @@
 //! Who the peer of a connection has shown to be, and what it may do here.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rpc_security::secret::SecretString;
 use rpc_security::{
-    Caller, Decision, Denied, Guard, Identity, NotIdentified, Object, Permission, Role, Shown,
+    Caller, Decision, Denied, Guard, Identity, NotIdentified, Object, PeerCertificate, Permission,
+    Role, Roles, Shown,
 };
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::report::Whoami;
+
+/// Where a connection comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// The certificate that it has shown, if it did, which was verified.
+    pub(crate) certificate: Option<Arc<PeerCertificate>>,
+}
+
+impl From<SocketAddr> for Peer {
+    /// One without a certificate.
+    fn from(address: SocketAddr) -> Self {
+        Self { address, certificate: None }
+    }
+}
 
 /// The peer of one connection, where not everyone may do everything.
 #[derive(Debug)]
 pub(crate) struct Visitor {
     guard: Guard,
     address: IpAddr,
+    /// Its token, or before it has shown one its certificate.
     shown: Option<Shown>,
 }
 
@@ -50,18 +68,24 @@ impl From<Refusal> for Fault {
 
 impl Visitor {
     /// `None` where everyone may do everything: nobody has to be known.
-    pub(crate) fn new(guard: &Guard, address: IpAddr) -> Option<Self> {
-        let address = address.to_canonical();
-        (!guard.is_open()).then(|| Self { guard: guard.clone(), address, shown: None })
+    pub(crate) fn new(guard: &Guard, peer: &Peer) -> Option<Self> {
+        let address = peer.address.ip().to_canonical();
+        (!guard.is_open()).then(|| {
+            let certificate = peer.certificate.as_ref();
+            let show = |certificate| Shown::certificate(guard, certificate, SystemTime::now());
+            Self { guard: guard.clone(), address, shown: certificate.map(show) }
+        })
     }
 
-    /// Notes the secret of a message: the first that is somebody's counts for the whole connection.
+    /// Notes the secret of a message: the first that is somebody's counts for the whole connection, and takes the
+    /// place of a certificate.
     ///
     /// # Errors
     /// The connection is somebody's, and this is another secret: its calls must not run as the first's.
-    pub(crate) fn show(&mut self, secret: String) -> Result<(), Fault> {
-        let secret = secret.into();
-        if let Some(shown) = &mut self.shown {
+    pub(crate) fn show(&mut self, secret: SecretString) -> Result<(), Fault> {
+        if let Some(shown) = &mut self.shown
+            && !shown.is_certificate()
+        {
             if shown.is(&secret) {
                 return Ok(());
             }
@@ -99,7 +123,7 @@ impl Visitor {
     /// Whether it may do nothing at all: as long as that is so, everything about it is small.
     pub(crate) fn is_stranger(&mut self) -> bool {
         let (guard, caller, _) = self.ask();
-        roles(guard, caller).next().is_none()
+        guard.roles(caller) == Roles::NONE
     }
 
     /// Whether it may read what is about `object`, neither counted nor logged.
@@ -116,7 +140,7 @@ impl Visitor {
     pub(crate) fn whoami(&mut self) -> Result<Whoami, Refusal> {
         let (guard, caller, token) = self.ask();
         let auth = guard.auth().to_string();
-        let roles: Vec<_> = roles(guard, caller).map(|role| role.to_string()).collect();
+        let roles = names(guard.roles(caller));
         match caller.identity {
             Some(identity) => Ok(whoami(auth, roles, identity)),
             None if roles.is_empty() => Err(Refusal { denied: Denied::Unknown(Role::Call), token }),
@@ -137,15 +161,13 @@ impl Visitor {
     }
 }
 
-/// What a caller may do at all.
-fn roles<'a>(guard: &'a Guard, caller: Caller<'a>) -> impl Iterator<Item = Role> {
-    let may = move |role: &Role| guard.shows(caller, Permission::Needs(*role), Object::Everything);
-    Role::ALL.into_iter().filter(may)
+fn names(roles: Roles) -> Vec<String> {
+    roles.iter().map(|role| role.to_string()).collect()
 }
 
 /// What a caller is told of itself where everyone may do everything.
 pub(crate) fn anyone() -> Whoami {
-    let roles = Role::ALL.into_iter().map(|role| role.to_string()).collect();
+    let roles = names(Role::ALL.into_iter().collect());
     Whoami { auth: rpc_security::Auth::Off.to_string(), roles, ..Whoami::default() }
 }
 

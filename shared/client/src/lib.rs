@@ -29,6 +29,7 @@
 //! - [`Catalog`]: the methods of all instances, with who has what.
 //! - [`Client::layer`]: tower layers around every call.
 //! - [`registry`]: the registry's HTTP routes, typed.
+//! - `tls` (with that feature): connections inside TLS, also for what is no call.
 //! - [`backoff`]: delays between retries.
 //! - [`blocking`]: the same calls without async.
 //!
@@ -97,7 +98,7 @@ mod request;
 mod retry;
 mod stream;
 #[cfg(feature = "tls")]
-mod tls;
+pub mod tls;
 mod token;
 #[doc(hidden)]
 pub mod typed;

@@ -10,8 +10,11 @@ use tokio::net::TcpStream;
 
 use crate::CallError;
 
-/// A connection inside TLS to `peer`, which is who it is expected to be.
-pub(crate) async fn secure(
+/// A connection inside TLS to `peer` (`host:port`, for errors), which is who it is expected to be.
+///
+/// # Errors
+/// The handshake failed, and why.
+pub async fn secure(
     tls: &Arc<ClientTls>,
     stream: TcpStream,
     expected: ServerIdentity<'_>,
@@ -47,7 +50,7 @@ pub(crate) async fn refresh(tls: &Arc<ClientTls>) {
 
 /// What a peer made of the connection after the handshake, if the error is that of TLS: only then a client learns
 /// that its certificate is refused.
-pub(crate) fn of_connection(peer: &str, error: &io::Error) -> Option<CallError> {
+pub fn of_connection(peer: &str, error: &io::Error) -> Option<CallError> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
     Some(refused(peer, error))
 }

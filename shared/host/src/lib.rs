@@ -6,6 +6,7 @@
 //!   streams read.
 //! - [`net`]: listening sockets, and the open files that connections need.
 //! - [`shares`]: places that peers compete for.
+//! - [`strangers`]: places for those who have not shown who they are.
 //! - [`refusals`]: who is refused too often is slowed down.
 //! - [`web`]: which HTTP requests are refused because a foreign page may have caused them.
 //! - [`write_timeout`]: a stream whose peer must read.
@@ -25,6 +26,7 @@ pub mod person;
 pub mod refusals;
 pub mod shares;
 pub mod shutdown;
+pub mod strangers;
 pub mod task;
 #[cfg(feature = "tls")]
 pub mod tls;

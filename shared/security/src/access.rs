@@ -101,10 +101,14 @@ pub enum Denied {
     #[error("this needs a token with the role {0}; set RPCD_TOKEN, or a file with one")]
     Unknown(Role),
     /// Who asks is known and lacks the role: 403.
-    #[error("this token lacks the role {0}; ask who gave it to you for one that has it")]
+    #[error(
+        "this token or certificate lacks the role {0}; ask who gave it to you for one that has it"
+    )]
     MissingRole(Role),
     /// Who asks has the role, not for this service or host: 403.
-    #[error("this token's role {0} is limited to other services or hosts; ask who gave it to you")]
+    #[error(
+        "the role {0} is limited to other services or hosts for this token or certificate; ask who gave it to you"
+    )]
     OutOfBounds(Role),
 }
 

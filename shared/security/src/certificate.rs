@@ -31,3 +31,11 @@ impl PeerCertificate {
         self.not_after
     }
 }
+
+/// Whether two names are one: DNS names whatever their case, URIs, which have a colon, as they are.
+pub(crate) fn same_name(one: &str, other: &str) -> bool {
+    match one.contains(':') {
+        true => one == other,
+        false => one.eq_ignore_ascii_case(other),
+    }
+}

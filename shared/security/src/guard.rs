@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::access::{Access, Auth, Caller, Decision, Denied, Permission};
+use crate::certificate::PeerCertificate;
 use crate::digest::Digest;
 use crate::identity::Identity;
 use crate::object::Object;
-use crate::role::Role;
+use crate::role::{Role, Roles};
 use crate::secret::SecretString;
 use crate::token_file::TokenFile;
 use crate::tokens::{NotIdentified, Tokens};
@@ -98,6 +99,18 @@ impl Guard {
         self.look(|tokens| tokens.recheck(shown, now))
     }
 
+    /// Whose certificate it is, which was verified; counted if no line names it.
+    ///
+    /// # Errors
+    /// Nobody's here. An open guard knows nobody.
+    pub fn identify_certificate(
+        &self,
+        certificate: &PeerCertificate,
+        now: SystemTime,
+    ) -> Result<Arc<Identity>, NotIdentified> {
+        self.look(|tokens| tokens.identify_certificate(certificate, now))
+    }
+
     fn look(
         &self,
         find: impl FnOnce(&Tokens) -> Result<Arc<Identity>, NotIdentified>,
@@ -143,6 +156,17 @@ impl Guard {
     pub fn permits(&self, caller: Caller<'_>, permission: Permission, object: Object<'_>) -> bool {
         let Some(post) = &self.post else { return true };
         post.access.decide(caller, permission, object) == Decision::Allowed
+    }
+
+    /// What `caller` may do at all, with or without limits.
+    pub fn roles(&self, caller: Caller<'_>) -> Roles {
+        let may = |role: &Role| self.shows(caller, Permission::Needs(*role), Object::Everything);
+        Role::ALL.into_iter().filter(may).collect()
+    }
+
+    /// Whether who comes from `address` may do nothing before it has shown who it is.
+    pub fn is_stranger(&self, address: IpAddr) -> bool {
+        self.roles(Caller { identity: None, address: address.to_canonical() }) == Roles::NONE
     }
 
     /// Reads the file of tokens again if it has changed, and looks whether tokens have expired. A file
@@ -194,12 +218,27 @@ impl Guard {
     }
 }
 
-/// What a caller has shown on a connection: not the secret, and who it was when last looked.
+/// What a caller has shown on a connection, not the secret itself, and who it was when last looked.
 #[derive(Debug, Clone)]
 pub struct Shown {
-    digest: Digest,
+    what: What,
     generation: u64,
     found: Result<Arc<Identity>, NotIdentified>,
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Token(Digest),
+    Certificate(Arc<PeerCertificate>),
+}
+
+impl What {
+    fn find(&self, guard: &Guard, now: SystemTime) -> Result<Arc<Identity>, NotIdentified> {
+        match self {
+            Self::Token(digest) => guard.recheck(*digest, now),
+            Self::Certificate(certificate) => guard.identify_certificate(certificate, now),
+        }
+    }
 }
 
 impl Shown {
@@ -207,12 +246,25 @@ impl Shown {
     pub fn new(guard: &Guard, secret: &SecretString, now: SystemTime) -> Self {
         // Before the look: what changes meanwhile is looked at again.
         let generation = guard.generation();
-        Self { digest: Digest::of(secret), generation, found: guard.identify(secret, now) }
+        let found = guard.identify(secret, now);
+        Self { what: What::Token(Digest::of(secret)), generation, found }
+    }
+
+    /// What the certificate of a connection shows to `guard`.
+    pub fn certificate(guard: &Guard, shown: &Arc<PeerCertificate>, now: SystemTime) -> Self {
+        let generation = guard.generation();
+        let found = guard.identify_certificate(shown, now);
+        Self { what: What::Certificate(Arc::clone(shown)), generation, found }
     }
 
     /// Whether it is what `secret` shows.
     pub fn is(&self, secret: &SecretString) -> bool {
-        self.digest == Digest::of(secret)
+        matches!(self.what, What::Token(digest) if digest == Digest::of(secret))
+    }
+
+    /// Whether it is what a certificate shows.
+    pub fn is_certificate(&self) -> bool {
+        matches!(self.what, What::Certificate(_))
     }
 
     /// Who it is, looked up again only if that may have changed.
@@ -226,7 +278,7 @@ impl Shown {
     ) -> Result<&Arc<Identity>, NotIdentified> {
         let generation = guard.generation();
         if self.generation != generation {
-            self.found = guard.recheck(self.digest, now());
+            self.found = self.what.find(guard, now());
             self.generation = generation;
         }
         self.found.as_ref().map_err(|why| *why)
@@ -237,7 +289,7 @@ impl Shown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Figures {
-    /// Tokens that are known.
+    /// Tokens that are known, and certificates that have roles.
     pub tokens: usize,
     /// The file of tokens has changed and cannot be used: former ones hold on.
     pub is_outdated: bool,
@@ -247,14 +299,14 @@ pub struct Figures {
     pub refused: [u64; REASONS.len()],
     /// Requests served that would be refused if `auth` were `required`; the same.
     pub warned: [u64; REASONS.len()],
-    /// Secrets that were shown and are nobody's, by [`TOKEN_REASONS`].
+    /// Secrets and certificates that were shown and are nobody's, by [`TOKEN_REASONS`].
     pub unidentified: [u64; TOKEN_REASONS.len()],
 }
 
 /// Why requests are refused: names for metrics.
 pub const REASONS: [&str; 3] = ["unknown", "role", "limit"];
-/// Why secrets are nobody's.
-pub const TOKEN_REASONS: [&str; 2] = ["unknown", "expired"];
+/// Why secrets and certificates are nobody's.
+pub const TOKEN_REASONS: [&str; 3] = ["unknown", "expired", "certificate"];
 
 #[derive(Debug, Default)]
 struct Tally {
@@ -278,6 +330,7 @@ impl Tally {
         let at = match why {
             NotIdentified::Unknown => 0,
             NotIdentified::Expired => 1,
+            NotIdentified::Certificate => 2,
         };
         self.unidentified[at].fetch_add(1, Ordering::Relaxed);
     }

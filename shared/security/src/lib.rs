@@ -6,8 +6,8 @@
 //! - [`Identity`]: a name with roles, which may be limited to services and hosts.
 //! - [`Access`]: what a daemon allows: [`Access::decide`] answers for every route and method, whatever
 //!   the protocol. [`Permission`] is what one of them needs, [`Object`] what it is about, [`Caller`] who asks.
-//! - [`Tokens`]: the identities that a daemon knows, by the SHA-256 of their secrets; [`TokenFile`]: the
-//!   same from a file, read again when it changes.
+//! - [`Tokens`]: the identities that a daemon knows, each by its [`Credential`], the SHA-256 of a secret or a name
+//!   of its certificate; [`TokenFile`]: the same from a file, read again when it changes.
 //! - [`Guard`]: all of that together, at the doors of a daemon: identifies, decides, counts, and knows when
 //!   to ask again; [`Shown`]: what a caller has shown on a connection.
 //! - [`AuditLog`]: what was done and refused, in a file, none lost.
@@ -30,13 +30,15 @@
 //! assert!(!access.decide(caller, Permission::Needs(Role::Operate), Object::default()).is_allowed());
 //! ```
 //!
-//! Inside: `guard → access → identity → object`, `token_file → tokens → secret → {file, digest}`.
+//! Inside: `guard → access → identity → object`, `token_file → tokens → secret → {file, digest}`,
+//! `tokens → credential → {certificate, digest}`.
 //!
 //! No sockets and no runtime. Needs Rust 1.95 or later.
 
 mod access;
 mod audit;
 mod certificate;
+mod credential;
 mod digest;
 mod file;
 mod guard;
@@ -53,6 +55,7 @@ mod tokens;
 pub use access::{Access, Auth, Caller, Decision, Denied, Permission};
 pub use audit::AuditLog;
 pub use certificate::{PeerCertificate, SERVICE_URI};
+pub use credential::Credential;
 pub use digest::Digest;
 pub use file::FileError;
 pub use guard::{Figures, Guard, REASONS, RELOAD_INTERVAL, Shown, TOKEN_REASONS};

@@ -16,6 +16,8 @@ pub const MIN_SECRET: usize = 32;
 pub const MAX_SECRET: usize = 512;
 /// How ours begin, so that programs that look for secrets in texts find them.
 const PREFIX: &str = "rpcd_";
+/// The scheme of a token in HTTP (RFC 6750).
+const BEARER: &str = "bearer";
 
 /// A new secret, of 256 random bits.
 pub fn generate() -> SecretString {
@@ -59,6 +61,18 @@ pub fn looks_like_one(text: &str) -> bool {
     text.trim().starts_with(PREFIX) && parse(text).is_ok()
 }
 
+/// What a request shows in its headers `Authorization`: the token of the scheme `Bearer`. Of two headers nobody knows
+/// which is meant: that is a wrong token, which is nobody's.
+pub fn bearer<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Option<SecretString> {
+    let mut headers = headers.into_iter();
+    let (first, second) = (headers.next()?, headers.next());
+    if second.is_some() {
+        return Some(SecretString::default());
+    }
+    let (scheme, token) = std::str::from_utf8(first).ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim().into())
+}
+
 /// The secret in a file that has nothing else. The file is refused if everyone can read it.
 ///
 /// # Errors
@@ -83,6 +97,24 @@ mod tests {
         assert_ne!(one.expose_secret(), other.expose_secret());
         assert_eq!(parse(one.expose_secret()).unwrap().expose_secret(), one.expose_secret());
         assert!(!format!("{one:?}").contains(one.expose_secret()));
+    }
+
+    #[test]
+    fn a_token_in_http_is_one_header_of_the_scheme_bearer() {
+        let shown = |values: &[&str]| {
+            let secret = bearer(values.iter().map(|value| value.as_bytes()))?;
+            Some(secret.expose_secret().to_owned())
+        };
+        assert_eq!(shown(&["Bearer abc"]).as_deref(), Some("abc"));
+        assert_eq!(shown(&["bEaReR  abc "]).as_deref(), Some("abc"));
+        for none in [&[][..], &["Basic abc"], &["abc"], &["Bearer"]] {
+            assert_eq!(shown(none), None, "{none:?}");
+        }
+        for twice in
+            [&["Bearer abc", "Bearer abc"], &["Bearer abc", "Basic x"], &["x", "Bearer abc"]]
+        {
+            assert_eq!(shown(twice).as_deref(), Some(""), "{twice:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! - [`PeerCertificate`](crate::PeerCertificate): who a client is, by the names of its certificate.
 //! - [`ClientTls`]: whom a client trusts, and who it is itself ([`ClientTlsOptions`](crate::ClientTlsOptions)).
 //!   [`ServerIdentity`] is whom it expects: a host, or a service.
+//! - [`names`]: what names a certificate has, for people.
 //! - [`TlsError`]: why files are not used. [`explain`]: why a handshake failed, for people.
 //!
 //! Inside: `{server, client} → files → {certificate, error}`. Nothing here can skip a verification.
@@ -23,5 +24,6 @@ mod tests;
 pub use client::{ClientTls, ServerIdentity};
 pub use error::{TlsError, WrongService};
 pub use explain::{Explained, explain};
+pub use files::names;
 pub use server::ServerTls;
 pub use {rustls, rustls::pki_types};

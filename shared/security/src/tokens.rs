@@ -1,7 +1,7 @@
-//! The identities that a daemon knows, by the SHA-256 of their secrets.
+//! The identities that a daemon knows, by the SHA-256 of their secrets or the names of their certificates.
 //!
-//! One line each: `NAME ROLES sha256:HEX [expires=DATE] [services=A,B] [hosts=CIDR,…]`; empty lines and
-//! those that begin with `#` say nothing.
+//! One line each: `NAME ROLES sha256:HEX [expires=DATE] [services=A,B] [hosts=CIDR,…]`, or in the third place
+//! `certificate:SAN`; empty lines and those that begin with `#` say nothing.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -12,21 +12,24 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
+use crate::certificate::{PeerCertificate, same_name};
+use crate::credential::Credential;
 use crate::digest::Digest;
 use crate::identity::Identity;
 use crate::secret::{MAX_SECRET, MIN_SECRET};
 
-/// Tokens in a file. Each is compared with what a caller shows, so that the time tells nothing;
+/// Lines in a file of tokens. Each is compared with what a caller shows, so that the time tells nothing;
 /// a file with more is refused.
 pub const MAX_TOKENS: usize = 1_000;
 /// Bytes of a file of tokens; a larger one is refused.
 pub const MAX_BYTES: usize = 1 << 20;
 /// Bytes of an identity's name; with a longer one the file is refused.
 const MAX_NAME: usize = 64;
-/// The tokens of a file.
+
+/// The tokens of a file, and the certificates that have roles.
 #[derive(Debug, Clone, Default)]
 pub struct Tokens {
-    entries: Vec<(Digest, Arc<Identity>)>,
+    entries: Vec<(Credential, Arc<Identity>)>,
 }
 
 /// Why nobody is identified.
@@ -38,6 +41,9 @@ pub enum NotIdentified {
     /// It was good until its date.
     #[error("this token has expired; ask for a new one")]
     Expired,
+    /// No line names this certificate that is still good.
+    #[error("this certificate has no role here, or not any more; ask for one, or for a token")]
+    Certificate,
 }
 
 /// What is wrong with a file of tokens. It never quotes what may be a secret.
@@ -69,21 +75,23 @@ impl Tokens {
         if text.len() > MAX_BYTES {
             return Err(TokensError::TooLarge);
         }
-        let mut entries: Vec<(Digest, Arc<Identity>)> = Vec::new();
+        let mut entries: Vec<(Credential, Arc<Identity>)> = Vec::new();
         for (at, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let wrong = |problem| TokensError::Line { line: at + 1, problem };
-            let (digest, identity) = entry(line).map_err(wrong)?;
-            if entries.iter().any(|(other, _)| *other == digest) {
-                return Err(wrong("this token is in a line above; remove one of them"));
+            let (credential, identity) = entry(line).map_err(wrong)?;
+            if entries.iter().any(|(other, _)| *other == credential) {
+                return Err(wrong(
+                    "this token or certificate is in a line above; remove one of them",
+                ));
             }
             if entries.len() == MAX_TOKENS {
                 return Err(TokensError::TooMany);
             }
-            entries.push((digest, Arc::new(identity)));
+            entries.push((credential, Arc::new(identity)));
         }
         Ok(Self { entries })
     }
@@ -112,7 +120,8 @@ impl Tokens {
     pub fn recheck(&self, shown: Digest, now: SystemTime) -> Result<Arc<Identity>, NotIdentified> {
         // All are compared, and all of their bytes: the time says nothing about which was nearly right.
         let mut found = u32::MAX;
-        for (at, (digest, _)) in (0u32..).zip(&self.entries) {
+        for (at, (credential, _)) in (0u32..).zip(&self.entries) {
+            let Credential::Token(digest) = credential else { continue };
             let is_equal: Choice = digest.0.ct_eq(&shown.0);
             found = u32::conditional_select(&found, &at, is_equal);
         }
@@ -124,26 +133,60 @@ impl Tokens {
         }
     }
 
+    /// Whose certificate it is, see [`identify_names`](Self::identify_names).
+    ///
+    /// # Errors
+    /// Nobody's here.
+    pub fn identify_certificate(
+        &self,
+        certificate: &PeerCertificate,
+        now: SystemTime,
+    ) -> Result<Arc<Identity>, NotIdentified> {
+        self.identify_names(certificate.names(), now)
+    }
+
+    /// Whose certificate has these names: of the lines that name it and are still good, the first counts.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn identify_names(
+        &self,
+        names: &[String],
+        now: SystemTime,
+    ) -> Result<Arc<Identity>, NotIdentified> {
+        let names_it = |(credential, identity): &&(Credential, Arc<Identity>)| match credential {
+            Credential::Certificate(name) => {
+                names.iter().any(|own| same_name(own, name)) && !identity.is_expired(now)
+            }
+            Credential::Token(_) => false,
+        };
+        let found = self.entries.iter().find(names_it);
+        found.map(|(_, identity)| Arc::clone(identity)).ok_or(NotIdentified::Certificate)
+    }
+
     /// Who there is, in the order of the file.
     pub fn identities(&self) -> impl ExactSizeIterator<Item = &Identity> {
-        self.entries.iter().map(|(_, identity)| &**identity)
+        self.entries().map(|(_, identity)| identity)
+    }
+
+    /// The same, with what each shows.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&Credential, &Identity)> {
+        self.entries.iter().map(|(credential, identity)| (credential, &**identity))
     }
 }
 
 /// One line. Its problems are fixed texts: whatever stands in the wrong place may be a secret.
-fn entry(line: &str) -> Result<(Digest, Identity), &'static str> {
+fn entry(line: &str) -> Result<(Credential, Identity), &'static str> {
     let mut words = line.split_whitespace();
     let mut next = || words.next().ok_or("too short; write NAME ROLES sha256:HEX");
-    let (name, roles, digest) = (next()?, next()?, next()?);
+    let (name, roles, credential) = (next()?, next()?, next()?);
     if !is_name(name) {
         return Err("the name must be at most 64 letters, digits, '-', '_', '.' or '@'");
     }
     let roles = roles.parse();
     let roles = roles
         .map_err(|_| "the roles must be call, observe, register or operate, separated by commas")?;
-    let digest = Digest::parse(digest).ok_or(
-        "the third word must be sha256: and 64 hexadecimal digits, never the secret itself; see rpcd token new",
-    )?;
+    let credential = credential.parse()?;
     let mut identity =
         Identity { name: name.to_owned(), roles, services: None, hosts: Vec::new(), expires: None };
     for option in words {
@@ -158,7 +201,7 @@ fn entry(line: &str) -> Result<(Digest, Identity), &'static str> {
             return Err("an option is there twice; write it once, with commas");
         }
     }
-    Ok((digest, identity))
+    Ok((credential, identity))
 }
 
 /// Whether it can be the name of an identity.

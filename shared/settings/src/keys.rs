@@ -98,6 +98,9 @@ pub const KEYS: &[Key] = keys! {
         max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON, at most 6KiB.";
         max_connections: count, registry_server.options.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one is refused and counted.";
         max_connections_per_peer: share, registry_server.options.max_connections_per_peer, "Of these from one address (IPv6: a /64); quarter: a quarter, at least 256; 0: no share, for a registry behind a proxy.";
+        max_unidentified_bytes: bytes, registry_server.options.max_unidentified_bytes, "With auth = required: what is read of the body of a request that is refused for who sends it.";
+        max_unidentified_connections: share, registry_server.options.max_unidentified_connections, "Connections that have not shown who they are, and may do nothing without; quarter: a quarter of max_connections, at least 256; 0: as many as there are connections.";
+        unidentified_timeout: duration, registry_server.options.unidentified_timeout, "They are closed after this time.";
         max_held_per_connection: count, registry_server.options.max_held_per_connection, "Instances that are probed when the connection of their heartbeats ends.";
         backlog: backlog, registry_server.options.backlog, "Connections waiting to be accepted.";
         max_watchers: count, registry_server.options.max_watchers, "Open event streams (/v1/watch, /v1/logs).";

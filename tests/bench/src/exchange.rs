@@ -54,6 +54,14 @@ impl Exchange {
         Ok(Self::exact(bytes, "{\"id\":7,\"res\":13}\n"))
     }
 
+    /// `add(1, 2)` in JSON-RPC 2.0.
+    pub fn add_json_rpc() -> Self {
+        Self::exact(
+            r#"{"jsonrpc":"2.0","id":7,"method":"add","params":[1,2]}"#,
+            "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":13}\n",
+        )
+    }
+
     /// `echo(text)`.
     ///
     /// # Errors

@@ -16,6 +16,9 @@ const OVERLOAD_WINDOW: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let done = match Typed::parse().group {
         Group::Rpc(options) => round::run("rpc", &scenarios::rpc(), RPC_WINDOW, options),
+        Group::Tls(options) => scenarios::tls()
+            .and_then(|scenarios| round::run("tls", &scenarios, RPC_WINDOW, options)),
+        Group::Http(options) => round::run("http", &scenarios::http(), RPC_WINDOW, options),
         Group::Registry(options) => {
             round::run("registry", &scenarios::registry(), REGISTRY_WINDOW, options)
         }
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
         }),
         Group::Burn(options) => burn::serve(&options).map(|()| true),
         Group::Raw(options) => raw::serve(options).map(|()| true),
+        Group::Axum => raw::serve_http().map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -20,6 +20,10 @@ pub struct Typed {
 pub enum Group {
     /// Calls: one connection, many, new ones, large arguments, slow calls, idle connections
     Rpc(Options),
+    /// Calls inside TLS, and handshakes
+    Tls(Options),
+    /// Calls over HTTP
+    Http(Options),
     /// Heartbeats, lists, unchanged lists, watchers
     Registry(Options),
     /// 0.5, 1, 2 and 10 times the capacity: good calls, refusals, health, registration
@@ -27,6 +31,9 @@ pub enum Group {
     /// Run the limit: an echo, or fixed replies (used by the others)
     #[command(hide = true)]
     Raw(RawOptions),
+    /// Run the limit of HTTP: axum, which echoes (used by http)
+    #[command(hide = true)]
+    Axum,
     /// Run the library with a method that computes (used by overload)
     #[command(hide = true)]
     Burn(BurnOptions),
@@ -91,8 +98,11 @@ pub struct BurnOptions {
 }
 
 /// What the limit replies.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct RawOptions {
+    /// Echo inside TLS, with the PEM files of a certificate and its key
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"], conflicts_with = "request_bytes")]
+    pub tls: Option<Vec<PathBuf>>,
     /// Instead of echoing, reply to every N bytes with the bytes of standard input
     #[arg(long)]
     pub request_bytes: Option<usize>,

@@ -4,9 +4,18 @@ use std::io::{self, Read};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use anyhow::Context;
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::header;
+use axum::routing::post;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use crate::plan::RawOptions;
 
@@ -18,8 +27,9 @@ const BUFFER: usize = 64 * 1024;
 /// # Errors
 /// It cannot listen.
 pub fn serve(options: RawOptions) -> anyhow::Result<()> {
-    let reply = match options.request_bytes {
-        Some(request_bytes) => {
+    let reply = match (options.tls, options.request_bytes) {
+        (Some(files), _) => Reply::EchoInTls(acceptor(&files)?),
+        (None, Some(request_bytes)) => {
             let mut reply = Vec::new();
             io::stdin().lock().read_to_end(&mut reply)?;
             let (request_bytes, reply) = (request_bytes.max(1), Arc::from(reply));
@@ -28,12 +38,36 @@ pub fn serve(options: RawOptions) -> anyhow::Result<()> {
                 false => Reply::Canned(request_bytes, reply),
             }
         }
-        None => Reply::Echo,
+        (None, None) => Reply::Echo,
     };
+    run(accept(reply))
+}
+
+/// As [`serve`], but HTTP: axum with one route, which replies with the body of a request.
+///
+/// # Errors
+/// It cannot listen.
+pub fn serve_http() -> anyhow::Result<()> {
+    run(async {
+        let listener = listen().await?;
+        let echo = |body: Bytes| async { ([(header::CONTENT_TYPE, "application/json")], body) };
+        Ok(axum::serve(listener, Router::new().route("/", post(echo))).await?)
+    })
+}
+
+fn run(serving: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> anyhow::Result<()> {
     // The runtime rpcd uses by default.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // As a task, the accept loop runs on a worker, next to the driver of its socket.
-    runtime.block_on(async { tokio::spawn(accept(reply)).await? })
+    runtime.block_on(async { tokio::spawn(serving).await? })
+}
+
+fn acceptor(files: &[std::path::PathBuf]) -> anyhow::Result<TlsAcceptor> {
+    let [cert, key] = files else { anyhow::bail!("--tls needs a certificate and a key") };
+    let cert = CertificateDer::from_pem_file(cert).context("reading the certificate")?;
+    let key = PrivateKeyDer::from_pem_file(key).context("reading the key")?;
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert], key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// The reply to a request of a given number of bytes.
@@ -41,6 +75,8 @@ pub fn serve(options: RawOptions) -> anyhow::Result<()> {
 enum Reply {
     /// The same bytes.
     Echo,
+    /// The same bytes, inside TLS.
+    EchoInTls(TlsAcceptor),
     /// Fixed bytes.
     Canned(usize, Arc<[u8]>),
     /// Fixed bytes to every connection. A receiver is cloned for each at its accept, so that none
@@ -49,16 +85,26 @@ enum Reply {
 }
 
 #[expect(clippy::print_stderr, reason = "the address is what the parent process waits for")]
-async fn accept(reply: Reply) -> anyhow::Result<()> {
+async fn listen() -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     eprintln!("listening address={}", listener.local_addr()?);
+    Ok(listener)
+}
+
+async fn accept(reply: Reply) -> anyhow::Result<()> {
+    let listener = listen().await?;
     loop {
         let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
         let reply = reply.clone();
         tokio::spawn(async move {
             // A peer that disconnects ends only its own connection.
             let _ = match reply {
                 Reply::Echo => echo(stream).await,
+                Reply::EchoInTls(acceptor) => match acceptor.accept(stream).await {
+                    Ok(stream) => echo(stream).await,
+                    Err(error) => Err(error),
+                },
                 Reply::Canned(request_bytes, reply) => canned(stream, request_bytes, &reply).await,
                 Reply::ToAll(request_bytes, reply, requested) => {
                     to_all(stream, request_bytes, &reply, requested).await
@@ -68,8 +114,7 @@ async fn accept(reply: Reply) -> anyhow::Result<()> {
     }
 }
 
-async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     // Small as long as no large request arrives, as in a server with many connections.
     let mut buffer = vec![0; 4 * 1024];
     loop {
@@ -78,6 +123,8 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
             return Ok(());
         }
         stream.write_all(&buffer[..length]).await?;
+        // TLS keeps what the socket did not take.
+        stream.flush().await?;
         if length == buffer.len() && length < BUFFER {
             buffer.resize(BUFFER, 0);
         }
@@ -85,7 +132,6 @@ async fn echo(mut stream: TcpStream) -> io::Result<()> {
 }
 
 async fn canned(mut stream: TcpStream, request_bytes: usize, reply: &[u8]) -> io::Result<()> {
-    stream.set_nodelay(true)?;
     let mut buffer = vec![0; BUFFER];
     let mut unanswered = 0;
     loop {
@@ -107,7 +153,6 @@ async fn to_all(
     reply: &[u8],
     (requested, mut reply_now): (watch::Sender<()>, watch::Receiver<()>),
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
     let mut buffer = vec![0; 4 * 1024];
     let mut unanswered = 0;
     loop {

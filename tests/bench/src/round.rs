@@ -209,6 +209,22 @@ impl Bench {
         Server::start(&self.own, &["raw"], b"", self.placement.server)
     }
 
+    /// The limit inside TLS: an echo without a protocol.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn echo_in_tls(&self, cert: &str, key: &str) -> anyhow::Result<Server> {
+        Server::start(&self.own, &["raw", "--tls", cert, key], b"", self.placement.server)
+    }
+
+    /// The limit of HTTP: axum, which echoes.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn axum(&self) -> anyhow::Result<Server> {
+        Server::start(&self.own, &["axum"], b"", self.placement.server)
+    }
+
     /// The limit of requests and replies of different lengths: a socket that replies to every
     /// `request_bytes` with `reply`.
     ///

@@ -1,13 +1,15 @@
-//! The scenarios: [`calls`] and related ones, the [`mod@registry`], [`sustained`] load on it, its
+//! The scenarios: [`calls`] and related ones, those inside [`tls`](mod@tls) and over [`http`](mod@http), the [`mod@registry`], [`sustained`] load on it, its
 //! [`watchers`], and [`mod@overload`].
 
 pub mod calls;
+pub mod http;
 pub mod idle;
 pub mod open_loop;
 pub mod overload;
 pub mod pooled;
 pub mod registry;
 pub mod sustained;
+pub mod tls;
 pub mod watchers;
 
 use crate::plan::OverloadOptions;
@@ -18,6 +20,19 @@ pub fn rpc() -> Vec<Scenario> {
     let mut scenarios = calls::all();
     scenarios.extend([pooled::scenario(), open_loop::scenario(), idle::scenario()]);
     scenarios
+}
+
+/// Scenarios of calls inside TLS.
+///
+/// # Errors
+/// No certificate can be made.
+pub fn tls() -> anyhow::Result<Vec<Scenario>> {
+    tls::all()
+}
+
+/// Scenarios of calls over HTTP.
+pub fn http() -> Vec<Scenario> {
+    http::all()
 }
 
 /// Scenarios of the registry.

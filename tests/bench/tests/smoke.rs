@@ -25,6 +25,21 @@ fn the_table_of_calls_is_printed_and_written() {
 }
 
 #[test]
+fn the_tables_of_tls_and_http_have_a_figure_in_every_row() {
+    for (group, keys) in [("tls", &["A", "B", "C", "D"][..]), ("http", &["J"])] {
+        let written = run(&[group, "--measure", "30ms"]);
+        let scenarios = written["scenarios"].as_array().unwrap();
+        assert_eq!(
+            scenarios.iter().map(|one| one["key"].as_str().unwrap()).collect::<Vec<_>>(),
+            keys
+        );
+        for row in scenarios.iter().flat_map(|one| one["rows"].as_array().unwrap()) {
+            assert!(row["runs"][0]["calls"].as_u64().unwrap() > 0, "{group}: {row}");
+        }
+    }
+}
+
+#[test]
 fn the_table_of_overloads_counts_every_call() {
     let written = run(&["overload", "--only", "CPU@16:2x,AWAIT@16:2x", "--measure", "200ms"]);
     let scenarios = written["scenarios"].as_array().unwrap();

@@ -73,9 +73,10 @@ pub struct SharingOptions {
 pub async fn sharing(programs: Programs, options: &SharingOptions) -> anyhow::Result<Trial> {
     let room = Room::start(programs).await?;
     let mut trial = Trial::default();
-    room.spread(options.changes, &mut trial).await?;
+    // In this order: who unregisters is forgotten a minute later, which is a write.
     room.heartbeats(options, &mut trial).await?;
     room.pairs(options.pairs, &mut trial).await?;
+    room.spread(options.changes, &mut trial).await?;
     Ok(trial)
 }
 
@@ -174,6 +175,8 @@ impl Room {
                     while !looks.find_all("change").await?.iter().any(|it| it.port == instance.port)
                     {
                         ensure!(began.elapsed() < SOON, "the other registry does not list it");
+                        // Readers that never rest would take the processors of etcd.
+                        sleep(Duration::from_millis(1)).await;
                     }
                     Ok(began.elapsed())
                 };
@@ -208,8 +211,10 @@ impl Room {
         let (mut beating, stop) = (JoinSet::new(), CancellationToken::new());
         for (number, registry) in registries.iter().enumerate() {
             let beats = Beats::of(number, half);
-            let load = Load { address: registry.address(), connections: 4 };
-            load.once(&beats).await?;
+            let at_once = Load { address: registry.address(), connections: CONNECTIONS };
+            // Within a TTL: registrations wait for etcd.
+            at_once.once(&beats).await?;
+            let load = Load { connections: 4, ..at_once };
             beating.spawn(load.every(beats, BEAT, stop.clone()));
         }
         let writes = async || {

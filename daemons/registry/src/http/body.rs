@@ -12,8 +12,6 @@ use crate::error::Refusal;
 /// An unread body is read and discarded up to this size, so that a sender that reads no reply
 /// before it has sent everything gets the reply instead of a reset connection.
 const MAX_DISCARDED: usize = 32 * 1024 * 1024;
-/// The same of a sender that was refused for who it is.
-const MAX_DISCARDED_OF_STRANGERS: usize = 64 * 1024;
 
 /// The whole body.
 ///
@@ -41,7 +39,10 @@ pub(super) async fn discard(
     is_stranger: bool,
     options: &RegistryOptions,
 ) {
-    let most = if is_stranger { MAX_DISCARDED_OF_STRANGERS } else { MAX_DISCARDED };
+    let (most, within) = match is_stranger {
+        true => (options.max_unidentified_bytes, options.unidentified_timeout),
+        false => (MAX_DISCARDED, options.body_timeout),
+    };
     if body.is_end_stream() || head.headers.contains_key(header::EXPECT) {
         return;
     }
@@ -54,5 +55,5 @@ pub(super) async fn discard(
             }
         }
     };
-    let _ = tokio::time::timeout(options.body_timeout, take_in).await;
+    let _ = tokio::time::timeout(within, take_in).await;
 }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rpc_host::shares::Place;
 #[cfg(feature = "tls")]
 use rpc_host::tls::{Entered, TlsEntrance};
 use rpc_socket::Socket;
@@ -12,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Http;
-use super::connection::serve_socket;
+use super::connection::{Stranger, serve_socket};
 use super::held::Lost;
 #[cfg(feature = "tls")]
 use super::refuse::TLS_HANDSHAKE;
@@ -25,7 +24,7 @@ use crate::error::Refusal;
 pub(crate) async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
-    stranger: Option<Place>,
+    stranger: Option<Stranger>,
     http: Arc<Http>,
 ) -> Lost {
     #[cfg(feature = "tls")]
@@ -41,14 +40,15 @@ pub(crate) async fn serve_connection(
 async fn by_tls(
     stream: TcpStream,
     peer: SocketAddr,
-    stranger: Option<Place>,
+    stranger: Option<Stranger>,
     http: &Arc<Http>,
     entrance: &Arc<TlsEntrance>,
 ) -> Lost {
     let context = &http.context;
     // What is only looked at is still there for whoever reads.
     let mut first = [0];
-    let looking = timeout(context.service.options.header_timeout, stream.peek(&mut first));
+    let patience = Stranger::patience(stranger.as_ref(), &context.service.options);
+    let looking = timeout(patience, stream.peek(&mut first));
     let Some(Ok(Ok(1))) = context.ending.run_until_cancelled(looking).await else {
         return Lost::default();
     };

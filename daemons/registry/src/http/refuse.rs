@@ -101,6 +101,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::AuditFailing(_)
         | Refusal::TooManyStreams(_)
         | Refusal::TooManyConnections(_)
+        | Refusal::TooManyStrangers(_)
         | Refusal::NoFileLeft => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -409,15 +409,17 @@ async fn who_is_refused_too_often_is_told_to_wait_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn those_who_have_not_shown_who_they_are_hold_half_of_the_connections_at_most() {
+async fn those_who_have_not_shown_who_they_are_have_a_share_of_the_connections() {
     let options = RegistryOptions {
-        max_connections: 8,
-        max_connections_per_peer: rpc_host::shares::Share::Whole,
+        max_connections: 100,
+        max_unidentified_connections: rpc_host::shares::Share::AtMost(2),
+        unidentified_timeout: Duration::from_secs(3600),
         ..RegistryOptions::default()
     };
-    let doors = Doors::start_with(Auth::Required, "none", options).await;
+    let doors = Doors::start_with(Auth::Required, "none", options.clone()).await;
     let mut strangers = Vec::new();
-    for _ in 0..4 {
+    // This machine has 8 beyond.
+    for _ in 0..10 {
         let mut peer = doors.registry.peer().await;
         peer.send(&get("/healthz", "")).await;
         assert_eq!(peer.reply().await.status, 200);
@@ -425,13 +427,67 @@ async fn those_who_have_not_shown_who_they_are_hold_half_of_the_connections_at_m
     }
     let mut further = doors.registry.peer().await;
     further.send(&get("/healthz", "")).await;
-    assert_eq!(further.reply().await.status, 503);
+    further.reply().await.refuses(503, "max_unidentified_connections");
     // One of them shows who it is, and leaves its place to the next.
     strangers[0].send(&get("/v1/instances", &doors.header("observer"))).await;
     assert_eq!(strangers[0].reply().await.status, 200);
     let mut further = doors.registry.peer().await;
     further.send(&get("/healthz", "")).await;
     assert_eq!(further.reply().await.status, 200);
+    // Who may do something without is no stranger.
+    let doors = Doors::start_with(Auth::Required, "observe", options).await;
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        let mut peer = doors.registry.peer().await;
+        peer.send(&get("/healthz", "")).await;
+        assert_eq!(peer.reply().await.status, 200);
+        others.push(peer);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nobody_shows_who_it_is_is_closed_soon_and_others_stay() {
+    let options = RegistryOptions {
+        unidentified_timeout: Duration::from_millis(400),
+        header_timeout: Duration::from_secs(3600),
+        ..RegistryOptions::default()
+    };
+    let doors = Doors::start_with(Auth::Required, "none", options).await;
+    let asks = get("/v1/instances", &doors.header("observer"));
+    let mut known = doors.registry.peer().await;
+    known.send(&asks).await;
+    assert_eq!(known.reply().await.status, 200);
+    let silent = doors.registry.peer().await;
+    let mut healthy = doors.registry.peer().await;
+    healthy.send(&get("/healthz", "")).await;
+    assert_eq!(healthy.reply().await.status, 200);
+    let mut slow = doors.registry.peer().await;
+    slow.send("GET /v1/instances HTTP/1.1\r\nAuthor").await;
+    for mut stranger in [silent, healthy, slow] {
+        assert_eq!(stranger.end().await, "");
+    }
+    // Several times as long as they had.
+    let again = doors.registry.peer().await.end().await;
+    assert_eq!(again, "");
+    known.send(&asks).await;
+    assert_eq!(known.reply().await.status, 200);
+}
+
+#[tokio::test]
+async fn of_a_request_that_is_refused_for_its_sender_little_is_read() {
+    let hour = Duration::from_secs(3600);
+    let options = RegistryOptions {
+        max_unidentified_bytes: 1000,
+        unidentified_timeout: hour,
+        body_timeout: hour,
+        ..RegistryOptions::default()
+    };
+    let doors = Doors::start_with(Auth::Required, "none", options).await;
+    let head =
+        "POST /myRegistry/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n";
+    let mut peer = doors.registry.peer().await;
+    peer.send(&format!("{head}{}", "x".repeat(2000))).await;
+    assert_eq!(peer.reply().await.status, 401);
 }
 
 #[tokio::test]

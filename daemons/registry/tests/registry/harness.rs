@@ -131,6 +131,13 @@ impl Peer {
         self.stream.shutdown().await.unwrap();
     }
 
+    /// What comes until the other side ends the connection.
+    pub(crate) async fn end(&mut self) -> String {
+        let mut text = String::new();
+        within(self.stream.read_to_string(&mut text)).await.unwrap();
+        text
+    }
+
     /// Reads a whole reply: with a Content-Length, in chunks, or without a body.
     pub(crate) async fn reply(&mut self) -> Reply {
         let head = self.head().await;

@@ -10,9 +10,11 @@ Examples:
   rpcd token new --name shop --roles register,observe --services orders --hosts 10.1.0.0/16
   rpcd token list tokens
   rpcd token check tokens < secret
+  rpcd token check tokens --certificate orders.pem
 
 A file of tokens ([security] tokens) has a line for each, with the SHA-256 of a secret. The secret is what a \
-program shows: in RPCD_TOKEN, or in a file that [client] token_file or [registry] token_file names.";
+program shows: in RPCD_TOKEN, or in a file that [client] token_file or [registry] token_file names. For who shows \
+a certificate it has NAME ROLES certificate:SAN, such as certificate:rpcd://service/orders.";
 
 /// Make and look at tokens.
 #[derive(Debug, Clone, Args)]
@@ -27,7 +29,7 @@ pub struct Token {
 pub enum TokenAction {
     /// Make a secret: printed once, with its line for the file of tokens
     New(NewToken),
-    /// List whose tokens a file has
+    /// List whose tokens a file has, and the certificates with roles
     List {
         /// The file of tokens
         file: PathBuf,
@@ -35,10 +37,13 @@ pub enum TokenAction {
         #[arg(long)]
         json: bool,
     },
-    /// Say whose the secret is that RPCD_TOKEN or standard input has
+    /// Say whose the secret is that RPCD_TOKEN or standard input has, or a certificate
     Check {
         /// The file of tokens
         file: PathBuf,
+        /// A certificate, a PEM file; whether it is valid is not looked at
+        #[arg(long, value_name = "FILE")]
+        certificate: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,

@@ -1,38 +1,42 @@
 //! `rpcd health`: the same HTTP request for servers and registries; an older server has no HTTP.
 
 use std::io;
-use std::time::Duration;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
-use rpc_client::{CallError, Client, ClientOptions, ErrorKind, Fault, Request, Rounded};
+use rpc_client::{
+    CallError, Client, ClientOptions, ClientTlsOptions, ErrorKind, Fault, Request, Rounded,
+};
 use rpc_wire::call::Reply;
 use rpc_wire::paths::{ALL_YOUR_METHODS, HEALTHZ};
 use rpc_wire::signature;
+#[cfg(feature = "tls")]
+use rpc_wire::target::parse_address;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::failure::{Exit, Failure};
 use crate::output;
+use crate::plan::HealthPlan;
 
 /// Maximum reply; a real one is far shorter.
 const MAX_REPLY: u64 = 4096;
 /// How a reply begins.
 const VERSION: &str = "HTTP/1.";
 
-/// Checks the daemon at `address` (`host:port`) and prints `ok`, or as JSON what it says of itself.
+/// Checks a daemon and prints `ok`, or as JSON what it says of itself.
 ///
 /// # Errors
-/// It is unhealthy ([`Exit::Failed`]), unreachable, or does not reply in time.
-pub async fn health(address: &str, timeout: Duration, json: bool) -> Result<(), Failure> {
+/// It is unhealthy ([`Exit::Failed`]), unreachable or not who it should be, or does not reply in time.
+pub async fn health(plan: &HealthPlan) -> Result<(), Failure> {
+    let HealthPlan { address, timeout, json, .. } = plan;
+    let (timeout, json) = (*timeout, *json);
     let end = Instant::now() + timeout;
-    let reply = match timeout_at(end, ask(address, json)).await {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(error)) => {
-            let message = format!("cannot reach {address}: {error}; check that it is running");
-            return Err(Failure::new(Exit::Unreachable, message));
-        }
+    let reply = match timeout_at(end, ask(plan)).await {
+        Ok(reply) => reply?,
         Err(_) => {
             let message = format!(
                 "no reply from {address} within {}; check the daemon, or raise --timeout",
@@ -44,7 +48,7 @@ pub async fn health(address: &str, timeout: Duration, json: bool) -> Result<(), 
     let Some(code) = status(&reply) else {
         return match refusal(&reply) {
             Some(fault) => Err(refused(address, fault).into()),
-            None => older(address, end, json).await,
+            None => older(plan, end).await,
         };
     };
     if json {
@@ -86,8 +90,9 @@ fn refused(address: &str, fault: Fault) -> CallError {
 }
 
 /// What does not speak HTTP may be an older server: it is up if it lists its methods.
-async fn older(address: &str, end: Instant, json: bool) -> Result<(), Failure> {
-    let listed = list(address, end.saturating_duration_since(Instant::now())).await?;
+async fn older(plan: &HealthPlan, end: Instant) -> Result<(), Failure> {
+    let HealthPlan { address, json, .. } = plan;
+    let listed = list(plan, end).await?;
     match listed {
         Ok(list) if signature::from_classic(list.get()).is_ok() => {}
         // It closes what it accepts, or took too long.
@@ -101,7 +106,7 @@ async fn older(address: &str, end: Instant, json: bool) -> Result<(), Failure> {
             ));
         }
     }
-    if json {
+    if *json {
         let document =
             json!({"address": address, "healthy": true, "status": "up", "dialect": "classic"});
         return output::json(&document.to_string());
@@ -111,11 +116,15 @@ async fn older(address: &str, end: Instant, json: bool) -> Result<(), Failure> {
 
 /// The method list of an older server.
 async fn list(
-    address: &str,
-    timeout: Duration,
+    plan: &HealthPlan,
+    end: Instant,
 ) -> Result<Result<Box<RawValue>, CallError>, Failure> {
-    let options = ClientOptions { timeout, connect_timeout: timeout, ..ClientOptions::default() };
-    let client = Client::direct(address, options)?;
+    let timeout = end.saturating_duration_since(Instant::now());
+    let (tls, tls_files) = (plan.tls.is_some(), plan.tls.clone().unwrap_or_default());
+    let connect_timeout = timeout;
+    let options =
+        ClientOptions { timeout, connect_timeout, tls, tls_files, ..ClientOptions::default() };
+    let client = Client::direct(&*plan.address, options)?;
     let request = Request::new(ALL_YOUR_METHODS, ())?;
     let listed = client.request(request).await;
     super::close(client).await;
@@ -135,8 +144,54 @@ fn body(reply: &[u8]) -> Option<Value> {
     serde_json::from_slice(reply.get(at + 4..)?).ok()
 }
 
-async fn ask(address: &str, whole: bool) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn ask(plan: &HealthPlan) -> Result<Vec<u8>, Failure> {
+    let unreachable = |error: io::Error| {
+        let message = format!("cannot reach {}: {error}; check that it is running", plan.address);
+        Failure::new(Exit::Unreachable, message)
+    };
+    let stream = TcpStream::connect(&plan.address).await.map_err(unreachable)?;
+    match &plan.tls {
+        None => get(stream, plan).await.map_err(unreachable),
+        Some(files) => ask_by_tls(stream, plan, files, unreachable).await,
+    }
+}
+
+#[cfg(feature = "tls")]
+async fn ask_by_tls(
+    stream: TcpStream,
+    plan: &HealthPlan,
+    files: &ClientTlsOptions,
+    unreachable: impl Fn(io::Error) -> Failure,
+) -> Result<Vec<u8>, Failure> {
+    use rpc_client::{ClientError, tls};
+    use rpc_security::tls::{ClientTls, ServerIdentity};
+
+    let trust = ClientTls::load(files).map_err(|error| Failure::from(ClientError::Tls(error)))?;
+    let (host, _) = parse_address(&plan.address)?;
+    let expected = ServerIdentity::Host(host.trim_matches(['[', ']']));
+    let socket = tls::secure(&Arc::new(trust), stream, expected, &plan.address).await?;
+    get(socket, plan).await.map_err(|error| match tls::of_connection(&plan.address, &error) {
+        Some(refused) => refused.into(),
+        None => unreachable(error),
+    })
+}
+
+#[cfg(not(feature = "tls"))]
+async fn ask_by_tls(
+    _: TcpStream,
+    _: &HealthPlan,
+    _: &ClientTlsOptions,
+    _: impl Fn(io::Error) -> Failure,
+) -> Result<Vec<u8>, Failure> {
+    Err(Failure::usage("this rpcd was built without TLS"))
+}
+
+async fn get(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    plan: &HealthPlan,
+) -> io::Result<Vec<u8>> {
+    let HealthPlan { address, json: whole, .. } = plan;
+    let whole = *whole;
     let request = format!("GET {HEALTHZ} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut reply = Vec::new();

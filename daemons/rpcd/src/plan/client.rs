@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rpc_client::registry::RegistryClientOptions;
-use rpc_client::{ClientOptions, Target};
-use rpc_settings::Settings;
+use rpc_client::{ClientOptions, ClientTlsOptions, Target};
+use rpc_settings::{Settings, Sources};
 use rpc_wire::instance::{
     Instance, InstanceKey, MAX_REASON_BYTES, OverrideRequest, OverrideState, host_port,
 };
@@ -107,19 +107,64 @@ pub struct CallPlan {
     pub verbose: bool,
 }
 
+/// A daemon whose health is asked for.
+#[derive(Debug)]
+pub struct HealthPlan {
+    /// `host:port`.
+    pub address: String,
+    /// Whom to trust, and who this side is, inside TLS; `None`: plain text.
+    pub tls: Option<ClientTlsOptions>,
+    /// Its timeout.
+    pub timeout: Duration,
+    /// Whether to print JSON.
+    pub json: bool,
+}
+
+impl HealthPlan {
+    pub(super) fn new(typed: cli::Health, settings: &Settings) -> Result<Self, Failure> {
+        let target = match &typed.address {
+            Some(address) => Target::direct(address)?,
+            None => target::of(&typed.direct, settings)?,
+        };
+        let by_tls = match &target {
+            Target::Direct { .. } => settings.client.tls,
+            Target::Registry { url } => url.starts_with("https://"),
+        };
+        Ok(Self {
+            address: target::address(&target),
+            tls: by_tls.then(|| settings.client.tls_files.clone()),
+            timeout: typed.timeout.0,
+            json: typed.json,
+        })
+    }
+
+    /// One that depends on the command line. Of the settings only TLS counts, and only if they can be read: what is
+    /// wrong with them must not make a daemon look ill. `None`: the command line needs them.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub(super) fn without_settings(
+        typed: &cli::Health,
+        sources: &Sources,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(address) = health_without_settings(typed)? else { return Ok(None) };
+        let settings = Settings::load(None, sources.clone()).ok();
+        let client = settings.map(|settings| settings.client).filter(|client| client.tls);
+        let tls = client.map(|client| client.tls_files);
+        Ok(Some(Self { address, tls, timeout: typed.timeout.0, json: typed.json }))
+    }
+}
+
 /// The address of a health check that depends on nothing but the command line.
 ///
 /// # Errors
-/// The address is none, or TLS is asked for: health is asked in plain text, which must not pass for TLS.
-pub(super) fn health_without_settings(typed: &cli::Health) -> Result<Option<String>, Failure> {
+/// The address is none.
+fn health_without_settings(typed: &cli::Health) -> Result<Option<String>, Failure> {
     let through = &typed.direct.through;
-    if through.tls || through.tls_ca.is_some() {
-        return Err(Failure::usage(
-            "rpcd health does not speak TLS; leave out --tls and --tls-ca, or use rpcd stats --tls",
-        ));
-    }
     let common = &typed.common;
-    let wants_settings = common.config.is_some()
+    let wants_settings = through.tls
+        || through.tls_ca.is_some()
+        || common.config.is_some()
         || common.log_level.is_some()
         || common.log_dir.is_some()
         || common.log_format.is_some();

@@ -13,6 +13,7 @@ use super::{first_bytes, refuse_as, serve_as};
 use crate::places::connections::Slot;
 use crate::sniff::Protocol;
 use crate::state::ServerState;
+use crate::visitor::Peer;
 
 /// Serves a connection that begins with a handshake; refuses any other.
 pub(super) async fn serve(
@@ -20,25 +21,24 @@ pub(super) async fn serve(
     entrance: &TlsEntrance,
     protocol: Protocol,
     socket: Socket,
-    peer: SocketAddr,
+    address: SocketAddr,
     mut first: BytesMut,
     slot: &mut Slot,
 ) -> io::Result<()> {
     let Some(stream) = socket.into_plain() else { return Ok(()) };
     if protocol != Protocol::Tls {
-        tracing::debug!(%peer, "plain text refused");
+        tracing::debug!(peer = %address, "plain text refused");
         return refuse_as(stream, first, &Fault::tls_only(), "403 Forbidden").await;
     }
     let closing = slot.closing().clone();
-    let entering = closing.run_until_cancelled(entrance.enter(stream, &first, peer));
+    let entering = closing.run_until_cancelled(entrance.enter(stream, &first, address));
     let Some(Some(Entered { mut socket, certificate })) = entering.await else { return Ok(()) };
     first.clear();
-    let shown = certificate.clone();
+    let peer = Peer { address, certificate: certificate.clone() };
+    tracing::debug!(peer = %address, names = ?certificate.as_ref().map(|it| it.names()), "inside TLS");
     let served = async {
         match first_bytes(state, slot, &mut socket, &mut first).await? {
-            Some(protocol) => {
-                serve_as(protocol, state, &mut socket, peer, first, slot, shown).await
-            }
+            Some(protocol) => serve_as(protocol, state, &mut socket, &peer, first, slot).await,
             None => Ok(()),
         }
     };
@@ -48,7 +48,7 @@ pub(super) async fn serve(
         done = served => done,
         why = entrance.until_refused(&certificate) => {
             let names = certificate.names();
-            tracing::info!(%peer, ?names, why, "closing the connection: its certificate is refused from now on");
+            tracing::info!(peer = %address, ?names, why, "closing the connection: its certificate is refused from now on");
             Ok(())
         }
     }

@@ -1,7 +1,7 @@
 //! While the workers lag: accepts connections in their place, and answers if health is asked for.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::connection::{self, Requests};
 use crate::reserved::{self, Report, Reserved};
 use crate::sniff::{Protocol, sniff};
 use crate::state::ServerState;
-use crate::visitor::Visitor;
+use crate::visitor::{Peer, Visitor};
 
 /// How often the lag is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -79,7 +79,7 @@ fn admit(
         let mut first = BytesMut::new();
         let mut socket = Socket::Plain(stream);
         if place.is_ok() && !state.takes_tls_only() {
-            match first_look(&state, &mut socket, &mut first).await {
+            match first_look(&state, &mut socket, &peer.into(), &mut first).await {
                 First::Message => {}
                 First::Served => return,
             }
@@ -108,9 +108,14 @@ enum First {
 
 /// Reads a connection's first bytes and answers them if they ask for the server's health or
 /// statistics; over HTTP, once. Whatever is left in `first` is for the workers.
-async fn first_look(state: &Arc<ServerState>, stream: &mut Socket, first: &mut BytesMut) -> First {
+async fn first_look(
+    state: &Arc<ServerState>,
+    stream: &mut Socket,
+    peer: &Peer,
+    first: &mut BytesMut,
+) -> First {
     // A slow peer waits for a worker.
-    let read = timeout(FIRST_MESSAGE, read_first(state, stream, first)).await;
+    let read = timeout(FIRST_MESSAGE, read_first(state, stream, peer, first)).await;
     match read {
         Err(_late) => First::Message,
         Ok(Err(error)) => {
@@ -120,7 +125,7 @@ async fn first_look(state: &Arc<ServerState>, stream: &mut Socket, first: &mut B
         Ok(Ok(Protocol::Http)) if HTTP.iter().any(|asks| first.starts_with(asks)) => {
             let first = std::mem::take(first);
             // Its errors are reported there.
-            let _ = connection::serve_http(state, stream, first, Requests::One).await;
+            let _ = connection::serve_http(state, stream, peer, first, Requests::One).await;
             First::Served
         }
         Ok(Ok(_)) => First::Message,
@@ -131,9 +136,9 @@ async fn first_look(state: &Arc<ServerState>, stream: &mut Socket, first: &mut B
 async fn read_first(
     state: &ServerState,
     stream: &mut Socket,
+    peer: &Peer,
     first: &mut BytesMut,
 ) -> io::Result<Protocol> {
-    let peer = stream.tcp().peer_addr()?.ip();
     loop {
         if stream.read_buf(first).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -167,7 +172,7 @@ enum Answer {
 }
 
 /// The answer to the first message, if it is a call of `rpc.health` or `rpc.stats`.
-fn report(state: &ServerState, peer: IpAddr, first: &[u8]) -> Answer {
+fn report(state: &ServerState, peer: &Peer, first: &[u8]) -> Answer {
     let limits = FrameLimits { max_bytes: FIRST_BYTES, max_depth: state.limits.max_nesting };
     let mut framer = Framer::new(limits);
     let message = match Messages::new(&mut framer, first).next() {

@@ -1,6 +1,5 @@
 //! The calls of one HTTP request: dispatched like those of a JSON connection.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use super::bearer;
 use crate::buffers::Account;
 use crate::session::Dispatcher;
 use crate::state::ServerState;
+use crate::visitor::Peer;
 
 /// How often the right to a stream is looked at again, as on a JSON connection.
 const RECHECK: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ impl Exchange {
     /// The request shows a token that is no longer good for what it shows.
     pub(super) fn new(
         state: Arc<ServerState>,
-        peer: SocketAddr,
+        peer: &Peer,
         headers: &HeaderMap,
     ) -> Result<Self, Fault> {
         let mut dispatcher = Dispatcher::new(state.clone(), peer);

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use rpc_host::net::Room;
 use rpc_host::shares::{Full, Place, Share, Shares};
+use rpc_host::strangers::Strangers;
 use rpc_security::Guard;
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
-use crate::visitor::Visitor;
 
 /// Connections from this machine beyond the limit, so that health checks work.
 const PLACES_FOR_LOOPBACK: usize = 8;
@@ -29,12 +29,6 @@ pub(crate) struct ConnectionPlaces {
     /// Those that give way, by when they began to wait.
     waiting: Mutex<BTreeMap<(Instant, u64), Waiting>>,
     next: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Strangers {
-    guard: Guard,
-    places: Arc<Shares>,
 }
 
 /// Why there is no place for a connection.
@@ -81,14 +75,11 @@ impl ConnectionPlaces {
                 limits.max_connections_per_peer,
                 PLACES_FOR_LOOPBACK,
             ),
-            strangers: (!guard.is_open()).then(|| Strangers {
-                guard: guard.clone(),
-                places: Shares::with_places_for_loopback(
-                    limits.max_unidentified_connections.of(room.connections),
-                    Share::Whole,
-                    PLACES_FOR_LOOPBACK,
-                ),
-            }),
+            strangers: Strangers::new(
+                guard,
+                limits.max_unidentified_connections.of(room.connections),
+                PLACES_FOR_LOOPBACK,
+            ),
             refusals: Shares::new(room.refusals, Share::Quarter),
             waiting: Mutex::default(),
             next: AtomicU64::new(0),
@@ -105,7 +96,7 @@ impl ConnectionPlaces {
         closing: CancellationToken,
     ) -> Result<Slot, NoPlace> {
         let stranger = match &self.strangers {
-            Some(strangers) => strangers.take(peer)?,
+            Some(strangers) => strangers.take(peer).map_err(NoPlace::Strangers)?,
             None => None,
         };
         loop {
@@ -136,16 +127,6 @@ impl ConnectionPlaces {
 
     fn waiting(&self) -> MutexGuard<'_, BTreeMap<(Instant, u64), Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Strangers {
-    /// A place, if the peer is a stranger.
-    fn take(&self, peer: IpAddr) -> Result<Option<Place>, NoPlace> {
-        let is_stranger =
-            Visitor::new(&self.guard, peer).is_some_and(|mut visitor| visitor.is_stranger());
-        let place = is_stranger.then(|| self.places.take(peer)).transpose();
-        place.map_err(|(Full::Whole(most) | Full::Share(most))| NoPlace::Strangers(most))
     }
 }
 

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rpc_host::shares::Place;
+#[cfg(feature = "http")]
+use rpc_security::secret::SecretString;
 use rpc_wire::call::{Call, Message, Rejected, ReplyTo, is_meant_as_json_rpc, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
@@ -24,7 +26,7 @@ use crate::older_clients::Noted;
 use crate::places::calls::PlacesOfPeer;
 use crate::reserved::Reserved;
 use crate::state::ServerState;
-use crate::visitor::Visitor;
+use crate::visitor::{Peer, Visitor};
 
 /// Older clients read a reply with a single read of this size.
 const OLD_CLIENT_READS: usize = 1024;
@@ -94,14 +96,14 @@ impl Waiting {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(state: Arc<ServerState>, peer: SocketAddr) -> Self {
+    pub(crate) fn new(state: Arc<ServerState>, peer: &Peer) -> Self {
         let now = Instant::now();
         Self {
             shard: state.metrics.shard(),
-            visitor: Visitor::new(&state.guard, peer.ip()).map(Box::new),
+            visitor: Visitor::new(&state.guard, peer).map(Box::new),
             places: None,
             state,
-            peer,
+            peer: peer.address,
             output: Vec::new(),
             calls: Calls::default(),
             batches: Batches::default(),
@@ -316,8 +318,8 @@ impl Dispatcher {
     /// # Errors
     /// As of a message.
     #[cfg(feature = "http")]
-    pub(crate) fn show(&mut self, secret: &str) -> Result<(), Fault> {
-        self.visitor.as_mut().map_or(Ok(()), |visitor| visitor.show(secret.to_owned()))
+    pub(crate) fn show(&mut self, secret: SecretString) -> Result<(), Fault> {
+        self.visitor.as_mut().map_or(Ok(()), |visitor| visitor.show(secret))
     }
 
     /// Whether the peer has shown who it is.

@@ -57,8 +57,8 @@ impl Writer for Buffered {
 impl InMemory {
     pub(crate) fn new(state: Arc<ServerState>) -> Self {
         let never = CancellationToken::new();
-        let no_peer = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        Self { session: Session::new(state, no_peer, BytesMut::new(), &never) }
+        let no_peer = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into();
+        Self { session: Session::new(state, &no_peer, BytesMut::new(), &never) }
     }
 
     /// Takes bytes as a connection would receive them (one request, many, or a part of one, whose

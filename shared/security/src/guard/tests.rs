@@ -63,7 +63,7 @@ fn who_was_identified_is_looked_up_again_when_the_file_was_read_again() {
     assert!(Shown::new(&guard, &new, now).identity(&guard, || now).is_ok());
     let figures = guard.figures();
     assert_eq!((figures.is_outdated, figures.reload_failures, figures.tokens), (false, 1, 1));
-    assert_eq!(figures.unidentified, [1, 0]);
+    assert_eq!(figures.unidentified, [1, 0, 0]);
 }
 
 #[test]
@@ -80,6 +80,34 @@ fn who_was_identified_is_looked_up_again_when_the_token_has_expired() {
     assert!(shown.identity(&guard, || unreachable!("nothing has changed")).is_ok());
     guard.reload_at(end);
     assert_eq!(shown.identity(&guard, || end).unwrap_err(), NotIdentified::Expired);
+}
+
+#[test]
+fn a_certificate_is_looked_up_again_when_the_file_was_read_again_or_its_line_has_expired() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens");
+    let line = "orders call certificate:rpcd://service/orders expires=2100-01-01";
+    let guard = guard(Auth::Required, Some(file(&path, line)));
+    let end = crate::tokens::date("2100-01-01").unwrap();
+    let now = SystemTime::now();
+    let certificate = Arc::new(PeerCertificate {
+        names: vec!["rpcd://service/orders".to_owned()],
+        not_after: end,
+        chain: Vec::new(),
+    });
+    let mut shown = Shown::certificate(&guard, &certificate, now);
+    assert!(shown.is_certificate() && !shown.is(&generate()));
+    assert_eq!(shown.identity(&guard, || unreachable!()).unwrap().name, "orders");
+
+    replace(&path, "stock call certificate:rpcd://service/stock");
+    guard.reload();
+    assert_eq!(shown.identity(&guard, || now).unwrap_err(), NotIdentified::Certificate);
+    assert_eq!(guard.figures().unidentified, [0, 0, 1]);
+    replace(&path, line);
+    guard.reload();
+    assert!(shown.identity(&guard, || now).is_ok());
+    guard.reload_at(end);
+    assert_eq!(shown.identity(&guard, || end).unwrap_err(), NotIdentified::Certificate);
 }
 
 #[test]

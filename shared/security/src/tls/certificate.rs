@@ -32,8 +32,10 @@ impl Facts {
         let mut names: Vec<String> = alternatives
             .iter()
             .flat_map(|extension| &extension.value.general_names)
+            // A DNS name that looks like a URI would pass for one: an authority for DNS names could name a service.
             .filter_map(|name| match name {
-                GeneralName::URI(name) | GeneralName::DNSName(name) => Some((*name).to_owned()),
+                GeneralName::URI(name) => name.contains(':').then(|| (*name).to_owned()),
+                GeneralName::DNSName(name) => (!name.contains(':')).then(|| (*name).to_owned()),
                 _ => None,
             })
             .take(MAX_NAMES)

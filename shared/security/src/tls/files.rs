@@ -68,6 +68,16 @@ pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
+/// The names of the first certificate in a PEM file, by which a daemon knows it: URIs of services first.
+///
+/// # Errors
+/// It cannot be read, or holds no certificate.
+pub fn names(path: &Path) -> Result<Vec<String>, TlsError> {
+    let chain = certificates(path)?;
+    let facts = chain.first().and_then(|first| Facts::read(first));
+    Ok(facts.ok_or_else(|| unreadable_certificate(path))?.names)
+}
+
 /// The lists of revoked certificates in a file.
 pub(super) fn revoked(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     pem_items(path, "list of revoked certificates", "give a PEM file with an X509 CRL")

@@ -141,7 +141,8 @@ fn a_client_is_known_by_its_alternative_names_and_never_by_its_common_name() {
     let subject = Subject {
         services: &["orders"],
         common_name: "rpcd://service/root",
-        ..Subject::of(&["ci.example"])
+        // Nor by a DNS name that looks like a URI: who may issue DNS names may not name services.
+        ..Subject::of(&["ci.example", "rpcd://service/admin"])
     };
     let issued = authority.issue("client", &subject);
     let client = client(authority.ca(), Some(&issued));

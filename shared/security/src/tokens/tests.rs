@@ -65,6 +65,51 @@ fn one_name_may_have_two_tokens_while_one_replaces_the_other() {
     assert!(matches!(twice, Err(TokensError::Line { line: 2, .. })), "{twice:?}");
 }
 
+fn certificate(names: &[&str]) -> PeerCertificate {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    PeerCertificate { names, not_after: now(), chain: Vec::new() }
+}
+
+#[test]
+fn a_certificate_has_the_roles_of_the_first_good_line_that_names_it() {
+    let tokens = Tokens::parse(
+        "old call certificate:rpcd://service/orders expires=2027-01-01\n\
+         orders register,call certificate:rpcd://service/orders expires=2027-01-31 hosts=10.0.0.0/8\n\
+         ci call certificate:CI.example",
+    );
+    // The same name twice is refused, also where one of them is over.
+    assert!(matches!(tokens, Err(TokensError::Line { line: 2, .. })), "{tokens:?}");
+    let tokens = Tokens::parse(
+        "orders register certificate:rpcd://service/orders expires=2027-01-31 hosts=10.0.0.0/8\n\
+         ci call certificate:CI.example",
+    )
+    .unwrap();
+    let who = |names: &[&str], at| tokens.identify_certificate(&certificate(names), at);
+    let orders = who(&["rpcd://service/orders", "ci.example"], now()).unwrap();
+    assert_eq!((orders.name.as_str(), orders.hosts.len()), ("orders", 1));
+    assert_eq!(who(&["ci.EXAMPLE"], now()).unwrap().name, "ci");
+    let later = now() + Duration::from_secs(1);
+    assert_eq!(who(&["ci.example", "rpcd://service/orders"], later).unwrap().name, "ci");
+    for names in [
+        &[][..],
+        &["rpcd://service/Orders"],
+        &["rpcd://service/orders2"],
+        &["*.example"],
+        &["ci.example.org"],
+    ] {
+        assert_eq!(who(names, now()), Err(NotIdentified::Certificate), "{names:?}");
+    }
+    assert_eq!(who(&["rpcd://service/orders"], later), Err(NotIdentified::Certificate));
+}
+
+#[test]
+fn a_line_of_a_certificate_is_displayed_as_it_was_written() {
+    let line = "a call certificate:rpcd://service/orders";
+    let tokens = Tokens::parse(line).unwrap();
+    let (credential, identity) = tokens.entries().next().unwrap();
+    assert_eq!(format!("{} {} {credential}", identity.name, identity.roles), line);
+}
+
 #[test]
 fn a_wrong_line_is_named_and_never_quoted() {
     let (_, good) = token("a", "");
@@ -82,6 +127,9 @@ fn a_wrong_line_is_named_and_never_quoted() {
         format!("{good} expires=2027-01-31 expires=2028-01-31"),
         format!("a,b {secret} x"),
         "a call sha256:\u{e9}".to_owned(),
+        "a call certificate:".to_owned(),
+        format!("a call certificate:canary{}", "x".repeat(300)),
+        format!("a call certificate:{secret}\u{e9}"),
     ] {
         let error = Tokens::parse(&format!("# first\n{wrong}")).unwrap_err();
         assert!(matches!(error, TokensError::Line { line: 2, .. }), "{wrong}: {error}");

@@ -4,6 +4,7 @@
 //! of as many requests as it had replies.
 
 mod at_rate;
+mod socket;
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -14,14 +15,14 @@ use anyhow::{Context, bail, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 
 use super::{Shape, TIMEOUT, Window};
 use crate::exchange::Exchange;
 use crate::measure::{Figures, Meter};
 
 pub use at_rate::at_rate;
+pub use socket::Peer;
+use socket::Socket;
 
 /// Size of a read.
 const INPUT: usize = 256 * 1024;
@@ -31,21 +32,22 @@ const INPUT: usize = 256 * 1024;
 /// # Errors
 /// A reply is wrong or late, or the server is gone.
 pub fn run(
-    address: SocketAddr,
+    peer: impl Into<Peer>,
     exchanges: &[Exchange],
     shape: Shape,
     window: Window,
 ) -> anyhow::Result<Figures> {
     ensure!(!exchanges.is_empty(), "nothing to call");
+    let peer = peer.into();
     let meter = if shape.reconnect {
-        reconnecting(address, exchanges, window)?
+        reconnecting(&peer, exchanges, window)?
     } else if shape.connections == 1 {
-        let mut connection = Connection::open(address, exchanges, 0)?;
+        let mut connection = Connection::open(&peer, exchanges, 0)?;
         let mut meter = window.start()?;
         one(&mut connection, shape.in_flight, &mut Until::Closed(&mut meter))?;
         meter
     } else {
-        many(address, exchanges, shape, window)?
+        many(&peer, exchanges, shape, window)?
     };
     meter.finish()
 }
@@ -59,7 +61,7 @@ pub fn each_once(
     exchanges: &[Exchange],
     in_flight: usize,
 ) -> anyhow::Result<()> {
-    let mut connection = Connection::open(address, exchanges, 0)?;
+    let mut connection = Connection::open(&address.into(), exchanges, 0)?;
     one(&mut connection, in_flight, &mut Until::Calls { started: 0, ended: 0, of: exchanges.len() })
 }
 
@@ -163,7 +165,7 @@ fn one(
 }
 
 fn many(
-    address: SocketAddr,
+    peer: &Peer,
     exchanges: &[Exchange],
     shape: Shape,
     window: Window,
@@ -173,8 +175,13 @@ fn many(
     for number in 0..shape.connections {
         // Spread over the exchanges, so that no two send the same for long.
         let first = number * exchanges.len() / shape.connections;
-        let connection = Connection::open(address, exchanges, first)?;
-        epoll::add(&poll, &connection.stream, EventData::new_u64(number as u64), EventFlags::IN)?;
+        let connection = Connection::open(peer, exchanges, first)?;
+        epoll::add(
+            &poll,
+            connection.socket.tcp(),
+            EventData::new_u64(number as u64),
+            EventFlags::IN,
+        )?;
         connections.push(connection);
     }
     let mut meter = window.start()?;
@@ -198,16 +205,12 @@ fn many(
     Ok(meter)
 }
 
-fn reconnecting(
-    address: SocketAddr,
-    exchanges: &[Exchange],
-    window: Window,
-) -> anyhow::Result<Meter> {
+fn reconnecting(peer: &Peer, exchanges: &[Exchange], window: Window) -> anyhow::Result<Meter> {
     let mut meter = window.start()?;
     let mut input = vec![0; INPUT];
     for exchange in exchanges.iter().cycle() {
         let began = Instant::now();
-        let mut connection = Connection::open(address, std::slice::from_ref(exchange), 0)?;
+        let mut connection = Connection::open(peer, std::slice::from_ref(exchange), 0)?;
         connection.queue(1, began);
         connection.flush_at_once()?;
         while connection.is_waiting() {
@@ -230,7 +233,7 @@ pub fn timespec(duration: std::time::Duration) -> Timespec {
 
 /// One connection; its replies arrive in the order of its requests.
 struct Connection<'a> {
-    stream: TcpStream,
+    socket: Socket,
     exchanges: &'a [Exchange],
     next_request: usize,
     next_answer: usize,
@@ -243,9 +246,9 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn open(address: SocketAddr, exchanges: &'a [Exchange], first: usize) -> anyhow::Result<Self> {
+    fn open(peer: &Peer, exchanges: &'a [Exchange], first: usize) -> anyhow::Result<Self> {
         Ok(Self {
-            stream: open(address)?,
+            socket: Socket::open(peer)?,
             exchanges,
             next_request: first,
             next_answer: first,
@@ -271,12 +274,9 @@ impl<'a> Connection<'a> {
     /// Writes what the system takes at once; `true` if that was all.
     fn flush(&mut self) -> anyhow::Result<bool> {
         while self.written < self.output.len() {
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match send(&self.stream, &self.output[self.written..], flags) {
-                Ok(sent) => self.written += sent,
-                Err(Errno::AGAIN) => return Ok(false),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error).context("sending"),
+            match self.socket.send(&self.output[self.written..]).context("sending")? {
+                Some(sent) => self.written += sent,
+                None => return Ok(false),
             }
         }
         self.output.clear();
@@ -292,7 +292,7 @@ impl<'a> Connection<'a> {
 
     /// Waits until more can be written or read; `true` if it can be read.
     fn wait_for_room(&self) -> anyhow::Result<bool> {
-        let mut interest = [PollFd::new(&self.stream, PollFlags::IN | PollFlags::OUT)];
+        let mut interest = [PollFd::new(self.socket.tcp(), PollFlags::IN | PollFlags::OUT)];
         let ready = poll(&mut interest, Some(&timespec(TIMEOUT)))?;
         ensure!(ready > 0, "the server neither reads nor replies");
         Ok(interest[0].revents().intersects(PollFlags::IN | PollFlags::ERR | PollFlags::HUP))
@@ -300,7 +300,7 @@ impl<'a> Connection<'a> {
 
     /// Reads once and checks the bytes; returns the number of replies completed.
     fn receive(&mut self, input: &mut [u8], until: &mut Until<'_>) -> anyhow::Result<usize> {
-        let read = self.stream.read(input).context("waiting for a reply")?;
+        let read = self.socket.receive(input).context("waiting for a reply")?;
         ensure!(read > 0, "the server closed the connection");
         let now = Instant::now();
         let mut rest = &input[..read];

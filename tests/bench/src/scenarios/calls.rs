@@ -9,7 +9,7 @@ use crate::round::{Bench, Round, Scenario};
 use library::{Call, Library, Socket};
 
 /// Calls in flight in B, connections in C.
-const MANY: usize = 64;
+pub(super) const MANY: usize = 64;
 /// The argument of M.
 const LARGE: usize = 1_000_000;
 
@@ -33,6 +33,7 @@ fn one_at_a_time(round: &mut Round<'_>) -> anyhow::Result<()> {
     round.baseline("raw", |bench| raw(bench, &add, shape))?;
     round.row("raw, tokio socket", |bench| raw_socket(bench, &add, shape))?;
     round.row("rpcd, bare socket", |bench| rpcd(bench, &add, shape))?;
+    other_dialects(round, shape)?;
     round.row("rpcd, library", |bench| rpcd_library(bench, || Call::Add, shape))?;
     round.row("rpcd, library, blocking", |bench| {
         let server = bench.server()?;
@@ -47,6 +48,8 @@ fn in_flight(round: &mut Round<'_>) -> anyhow::Result<()> {
     round.baseline("raw", |bench| raw(bench, &classic, shape))?;
     round.row("rpcd, bare socket", |bench| rpcd(bench, &extended, shape))?;
     round.row("rpcd, bare socket, classic", |bench| rpcd(bench, &classic, shape))?;
+    let json_rpc = Exchange::add_json_rpc();
+    round.row("rpcd, bare socket, JSON-RPC", |bench| rpcd(bench, &json_rpc, shape))?;
     round.row("rpcd, library", |bench| rpcd_library(bench, || Call::Add, shape))
 }
 
@@ -56,7 +59,15 @@ fn connections(round: &mut Round<'_>) -> anyhow::Result<()> {
     round.baseline("raw", |bench| raw(bench, &add, shape))?;
     round.row("raw, tokio socket", |bench| raw_socket(bench, &add, shape))?;
     round.row("rpcd, bare socket", |bench| rpcd(bench, &add, shape))?;
+    other_dialects(round, shape)?;
     round.row("rpcd, library", |bench| rpcd_library(bench, || Call::Add, shape))
+}
+
+/// The same call with an id, and in JSON-RPC.
+fn other_dialects(round: &mut Round<'_>, shape: Shape) -> anyhow::Result<()> {
+    let (extended, json_rpc) = (Exchange::add_extended()?, Exchange::add_json_rpc());
+    round.row("rpcd, bare socket, extended", |bench| rpcd(bench, &extended, shape))?;
+    round.row("rpcd, bare socket, JSON-RPC", |bench| rpcd(bench, &json_rpc, shape))
 }
 
 fn reconnecting(round: &mut Round<'_>) -> anyhow::Result<()> {

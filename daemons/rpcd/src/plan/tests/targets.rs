@@ -19,12 +19,28 @@ fn an_address_selects_that_server_and_none_the_registry() {
 }
 
 #[test]
-fn a_health_check_inside_tls_is_refused_rather_than_made_without() {
-    for line in ["health a:1 --tls", "health --tls", "health -p 1 --tls-ca ca.pem"] {
-        let failure = plan(line).unwrap_err();
-        assert_eq!(failure.exit, Exit::Usage, "{line}");
-        assert!(failure.message.contains("does not speak TLS"), "{line}: {}", failure.message);
+fn a_health_check_is_made_inside_tls_where_any_command_would_be() {
+    let by_tls = |line: &str, environment: &[(&str, &str)]| {
+        let Task::Health(plan) = plan_with(line, environment).unwrap().task else {
+            panic!("{line}")
+        };
+        plan.tls.map(|files| files.ca.map(|path| path.display().to_string()))
+    };
+    let ca = Some(Some("ca.pem".to_owned()));
+    for line in ["health a:1 --tls --tls-ca ca.pem", "health --tls --tls-ca ca.pem"] {
+        assert_eq!(by_tls(line, &[]), ca, "{line}");
     }
+    let settings = [("RPCD_CLIENT_TLS", "true"), ("RPCD_CLIENT_TLS_CA", "ca.pem")];
+    for line in ["health a:1", "health -p 1", "health"] {
+        assert_eq!(by_tls(line, &settings), ca, "{line}");
+        assert_eq!(by_tls(line, &[]), None, "{line}");
+        // Settings that cannot be used must not make a daemon look ill.
+        if line != "health" {
+            assert_eq!(by_tls(line, &[("RPCD_CLIENT_TIMEOUT", "soon")]), None, "{line}");
+        }
+    }
+    assert_eq!(by_tls("health --registry https://a:1", &[]), Some(None));
+    assert_eq!(by_tls("health --registry http://a:1", &settings), None);
 }
 
 #[test]
@@ -154,7 +170,7 @@ fn health_of_an_address_needs_no_settings() {
     let address =
         |line: &str, environment: &[(&str, &str)]| match plan_with(line, environment).unwrap().task
         {
-            Task::Health { address, .. } => address,
+            Task::Health(plan) => plan.address,
             other => panic!("{other:?}"),
         };
     assert_eq!(address("health", &[("RPCD_REGISTRY_PORT", "7")]), "127.0.0.1:7");

@@ -402,7 +402,7 @@ fn let_in(
     target: &Target<'_>,
 ) -> Result<Option<Arc<Identity>>, Fault> {
     if let Some(token) = call.token {
-        visitor.show(token.expose().into_owned())?;
+        visitor.show(token.expose().into_owned().into())?;
     }
     visitor.may(target.permission(), state.object())?;
     Ok(visitor.identity().ok().flatten().cloned())

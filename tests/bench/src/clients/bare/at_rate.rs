@@ -31,8 +31,8 @@ pub fn at_rate(
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     let mut connections = Vec::with_capacity(connections);
     for (number, share) in (0..).zip(exchanges.chunks(share)) {
-        let connection = Connection::open(address, share, 0)?;
-        epoll::add(&epoll, &connection.stream, EventData::new_u64(number), EventFlags::IN)?;
+        let connection = Connection::open(&address.into(), share, 0)?;
+        epoll::add(&epoll, connection.socket.tcp(), EventData::new_u64(number), EventFlags::IN)?;
         connections.push(connection);
     }
     // The system's usual tolerance of 50 µs is the interval between calls at 20,000 per second.
