@@ -275,6 +275,7 @@ async fn stream(
 
 #[cfg(test)]
 mod tests {
+    use super::super::direct::Opened;
     use super::*;
     use rpc_wire::signature::contract;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -282,7 +283,7 @@ mod tests {
     /// Monitors with default settings.
     async fn monitor(instance: Instance, probing: Probing, inbox: mpsc::Sender<Msg>) {
         let options = ClientOptions::default();
-        run(instance, probing, &options, Discovery::new(&options), inbox).await;
+        run(instance, probing, &options, Discovery::new(&options, &Opened::default()), inbox).await;
     }
 
     const OWN: &str =
@@ -358,7 +359,7 @@ mod tests {
         ] {
             let options = ClientOptions { token, ..ClientOptions::default() };
             let (inbox, mut messages) = mpsc::channel(64);
-            let discovery = Discovery::new(&options);
+            let discovery = Discovery::new(&options, &Opened::default());
             let instance = instance.clone();
             let monitor = tokio::spawn(async move {
                 run(instance, Probing::FirstReply, &options, discovery, inbox).await;

@@ -26,7 +26,7 @@ pub fn candidates(model: &Model, method: &MethodId, now: Now) -> Vec<InstanceKey
 }
 
 /// The one server that is opened, while it describes no method: then any can be called by its name.
-pub fn undescribed(model: &Model) -> Option<&InstanceKey> {
+pub(super) fn undescribed(model: &Model) -> Option<&InstanceKey> {
     model.link.server.as_ref().filter(|_| model.methods.all().next().is_none())
 }
 

@@ -128,7 +128,7 @@ impl HealthPlan {
         };
         let by_tls = match &target {
             Target::Direct { .. } => settings.client.tls,
-            Target::Registry { url } => url.starts_with("https://"),
+            Target::Registry { url } | Target::JsonRpc { url } => url.starts_with("https://"),
         };
         Ok(Self {
             address: target::address(&target),
