@@ -90,6 +90,7 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
             ..settings.client.clone()
         },
         tokens: options.tokens(&settings).map_err(usage)?,
+        opened: options.opened(&settings).map_err(usage)?,
         warnings: settings.warnings.clone(),
         readonly: options.readonly,
         histories: histories(&settings),

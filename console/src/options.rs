@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -11,20 +14,25 @@ use rpc_settings::{self as settings, RegistryAddress, Settings, SettingsError, p
 use rpc_wire::nearest;
 use rpc_wire::target::Target;
 
+use crate::runtime::Opened;
 use rpc_console_core::model::registries::{Colour, NamedRegistry, Registries};
 
 /// Terminal console: watch instances, call methods, read logs, run load tests.
 ///
 /// Press ? for all keys. The console also starts without a registry and connects once one is up.
-/// HOST:PORT opens one server that is not registered anywhere.
+/// HOST:PORT opens one server that is not registered anywhere, also one of another make that speaks JSON-RPC.
 /// --demo runs an embedded registry and four servers. For scripts use rpcd.
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "rpc-console", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Options {
-    /// Open this server without a registry
-    #[arg(value_name = "HOST:PORT", value_parser = server,
+    /// Open this server without a registry; one that takes JSON-RPC over HTTP by its http:// URL
+    #[arg(value_name = "HOST:PORT", value_parser = Target::server,
           conflicts_with_all = ["demo", "registry"])]
     pub server: Option<Target>,
+
+    /// OpenRPC document with the methods of the server, which is then not asked for them
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub openrpc: Option<PathBuf>,
 
     /// Run an embedded registry and four servers with live traffic; needs no set-up
     #[arg(long, conflicts_with = "registry")]
@@ -51,6 +59,24 @@ pub struct Options {
 }
 
 impl Options {
+    /// The server of the command line, with its methods if a document says them.
+    ///
+    /// # Errors
+    /// The document cannot be used.
+    pub fn opened(&self, settings: &Settings) -> Result<Opened, String> {
+        let read = |file: &PathBuf| {
+            let cannot = |why: &str| format!("cannot use {}: {why}", file.display());
+            let limit = settings.client.max_method_list_bytes;
+            let text = read_at_most(file, limit).map_err(|error| cannot(&error.to_string()))?;
+            let methods = rpc_client::methods_of_document(&text, &settings.client);
+            methods
+                .map(Arc::new)
+                .map_err(|why| cannot(&format!("{why}; --openrpc takes an OpenRPC document")))
+        };
+        let described = self.openrpc.as_ref().map(read).transpose()?;
+        Ok(Opened { server: self.server.clone(), described })
+    }
+
     /// The tokens of the registries that have one of their own, by their names in the console.
     ///
     /// # Errors
@@ -102,6 +128,13 @@ impl Options {
     }
 }
 
+/// The text of a file; of one that is longer, a byte more than the limit.
+fn read_at_most(file: &Path, limit: usize) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(file)?.take(limit as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// The registries of the settings by their names in the console, that of `[registry]` first.
 fn addresses(settings: &Settings) -> impl Iterator<Item = (&str, &RegistryAddress)> {
     let is_taken = |name: &str| settings.registries.contains_key(name);
@@ -110,14 +143,6 @@ fn addresses(settings: &Settings) -> impl Iterator<Item = (&str, &RegistryAddres
     let default = if is_taken(default) { "registry" } else { default };
     let others = settings.registries.iter().map(|(name, registry)| (name.as_str(), registry));
     [(default, &settings.registry)].into_iter().chain(others)
-}
-
-/// The server at `HOST:PORT`; of a URL the error says how to open a registry.
-fn server(text: &str) -> Result<Target, String> {
-    if text.contains("://") {
-        return Err(format!("write HOST:PORT for one server, or --registry {text} for a registry"));
-    }
-    Target::direct(text).map_err(|error| error.to_string())
 }
 
 fn named(name: &str, registry: &RegistryAddress) -> NamedRegistry {
@@ -142,7 +167,8 @@ Examples:
   rpc-console --demo                      try it without any set-up
   rpc-console                             the registry of the settings
   rpc-console --registry http://10.0.0.5:9999 --readonly
-  rpc-console 127.0.0.1:8089              one server, without a registry";
+  rpc-console 127.0.0.1:8089              one server, without a registry
+  rpc-console http://127.0.0.1:8545/rpc --openrpc methods.json";
 
 /// A mistake on the command line in one line, in the words of `rpcd`.
 pub fn mistake(error: &clap::Error) -> String {
@@ -287,7 +313,8 @@ mod tests {
             ["rpc-console", "::1:8089", "--readonly"],
             ["rpc-console", "a b:8089", "--readonly"],
             ["rpc-console", "0x7f000001:8089", "--readonly"],
-            ["rpc-console", "http://127.0.0.1:8089", "--readonly"],
+            ["rpc-console", "ftp://127.0.0.1:8089", "--readonly"],
+            ["rpc-console", "http://u:p@h", "--readonly"],
             ["rpc-console", "h:8089", "--demo"],
             ["rpc-console", "h:8089", "--registry=h:1"],
         ] {
@@ -317,9 +344,9 @@ mod tests {
             (&["--config"], "missing value of --config <FILE>"),
             (&["--demo", "--demo"], "--demo is given twice"),
             (
-                &["http://h:1"],
-                "bad value 'http://h:1' for [HOST:PORT]: write HOST:PORT for one server, or --registry \
-                 http://h:1 for a registry",
+                &["http://h:0"],
+                "bad value 'http://h:0' for [HOST:PORT]: `http://h:0` is not an address: the port must be a \
+                 number from 1 to 65535; write host:port, for example 127.0.0.1:8000",
             ),
         ] {
             let line = ["rpc-console"].iter().chain(line);

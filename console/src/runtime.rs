@@ -43,6 +43,7 @@ mod terminal_handover;
 mod traffic;
 
 pub use clock::Clock;
+pub use direct::Opened;
 pub use history::HistoryFolder;
 pub use settings::{DemoRuns, Settings, StartDemo};
 
@@ -90,6 +91,7 @@ pub async fn run(mut settings: Settings) -> Result<Ended, io::Error> {
     let registry = settings.registries.current().map(|named| named.target.clone());
     let model = settings.model();
     let client = options_for(&settings.client, &settings.tokens, &model);
+    let opened_now = settings.opened.clone();
     let requests = RequestsFile::of(std::env::current_dir()?);
     let (senders, inbox) = Inbox::new(Instant::now());
     let mut console = Console {
@@ -101,10 +103,11 @@ pub async fn run(mut settings: Settings) -> Result<Ended, io::Error> {
         hits: HitMap::default(),
         dirty: true,
         drawn_at: None,
-        tasks: Tasks::new(senders, settings.max_probed, client, requests.clone()),
+        tasks: Tasks::new(senders, settings.max_probed, opened_now, client, requests.clone()),
         requests,
         client: settings.client,
         tokens: settings.tokens,
+        opened: settings.opened,
         log: settings.log,
         histories: settings.histories,
         written: None,
@@ -165,6 +168,7 @@ struct Console {
     tasks: Tasks,
     client: ClientOptions,
     tokens: BTreeMap<String, Token>,
+    opened: Opened,
     /// The console's own log.
     log: LogRing,
     requests: RequestsFile,
@@ -374,7 +378,8 @@ impl Console {
         let max_probed = self.model.instances.max_probed;
         let requests = self.requests.clone();
         let client = options_for(&self.client, &self.tokens, &self.model);
-        self.tasks = Tasks::new(senders, max_probed, client, requests);
+        let opened = self.opened.while_at(target);
+        self.tasks = Tasks::new(senders, max_probed, opened, client, requests);
         self.tasks.watch(target);
         self.follow_own_log();
         self.keep_history(Some(target));

@@ -251,7 +251,11 @@ fn http_libraries_stay_where_they_belong() {
         "shared/client/src/registry",
     ];
     only("rustls::", &CRATES, &[&tls[..], &[etcd]].concat());
-    let clients = ["shared/client/src/registry.rs", "shared/client/src/registry"];
+    let clients = [
+        "shared/client/src/registry.rs",
+        "shared/client/src/registry",
+        "shared/client/src/pool/json_rpc/http.rs",
+    ];
     only("reqwest::", &CRATES, &clients);
 }
 

@@ -32,6 +32,7 @@ mod etcd_troubles;
 mod every_reader_reads;
 mod few_files;
 mod graceful_ends;
+mod json_rpc_servers;
 mod killed_servers;
 mod limits;
 mod limits_page;

@@ -26,6 +26,7 @@ use serde_json::json;
 use crate::key::{Code, Key};
 use crate::message::{DemoUpdate, Effect, InstanceUpdate, Msg, RegistryUpdate};
 use crate::model::Now;
+use crate::model::instances::Dialect;
 use crate::model::logs::{Source, SourceState};
 use crate::model::registries::{Colour, NamedRegistry, Registries};
 use crate::model::standing::Standing;
@@ -324,7 +325,7 @@ pub fn direct() -> (Model, Now) {
     model.switch_registry(&target, now);
     let instance = Instance::new("127.0.0.1", 8089);
     feed(&mut model, Msg::Registry(RegistryUpdate::Direct(instance)), now);
-    feed(&mut model, Msg::Instance(key(8089), InstanceUpdate::Dialect(true)), now);
+    feed(&mut model, Msg::Instance(key(8089), InstanceUpdate::Dialect(Dialect::Extended)), now);
     learn(&mut model, key(8089), methods(), now);
     (model, after(now, 2_000))
 }

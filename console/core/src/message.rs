@@ -12,6 +12,7 @@ use crate::key::Key;
 use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Outcome, PastCall, WireMessage};
 use crate::model::content::{Content, Program, SaveError};
+use crate::model::instances::Dialect;
 use crate::model::json::{Document, Matches, Selection};
 use crate::model::load::LoadRequest;
 use crate::model::load::RunId;
@@ -172,8 +173,8 @@ pub enum RegistryUpdate {
 pub enum InstanceUpdate {
     /// Its methods, or why they are unknown.
     Methods(Result<Arc<MethodList>, String>),
-    /// Whether it uses the extended dialect; reported of a server that is not registered.
-    Dialect(bool),
+    /// What it speaks; reported of a server that is not registered.
+    Dialect(Dialect),
     /// The round trip of a probe, or why it failed.
     Probe(Result<Duration, String>),
     /// Who the console is there, and what it may do.

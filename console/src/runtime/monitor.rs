@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
-use super::direct::client_of;
 use super::discovery::Discovery;
 use super::own_methods::{self, Said};
 use rpc_console_core::message::{InstanceUpdate, Msg};
+use rpc_console_core::model::instances;
 use rpc_console_core::model::logs::{Source, SourceState};
 use rpc_console_core::model::standing::Standing;
 use rpc_console_core::text;
@@ -73,9 +73,8 @@ pub(super) async fn run(
     let key = instance.key();
     let max_reply_bytes = options.max_reply_bytes.min(MAX_REPLY_BYTES);
     let small = ClientOptions { max_reply_bytes, ..options.clone() };
-    let (Some(client), Some(asking)) = (client_of(&key, &small), discovery.client(&key)) else {
-        return;
-    };
+    let client = discovery.client_with(&key, &small);
+    let (Some(client), Some(asking)) = (client, discovery.client(&key)) else { return };
     let tell = async |update: InstanceUpdate| {
         let _ = inbox.send(Msg::Instance(key.clone(), update)).await;
     };
@@ -88,7 +87,7 @@ pub(super) async fn run(
                 tell(InstanceUpdate::Probe(probed.result)).await;
                 if probed.probing != probing {
                     probing = probed.probing;
-                    tell(InstanceUpdate::Dialect(probing == Probing::Health)).await;
+                    tell(InstanceUpdate::Dialect(dialect_of(probing, &client))).await;
                 }
                 if probed.said != Said::Nothing {
                     said.send_replace(probed.said);
@@ -103,6 +102,15 @@ pub(super) async fn run(
         },
         logs(&key, &client, &inbox),
     );
+}
+
+/// What the instance speaks that is probed like this from now on.
+fn dialect_of(probing: Probing, client: &Client) -> instances::Dialect {
+    match (probing, client.dialect()) {
+        (Probing::Health, _) => instances::Dialect::Extended,
+        (_, Some(Dialect::JsonRpc)) => instances::Dialect::JsonRpc,
+        _ => instances::Dialect::Classic,
+    }
 }
 
 /// What a probe found.
@@ -141,7 +149,7 @@ async fn probe(
             Probed { result: Ok(took), probing: Probing::Health, said }
         }
         // It replied, but an older server has no health check.
-        Ok((_, _, Dialect::Classic)) => Probed::by_connection(instance).await,
+        Ok((_, _, Dialect::Classic | Dialect::JsonRpc)) => Probed::by_connection(instance).await,
         // It replied, as only a newer server does: that it does not tell everybody more is no illness.
         Err(error) if is_unauthorised(&error) => Probed {
             result: Ok(started.elapsed()),
@@ -267,6 +275,7 @@ async fn stream(
 
 #[cfg(test)]
 mod tests {
+    use super::super::direct::Opened;
     use super::*;
     use rpc_wire::signature::contract;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -274,7 +283,7 @@ mod tests {
     /// Monitors with default settings.
     async fn monitor(instance: Instance, probing: Probing, inbox: mpsc::Sender<Msg>) {
         let options = ClientOptions::default();
-        run(instance, probing, &options, Discovery::new(&options), inbox).await;
+        run(instance, probing, &options, Discovery::new(&options, &Opened::default()), inbox).await;
     }
 
     const OWN: &str =
@@ -315,7 +324,9 @@ mod tests {
         let (mut is_older, mut own) = (false, None);
         while !is_older || own.is_none() {
             match messages.recv().await.unwrap() {
-                Msg::Instance(_, InstanceUpdate::Dialect(extended)) => is_older = !extended,
+                Msg::Instance(_, InstanceUpdate::Dialect(dialect)) => {
+                    is_older = dialect == instances::Dialect::Classic
+                }
                 Msg::Instance(_, InstanceUpdate::Methods(methods)) => own = Some(methods),
                 Msg::Instance(_, InstanceUpdate::Probe(result)) => drop(result.unwrap()),
                 _ => {}
@@ -348,7 +359,7 @@ mod tests {
         ] {
             let options = ClientOptions { token, ..ClientOptions::default() };
             let (inbox, mut messages) = mpsc::channel(64);
-            let discovery = Discovery::new(&options);
+            let discovery = Discovery::new(&options, &Opened::default());
             let instance = instance.clone();
             let monitor = tokio::spawn(async move {
                 run(instance, Probing::FirstReply, &options, discovery, inbox).await;
@@ -356,7 +367,9 @@ mod tests {
             let (mut is_extended, mut said) = (false, None);
             while !is_extended || said.is_none() {
                 match messages.recv().await.unwrap() {
-                    Msg::Instance(_, InstanceUpdate::Dialect(extended)) => is_extended = extended,
+                    Msg::Instance(_, InstanceUpdate::Dialect(dialect)) => {
+                        is_extended = dialect == instances::Dialect::Extended
+                    }
                     Msg::Instance(_, InstanceUpdate::Probe(result)) => drop(result.unwrap()),
                     Msg::Instance(_, InstanceUpdate::Standing(standing)) => said = standing.text(),
                     _ => {}

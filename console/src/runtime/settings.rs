@@ -7,7 +7,7 @@ use rpc_client::{Balance, ClientOptions, Token};
 use rpc_host::logging::LogRing;
 use tokio::sync::mpsc;
 
-use super::{Clock, HistoryFolder, feed};
+use super::{Clock, HistoryFolder, Opened, feed};
 use crate::view::Theme;
 use rpc_console_core::action::Keymap;
 use rpc_console_core::message::{DemoCommand, Msg};
@@ -39,6 +39,8 @@ pub struct Settings {
     /// The tokens of registries and of the instances that they list, by the registries' names, in place of that of
     /// `client`.
     pub tokens: BTreeMap<String, Token>,
+    /// The server of the command line.
+    pub opened: Opened,
     /// Warnings about the settings, a line each, shown first.
     pub warnings: Vec<String>,
     /// Instances monitored at most; others are only listed.

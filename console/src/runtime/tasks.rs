@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 
 use super::calls::Attempts;
 use super::contracts::Contracts;
-use super::direct::client_of;
+use super::direct::Opened;
 use super::discovery::Discovery;
 use super::inbox::Senders;
 use super::requests::RequestsFile;
@@ -48,6 +48,7 @@ pub(super) struct Tasks {
     max_monitored: usize,
     /// Whether there is no registry, which tells the dialect of an instance.
     is_direct: bool,
+    opened: Opened,
     options: ClientOptions,
     calls: HashMap<CallId, (AbortHandle, Attempts)>,
     load: Option<load::Running>,
@@ -64,11 +65,12 @@ impl Tasks {
     pub(super) fn new(
         senders: Senders,
         max_monitored: usize,
+        opened: Opened,
         options: ClientOptions,
         requests: RequestsFile,
     ) -> Self {
         let Senders { replies, live, changes } = senders;
-        let discovery = Discovery::new(&options);
+        let discovery = Discovery::new(&options, &opened);
         Self {
             contracts: Contracts::new(max_monitored, discovery.clone(), live.clone()),
             discovery,
@@ -83,6 +85,7 @@ impl Tasks {
             waiting: BTreeMap::new(),
             max_monitored,
             is_direct: false,
+            opened,
             options,
             calls: HashMap::new(),
             load: None,
@@ -98,9 +101,10 @@ impl Tasks {
     pub(super) fn watch(&mut self, target: &Target) {
         let url = match target {
             Target::Registry { url } => url,
-            Target::Direct { host, port } => {
+            Target::Direct { .. } | Target::JsonRpc { .. } => {
                 self.is_direct = true;
-                let opened = feed::server(Instance::new(host, *port), self.changes.clone());
+                let (host, port) = target.host_and_port().unwrap_or_default();
+                let opened = feed::server(Instance::new(host, port), self.changes.clone());
                 return self.feeds.push(tokio::spawn(opened).abort_handle());
             }
         };
@@ -288,7 +292,7 @@ impl Tasks {
             return;
         }
         self.waiting.remove(&key);
-        let Some(client) = client_of(&key, &self.options) else { return };
+        let Some(client) = self.opened.client_of(&key, &self.options) else { return };
         self.contracts.add(&instance);
         let probing = monitor::Probing::of(&instance, self.is_direct);
         let (options, discovery) = (self.options.clone(), self.discovery.clone());
@@ -334,7 +338,7 @@ impl Tasks {
         self.monitored
             .get(key)
             .map(|(client, _)| client.clone())
-            .or_else(|| client_of(key, &self.options))
+            .or_else(|| self.opened.client_of(key, &self.options))
     }
 }
 

@@ -144,9 +144,8 @@ fn instances(model: &Model, method: &MethodId) -> String {
 fn command(model: &Model, screen: &mut Screen<'_, '_>, form: &LoadForm, area: Rect) {
     let theme = screen.theme;
     // Shown at once; the field shows its own error only after Start was pressed.
-    let request = form
-        .to_request(0, &model.link.url)
-        .map_err(|(field, why)| format!("{} {why}", field.title()));
+    let request =
+        form.to_request(0, &model.link).map_err(|(field, why)| format!("{} {why}", field.title()));
     let (text, style) = match request.and_then(|request| bench_command(&request)) {
         Ok(command) => (command, theme.dim()),
         Err(why) => (format!("✗ {why}"), theme.bad()),

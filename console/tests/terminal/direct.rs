@@ -54,10 +54,7 @@ fn a_bad_address_is_a_usage_error_on_the_normal_screen() {
         ("nowhere", "it has no port"),
         ("h:0", "from 1 to 65535"),
         ("a b:1", "its host is neither an IP address nor a name"),
-        (
-            "http://127.0.0.1:9999",
-            "write HOST:PORT for one server, or --registry http://127.0.0.1:9999",
-        ),
+        ("http://u:p@127.0.0.1:9999", "a URL with a name or password would show it"),
     ] {
         let mut tty = Tty::start(&[address]);
         assert_eq!(tty.ends(), 2);

@@ -23,7 +23,7 @@ pub use daemon::{Registry, Serve};
 pub use follow::{Logs, Watch};
 pub use mcp::Mcp;
 pub use operate::{AskingRegistry, Drain, ReleaseBrake, Undrain};
-pub use options::{Asking, Common, Direct, Through, Via};
+pub use options::{Asking, Common, Described, Direct, Through, Via};
 pub use token::{NewToken, Token, TokenAction};
 pub use values::{CallTime, Pause};
 

@@ -55,6 +55,7 @@ fn flags(target: &Target) -> String {
         Target::Registry { url } if url == DEFAULT_REGISTRY => String::new(),
         Target::Registry { url } => format!(" --registry {url}"),
         Target::Direct { host, port } => format!(" -i {host} -p {port}"),
+        Target::JsonRpc { url } => format!(" -i {}", describe::quoted(url)),
     }
 }
 

@@ -153,11 +153,11 @@ impl Task {
             Command::Call(typed) => Self::Call(Box::new(CallPlan::new(*typed, settings)?)),
             Command::Bench(typed) => Self::Bench(Box::new(BenchPlan::new(*typed, settings)?)),
             Command::Methods(typed) => Self::Methods {
-                ask: Box::new(Ask::new(&typed.asking, settings)?),
+                ask: Box::new(Ask::described(&typed.asking, &typed.described, settings)?),
                 filter: typed.filter,
             },
             Command::Describe(typed) => Self::Describe {
-                ask: Box::new(Ask::new(&typed.asking, settings)?),
+                ask: Box::new(Ask::described(&typed.asking, &typed.described, settings)?),
                 method: typed.method,
             },
             Command::Instances(typed) => {

@@ -46,7 +46,8 @@ impl Blame {
             | CallError::WrongType { .. }
             | CallError::TooLarge { .. }
             | CallError::TokenWithheld { .. }
-            | CallError::Unsupported { .. } => Self::Caller,
+            | CallError::Unsupported { .. }
+            | CallError::NotInJsonRpc { .. } => Self::Caller,
             CallError::NoInstance { .. }
             | CallError::NoSuchMethod(_)
             | CallError::BadArguments(_)

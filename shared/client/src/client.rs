@@ -32,8 +32,8 @@ use crate::pool::{Peer, Route};
 use crate::registry::RegistryClient;
 use crate::retry::RetryBudget;
 use crate::{
-    CallError, CallStream, Catalog, ClientError, ClientOptions, InstanceHealth, KnownInstance,
-    Phase, Request, Response, Target,
+    CallError, CallStream, Catalog, ClientError, ClientOptions, Dialect, InstanceHealth,
+    KnownInstance, Phase, Request, Response, Target,
 };
 
 #[cfg(feature = "tower")]
@@ -111,7 +111,7 @@ impl Client {
     /// A client of `target`. Its calls must be made inside a tokio runtime.
     ///
     /// # Errors
-    /// The registry's URL is not one, or it is a registry and there is no tokio runtime.
+    /// The URL is not one, or it is a registry and there is no tokio runtime.
     pub fn new(target: Target, options: ClientOptions) -> Result<Self, ClientError> {
         let context = Context::new(options);
         #[cfg(feature = "tls")]
@@ -125,8 +125,12 @@ impl Client {
             Target::Direct { host, port } => {
                 Source::Direct(Arc::new(Peer::new(&context, Route::to(host, *port), false)))
             }
+            #[cfg(feature = "registry")]
+            Target::JsonRpc { url } => Source::Direct(Arc::new(Peer::over_http(&context, url)?)),
             #[cfg(not(feature = "registry"))]
-            Target::Registry { url } => return Err(ClientError::NoRegistry { url: url.clone() }),
+            Target::Registry { url } | Target::JsonRpc { url } => {
+                return Err(ClientError::NoRegistry { url: url.clone() });
+            }
             #[cfg(feature = "registry")]
             Target::Registry { url } => {
                 let registry = RegistryClient::new(url, context.options.registry())?;
@@ -175,6 +179,14 @@ impl Client {
     /// What it calls.
     pub fn target(&self) -> &Target {
         &self.inner.target
+    }
+
+    /// The dialect of the one server, once it is known; `None` for the instances of a registry.
+    pub fn dialect(&self) -> Option<Dialect> {
+        match &self.inner.source {
+            Source::Direct(peer) => peer.dialect(),
+            Source::Registry(_) => None,
+        }
     }
 
     /// Calls `method` and waits for its result, at most [`ClientOptions::timeout`].

@@ -193,6 +193,16 @@ pub enum CallError {
         /// What it does not support.
         what: &'static str,
     },
+    /// The peer speaks JSON-RPC 2.0 only, which does not have this; the call was not executed.
+    #[error("{peer} speaks JSON-RPC 2.0, without {what}; {instead}")]
+    NotInJsonRpc {
+        /// The server that was called.
+        peer: String,
+        /// What it does not have.
+        what: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
     /// The arguments or the address cannot be sent.
     #[error("{0}")]
     BadArguments(String),
@@ -249,6 +259,7 @@ impl CallError {
             Self::TooLarge { .. }
             | Self::QueueFull { .. }
             | Self::Unsupported { .. }
+            | Self::NotInJsonRpc { .. }
             | Self::BadArguments(_)
             | Self::Closed => ErrorKind::Usage,
         }
@@ -270,7 +281,8 @@ impl CallError {
             | Self::BadReply { peer, .. }
             | Self::ReplyTooLarge { peer, .. }
             | Self::NotExact { peer, .. }
-            | Self::Unsupported { peer, .. } => Some(peer),
+            | Self::Unsupported { peer, .. }
+            | Self::NotInJsonRpc { peer, .. } => Some(peer),
             Self::NoInstance { .. }
             | Self::NoSuchMethod(_)
             | Self::WrongType { .. }
@@ -365,6 +377,7 @@ impl CallError {
             | Self::TooLarge { .. }
             | Self::QueueFull { .. }
             | Self::Unsupported { .. }
+            | Self::NotInJsonRpc { .. }
             | Self::BadArguments(_)
             | Self::Closed => false,
         }
@@ -471,12 +484,12 @@ pub enum ClientError {
     #[cfg(feature = "registry")]
     #[error(transparent)]
     Registry(#[from] crate::registry::RegistryClientError),
-    /// The target is a registry, and the crate is built without that.
+    /// The target is a registry or at a URL, and the crate is built without that.
     #[error(
-        "cannot use the registry at {url}: this program is built without registries; build rpc-client with its feature `registry`"
+        "cannot use {url}: this program is built without registries and HTTP; build rpc-client with its feature `registry`"
     )]
     NoRegistry {
-        /// The registry.
+        /// The registry, or the server.
         url: String,
     },
     /// The client was created outside a tokio runtime.

@@ -27,15 +27,29 @@ pub(crate) async fn ask(
     within: Duration,
 ) -> Result<Methods, CallError> {
     let asking = Asking { peer, options, within, deadline: after(Instant::now(), within) };
-    match asking.call(RPC_DISCOVER).await {
-        Ok((Dialect::Extended, value)) => return asking.read(value).await,
+    let (dialect, discovered) = asking.call(RPC_DISCOVER).await;
+    match (dialect, discovered) {
+        (Dialect::Extended | Dialect::JsonRpc, Ok(value)) => return asking.read(value).await,
+        (Dialect::JsonRpc, Err(CallError::Remote { peer, fault })) => {
+            return Err(match fault.code {
+                Code::MethodNotFound => not_discoverable(peer),
+                _ => CallError::Remote { peer, fault },
+            });
+        }
         // An older server, or one without this reserved method.
-        Ok(_) => {}
-        Err(CallError::Remote { fault, .. }) if fault.code == Code::MethodNotFound => {}
-        Err(error) => return Err(error),
+        (Dialect::Classic, Ok(_)) => {}
+        (_, Err(CallError::Remote { fault, .. })) if fault.code == Code::MethodNotFound => {}
+        (_, Err(error)) => return Err(error),
     }
-    let (_, value) = asking.call(ALL_YOUR_METHODS).await?;
-    asking.read(value).await
+    asking.read(asking.call(ALL_YOUR_METHODS).await.1?).await
+}
+
+fn not_discoverable(peer: String) -> CallError {
+    CallError::NotInJsonRpc {
+        peer,
+        what: "rpc.discover, so that its methods are unknown",
+        instead: "call them by name, or give an OpenRPC document of them (--openrpc FILE)",
+    }
 }
 
 struct Asking<'a> {
@@ -46,19 +60,20 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    async fn call(&self, method: &str) -> Result<(Dialect, Box<RawValue>), CallError> {
+    async fn call(&self, method: &str) -> (Dialect, Result<Box<RawValue>, CallError>) {
         let call = Arc::new(Outgoing::new(method.to_owned(), Args::none(), None));
         let mut progress = Progress::default();
         let _in_flight = self.peer.load.enter();
-        match self.peer.call(&call, self.deadline, &mut progress).await {
-            Ok(reply) => Ok((progress.dialect.unwrap_or(Dialect::Classic), reply.value)),
+        let replied = match self.peer.call(&call, self.deadline, &mut progress).await {
+            Ok(reply) => Ok(reply.value),
             Err(Failed::Error(error)) => Err(error),
             Err(Failed::Expired) => Err(CallError::Timeout {
                 peer: self.peer.name().to_owned(),
                 after: self.within,
                 phase: progress.phase(&call),
             }),
-        }
+        };
+        (progress.dialect.unwrap_or(Dialect::Classic), replied)
     }
 
     async fn read(&self, value: Box<RawValue>) -> Result<Methods, CallError> {
@@ -91,24 +106,40 @@ impl Response {
     }
 }
 
+/// The methods that the text of an OpenRPC document says, by name.
+///
+/// # Errors
+/// It is none, or over [`ClientOptions::max_method_list_bytes`] or [`ClientOptions::max_methods`].
+pub fn methods_of_document(text: &str, options: &ClientOptions) -> Result<Vec<Signature>, String> {
+    let document: &RawValue =
+        serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+    match parsed(document, options) {
+        Ok(_) if !document.get().starts_with('{') => Err("it is no object".to_owned()),
+        parsed => parsed.map(Methods::into_signatures),
+    }
+}
+
 fn read(peer: &str, value: &RawValue, options: &ClientOptions) -> Result<Methods, CallError> {
+    parsed(value, options).map_err(|reason| CallError::bad_reply(peer, reason))
+}
+
+fn parsed(value: &RawValue, options: &ClientOptions) -> Result<Methods, String> {
     let (bytes, max_bytes) = (value.get().len(), options.max_method_list_bytes);
     if bytes > max_bytes {
-        let reason =
-            format!("a method list of {bytes} bytes, over max_method_list_bytes = {max_bytes}");
-        return Err(CallError::bad_reply(peer, reason));
+        return Err(format!(
+            "a method list of {bytes} bytes, over max_method_list_bytes = {max_bytes}"
+        ));
     }
-    exact::check(value).map_err(|inexact| CallError::bad_reply(peer, inexact))?;
+    exact::check(value).map_err(|inexact| inexact.to_string())?;
     let max_methods = options.max_methods;
     let one_more = max_methods.saturating_add(1);
     let signatures = match value.get().starts_with('{') {
         true => signature::from_openrpc_within(value.get(), one_more),
         false => signature::from_classic_within(value.get(), one_more),
     };
-    let signatures = signatures.map_err(|error| CallError::bad_reply(peer, error))?;
+    let signatures = signatures.map_err(|error| error.to_string())?;
     if signatures.len() > max_methods {
-        let reason = format!("a list of more methods than max_methods = {max_methods}");
-        return Err(CallError::bad_reply(peer, reason));
+        return Err(format!("a list of more methods than max_methods = {max_methods}"));
     }
     // Whatever the text would take, its values were left out beyond a limit.
     let memory = memory_of_value(value.get())

@@ -3,11 +3,13 @@
 mod classic;
 mod connect;
 mod evidence;
+mod json_rpc;
 mod load;
 mod route;
 mod slowness;
 mod tally;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,9 +17,13 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use rpc_socket::Socket;
 use rpc_wire::fault::Code;
+#[cfg(feature = "registry")]
+use rpc_wire::target::parse_url;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+#[cfg(feature = "registry")]
+use crate::ClientError;
 use crate::connection::{Connection, Heard, Inbox};
 use crate::context::Context;
 use crate::deadline::{Failed, until};
@@ -26,14 +32,20 @@ use crate::token::Shown;
 use crate::{CallError, ClientOptions, Dialect, Phase, Rounded};
 
 use classic::ClassicPool;
-use connect::{Probed, probe};
+use connect::{Probed, probe, probe_json_rpc};
 pub(crate) use evidence::Run;
+#[cfg(feature = "registry")]
+use json_rpc::HttpEndpoint;
+use json_rpc::{JsonRpc, TcpEndpoint};
 #[cfg(all(test, feature = "registry"))]
 pub(crate) use load::InFlight;
 pub(crate) use load::Load;
 pub(crate) use route::Route;
 #[cfg(feature = "registry")]
 pub(crate) use tally::Sample;
+
+/// A server that has not replied to the probe for this long is asked in JSON-RPC as well.
+const JSON_RPC_AFTER: Duration = Duration::from_secs(1);
 
 /// One address: the dialect of its server, and the connections kept to it. A server of the extended
 /// dialect gets one connection for all calls and one more per stream; an older one up to 16, each with
@@ -74,6 +86,7 @@ enum State {
 enum Link {
     Extended(Connection),
     Classic(Arc<ClassicPool>),
+    JsonRpc(JsonRpc),
 }
 
 /// Whether a call has a link now.
@@ -121,6 +134,19 @@ impl Peer {
         }
     }
 
+    /// A server at an `http://` or `https://` URL, which takes JSON-RPC there.
+    ///
+    /// # Errors
+    /// It is no such URL, or needs TLS, which this program was built without.
+    #[cfg(feature = "registry")]
+    pub(crate) fn over_http(context: &Arc<Context>, url: &str) -> Result<Self, ClientError> {
+        let (host, port) = parse_url(url)?;
+        let peer = Self::new(context, Route::to(&host, port), false);
+        let endpoint = HttpEndpoint::new(context, url, peer.route.shared_name())?;
+        peer.link_in_use.store(Some(Arc::new(Link::JsonRpc(JsonRpc::Http(endpoint)))));
+        Ok(peer)
+    }
+
     /// `host:port`.
     pub(crate) fn name(&self) -> &str {
         self.route.name()
@@ -148,6 +174,8 @@ impl Peer {
             let result = match &*link {
                 Link::Extended(connection) => connection.call(request, deadline).await,
                 Link::Classic(pool) => until(deadline, pool.call(request)).await,
+                // In a box: every call would have to carry its state.
+                Link::JsonRpc(json_rpc) => until(deadline, Box::pin(json_rpc.call(request))).await,
             };
             match result {
                 // The kept connection ended just before the call: nothing of it was sent, so that a new
@@ -197,6 +225,11 @@ impl Peer {
             Link::Classic(_) => {
                 let peer = self.name().to_owned();
                 return Err(CallError::Unsupported { peer, what: "streams" });
+            }
+            Link::JsonRpc(_) => {
+                let peer = self.name().to_owned();
+                let instead = "call a method that returns its whole result";
+                return Err(CallError::NotInJsonRpc { peer, what: "streams", instead });
             }
         };
         progress.connected = false;
@@ -290,7 +323,7 @@ impl Peer {
             if is_listed && socket.is_plain() && !matches!(shown, Shown::Secret(_)) {
                 return Ok(Link::Extended(self.start(socket, inbox, false, shown)));
             }
-            let probed = probe(self.name(), socket, inbox).await?;
+            let probed = self.probed(socket, inbox).await?;
             self.note_contract(&probed);
             let Probed { dialect, socket, inbox, .. } = probed;
             tracing::debug!(peer = self.name(), %dialect, "connected");
@@ -302,11 +335,40 @@ impl Peer {
                     socket,
                     inbox,
                 )),
+                Dialect::JsonRpc => {
+                    let route = self.route.clone();
+                    Link::JsonRpc(JsonRpc::Tcp(TcpEndpoint::new(
+                        &self.context,
+                        route,
+                        inbox.counter(),
+                    )))
+                }
             })
         };
         tokio::time::timeout(within, attempt)
             .await
             .unwrap_or_else(|_| Err(self.no_connection(within)))
+    }
+
+    /// The outcome of the probe on this connection. A server that is silent, at an address that the caller named, is
+    /// asked in JSON-RPC as well, on another connection: many ignore what is none.
+    async fn probed(&self, socket: Socket, inbox: Inbox) -> Result<Probed, CallError> {
+        let mut probed = pin!(probe(self.name(), socket, inbox));
+        if !self.route.is_named() {
+            return probed.await;
+        }
+        let asked = async {
+            tokio::time::sleep(JSON_RPC_AFTER).await;
+            let socket = self.connect().await.ok()?;
+            probe_json_rpc(socket, self.inbox()).await
+        };
+        tokio::select! {
+            biased;
+            probed = &mut probed => return probed,
+            Some(json_rpc) = asked => return Ok(json_rpc),
+            else => {}
+        }
+        probed.await
     }
 
     /// Whether the server takes calls, probed on a connection of its own.
@@ -331,7 +393,7 @@ impl Peer {
     /// Whether the server shows a sign of life on a new connection: any reply will do. An older server gets no
     /// bytes, which it could take for a call. One whose dialect is still being asked for is not asked again.
     pub(crate) async fn ping(&self, within: Duration) -> bool {
-        let dialect = self.link_in_use.load().as_ref().map(|link| link.dialect());
+        let dialect = self.dialect();
         let attempt = async {
             match dialect {
                 None if !self.is_listed_extended => std::future::pending().await,
@@ -342,7 +404,7 @@ impl Peer {
                     let _ = probe(self.name(), socket, inbox).await;
                     true
                 }
-                Some(Dialect::Classic) => self.connect().await.is_ok(),
+                Some(Dialect::Classic | Dialect::JsonRpc) => self.connect().await.is_ok(),
             }
         };
         let answered = tokio::time::timeout(within, attempt).await;
@@ -381,6 +443,11 @@ impl Peer {
 
     pub(crate) fn options(&self) -> &ClientOptions {
         &self.context.options
+    }
+
+    /// Its dialect, as far as that was learned.
+    pub(crate) fn dialect(&self) -> Option<Dialect> {
+        self.link_in_use.load().as_ref().map(|link| link.dialect())
     }
 
     /// Whether there is a connection that takes calls.
@@ -441,6 +508,7 @@ impl Link {
         match self {
             Self::Extended(_) => Dialect::Extended,
             Self::Classic(_) => Dialect::Classic,
+            Self::JsonRpc(_) => Dialect::JsonRpc,
         }
     }
 
@@ -448,6 +516,7 @@ impl Link {
         match self {
             Self::Extended(connection) => connection.is_open(),
             Self::Classic(pool) => pool.is_usable(ttl),
+            Self::JsonRpc(json_rpc) => json_rpc.is_usable(ttl),
         }
     }
 }

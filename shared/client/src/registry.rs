@@ -9,7 +9,7 @@ mod options;
 mod overrides;
 mod registered;
 #[cfg(feature = "tls")]
-mod tls;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -25,7 +25,8 @@ use rpc_wire::report::Readiness;
 use crate::Token;
 
 use addresses::Addresses;
-use credential::Credential;
+pub(crate) use credential::Credential;
+pub(crate) use error::HttpFailure;
 pub use error::RegistryClientError;
 pub use events::{Logs, RegistryLogLine, Watch};
 pub use options::RegistryClientOptions;
@@ -104,7 +105,8 @@ impl RegistryClient {
         // Without no_proxy a proxy of the environment would capture the registry's traffic.
         let builder = reqwest::Client::builder();
         #[cfg(feature = "tls")]
-        let (builder, tls) = tls::with(builder, &addresses, &options)?;
+        let (builder, tls) = tls::with(builder, addresses.are_secure(), &options.tls)
+            .map_err(RegistryClientError::Tls)?;
         let http = builder
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())

@@ -131,6 +131,8 @@ pub enum Dialect {
     Classic,
     /// Any number of calls in flight on one connection.
     Extended,
+    /// JSON-RPC 2.0, of a server that speaks nothing else: calls without streams and cancellation.
+    JsonRpc,
 }
 
 impl std::fmt::Display for Dialect {
@@ -138,6 +140,7 @@ impl std::fmt::Display for Dialect {
         f.pad(match self {
             Self::Classic => "classic",
             Self::Extended => "extended",
+            Self::JsonRpc => "JSON-RPC",
         })
     }
 }

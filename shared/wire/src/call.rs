@@ -1,7 +1,8 @@
 //! Frames to messages, and calls and replies to bytes.
 //!
-//! [`Words`] is what was typed on a command line. [`Messages`] is the server's side of requests, [`Reply::parse`] the client's side of a reply;
-//! both borrow from the frame. [`request`] and [`reply`] append to a buffer.
+//! [`Words`] is what was typed on a command line. [`Messages`] is the server's side of requests, [`Reply::parse`]
+//! the client's side of a reply, and [`JsonRpcReply::parse`] that of one in JSON-RPC; all borrow from the frame.
+//! [`request`] and [`reply`] append to a buffer.
 
 mod args;
 mod canonical;
@@ -12,7 +13,7 @@ pub mod request;
 mod words;
 
 pub use args::{Args, ArgsError, IntoArgs, is_name};
-pub use json_rpc::{Batch, is_meant as is_meant_as_json_rpc};
+pub use json_rpc::{Batch, JsonRpcReply, is_meant as is_meant_as_json_rpc};
 pub use message::{Call, Message, Messages, Meta, Received, Rejected, ReplyTo, Token};
 pub use reply::{ReceivedReply, Reply, ReplyError};
 pub use words::{Words, WordsError};

@@ -85,6 +85,11 @@ impl Code {
         matches!(self, Self::Overloaded | Self::Draining)
     }
 
+    /// Whether it is of the table and not of JSON-RPC's own.
+    pub fn is_ours(self) -> bool {
+        !matches!(self, Self::Other(_)) && (-32099..=-32000).contains(&self.number())
+    }
+
     /// What the code means, in a word or two; `None` for a code of a method.
     pub fn meaning(self) -> Option<&'static str> {
         Some(match self {
@@ -257,8 +262,7 @@ impl Fault {
     /// instance may take the call is among the data of an error that the method did not choose.
     pub(crate) fn to_json_rpc(&self) -> JsonRpcError<'_> {
         let message = self.plain_text();
-        let is_own =
-            !matches!(self.code, Code::Other(_)) && (-32099..=-32000).contains(&self.code.number());
+        let is_own = self.code.is_ours();
         let data = match &self.data {
             None if is_own => Some(Value::Object(Map::new())),
             data => data.clone(),
@@ -270,6 +274,17 @@ impl Fault {
             data
         });
         JsonRpcError { code: self.code.number(), message, data }
+    }
+
+    /// From the error object of a JSON-RPC reply. The specification leaves the codes from -32099 to -32000 to each
+    /// server: they mean what is said here only where a server of ours says it, with `retryable` among the data.
+    pub(crate) fn from_json_rpc(error: JsonRpcError<'_>) -> Self {
+        let is_told = || error.data.as_ref()?.get("retryable")?.as_bool();
+        let code = match Code::from_number(error.code) {
+            ours if ours.is_ours() && is_told().is_none() => Code::Other(error.code),
+            code => code,
+        };
+        Self { code, message: error.message.into_owned(), data: error.data }
     }
 
     pub(crate) fn from_wire(error: WireError<'_>) -> Self {
@@ -299,11 +314,12 @@ pub(crate) struct WireError<'a> {
 }
 
 /// The error object of JSON-RPC 2.0.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct JsonRpcError<'a> {
     code: i64,
+    #[serde(default)]
     message: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<Value>,
 }
 

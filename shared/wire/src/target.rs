@@ -16,6 +16,11 @@ pub enum Target {
         /// they know.
         url: String,
     },
+    /// One JSON-RPC 2.0 server over HTTP.
+    JsonRpc {
+        /// Where requests are posted, for example `http://127.0.0.1:8545/rpc`.
+        url: String,
+    },
 }
 
 /// A text that is not an address.
@@ -37,6 +42,61 @@ impl Target {
         let (host, port) = parse_address(address)?;
         Ok(Self::Direct { host, port })
     }
+
+    /// Host and port of the one server; `None` for a registry.
+    pub fn host_and_port(&self) -> Option<(String, u16)> {
+        match self {
+            Self::Direct { host, port } => Some((host.clone(), *port)),
+            Self::JsonRpc { url } => parse_url(url).ok(),
+            Self::Registry { .. } => None,
+        }
+    }
+
+    /// The same as `host:port`.
+    pub fn address(&self) -> Option<String> {
+        self.host_and_port().map(|(host, port)| host_port(&host, port))
+    }
+
+    /// One server, written as `host:port`, or as the `http://` or `https://` URL where it takes JSON-RPC 2.0.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn server(text: &str) -> Result<Self, AddressError> {
+        if !text.contains("://") {
+            return Self::direct(text);
+        }
+        parse_url(text)?;
+        Ok(Self::JsonRpc { url: text.to_owned() })
+    }
+}
+
+/// The host and port of an `http://` or `https://` URL without a name and password, which would be shown wherever
+/// the URL is.
+///
+/// # Errors
+/// It is no such URL.
+pub fn parse_url(url: &str) -> Result<(String, u16), AddressError> {
+    let bad = |why| AddressError { address: url.to_owned(), why };
+    let (rest, default) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(rest), _) => (rest, 80),
+        (_, Some(rest)) => (rest, 443),
+        _ => return Err(bad("a URL starts with http:// or https://")),
+    };
+    if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(bad("a URL has only visible ASCII characters"));
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    if authority.contains('@') {
+        return Err(bad("a URL with a name or password would show it"));
+    }
+    let has_port = authority
+        .rsplit_once(':')
+        .is_some_and(|(host, _)| !authority.starts_with('[') || host.ends_with(']'));
+    match has_port {
+        true => parse_address(authority),
+        false => parse_address(&format!("{authority}:{default}")),
+    }
+    .map_err(|error| bad(error.why))
 }
 
 /// Splits `host:port`; IPv6 literals in brackets.
@@ -96,7 +156,7 @@ impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Direct { host, port } => f.write_str(&host_port(host, *port)),
-            Self::Registry { url } => f.write_str(url),
+            Self::Registry { url } | Self::JsonRpc { url } => f.write_str(url),
         }
     }
 }
@@ -176,6 +236,34 @@ mod tests {
         ] {
             assert!(!is_host(host), "{host}");
         }
+    }
+
+    #[test]
+    fn a_url_has_a_host_and_the_port_of_its_scheme() {
+        for (url, expected) in [
+            ("http://h", Some(("h", 80))),
+            ("https://h/rpc?a=b", Some(("h", 443))),
+            ("http://127.0.0.1:8545/", Some(("127.0.0.1", 8545))),
+            ("http://[::1]/x:1", Some(("::1", 80))),
+            ("https://[::1]:7#x", Some(("::1", 7))),
+            ("ftp://h", None),
+            ("h:1", None),
+            ("http://", None),
+            ("http:///rpc", None),
+            ("http://h:0", None),
+            ("http://h:x", None),
+            ("http://::1", None),
+            ("http://user:secret@h", None),
+            ("http://h/a b", None),
+            ("http://h/\u{1b}[2J", None),
+        ] {
+            let parsed = parse_url(url).ok();
+            assert_eq!(parsed, expected.map(|(host, port)| (host.to_owned(), port)), "{url}");
+        }
+        assert_eq!(Target::server("h:1"), Target::direct("h:1"));
+        let url = "http://h:1/rpc".to_owned();
+        let target = Target::server(&url).unwrap();
+        assert_eq!((target.to_string(), target.address()), (url, Some("h:1".to_owned())));
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub use change::Change;
 pub use column::Column;
 pub use counts::Counts;
 pub use lines::{Group, LineKey, TableLine};
-pub use row::{Aged, Gone, HELD, Probe, Row, State, bytes as size};
+pub use row::{Aged, Dialect, Gone, HELD, Probe, Row, State, bytes as size};
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};

@@ -74,15 +74,23 @@ impl Link {
     pub fn to(target: &Target, now: Now) -> Self {
         match target {
             Target::Registry { url } => Self::new(url, now),
-            Target::Direct { host, port } => Self {
+            Target::Direct { .. } | Target::JsonRpc { .. } => Self {
                 url: target.to_string(),
                 at: None,
-                server: Some(Instance::new(host, *port).key()),
+                server: target.host_and_port().map(|(host, port)| Instance::new(host, port).key()),
                 state: LinkState::Direct,
                 heard: None,
                 readiness: Readiness::default(),
                 silent: None,
             },
+        }
+    }
+
+    /// What calls to an instance go to: its address, or the URL at which it was opened.
+    pub fn target_of(&self, key: &InstanceKey) -> Target {
+        match self.server.as_ref() == Some(key) && self.url.contains("://") {
+            true => Target::JsonRpc { url: self.url.clone() },
+            false => Target::Direct { host: key.host.clone(), port: key.port },
         }
     }
 

@@ -9,7 +9,9 @@ use crate::model::{Model, Now};
 
 /// Instances that have the method: those that are up; if none is, all that are not gone.
 pub fn candidates(model: &Model, method: &MethodId, now: Now) -> Vec<InstanceKey> {
-    let Some(method) = model.methods.find(method) else { return Vec::new() };
+    let Some(method) = model.methods.find(method) else {
+        return undescribed(model).cloned().into_iter().collect();
+    };
     let live = model.link.is_live();
     let in_state = |wanted: &dyn Fn(State) -> bool| -> Vec<InstanceKey> {
         let is_wanted = |key: &&InstanceKey| {
@@ -21,6 +23,11 @@ pub fn candidates(model: &Model, method: &MethodId, now: Now) -> Vec<InstanceKey
     };
     let up = in_state(&|state| state == State::Up);
     if up.is_empty() { in_state(&|state| state != State::Gone) } else { up }
+}
+
+/// The one server that is opened, while it describes no method: then any can be called by its name.
+pub(super) fn undescribed(model: &Model) -> Option<&InstanceKey> {
+    model.link.server.as_ref().filter(|_| model.methods.all().next().is_none())
 }
 
 /// Instances that have the call's method and match the filter; the one that replied comes last.

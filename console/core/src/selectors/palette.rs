@@ -1,11 +1,15 @@
 //! The entries of the palette.
 
+use rpc_wire::signature::Signature;
+
+use super::candidates::undescribed;
 use super::unavailable;
 use crate::action::Context;
 use crate::model::methods::fuzzy;
 use crate::model::palette::{Entry, Labelled, Palette, arguments};
-use crate::model::service::MethodId;
+use crate::model::service::{MethodId, Service};
 use crate::model::{Model, View};
+use crate::text;
 
 /// Instances in the list before anything is typed: it is made for every frame. Those after them, by
 /// address, are found by typing.
@@ -31,6 +35,7 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
                 Entry::Call(labelled(&method.id), arguments(rest, &method.signature))
             }),
         );
+        entries.extend(undescribed_call(model, method, rest));
         if !entries.is_empty() {
             return entries;
         }
@@ -77,7 +82,16 @@ pub fn palette_entries(model: &Model, palette: &Palette) -> Vec<Entry> {
     let mut ranked = fuzzy(typed, named, |(label, _)| label);
     ranked.sort_by_key(|(score, (_, entry))| std::cmp::Reverse((entry.is_named(typed), *score)));
     let found = ranked.into_iter().map(|(_, (_, entry))| entry);
-    correction(model, typed).into_iter().chain(found).collect()
+    let by_name = undescribed_call(model, typed, "");
+    correction(model, typed).into_iter().chain(by_name).chain(found).collect()
+}
+
+/// A call of a server that describes no method, with arguments as nobody checks them.
+fn undescribed_call(model: &Model, method: &str, rest: &str) -> Option<Entry> {
+    undescribed(model)?;
+    let id = MethodId { service: Service::default(), name: method.to_owned() };
+    let label = text::printable(method).into_owned();
+    Some(Entry::Call(Labelled { id, label }, arguments(rest, &Signature::default())))
 }
 
 /// The method that was probably meant by the first word, where there is none of that name: in a call,

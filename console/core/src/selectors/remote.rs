@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use rpc_wire::instance::InstanceKey;
-use rpc_wire::target::Target;
+use rpc_wire::target::{Target, parse_url};
 
 use crate::model::Model;
 use crate::model::load::LoadRequest;
@@ -15,6 +15,10 @@ pub fn remote_target(model: &Model, request: &LoadRequest) -> Option<String> {
     match &request.target {
         Target::Direct { host, port } => {
             (!is_loopback(host)).then(|| text::printable(&format!("{host}:{port}")).into_owned())
+        }
+        Target::JsonRpc { url } => {
+            let is_here = parse_url(url).is_ok_and(|(host, _)| is_loopback(&host));
+            (!is_here).then(|| text::printable(url).into_owned())
         }
         Target::Registry { url } => {
             let on: Vec<&InstanceKey> = match model.methods.find(&request.method_id()) {

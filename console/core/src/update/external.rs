@@ -164,7 +164,7 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
 fn peer(model: &Model, call: &Call) -> Option<InstanceKey> {
     let replied = || match Target::direct(call.peer()?).ok()? {
         Target::Direct { host, port } => Some(Instance::new(host, port).key()),
-        Target::Registry { .. } => None,
+        Target::Registry { .. } | Target::JsonRpc { .. } => None,
     };
     let has_method =
         || model.methods.find(&call.request.method_id())?.on.sorted().into_iter().next();

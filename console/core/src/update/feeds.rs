@@ -386,9 +386,9 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpda
                 model.methods.set_error(key, text::note(&error));
             }
         }
-        InstanceUpdate::Dialect(extended) => {
+        InstanceUpdate::Dialect(dialect) => {
             if let Some(row) = model.instances.get_mut(&key) {
-                row.extended = Some(extended);
+                row.dialect = Some(dialect);
             }
         }
         InstanceUpdate::Probe(result) => probe(model, key, result, now),

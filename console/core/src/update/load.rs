@@ -157,7 +157,7 @@ pub(super) fn start(model: &mut Model, now: Now, effects: &mut Effects) {
 
 /// Starts the load test of the form.
 pub(super) fn confirmed(model: &mut Model, now: Now, effects: &mut Effects) {
-    let (id, url) = (model.load.next_id(), model.link.url.clone());
+    let id = model.load.next_id();
     let live = model.link.is_live();
     let method = model.load.form.as_ref().map(|form| form.method_id());
     if model.readonly && !method.is_some_and(|id| selectors::is_read_only(model, &id)) {
@@ -167,7 +167,7 @@ pub(super) fn confirmed(model: &mut Model, now: Now, effects: &mut Effects) {
     if form.target.is_none() && !live {
         return model.notify_error("registry unreachable; choose an instance (^t)", now);
     }
-    let request = form.submit(id, &url);
+    let request = form.submit(id, &model.link);
     let request = request.and_then(|mut request| {
         unnamed::aim(model, &mut request)?;
         Ok(request)
@@ -261,7 +261,7 @@ pub(super) fn command(model: &Model) -> Result<Option<String>, String> {
         return bench_command(&run.request).map(Some);
     }
     let Some(form) = &model.load.form else { return Ok(None) };
-    let request = form.to_request(0, &model.link.url);
+    let request = form.to_request(0, &model.link);
     let request = request.map_err(|(field, why)| format!("{} {why}", field.title()))?;
     bench_command(&request).map(Some)
 }

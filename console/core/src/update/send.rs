@@ -2,6 +2,7 @@
 
 use crate::selectors::{NOT_READ_ONLY, candidates, is_read_only};
 
+use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
 
 use super::{Effects, ask};
@@ -10,7 +11,9 @@ use crate::model::Now;
 use crate::model::ask::{Choice, PendingCall};
 use crate::model::calls::CallRequest;
 use crate::model::calls::{CallId, Outcome, PastCall};
+use crate::model::instances::Row;
 use crate::model::json::decoded;
+use crate::model::methods::Method;
 use crate::model::service::MethodId;
 use crate::model::{Model, View};
 use crate::text;
@@ -108,11 +111,31 @@ pub(super) fn confirmed(model: &mut Model, call: PendingCall, now: Now, effects:
     let known = model.methods.find(&method);
     let stream = known.is_some_and(|method| method.signature.stream);
     let MethodId { service, name } = known.map_or(method, |method| method.id.clone());
+    let args = match takes_one_form(model, &candidates) {
+        true => one_form(&args, known),
+        false => args,
+    };
     let id = model.calls.next_id();
     let request =
         CallRequest { id, service, method: name, args, written, candidates, timeout, stream };
     model.calls.start(request.clone(), now.at, now.wall_ms);
     effects.push(Effect::Call(Box::new(request)));
+}
+
+/// Whether what is called takes arguments by position or by name, and not some of each.
+fn takes_one_form(model: &Model, candidates: &[InstanceKey]) -> bool {
+    let is_so = |key| model.instances.get(key).is_some_and(Row::speaks_json_rpc);
+    candidates.iter().any(is_so)
+}
+
+/// The same arguments with names for all, where some have names.
+fn one_form(args: &Args, method: Option<&Method>) -> Args {
+    let names = method.map(|method| method.signature.parameters.iter());
+    let names = names.into_iter().flatten().map(|parameter| parameter.name.as_str());
+    match args.in_one() {
+        Some(_) => args.clone(),
+        None => args.by_name(names).unwrap_or_else(|| args.clone()),
+    }
 }
 
 /// Resends a call, to the same instance if it was sent to one.

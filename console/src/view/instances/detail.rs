@@ -174,7 +174,11 @@ fn traffic(row: &Row, rows: &Rows, now: Instant) -> Vec<Line<'static>> {
 
 /// Dialect and methods, and how these differ from other instances'.
 fn methods(model: &Model, row: &Row, rows: &Rows) -> Vec<Wrapped> {
-    let dialect = if row.speaks_extended() { "extended" } else { "classic or unknown" };
+    let dialect = match row.speaks_extended() {
+        true => "extended",
+        false if row.speaks_json_rpc() => "JSON-RPC",
+        false => "classic or unknown",
+    };
     let methods = match (row.methods, model.methods.errors.get(&row.key)) {
         (Some(count), _) => count.to_string(),
         (None, Some(error)) => text::printable(error).into_owned(),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Asking, CallTime, Common, Direct};
+use super::{Asking, CallTime, Common, Described, Direct};
 
 pub(super) const METHODS: &str = "\
 Examples:
@@ -10,6 +10,8 @@ Examples:
   rpcd methods --service orders    of the instances of one service
   rpcd methods user                those with \"user\" in their names
   rpcd methods -p 8089 --json      an OpenRPC document
+  rpcd methods -i http://127.0.0.1:8545/rpc
+                                   of any JSON-RPC server that has rpc.discover
 
 With a registry, SERVICE · METHOD, how many of the service's instances offer it, and what it does; if \
 all instances are alike, only the methods. Instances that could not be asked are named on standard \
@@ -56,6 +58,9 @@ Exit codes: 0 healthy; 1 unhealthy; 2 wrong arguments; 3 unreachable; 4 timed ou
 pub struct Methods {
     /// Only methods with this text in their names
     pub filter: Option<String>,
+    /// The methods.
+    #[command(flatten)]
+    pub described: Described,
     /// The target.
     #[command(flatten)]
     pub asking: Asking,
@@ -66,6 +71,9 @@ pub struct Methods {
 pub struct Describe {
     /// Name of the method
     pub method: String,
+    /// The methods.
+    #[command(flatten)]
+    pub described: Described,
     /// The target.
     #[command(flatten)]
     pub asking: Asking,

@@ -4,7 +4,7 @@ use clap::Args;
 use rpc_client::Balance;
 use rpc_settings::parse;
 
-use super::Asking;
+use super::{Asking, Described};
 
 pub(super) const CALL: &str = "\
 Examples:
@@ -13,6 +13,7 @@ Examples:
   rpcd call echo -d @order.json                arguments from a file
   rpcd call --service orders get 7             an instance of this service
   rpcd call add 1 2 -v                         who replied, and what took how long
+  rpcd call -i http://127.0.0.1:8545/rpc add 1 2    any JSON-RPC server; at HOST:PORT by -i and -p
 
 VALUE and NAME=VALUE are read as the method's schema says: a string is taken as it is, anything else \
 must be JSON. Where the schema is unknown, what parses as JSON is JSON, anything else a string. \
@@ -48,6 +49,9 @@ pub struct Call {
     /// Print to standard error where the call went and why, who replied, and what the time was spent on
     #[arg(short, long)]
     pub verbose: bool,
+    /// The methods.
+    #[command(flatten)]
+    pub described: Described,
     /// The target.
     #[command(flatten)]
     pub asking: Asking,

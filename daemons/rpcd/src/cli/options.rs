@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, Args, ValueEnum};
 use rpc_settings::parse;
 
-use super::CallTime;
+use super::{CallTime, values};
 
 /// The target, the timeout and the output.
 #[derive(Debug, Clone, Default, Args)]
@@ -37,6 +37,14 @@ impl Asking {
     }
 }
 
+/// What the server's methods are, where it does not say it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Described {
+    /// OpenRPC document with the methods of the server, which is then not asked for them
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    pub openrpc: Option<PathBuf>,
+}
+
 /// Settings file and logging, the same for every command.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Common {
@@ -62,9 +70,9 @@ pub struct Direct {
     /// server: the one at -i and -p; registry: any instance it lists
     #[arg(short, long, value_name = "MODE", help_heading = "Target", hide_possible_values = true)]
     pub mode: Option<Via>,
-    /// Server address or name [default: 127.0.0.1]
+    /// Server address or name, or the http:// URL of a server that takes JSON-RPC there [default: 127.0.0.1]
     #[arg(short = 'i', long, value_name = "HOST", help_heading = "Target",
-          value_parser = parse::host)]
+          value_parser = values::host_or_url)]
     pub host: Option<String>,
     /// Server port
     #[arg(short, long, value_name = "PORT", help_heading = "Target",
@@ -96,7 +104,9 @@ impl Direct {
 pub(super) fn of_a_registry(option: Arg) -> Arg {
     match option.get_id().as_str() {
         "mode" => option.help("registry: only a registry lists instances"),
-        "host" => option.help("Registry address or name [default: 127.0.0.1]"),
+        "host" => {
+            option.help("Registry address or name [default: 127.0.0.1]").value_parser(parse::host)
+        }
         "port" => option.help("Registry port"),
         _ => option,
     }
@@ -105,7 +115,9 @@ pub(super) fn of_a_registry(option: Arg) -> Arg {
 /// The same for a command that asks any daemon.
 pub(super) fn of_any_daemon(option: Arg) -> Arg {
     match option.get_id().as_str() {
-        "host" => option.help("Address or name of the server or registry [default: 127.0.0.1]"),
+        "host" => option
+            .help("Address or name of the server or registry [default: 127.0.0.1]")
+            .value_parser(parse::host),
         "port" => option.help("Its port"),
         _ => option,
     }

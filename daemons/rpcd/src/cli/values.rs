@@ -4,6 +4,15 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use rpc_settings::parse;
+use rpc_wire::target::parse_url;
+
+/// A host, or the URL of a server that takes JSON-RPC.
+pub(super) fn host_or_url(text: &str) -> Result<String, String> {
+    if !text.contains("://") {
+        return parse::host(text);
+    }
+    parse_url(text).map(|_| text.to_owned()).map_err(|error| error.why.to_owned())
+}
 
 /// A fraction.
 pub(super) fn ratio(text: &str) -> Result<f64, String> {

@@ -23,6 +23,10 @@ pub async fn call(plan: CallPlan) -> Result<(), Failure> {
     let client = Client::new(plan.target.clone(), plan.options.clone())?;
     let options = &plan.options;
     let discovery = Discovery::new(&client, options, plan.timeout.unwrap_or(options.timeout));
+    let discovery = match &plan.described {
+        Some(methods) => discovery.described(methods.clone()),
+        None => discovery,
+    };
     let calls = Calls { client: &client, plan: &plan, discovery };
     let began = Instant::now();
     let done = list_source::said_during(&client, calls.make()).await;

@@ -77,6 +77,11 @@ impl<'a> Discovery<'a> {
         Self { budget: self.timeout, ..self }
     }
 
+    /// The same where the methods of the one server are known.
+    pub(super) fn described(self, methods: Vec<Signature>) -> Self {
+        Self { found: Some(Ok(Found::OfOne(methods))), ..self }
+    }
+
     /// Whether it makes a difference: to how the arguments are read, or to whom is called. Instances of one
     /// service are not asked what they offer just to call them.
     pub(super) async fn is_needed(&mut self, arguments: &Arguments) -> bool {
@@ -203,7 +208,9 @@ impl<'a> Discovery<'a> {
         let within = self.budget;
         let found = tokio::time::timeout(within, async {
             match self.client.target() {
-                Target::Direct { .. } => self.methods_of_one().await.map(Found::OfOne),
+                Target::Direct { .. } | Target::JsonRpc { .. } => {
+                    self.methods_of_one().await.map(Found::OfOne)
+                }
                 Target::Registry { .. } => self.of_instances(method).await,
             }
         })
@@ -248,12 +255,19 @@ impl<'a> Discovery<'a> {
     async fn methods_of_one(&mut self) -> Result<Vec<Signature>, CallError> {
         let started = Instant::now();
         match self.ask(RPC_DISCOVER).await {
-            Ok(reply) if reply.dialect == Dialect::Extended => {
+            Ok(reply) if reply.dialect != Dialect::Classic => {
                 self.spent.queue = reply.timing.queue;
                 self.spent.connect = reply.timing.connect;
                 return reply.methods(self.options);
             }
             Ok(_) => {}
+            // Its words for that are the client's to find.
+            Err(error)
+                if reserved::is_missing(&error)
+                    && self.client.dialect() == Some(Dialect::JsonRpc) =>
+            {
+                return self.client.methods().await;
+            }
             Err(error) if reserved::is_missing(&error) => {}
             Err(error) => return Err(error),
         }

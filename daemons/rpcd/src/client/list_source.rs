@@ -59,7 +59,7 @@ fn has_no_list(client: &Client) -> bool {
 fn name(client: &Client) -> String {
     match client.target() {
         Target::Registry { url } => format!("registry at {url}"),
-        server @ Target::Direct { .. } => format!("server at {server}"),
+        server @ (Target::Direct { .. } | Target::JsonRpc { .. }) => format!("server at {server}"),
     }
 }
 

@@ -36,7 +36,7 @@ pub async fn logs(plan: LogsPlan) -> Result<(), Failure> {
     let client = Client::new(plan.ask.target.clone(), plan.ask.options.clone())?;
     let registry = match &plan.ask.target {
         Target::Registry { url } => Some(RegistryClient::new(url, plan.registry.clone())?),
-        Target::Direct { .. } => None,
+        Target::Direct { .. } | Target::JsonRpc { .. } => None,
     };
     let (sender, events) = mpsc::channel(QUEUE);
     let logs = Logs {

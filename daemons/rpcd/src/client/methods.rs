@@ -31,7 +31,7 @@ pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
             offers::warn_of_unknown(&catalog);
             rows
         }
-        Target::Direct { .. } => {
+        Target::Direct { .. } | Target::JsonRpc { .. } => {
             let mut methods = listed(&ask).await?;
             methods.retain(|method| is_wanted(&method.name));
             if ask.json {
@@ -62,6 +62,9 @@ pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
 
 /// The methods of one server.
 pub(super) async fn listed(ask: &Ask) -> Result<Vec<Signature>, Failure> {
+    if let Some(described) = &ask.described {
+        return Ok(described.clone());
+    }
     let client = Client::new(ask.target.clone(), ask.options.clone())?;
     let listed = list_source::said_during(&client, client.methods()).await;
     super::close(client).await;

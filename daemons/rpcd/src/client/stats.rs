@@ -97,6 +97,9 @@ pub(super) async fn listed(ask: &Ask, named: Vec<String>) -> Result<Vec<Listed>,
     }
     match &ask.target {
         Target::Direct { .. } => Ok(vec![(ask.target.to_string(), None)]),
+        Target::JsonRpc { .. } => {
+            Err(Failure::usage("-i with a URL is for calls and methods; write -i HOST -p PORT"))
+        }
         Target::Registry { url } => {
             let options = ask.options.registry();
             // The command's time is all there is, also where a refresh may take longer.

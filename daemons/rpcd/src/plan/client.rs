@@ -9,6 +9,7 @@ use rpc_wire::instance::{
     Instance, InstanceKey, MAX_REASON_BYTES, OverrideRequest, OverrideState, host_port,
 };
 use rpc_wire::report::Level;
+use rpc_wire::signature::Signature;
 use rpc_wire::target::parse_address;
 
 use super::{data, options, target};
@@ -28,6 +29,8 @@ pub struct Ask {
     pub target: Target,
     /// The client's options.
     pub options: ClientOptions,
+    /// The methods of the one server, where an OpenRPC document says them.
+    pub described: Option<Vec<Signature>>,
     /// Whether to print JSON.
     pub json: bool,
 }
@@ -82,6 +85,8 @@ pub struct CallPlan {
     pub target: Target,
     /// The client's options.
     pub options: ClientOptions,
+    /// The methods of the one server, where an OpenRPC document says them.
+    pub described: Option<Vec<Signature>>,
     /// The method.
     pub method: String,
     /// Its arguments.
@@ -123,7 +128,7 @@ impl HealthPlan {
         };
         let by_tls = match &target {
             Target::Direct { .. } => settings.client.tls,
-            Target::Registry { url } => url.starts_with("https://"),
+            Target::Registry { url } | Target::JsonRpc { url } => url.starts_with("https://"),
         };
         Ok(Self {
             address: target::address(&target),
@@ -212,8 +217,20 @@ impl Ask {
             typed: typed.target_as_typed(),
             target: target::of_call(typed, settings)?,
             options: options::client(settings, typed),
+            described: None,
             json: typed.json,
         })
+    }
+
+    /// The same of a server whose methods a document may say.
+    pub(super) fn described(
+        typed: &cli::Asking,
+        described: &cli::Described,
+        settings: &Settings,
+    ) -> Result<Self, Failure> {
+        let ask = Self::new(typed, settings)?;
+        let described = data::described(described, &ask.target, &ask.options)?;
+        Ok(Self { described, ..ask })
     }
 }
 
@@ -296,8 +313,10 @@ impl CallPlan {
         if let Some(balance) = typed.balance {
             options.balance = balance;
         }
+        let target = target::of_call(&typed.asking, settings)?;
         Ok(Self {
-            target: target::of_call(&typed.asking, settings)?,
+            described: data::described(&typed.described, &target, &options)?,
+            target,
             arguments: data::arguments(&typed.given, options.timeout)?,
             method: typed.given.method,
             timeout: typed.asking.timeout.map(|time| time.0),

@@ -1,4 +1,4 @@
-//! Where arguments are read from: words, `-d JSON`, a file, or standard input.
+//! What is read from files: arguments (also from words and standard input), and what methods there are.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -6,10 +6,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use rpc_client::Rounded;
+use rpc_client::{ClientOptions, Rounded, Target};
+use rpc_wire::signature::Signature;
 
 use crate::arguments::Arguments;
-use crate::cli::Given;
+use crate::cli::{Described, Given};
 use crate::failure::Failure;
 
 /// Maximum size of a document of arguments, more than any server takes by default.
@@ -36,6 +37,27 @@ pub(super) fn arguments(given: &Given, timeout: Duration) -> Result<Arguments, F
             Arguments::of_document(&text, path)
         }
         None => Arguments::of_document(data, "-d"),
+    }
+}
+
+/// The methods that an OpenRPC document says, within the limits that hold for one of a server.
+pub(super) fn described(
+    typed: &Described,
+    target: &Target,
+    options: &ClientOptions,
+) -> Result<Option<Vec<Signature>>, Failure> {
+    let Some(path) = &typed.openrpc else { return Ok(None) };
+    if matches!(target, Target::Registry { .. }) {
+        return Err(Failure::usage("--openrpc is for one server; add -i and -p, or -i with a URL"));
+    }
+    let (file, shown) = (path.clone(), path.display());
+    let text = within(options.timeout, || File::open(file).and_then(read));
+    let text = text.map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
+    match rpc_client::methods_of_document(&text, options) {
+        Ok(methods) => Ok(Some(methods)),
+        Err(why) => Err(Failure::usage(format!(
+            "cannot use {shown}: {why}; --openrpc takes an OpenRPC document"
+        ))),
     }
 }
 

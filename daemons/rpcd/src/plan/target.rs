@@ -24,8 +24,19 @@ pub(super) fn of(typed: &Direct, settings: &Settings) -> Result<Target, Failure>
     if !address_given && typed.mode != Some(Via::Server) {
         return Ok(Target::Registry { url: registry(&typed.through, settings)? });
     }
+    if let Some(url) = typed.host.as_ref().filter(|host| is_url(host)) {
+        if typed.port.is_some() {
+            return Err(Failure::usage("-p does not go with a URL; write the port in the URL"));
+        }
+        return Ok(Target::JsonRpc { url: url.clone() });
+    }
     let (host, port) = host_and_port(typed)?;
     Ok(Target::Direct { host, port })
+}
+
+/// Whether `-i` has a URL.
+fn is_url(host: &str) -> bool {
+    host.contains("://")
 }
 
 /// The same for a command that may choose a service, which one server has no choice of.
@@ -129,7 +140,7 @@ pub(super) fn named_or_url(text: &str, settings: &Settings) -> Result<String, Fa
 pub(super) fn address(target: &Target) -> String {
     match target {
         Target::Direct { host, port } => host_port(host, *port),
-        Target::Registry { url } => {
+        Target::Registry { url } | Target::JsonRpc { url } => {
             let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
             let rest = rest.split(',').next().unwrap_or(rest);
             if Target::direct(rest).is_ok() { rest.to_owned() } else { format!("{rest}:80") }

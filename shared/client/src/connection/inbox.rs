@@ -124,6 +124,16 @@ impl Inbox {
         Ok(Some((frame, bytes, reply)))
     }
 
+    /// The next whole message, whatever it is; with nothing [put back](Self::put_back).
+    pub(crate) fn next_frame(&mut self) -> Result<Option<(Frame, &[u8])>, FrameError> {
+        let Some(range) = self.framer.next(&self.buffer)? else { return Ok(None) };
+        let bytes = self.buffer.get(range.clone()).unwrap_or_default();
+        let is_first = std::mem::replace(&mut self.is_fresh, false);
+        let frame = Frame { range, began: self.began, done: self.latest, is_first };
+        self.began = self.latest;
+        Ok(Some((frame, bytes)))
+    }
+
     /// Has [`next_reply`](Self::next_reply) return a message again: the latest, with nothing released
     /// since.
     pub(super) fn put_back(&mut self, frame: Frame) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use rpc_socket::Socket;
-use rpc_wire::call::{Args, Reply, request};
+use rpc_wire::call::{Args, JsonRpcReply, Reply, request};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::paths::RPC_HEALTH;
 use rpc_wire::report::{Health, HealthStatus};
@@ -104,7 +104,8 @@ pub(super) struct Probed {
     pub(super) inbox: Inbox,
 }
 
-/// Calls `rpc.health`: a server of the extended dialect replies with the id, an older one without.
+/// Calls `rpc.health`: a server of the extended dialect replies with the id, an older one without, and one of
+/// JSON-RPC with an error of its own.
 pub(super) async fn probe(
     peer: &str,
     mut socket: Socket,
@@ -122,8 +123,9 @@ pub(super) async fn probe(
     let mut received = 0;
     loop {
         let next = inbox.next_reply().map_err(|error| CallError::bad_frame(peer, error))?;
-        if let Some((_, _, reply)) = next {
+        if let Some((_, bytes, reply)) = next {
             let (dialect, (accepts_calls, contract)) = match reply {
+                _ if JsonRpcReply::is_one(bytes) => (Dialect::JsonRpc, (true, None)),
                 Ok(Reply::Done { id: id @ (Some(0) | None), outcome }) => {
                     match (id, outcome.map_err(Fault::of_connection)) {
                         (_, Err(fault)) if fault.code == Code::Overloaded => {
@@ -168,6 +170,34 @@ pub(super) async fn probe(
             }
         }
     }
+}
+
+/// Asks in JSON-RPC, for a server that says nothing to what is no JSON-RPC; `None` if it is not one of JSON-RPC only.
+pub(super) async fn probe_json_rpc(mut socket: Socket, mut inbox: Inbox) -> Option<Probed> {
+    let mut call = Vec::new();
+    request::json_rpc(&mut call, 0, RPC_HEALTH, "[]");
+    write_all(&mut socket, &call).await.ok()?;
+    let mut received = 0;
+    while received < MAX_PROBE_BYTES {
+        if let Some((_, bytes)) = inbox.next_frame().ok()? {
+            // A server of ours speaks it as well, and is just slow.
+            let is_ours = match JsonRpcReply::parse(bytes) {
+                Ok(JsonRpcReply::Done { outcome: Ok(health), .. }) => {
+                    serde_json::from_str::<Health>(health.get()).is_ok()
+                }
+                Ok(JsonRpcReply::Done { outcome: Err(fault), .. }) => fault.code.is_ours(),
+                _ => false,
+            };
+            if is_ours || !JsonRpcReply::is_one(bytes) {
+                return None;
+            }
+            inbox.release();
+            let (dialect, accepts_calls, contract) = (Dialect::JsonRpc, true, None);
+            return Some(Probed { dialect, accepts_calls, contract, socket, inbox });
+        }
+        received += inbox.fill(&mut socket).await.ok().filter(|count| *count > 0)?;
+    }
+    None
 }
 
 async fn write_all(socket: &mut Socket, bytes: &[u8]) -> io::Result<()> {

@@ -68,6 +68,11 @@ impl Route {
         self.port
     }
 
+    /// Whether the caller named the address: a server of any make may be there.
+    pub(super) fn is_named(&self) -> bool {
+        matches!(self.expected, Expected::Host)
+    }
+
     /// A new connection, inside TLS if the client is told so.
     pub(super) async fn connect(&self, context: &Context) -> Result<Socket, CallError> {
         self.check(context)?;

@@ -1,4 +1,4 @@
-//! The token that is shown to a registry, and where it may go.
+//! The token that is shown to a registry or an HTTP server, and where it may go.
 
 use std::net::IpAddr;
 
@@ -11,20 +11,20 @@ use crate::Token;
 
 /// A token, and whether others on the way may read it.
 #[derive(Debug, Clone)]
-pub(super) struct Credential {
+pub(crate) struct Credential {
     token: Token,
     allow_plaintext: bool,
 }
 
 impl Credential {
     /// That of the options, if they have one.
-    pub(super) fn of(options: &RegistryClientOptions) -> Option<Self> {
+    pub(crate) fn of(options: &RegistryClientOptions) -> Option<Self> {
         let token = options.token.clone()?;
         Some(Self { token, allow_plaintext: options.allow_plaintext_token })
     }
 
     /// Whether it may be sent there: over TLS, or to this machine, unless that is of no matter.
-    pub(super) fn may_go_to(&self, url: &Url) -> bool {
+    pub(crate) fn may_go_to(&self, url: &Url) -> bool {
         url.scheme() == "https" || is_loopback(url) || self.allow_plaintext
     }
 
@@ -32,7 +32,7 @@ impl Credential {
     ///
     /// # Errors
     /// It cannot be sent in a header.
-    pub(super) async fn header(&self) -> Result<HeaderValue, RegistryClientError> {
+    pub(crate) async fn header(&self) -> Result<HeaderValue, RegistryClientError> {
         let secret = self.token.look().await;
         let text = SecretString::from(format!("Bearer {}", secret.expose_secret()));
         let mut header = HeaderValue::from_str(text.expose_secret())

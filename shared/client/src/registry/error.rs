@@ -117,16 +117,7 @@ impl RegistryClientError {
         if error.is_timeout() {
             return Self::Timeout { url };
         }
-        // The innermost cause says what happened; the layers above only repeat the URL.
-        let mut cause: &(dyn std::error::Error + 'static) = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        let reason = match error.is_body() || error.is_decode() {
-            // The HTTP library's words for it are those of its parser.
-            true => "it ended the connection in the middle of a reply".to_owned(),
-            false => words_of_tls(cause, &url).unwrap_or_else(|| cause.to_string()),
-        };
+        let HttpFailure { reason, .. } = HttpFailure::of(error, &url);
         Self::Unreachable { url, reason }
     }
 
@@ -164,6 +155,33 @@ impl RegistryClientError {
             | Self::Unsupported { .. }
             | Self::BadReply { .. }
             | Self::TooLarge { .. } => ErrorKind::Remote,
+        }
+    }
+}
+
+/// Why an HTTP request has no response, for people.
+pub(crate) struct HttpFailure {
+    pub(crate) reason: String,
+    /// No secure connection could be made.
+    pub(crate) is_of_tls: bool,
+}
+
+impl HttpFailure {
+    /// Of a request to `url`.
+    pub(crate) fn of(error: &reqwest::Error, url: &str) -> Self {
+        // The innermost cause says what happened; the layers above only repeat the URL.
+        let mut cause: &(dyn std::error::Error + 'static) = error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        if error.is_body() || error.is_decode() {
+            // The HTTP library's words for it are those of its parser.
+            let reason = "it ended the connection in the middle of a reply".to_owned();
+            return Self { reason, is_of_tls: false };
+        }
+        match words_of_tls(cause, url) {
+            Some(reason) => Self { reason, is_of_tls: true },
+            None => Self { reason: cause.to_string(), is_of_tls: false },
         }
     }
 }

@@ -22,6 +22,7 @@ mod fake_registry;
 mod full;
 mod hedging;
 mod inline_calls;
+mod json_rpc;
 mod kept_lists;
 mod layers;
 mod leaving;

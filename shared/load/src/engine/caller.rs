@@ -69,8 +69,7 @@ pub(super) fn clients(
     };
     let only = match (&plan.on, target) {
         (Some(on), _) => Some(on.clone()),
-        (None, Target::Direct { .. }) => Some(target.to_string()),
-        (None, Target::Registry { .. }) => None,
+        (None, target) => target.address(),
     };
     let client = || {
         let client = Client::new(target.clone(), options.clone())?;

@@ -178,6 +178,34 @@ impl Args {
     pub fn keyword(&self) -> &str {
         &self.keyword
     }
+
+    /// The same with a name for each; `None` if there are more positional ones than names, or one is given twice.
+    pub fn by_name<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let positional: Vec<&RawValue> = serde_json::from_str(&self.positional).ok()?;
+        let Keyword(keyword) = serde_json::from_str(&self.keyword).ok()?;
+        let mut names = names.into_iter();
+        let mut all = Self::none();
+        for value in positional {
+            let name =
+                names.next().filter(|name| keyword.iter().all(|(known, _)| known != name))?;
+            all.insert(name, value).ok()?;
+        }
+        for (name, value) in &keyword {
+            all.insert(name, value).ok()?;
+        }
+        Some(all)
+    }
+
+    /// The text of one array or object with all of them; `None` if some have names and others have not.
+    pub fn in_one(&self) -> Option<&str> {
+        let is_empty =
+            |text: &str| text.bytes().filter(|byte| !byte.is_ascii_whitespace()).count() == 2;
+        match (is_empty(&self.positional), is_empty(&self.keyword)) {
+            (_, true) => Some(&self.positional),
+            (true, false) => Some(&self.keyword),
+            (false, false) => None,
+        }
+    }
 }
 
 /// A comma behind an element that is there already.
@@ -279,6 +307,21 @@ mod tests {
         let args = json!({"a": 1}).into_args().unwrap();
         assert_eq!((args.positional(), args.keyword()), ("[]", r#"{"a":1}"#));
         assert_eq!(().into_args().unwrap(), Args::none());
+    }
+
+    #[test]
+    fn arguments_fit_into_one_value_if_all_have_names_or_none_has() {
+        let of = |words: &[&str]| {
+            Args::from_words(words.iter().copied()).unwrap().in_one().map(str::to_owned)
+        };
+        assert_eq!(of(&[]).unwrap(), "[]");
+        assert_eq!(of(&["1", "b"]).unwrap(), r#"[1,"b"]"#);
+        assert_eq!(of(&["a=1"]).unwrap(), r#"{"a":1}"#);
+        assert_eq!(of(&["1", "a=1"]), None);
+        let args = Args::from_words(["1.50", "c=3"]).unwrap();
+        let named = args.by_name(["a", "b", "c"]).unwrap();
+        assert_eq!(named.in_one().unwrap(), r#"{"a":1.50,"c":3}"#);
+        assert_eq!((args.by_name([]), args.by_name(["c"])), (None, None));
     }
 
     #[test]

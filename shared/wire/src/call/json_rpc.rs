@@ -1,6 +1,10 @@
-//! What a JSON-RPC 2.0 message means: a call, a notification, or a batch of them.
+//! What a JSON-RPC 2.0 message means: a call, a notification, or a batch of them; `reply` is the client's side.
+
+mod reply;
 
 use std::fmt;
+
+pub use reply::JsonRpcReply;
 
 use super::message::{Call, Envelope, Keys, Message, Meta, Rejected, ReplyTo};
 use crate::fault::{Code, Fault};

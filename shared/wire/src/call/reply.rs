@@ -167,7 +167,9 @@ struct Keys<'a> {
 }
 
 /// A `null` result is a result; `None` means that the key is absent.
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<&'a RawValue>, D::Error> {
+pub(super) fn present<'de: 'a, 'a, D: Deserializer<'de>>(
+    input: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(input).map(Some)
 }
 
@@ -291,7 +293,7 @@ fn read_fault(error: &RawValue) -> Result<Fault, ReplyError> {
     Ok(Fault::from_wire(error))
 }
 
-fn mentions_non_finite(frame: &[u8]) -> bool {
+pub(super) fn mentions_non_finite(frame: &[u8]) -> bool {
     [&b"NaN"[..], b"Infinity"].iter().any(|word| memchr::memmem::find(frame, word).is_some())
 }
 

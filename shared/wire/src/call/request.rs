@@ -33,6 +33,17 @@ pub fn extended(out: &mut Vec<u8>, id: u64, method: &str, args: &Args, meta: &Re
     out.extend_from_slice(b"}\n");
 }
 
+/// Appends a JSON-RPC 2.0 request and a newline. `params` is the text of an array or object.
+pub fn json_rpc(out: &mut Vec<u8>, id: u64, method: &str, params: &str) {
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    number(out, id);
+    out.extend_from_slice(b",\"method\":");
+    string(out, method);
+    out.extend_from_slice(b",\"params\":");
+    out.extend_from_slice(params.as_bytes());
+    out.extend_from_slice(b"}\n");
+}
+
 /// Appends a call without a reply that shows the peer a secret: from then on it knows who sends on this
 /// connection. Not part of another call, so that whatever keeps or shows calls never has it.
 pub fn introduction(out: &mut Vec<u8>, secret: &str) {
@@ -109,6 +120,16 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             r#"{"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#
+        );
+    }
+
+    #[test]
+    fn a_json_rpc_request_is_one_line() {
+        let mut out = Vec::new();
+        json_rpc(&mut out, 7, "m\"", "[1]");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"m\\\"\",\"params\":[1]}\n"
         );
     }
 

@@ -1,11 +1,14 @@
 //! The method list as an OpenRPC document.
 
+mod components;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::room::Room;
 use super::{Effect, Example, MAX_PARAMETERS, NotAMethodList, Parameter, Signature};
+use components::Components;
 
 /// The OpenRPC document: the reply to `rpc.discover` and to `GET /openrpc.json`. A method that
 /// returns a stream has `"x-stream": true`; [`Effect`] is `"x-read-only"` and `"x-idempotent"`.
@@ -100,14 +103,18 @@ pub fn from_openrpc_within(
     struct Document<'a> {
         #[serde(borrow)]
         methods: Vec<&'a RawValue>,
+        #[serde(borrow, default)]
+        components: Option<&'a RawValue>,
     }
     let document: Document<'_> = serde_json::from_str(document).map_err(|_| NotAMethodList)?;
-    let mut room = Room::default();
+    // What cannot be read there is nothing that methods need to be called.
+    let components = document.components.and_then(|text| serde_json::from_str(text.get()).ok());
+    let mut shared = Shared { components: components.unwrap_or_default(), room: Room::default() };
     let methods = document.methods.into_iter().take(max_methods);
     methods
         .map(|method| {
             let method = serde_json::from_str(method.get()).map_err(|_| NotAMethodList)?;
-            signature(method, &mut room)
+            signature(method, &mut shared)
         })
         .collect()
 }
@@ -122,7 +129,7 @@ struct Method<'a> {
     #[serde(borrow, default)]
     params: Vec<&'a RawValue>,
     #[serde(borrow, default)]
-    result: Option<Content<'a>>,
+    result: Option<&'a RawValue>,
     #[serde(default, rename = "x-stream")]
     stream: bool,
     #[serde(default, rename = "x-read-only")]
@@ -173,17 +180,31 @@ struct Content<'a> {
     schema: Option<&'a RawValue>,
 }
 
-fn signature(method: Method<'_>, room: &mut Room) -> Result<Signature, NotAMethodList> {
+/// What all methods of a document share.
+struct Shared<'a> {
+    components: Components<'a>,
+    room: Room,
+}
+
+fn signature<'a>(method: Method<'a>, shared: &mut Shared<'a>) -> Result<Signature, NotAMethodList> {
     let parameters = method.params.into_iter().take(MAX_PARAMETERS);
     let parameters = parameters.map(|param| {
+        let param = shared.components.descriptor(param);
         let param = serde_json::from_str(param.get()).map_err(|_| NotAMethodList)?;
-        Ok(parameter(param, room))
+        Ok(parameter(param, shared))
     });
+    let parameters = parameters.collect::<Result<_, _>>()?;
+    let result = method.result.map(|content| {
+        let content = shared.components.descriptor(content);
+        let content = serde_json::from_str(content.get()).map_err(|_| NotAMethodList)?;
+        Ok(result(content, shared))
+    });
+    let room = &mut shared.room;
     Ok(Signature {
         name: method.name,
         doc: documentation(method.summary, method.description),
-        parameters: parameters.collect::<Result<_, _>>()?,
-        result: method.result.map(|content| result(content, room)),
+        parameters,
+        result: result.transpose()?,
         stream: method.stream,
         effect: match (method.read_only, method.idempotent) {
             (true, _) => Effect::ReadOnly,
@@ -196,8 +217,8 @@ fn signature(method: Method<'_>, room: &mut Room) -> Result<Signature, NotAMetho
     })
 }
 
-fn parameter(param: Param<'_>, room: &mut Room) -> Parameter {
-    let mut schema = schema(param.schema, room);
+fn parameter(param: Param<'_>, shared: &mut Shared<'_>) -> Parameter {
+    let mut schema = schema(param.schema, shared);
     let default = schema.as_object_mut().and_then(|schema| schema.remove("default"));
     let default = default.filter(|_| !param.required);
     if schema == json!({}) {
@@ -207,16 +228,17 @@ fn parameter(param: Param<'_>, room: &mut Room) -> Parameter {
     Parameter { name: param.name, doc, schema, required: param.required, default }
 }
 
-fn result(content: Content<'_>, room: &mut Room) -> Value {
-    let mut schema = schema(content.schema, room);
+fn result(content: Content<'_>, shared: &mut Shared<'_>) -> Value {
+    let mut schema = schema(content.schema, shared);
     if let Some(schema) = schema.as_object_mut().filter(|_| !content.description.is_empty()) {
         schema.entry("description").or_insert(content.description.into());
     }
     schema
 }
 
-fn schema(text: Option<&RawValue>, room: &mut Room) -> Value {
-    text.and_then(|text| room.read(text)).unwrap_or(Value::Bool(true))
+fn schema(text: Option<&RawValue>, shared: &mut Shared<'_>) -> Value {
+    let schema = text.and_then(|text| shared.room.read(text)).unwrap_or(Value::Bool(true));
+    shared.components.complete(schema, &mut shared.room)
 }
 
 fn example(text: &RawValue, room: &mut Room) -> Option<Example> {

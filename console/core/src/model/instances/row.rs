@@ -16,6 +16,17 @@ use crate::model::standing::Standing;
 use crate::model::traffic::Traffic;
 use crate::text;
 
+/// What a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Ours.
+    Extended,
+    /// That of the older system.
+    Classic,
+    /// JSON-RPC 2.0 only.
+    JsonRpc,
+}
+
 /// Points of the graphs of heartbeat intervals and round trips.
 const GRAPH_POINTS: usize = 12;
 
@@ -145,8 +156,8 @@ pub struct Row {
     pub traffic: Traffic,
     /// Whether it was opened by its address: no registry reports its state, only the probe tells.
     pub is_direct: bool,
-    /// Whether it uses the extended dialect, if the console found out by itself.
-    pub extended: Option<bool>,
+    /// What it speaks, if the console found out by itself.
+    pub dialect: Option<Dialect>,
     address: (Option<IpAddr>, String, u16),
     bytes: usize,
 }
@@ -194,7 +205,7 @@ impl Row {
             round_trips: VecDeque::new(),
             traffic: Traffic::default(),
             is_direct: false,
-            extended: None,
+            dialect: None,
         }
     }
 
@@ -279,7 +290,13 @@ impl Row {
 
     /// Whether it uses the extended dialect: as found, else as registered.
     pub fn speaks_extended(&self) -> bool {
-        self.extended.unwrap_or_else(|| self.instance.speaks_extended())
+        self.dialect
+            .map_or_else(|| self.instance.speaks_extended(), |dialect| dialect == Dialect::Extended)
+    }
+
+    /// Whether it speaks JSON-RPC only.
+    pub fn speaks_json_rpc(&self) -> bool {
+        self.dialect == Some(Dialect::JsonRpc)
     }
 
     /// Clears what only a newer registry reports, after a switch to an older one.

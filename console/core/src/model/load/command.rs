@@ -34,6 +34,7 @@ pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
                 flag("--service", service.to_owned());
             }
         }
+        Target::JsonRpc { url } => flag("-i", url.clone()),
         Target::Direct { host, port } if host.starts_with('-') => {
             return Err(format!("{host}:{port} is no address"));
         }

@@ -9,6 +9,7 @@ use rpc_wire::target::Target;
 use tui_input::Input;
 
 use super::RunId;
+use crate::model::link::Link;
 use crate::model::load::LoadRequest;
 use crate::model::service::{MethodId, Service};
 
@@ -155,12 +156,12 @@ impl LoadForm {
         self.focus = if on_mode { 0 } else { 1 };
     }
 
-    /// The request of run `id`; without a target, to all instances of the registry at `url`.
+    /// The request of run `id`; without a target, to all instances of the registry.
     ///
     /// # Errors
     /// The invalid field and why; it gets the focus.
-    pub fn submit(&mut self, id: RunId, url: &str) -> Result<LoadRequest, String> {
-        self.to_request(id, url).map_err(|(field, why)| {
+    pub fn submit(&mut self, id: RunId, link: &Link) -> Result<LoadRequest, String> {
+        self.to_request(id, link).map_err(|(field, why)| {
             let at = self.fields().iter().position(|one| *one == field);
             (self.focus, self.editing) = (at.unwrap_or(0), true);
             self.error = Some((field, why.clone()));
@@ -172,7 +173,7 @@ impl LoadForm {
     ///
     /// # Errors
     /// The invalid field and why.
-    pub fn to_request(&self, id: RunId, url: &str) -> Result<LoadRequest, (LoadField, String)> {
+    pub fn to_request(&self, id: RunId, link: &Link) -> Result<LoadRequest, (LoadField, String)> {
         let text = |field: LoadField| self.value(field).value().trim();
         let count = |field: LoadField| {
             let whole = || (field, "must be a whole number".to_owned());
@@ -186,8 +187,8 @@ impl LoadForm {
             Mode::ClosedLoop { concurrency: count(LoadField::Callers)? }
         };
         let target = match &self.target {
-            Some(key) => Target::Direct { host: key.host.clone(), port: key.port },
-            None => Target::Registry { url: url.to_owned() },
+            Some(key) => link.target_of(key),
+            None => Target::Registry { url: link.url.clone() },
         };
         let request = LoadRequest {
             id,
@@ -288,6 +289,10 @@ fn length(text: &str) -> Result<Length, String> {
 mod tests {
     use super::*;
 
+    fn link() -> Link {
+        Link::new("http://h:1", crate::fixture::now())
+    }
+
     fn form() -> LoadForm {
         LoadForm { method: "add".to_owned(), ..LoadForm::new(240) }
     }
@@ -322,7 +327,7 @@ mod tests {
         ] {
             let mut form = form();
             set(&mut form, field, text);
-            let why = form.submit(1, "http://h:1").unwrap_err();
+            let why = form.submit(1, &link()).unwrap_err();
             assert!(why.contains(part), "{why}");
             assert_eq!(form.focused(), field);
             assert_eq!(form.error.as_ref().unwrap().0, field);
@@ -334,15 +339,15 @@ mod tests {
         let mut form = LoadForm { method: "add".to_owned(), ..LoadForm::new(2) };
         assert_eq!(form.value(LoadField::MaxInFlight).value(), "2", "[client] max_in_flight");
         form.target = Some(rpc_wire::instance::Instance::new("h", 1).key());
-        assert!(form.submit(1, "http://h:1").is_ok());
+        assert!(form.submit(1, &link()).is_ok());
         set(&mut form, LoadField::MaxInFlight, "5");
-        let why = form.submit(1, "http://h:1").unwrap_err();
+        let why = form.submit(1, &link()).unwrap_err();
         assert!(why.contains("must be at most 2: 2 per connection"), "{why}");
         set(&mut form, LoadField::Connections, "3");
-        assert!(form.submit(1, "http://h:1").is_ok());
+        assert!(form.submit(1, &link()).is_ok());
         form.toggle_mode();
         set(&mut form, LoadField::Callers, "2");
-        let why = form.submit(1, "http://h:1").unwrap_err();
+        let why = form.submit(1, &link()).unwrap_err();
         assert!(why.contains("connections must not exceed the callers"), "{why}");
     }
 
@@ -351,10 +356,10 @@ mod tests {
         let mut form = form();
         set(&mut form, LoadField::Rate, "1,000");
         form.toggle_mode();
-        let closed = form.submit(1, "http://h:1").unwrap();
+        let closed = form.submit(1, &link()).unwrap();
         assert_eq!(closed.mode, Mode::ClosedLoop { concurrency: 4 });
         form.toggle_mode();
-        let open = form.submit(2, "http://h:1").unwrap();
+        let open = form.submit(2, &link()).unwrap();
         assert_eq!(open.mode, Mode::OpenLoop { rate: 1000.0, max_in_flight: 240 });
         assert_eq!(open.target, Target::Registry { url: "http://h:1".to_owned() });
     }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use rpc_client::{ErrorKind, Target};
 use rpc_host::logging::escape_controls;
 use rpc_wire::signature::Effect;
+use rpc_wire::target::parse_url;
 
 use crate::client::discovery::Discovery;
 use crate::failure::{Exit, Failure};
@@ -22,6 +23,7 @@ pub(super) async fn obtain(
 ) -> Result<(), Failure> {
     let is_here = match target {
         Target::Direct { host, .. } => is_loopback_host(host),
+        Target::JsonRpc { url } => parse_url(url).is_ok_and(|(host, _)| is_loopback_host(&host)),
         Target::Registry { .. } => {
             let listed = discovery.listed().await;
             !listed.is_empty() && listed.iter().all(|instance| is_loopback_host(&instance.host))

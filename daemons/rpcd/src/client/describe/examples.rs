@@ -124,7 +124,7 @@ fn looks_like_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '[']) || serde_json::from_str::<Value>(text).is_ok()
 }
 
-fn quoted(text: &str) -> String {
+pub(in crate::client) fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-+./:@%".contains(c);
     if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
         text.to_owned()

@@ -1,0 +1,151 @@
+//! One JSON-RPC server over HTTP: a request for each call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use reqwest::{Response, StatusCode, Url, header};
+use rpc_wire::call::{JsonRpcReply, request};
+use rpc_wire::fault::{Code, Fault};
+use rpc_wire::target::AddressError;
+use tokio::time::Instant;
+
+use super::{outcome, unread};
+use crate::context::Context;
+use crate::registry::{Credential, HttpFailure};
+use crate::request::{CallReply, Outgoing};
+use crate::{CallError, ClientError};
+
+const JSON: &str = "application/json";
+
+/// Where requests are posted. Connections are kept by the HTTP client.
+#[derive(Debug)]
+pub(in super::super) struct HttpEndpoint {
+    context: Arc<Context>,
+    peer: Arc<str>,
+    http: reqwest::Client,
+    url: Url,
+    credential: Option<Credential>,
+    next_id: AtomicU64,
+}
+
+impl HttpEndpoint {
+    /// Nothing is sent.
+    ///
+    /// # Errors
+    /// It is no URL, or needs TLS, which this program was built without.
+    pub(in super::super) fn new(
+        context: &Arc<Context>,
+        url: &str,
+        peer: Arc<str>,
+    ) -> Result<Self, ClientError> {
+        let bad = |why| ClientError::BadAddress(AddressError { address: url.to_owned(), why });
+        let parsed = Url::parse(url).map_err(|_| bad("it is not a URL"))?;
+        let options = &context.options;
+        let builder = reqwest::Client::builder();
+        #[cfg(feature = "tls")]
+        let (builder, _) =
+            crate::registry::tls::with(builder, parsed.scheme() == "https", &options.tls_files)?;
+        #[cfg(not(feature = "tls"))]
+        if parsed.scheme() == "https" {
+            return Err(ClientError::NoTls);
+        }
+        let http = builder
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(options.connect_timeout)
+            .pool_idle_timeout(options.idle_timeout)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|_| bad("no HTTP client can be made for it"))?;
+        Ok(Self {
+            http,
+            peer,
+            url: parsed,
+            credential: Credential::of(&options.registry()),
+            next_id: AtomicU64::new(1),
+            context: Arc::clone(context),
+        })
+    }
+
+    pub(super) async fn call(
+        &self,
+        outgoing: &Arc<Outgoing>,
+        params: &str,
+    ) -> Result<CallReply, CallError> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let mut body = Vec::new();
+        request::json_rpc(&mut body, id, &outgoing.method, params);
+        body.pop();
+        let mut request = self.http.post(self.url.clone());
+        if let Some(credential) = self.credential.as_ref().filter(|it| it.may_go_to(&self.url)) {
+            let secret = credential.header().await;
+            let secret = secret.map_err(|error| CallError::BadArguments(error.to_string()))?;
+            request = request.header(header::AUTHORIZATION, secret);
+        }
+        if let Some(wire) = &outgoing.wire {
+            wire.sent(&body);
+        }
+        outgoing.mark_sent();
+        let sent_at = Instant::now();
+        let request = request.header(header::CONTENT_TYPE, JSON).header(header::ACCEPT, JSON);
+        let response = request.body(body).send().await.map_err(|error| self.failed(&error))?;
+        let (first_byte, status) = (Instant::now(), response.status());
+        let body = self.body(response).await?;
+        if let Some(wire) = &outgoing.wire {
+            wire.received(&body);
+        }
+        let value = match JsonRpcReply::parse(&body) {
+            // Also of no id, or of another: this is the only request that it can be the reply to.
+            Ok(JsonRpcReply::Done { outcome: replied, .. }) => {
+                outcome(&self.peer, &outgoing.method, replied)?
+            }
+            _ if !status.is_success() => return Err(self.refused(status)),
+            Ok(JsonRpcReply::Unknown) => {
+                return Err(CallError::bad_reply(&self.peer, "it has neither result nor error"));
+            }
+            Err(error) => return Err(unread(&self.peer, &error)),
+        };
+        Ok(CallReply { value, sent_at, first_byte, done: Instant::now(), reply_bytes: body.len() })
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, CallError> {
+        let limit = self.context.options.max_reply_bytes;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
+            self.context.received_bytes.add(chunk.len());
+            if body.len() + chunk.len() > limit {
+                return Err(CallError::ReplyTooLarge { peer: self.peer.to_string(), limit });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// The error of a status, where nothing else says what is wrong.
+    fn refused(&self, status: StatusCode) -> CallError {
+        let peer = self.peer.to_string();
+        let is_kept_back =
+            || self.credential.as_ref().is_some_and(|token| !token.may_go_to(&self.url));
+        match status {
+            StatusCode::UNAUTHORIZED if is_kept_back() => CallError::TokenWithheld { peer },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let fault = Fault::new(Code::Unauthorised, format!("HTTP {status}"));
+                CallError::Remote { peer, fault: Box::new(fault) }
+            }
+            _ => CallError::bad_reply(&peer, format_args!("HTTP {status}, and no JSON-RPC")),
+        }
+    }
+
+    fn failed(&self, error: &reqwest::Error) -> CallError {
+        let peer = self.peer.to_string();
+        match HttpFailure::of(error, self.url.as_str()) {
+            HttpFailure { reason, is_of_tls: true, .. } => CallError::Insecure { peer, reason },
+            HttpFailure { reason, .. } if error.is_connect() => {
+                CallError::Unreachable { peer, reason }
+            }
+            HttpFailure { reason, .. } => {
+                CallError::ConnectionLost { peer, reason, executed: true }
+            }
+        }
+    }
+}
