@@ -97,9 +97,9 @@ pub enum Command {
 }
 
 impl Command {
-    /// Which registry, and whether by TLS; `None`: the command is a daemon's.
-    pub fn through(&self) -> Option<&Through> {
-        let direct = match self {
+    /// What is asked, and whether by TLS; `None`: the command is a daemon's.
+    pub fn direct(&self) -> Option<&Direct> {
+        Some(match self {
             Self::Serve(_) | Self::Registry(_) | Self::Token(_) => return None,
             Self::Call(typed) => &typed.asking.direct,
             Self::Bench(typed) => &typed.asking.direct,
@@ -113,8 +113,7 @@ impl Command {
             Self::Undrain(typed) => &typed.asking.direct,
             Self::ReleaseBrake(typed) => &typed.asking.direct,
             Self::Health(typed) => &typed.direct,
-        };
-        Some(&direct.through)
+        })
     }
 
     /// Settings and log, where it has any.

@@ -90,8 +90,9 @@ impl ServePlan {
         // A registry named on the command line overrides announce = false.
         let wanted = !typed.no_registry && (server.announce || typed.registry.is_some());
         let named = typed.registry.as_ref().and_then(|name| settings.registries.get(name));
+        let registry = named.unwrap_or(&settings.registry);
         let token = match wanted {
-            true => settings.registry_token(named.unwrap_or(&settings.registry))?,
+            true => settings.registry_token(registry)?,
             false => None,
         };
         let announce = wanted.then(|| AnnouncePlan {
@@ -100,7 +101,7 @@ impl ServePlan {
             url,
             advertise: typed.advertise.or_else(|| server.advertise.clone()),
             heartbeat_interval: server.heartbeat_interval,
-            tls: settings.client.tls_files.clone(),
+            tls: settings.client_of(registry).tls_files,
         });
         let mut worker_limits = settings.worker.clone();
         let count = |typed: Option<u32>| typed.and_then(|it| usize::try_from(it).ok());
