@@ -390,7 +390,7 @@ mod tests {
     use rpc_wire::call::Args;
 
     use super::*;
-    use crate::runtime::direct::client_of;
+    use crate::runtime::direct::Directory;
 
     #[test]
     fn the_time_left_is_shown_without_nanoseconds() {
@@ -404,7 +404,8 @@ mod tests {
         let key = |port: &ReservedPort| Instance::new("127.0.0.1", port.number()).key();
         let candidates: Vec<_> = ports.iter().map(key).collect();
         let options = ClientOptions::default();
-        let client = |key: &InstanceKey| (key.clone(), client_of(key, &options).unwrap());
+        let client =
+            |key: &InstanceKey| (key.clone(), Directory::default().client(key, &options).unwrap());
         let senders = Senders { own: None, single: candidates.iter().map(client).collect() };
         let request = CallRequest {
             id: 1,
@@ -417,7 +418,14 @@ mod tests {
             stream: false,
         };
         let (inbox, mut messages) = mpsc::channel(64);
-        call(request, senders, Attempts::new(), Discovery::new(&options), inbox).await;
+        call(
+            request,
+            senders,
+            Attempts::new(),
+            Discovery::new(&options, Directory::default()),
+            inbox,
+        )
+        .await;
         loop {
             if let Msg::CallEnded(_, outcome) = messages.recv().await.unwrap() {
                 return *outcome;

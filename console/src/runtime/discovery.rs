@@ -9,7 +9,7 @@ use rpc_wire::instance::InstanceKey;
 use rpc_wire::signature::contract;
 use tokio::sync::Semaphore;
 
-use super::direct::client_of;
+use super::direct::Directory;
 
 /// Instances asked at the same time; others wait: a list takes many times its size while it is read.
 const MAX_ASKED: usize = 4;
@@ -24,6 +24,7 @@ pub(super) struct Discovery {
     turns: Arc<Semaphore>,
     room: Room,
     options: ClientOptions,
+    directory: Directory,
 }
 
 /// The methods of an instance, and their contract.
@@ -37,7 +38,7 @@ pub(super) struct Discovered {
 
 impl Discovery {
     /// Asks with these options, as far as they fit a list of methods.
-    pub(super) fn new(options: &ClientOptions) -> Self {
+    pub(super) fn new(options: &ClientOptions, directory: Directory) -> Self {
         let max_reply_bytes = options.max_method_list_bytes.saturating_add(ENVELOPE_BYTES);
         let options = ClientOptions {
             timeout: options.timeout.min(TIMEOUT),
@@ -45,12 +46,17 @@ impl Discovery {
             ..options.clone()
         };
         let turns = Arc::new(Semaphore::new(MAX_ASKED));
-        Self { turns, room: Room::default(), options }
+        Self { turns, room: Room::default(), options, directory }
     }
 
     /// A client that is used for nothing else: its replies are small.
     pub(super) fn client(&self, key: &InstanceKey) -> Option<Client> {
-        client_of(key, &self.options)
+        self.client_with(key, &self.options)
+    }
+
+    /// A client with other options.
+    pub(super) fn client_with(&self, key: &InstanceKey, options: &ClientOptions) -> Option<Client> {
+        self.directory.client(key, options)
     }
 
     /// Asks an instance.
@@ -115,8 +121,10 @@ mod tests {
 
     #[tokio::test]
     async fn lists_are_kept_while_there_is_room_for_all_and_refused_beyond_4_mib() {
-        let discovery =
-            Discovery { room: Room::new(12 << 20), ..Discovery::new(&ClientOptions::default()) };
+        let discovery = Discovery {
+            room: Room::new(12 << 20),
+            ..Discovery::new(&ClientOptions::default(), Directory::default())
+        };
         let client = discovery.client(&hostile(8).await).unwrap();
         let mut kept = Vec::new();
         let refused = loop {
@@ -140,7 +148,7 @@ mod tests {
     #[tokio::test]
     async fn few_are_asked_at_once_and_a_silent_one_does_not_keep_the_others_waiting_for_ever() {
         let options = ClientOptions { timeout: Duration::from_millis(300), ..Default::default() };
-        let discovery = Discovery::new(&options);
+        let discovery = Discovery::new(&options, Directory::default());
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let silent = Instance::new("127.0.0.1", silent.local_addr().unwrap().port()).key();
         for _ in 0..MAX_ASKED {

@@ -13,7 +13,7 @@ use rpc_console_core::action::{Action, Context};
 use rpc_console_core::key::Key;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::instances::Counts;
-use rpc_console_core::model::link::LinkState;
+use rpc_console_core::model::link::{LinkState, Obstacle};
 use rpc_console_core::model::standing::Standing;
 use rpc_console_core::model::{Model, View};
 use rpc_console_core::selectors::total_traffic;
@@ -136,9 +136,16 @@ fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> 
     line
 }
 
+/// Whether the registry does not let the console in.
+fn is_refused(model: &Model) -> bool {
+    matches!(model.link.state, LinkState::Lost { obstacle: Obstacle::Refused, .. })
+}
+
 /// A key, where instances ask who the console is; by what they say, with the name of its token.
 fn standing(model: &Model, theme: Theme, width: u16) -> Option<Span<'static>> {
     let (word, style) = match &model.standing {
+        // The connection's state says so already.
+        _ if width < WIDE && is_refused(model) => return None,
         Standing::Unknown | Standing::Open => return None,
         Standing::Known { name, .. } => (name.as_deref().unwrap_or("no token"), theme.good()),
         Standing::Refused(_) => ("refused", theme.bad()),
@@ -221,8 +228,9 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
                 true => it.text(),
                 false => format!("1 of {}", it.peers.len() + 1),
             });
-            let words: Vec<_> =
-                ["● live".to_owned()].into_iter().chain(store).chain(with).collect();
+            let tls = model.link.is_secure().then(|| "TLS".to_owned());
+            let words = ["● live".to_owned()].into_iter().chain(tls).chain(store).chain(with);
+            let words: Vec<_> = words.collect();
             Span::styled(text::printable(&words.join(", ")).into_owned(), theme.good())
         }
         LinkState::Live { ages: false } if wide => {
@@ -230,13 +238,17 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool) -> Span<'static> {
             Span::styled(format!("● polled every {every}, no heartbeat ages"), theme.good())
         }
         LinkState::Live { ages: false } => Span::styled("● polled", theme.good()),
-        LinkState::Lost { since, retry_at, was_live, .. } => {
+        LinkState::Lost { since, retry_at, was_live, obstacle, .. } => {
             let now = screen.now.at;
             let ago = text::seconds(now.saturating_duration_since(*since));
             let left = retry_at.saturating_duration_since(now);
             // Rounded up, so that "retry in 0s" never shows.
             let left = left.as_millis().div_ceil(1000);
-            let what = if *was_live { format!("lost {ago} ago") } else { "unreachable".to_owned() };
+            let what = match obstacle {
+                Obstacle::Unreachable if *was_live => format!("lost {ago} ago"),
+                _ if *was_live && wide => format!("{} for {ago}", obstacle.word()),
+                _ => obstacle.word().to_owned(),
+            };
             let next = if left == 0 { "retrying".to_owned() } else { format!("retry in {left}s") };
             Span::styled(format!("✗ {what}, {next}"), theme.bad())
         }
