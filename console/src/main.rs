@@ -5,12 +5,13 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use rpc_client::ClientOptions;
+use rpc_client::registry::RegistryClient;
+use rpc_client::{Client, ClientOptions};
 use rpc_console::options::{self, Options};
 use rpc_console::runtime::{self, Clock, Ended, HistoryFolder};
 use rpc_console::view::{self, Theme};
 use rpc_console::{demo, terminal};
-use rpc_console_core::model::registries::Registries;
+use rpc_console_core::model::registries::{NamedRegistry, Registries};
 use rpc_host::logging::{self, LogOptions};
 use rpc_settings::{Glyphs, Settings, Sources, Theme as Colours};
 use rpc_wire::target::Target;
@@ -67,10 +68,12 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     let logging = logging::init(&log_options(options, &settings)).map_err(usage)?;
     let keys = rpc_console::keys::keymap(&settings).map_err(usage)?;
     let registries = options.registries(&settings).map_err(usage)?;
+    // It is shown to every registry without a token of its own.
+    let token = settings.client_token(settings.registries.values().chain([&settings.registry]));
+    let client = ClientOptions { token: token.map_err(usage)?, ..settings.client.clone() };
+    let clients = options.clients(&settings).map_err(usage)?;
     for named in registries.all() {
-        if let Target::Registry { url } = &named.target {
-            rpc_client::registry::RegistryClient::new(url, Default::default()).map_err(usage)?;
-        }
+        check(named, clients.get(&named.name).unwrap_or(&client))?;
     }
     let console = runtime::Settings {
         registries: if options.demo { Registries::default() } else { registries },
@@ -82,14 +85,8 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         max_events: settings.console.max_events,
         max_history: settings.console.max_history,
         max_probed: settings.console.max_probed,
-        client: ClientOptions {
-            // It is shown to every registry without a token of its own.
-            token: settings
-                .client_token(settings.registries.values().chain([&settings.registry]))
-                .map_err(usage)?,
-            ..settings.client.clone()
-        },
-        tokens: options.tokens(&settings).map_err(usage)?,
+        client,
+        clients,
         opened: options.opened(&settings).map_err(usage)?,
         warnings: settings.warnings.clone(),
         readonly: options.readonly,
@@ -106,6 +103,21 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     let ended = threads.block_on(runtime::run(console));
     threads.shutdown_background();
     ended.map_err(failed)
+}
+
+/// Refuses to start with files or addresses that cannot be used, whichever registry they are for.
+fn check(named: &NamedRegistry, options: &ClientOptions) -> Result<(), Failure> {
+    let wrong = |error: String| usage(format!("[{}]: {error}", named.section));
+    match &named.target {
+        Target::Registry { url } => {
+            let usable = RegistryClient::new(url, options.registry());
+            usable.map_err(|error| wrong(error.to_string())).map(drop)
+        }
+        target @ (Target::Direct { .. } | Target::JsonRpc { .. }) => {
+            let usable = Client::new(target.clone(), options.clone());
+            usable.map_err(|error| wrong(error.to_string())).map(drop)
+        }
+    }
 }
 
 fn settings(options: &Options) -> Result<Settings, Failure> {

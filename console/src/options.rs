@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use rpc_client::Token;
+use rpc_client::ClientOptions;
 use rpc_settings::{self as settings, RegistryAddress, Settings, SettingsError, parse};
 use rpc_wire::nearest;
 use rpc_wire::target::Target;
@@ -77,17 +77,23 @@ impl Options {
         Ok(Opened { server: self.server.clone(), described })
     }
 
-    /// The tokens of the registries that have one of their own, by their names in the console.
+    /// The options of calls and requests for each registry of the settings and the instances that it lists, by its
+    /// name in the console.
     ///
     /// # Errors
-    /// A file with one cannot be used.
-    pub fn tokens(&self, settings: &Settings) -> Result<BTreeMap<String, Token>, SettingsError> {
-        let own = addresses(settings).filter(|(_, registry)| registry.token_file.is_some());
-        let token = |(name, registry): (&str, &RegistryAddress)| {
-            let token = settings.registry_token(registry).transpose()?;
-            Some(token.map(|token| (name.to_owned(), token)))
+    /// A file with a token cannot be used.
+    pub fn clients(
+        &self,
+        settings: &Settings,
+    ) -> Result<BTreeMap<String, ClientOptions>, SettingsError> {
+        let client = |(name, registry): (&str, &RegistryAddress)| {
+            let token = match registry.token_file {
+                Some(_) => settings.registry_token(registry)?,
+                None => settings.client_token([registry])?,
+            };
+            Ok((name.to_owned(), ClientOptions { token, ..settings.client_of(registry) }))
         };
-        own.filter_map(token).collect()
+        addresses(settings).map(client).collect()
     }
 
     /// The registries of the settings and of `--registry`, the server of the command line, and which
@@ -97,7 +103,8 @@ impl Options {
     /// `--registry` is neither the name of a registry nor a URL.
     pub fn registries(&self, settings: &Settings) -> Result<Registries, String> {
         let all = addresses(settings);
-        let mut list: Vec<_> = all.map(|(name, registry)| named(name, registry)).collect();
+        let mut list: Vec<_> =
+            all.map(|(name, registry)| named(name, registry, settings)).collect();
         if let Some(server) = &self.server {
             list.insert(0, NamedRegistry::new(server.to_string(), server.clone()));
             return Ok(Registries::new(list, 0));
@@ -115,7 +122,9 @@ impl Options {
                 suggestion.unwrap_or_default()
             ));
         }
-        let url = if wanted.contains("://") { wanted.clone() } else { format!("http://{wanted}") };
+        let scheme = if settings.client.tls { "https" } else { "http" };
+        let url =
+            if wanted.contains("://") { wanted.clone() } else { format!("{scheme}://{wanted}") };
         let url = settings.registry.with_also(url.trim_end_matches('/').to_owned());
         let target = Target::Registry { url: url.clone() };
         if let Some(at) = list.iter().position(|named| named.target == target) {
@@ -145,7 +154,7 @@ fn addresses(settings: &Settings) -> impl Iterator<Item = (&str, &RegistryAddres
     [(default, &settings.registry)].into_iter().chain(others)
 }
 
-fn named(name: &str, registry: &RegistryAddress) -> NamedRegistry {
+fn named(name: &str, registry: &RegistryAddress, settings: &Settings) -> NamedRegistry {
     NamedRegistry {
         name: name.to_owned(),
         target: Target::Registry { url: registry.url() },
@@ -159,6 +168,10 @@ fn named(name: &str, registry: &RegistryAddress) -> NamedRegistry {
             settings::Colour::Cyan => Some(Colour::Cyan),
         },
         confirm: registry.confirm,
+        section: match settings.registries.get(name) {
+            Some(_) => format!("registry.{name}"),
+            None => "registry".to_owned(),
+        },
     }
 }
 
@@ -293,11 +306,12 @@ mod tests {
         std::fs::write(file.path(), secret).unwrap();
         let text = format!("[registry.staging]\nhost = h\ntoken_file = {}", file.path().display());
         let settings = Settings::parse(&text, "config.ini", []).unwrap();
-        let tokens = Options::default().tokens(&settings).unwrap();
-        assert_eq!(tokens.keys().collect::<Vec<_>>(), ["staging"]);
+        let clients = Options::default().clients(&settings).unwrap();
+        let have: Vec<_> = clients.iter().map(|(name, it)| (&**name, it.token.is_some())).collect();
+        assert_eq!(have, [("local", false), ("staging", true)]);
         let readable = std::fs::Permissions::from_mode(0o604);
         std::fs::set_permissions(file.path(), readable).unwrap();
-        let error = Options::default().tokens(&settings).unwrap_err().to_string();
+        let error = Options::default().clients(&settings).unwrap_err().to_string();
         assert!(error.contains("token_file") && !error.contains(secret), "{error}");
     }
 

@@ -5,7 +5,7 @@
 //! - `feed`: changes and log of the registry.
 //! - `monitor`: probes and log of each instance; `contracts`: the methods of each contract;
 //!   `own_methods`: those of one instance; `discovery`: both ask within the same bounds;
-//!   `direct`: clients of single instances; `traffic`: the statistics of what is on the screen.
+//!   `direct`: clients of single instances, and how these are listed; `traffic`: the statistics of what is on the screen.
 //! - `calls`: sends a call and reports how it ended; `own_client`: the client that chooses an instance.
 //! - `history`: calls are kept in a file over restarts.
 //! - `requests`: the file of saved requests; `secrets`: what `{{env:NAME}}` stands for.
@@ -55,12 +55,13 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::EventStream;
 use futures_util::StreamExt;
-use rpc_client::{ClientOptions, Token};
+use rpc_client::ClientOptions;
 use rpc_host::logging::LogRing;
 use rpc_wire::target::Target;
 
 use crate::terminal::{ScreenBackend, Terminal, osc52, translate};
 use crate::view::{HitMap, Theme, render};
+use direct::Directory;
 use external_program::ExternalProgram;
 use inbox::Inbox;
 use requests::RequestsFile;
@@ -90,8 +91,8 @@ pub async fn run(mut settings: Settings) -> Result<Ended, io::Error> {
     let terminal = Terminal::take(settings.mouse)?;
     let registry = settings.registries.current().map(|named| named.target.clone());
     let model = settings.model();
-    let client = options_for(&settings.client, &settings.tokens, &model);
-    let opened_now = settings.opened.clone();
+    let client = options_for(&settings.client, &settings.clients, &model);
+    let directory = directory_for(&model, settings.opened.clone());
     let requests = RequestsFile::of(std::env::current_dir()?);
     let (senders, inbox) = Inbox::new(Instant::now());
     let mut console = Console {
@@ -103,10 +104,10 @@ pub async fn run(mut settings: Settings) -> Result<Ended, io::Error> {
         hits: HitMap::default(),
         dirty: true,
         drawn_at: None,
-        tasks: Tasks::new(senders, settings.max_probed, opened_now, client, requests.clone()),
+        tasks: Tasks::new(senders, settings.max_probed, client, directory, requests.clone()),
         requests,
         client: settings.client,
-        tokens: settings.tokens,
+        clients: settings.clients,
         opened: settings.opened,
         log: settings.log,
         histories: settings.histories,
@@ -131,16 +132,22 @@ pub async fn run(mut settings: Settings) -> Result<Ended, io::Error> {
     ended
 }
 
-/// The options of calls and requests for the current registry: a token of its own goes to nobody else.
+/// The options of calls and requests for the current registry: a token and a certificate of its own go to nobody
+/// else.
 fn options_for(
     client: &ClientOptions,
-    tokens: &BTreeMap<String, Token>,
+    clients: &BTreeMap<String, ClientOptions>,
     model: &Model,
 ) -> ClientOptions {
-    let own = model.registries.current().and_then(|current| tokens.get(&current.name));
-    match own {
-        Some(token) => ClientOptions { token: Some(token.clone()), ..client.clone() },
-        None => client.clone(),
+    let own = model.registries.current().and_then(|current| clients.get(&current.name));
+    own.unwrap_or(client).clone()
+}
+
+/// How the instances are listed that are watched from now on.
+fn directory_for(model: &Model, opened: Opened) -> Directory {
+    match model.link.server {
+        Some(_) => Directory::of_server(opened),
+        None => Directory::of_registry(),
     }
 }
 
@@ -167,7 +174,8 @@ struct Console {
     drawn_at: Option<Instant>,
     tasks: Tasks,
     client: ClientOptions,
-    tokens: BTreeMap<String, Token>,
+    /// Those for registries with their own.
+    clients: BTreeMap<String, ClientOptions>,
     opened: Opened,
     /// The console's own log.
     log: LogRing,
@@ -377,9 +385,9 @@ impl Console {
         let (senders, inbox) = Inbox::new(Instant::now());
         let max_probed = self.model.instances.max_probed;
         let requests = self.requests.clone();
-        let client = options_for(&self.client, &self.tokens, &self.model);
-        let opened = self.opened.while_at(target);
-        self.tasks = Tasks::new(senders, max_probed, opened, client, requests);
+        let client = options_for(&self.client, &self.clients, &self.model);
+        let directory = directory_for(&self.model, self.opened.while_at(target));
+        self.tasks = Tasks::new(senders, max_probed, client, directory, requests);
         self.tasks.watch(target);
         self.follow_own_log();
         self.keep_history(Some(target));

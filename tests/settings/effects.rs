@@ -31,7 +31,8 @@ const EFFECTS: &[Effect] = effects! {
         timeout connect_timeout failover_after tcp_user_timeout balance refresh_interval
         list_cache registry_timeout max_reply_bytes max_list_bytes max_event_line_bytes max_in_flight
         max_classic_connections max_classic_queue classic_idle_timeout dialect_ttl idle_timeout
-        max_probes retry_attempts retry_ratio retry_burst retry_hedge max_ejected_ratio ping_interval;
+        max_probes retry_attempts retry_ratio retry_burst retry_hedge max_ejected_ratio ping_interval
+        token_file tls tls_ca tls_cert tls_key tls_min_version;
     "log" in "rpcd serve", serve:
         level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
         max_line_bytes;
@@ -44,7 +45,7 @@ const EFFECTS: &[Effect] = effects! {
         level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
         max_line_bytes;
     "registry" in "rpc-console", registry_of_console:
-        host port also color confirm;
+        host port also color confirm token_file tls tls_ca tls_cert tls_key;
     "console" in "rpc-console", console:
         theme glyphs mouse max_log_lines max_log_bytes max_events max_history save_history max_probed;
 };
@@ -65,21 +66,14 @@ const MEANINGLESS: &[(&str, &str, &str)] = &[
     ("client", "service", "rpc-console"),
     // Shown in tests/system/doors.
     ("client", "token_file", "rpcd"),
-    ("client", "token_file", "rpc-console"),
     ("client", "allow_plaintext_token", "rpcd"),
     ("client", "allow_plaintext_token", "rpc-console"),
-    ("registry", "token_file", "rpc-console"),
-    // Shown in tests/system/tls and with the options of both programs.
+    // Shown in tests/system/tls.
     ("client", "tls", "rpcd"),
-    ("client", "tls", "rpc-console"),
     ("client", "tls_ca", "rpcd"),
-    ("client", "tls_ca", "rpc-console"),
     ("client", "tls_cert", "rpcd"),
-    ("client", "tls_cert", "rpc-console"),
     ("client", "tls_key", "rpcd"),
-    ("client", "tls_key", "rpc-console"),
     ("client", "tls_min_version", "rpcd"),
-    ("client", "tls_min_version", "rpc-console"),
     // It serves no log.
     ("log", "max_ring_lines", "rpcd call"),
     ("log", "max_ring_bytes", "rpcd call"),

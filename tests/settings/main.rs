@@ -11,6 +11,7 @@
 //!   every section and program.
 //! - [`files`]: which `config.ini` is read, and which one is passed over, with or without a warning.
 //! - [`registries`]: registries whose instances reply with the port of their registry.
+//! - [`secured`]: a registry and a server with certificates, a registry that asks for tokens, a peer of an earlier TLS.
 //! - [`ticks`]: servers whose only method counts its calls.
 //! - [`programs`]: runs `rpcd`, and the console on a terminal.
 
@@ -32,4 +33,5 @@ mod precedence;
 mod programs;
 mod registries;
 mod registry;
+mod secured;
 mod ticks;

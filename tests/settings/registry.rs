@@ -1,9 +1,11 @@
 //! `[registry]` on the console's screen.
 
+use rpc_tests::pki::Authority;
 use rpc_tests::terminal::Tty;
 
 use crate::programs::{Settings, console};
 use crate::registries::Registries;
+use crate::secured::{Guarded, Secured};
 
 /// A console with these settings of `[registry]` and the port of a registry that lists one instance.
 async fn with(settings: Settings<'_>) -> (Tty, Registries) {
@@ -65,4 +67,59 @@ pub(crate) async fn confirm() {
     };
     after_a_call(&[("REGISTRY_CONFIRM", "yes")], "to local?").await;
     after_a_call(&[], "✗ from_").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn token_file() {
+    let guarded = Guarded::start().await;
+    let file = guarded.token_file();
+    let tty = guarded.console(&[("REGISTRY_TOKEN_FILE", &file)]);
+    tty.until(&["● live", "⚿ watcher"]);
+    let without = guarded.console(&[]);
+    without.until(&["✗ refused", "does not let the console in", "see token_file in [registry]"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn tls() {
+    let secured = Secured::start("tls").await;
+    let ca = secured.ca();
+    Secured::is_live(&secured.console(&[("REGISTRY_TLS", "true"), ("CLIENT_TLS_CA", &ca)]));
+    let without = secured.console(&[("CLIENT_TLS_CA", &ca)]);
+    without.until(&["✗ no TLS", "this registry takes TLS only", "see tls, tls_ca"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn tls_ca() {
+    let secured = Secured::start("tls").await;
+    let (own, other) = (secured.ca(), Authority::new("other"));
+    let other = other.ca().display().to_string();
+    Secured::is_live(&secured.console(&[("REGISTRY_TLS_CA", &own), ("CLIENT_TLS_CA", &other)]));
+    let wrong = secured.console(&[("REGISTRY_TLS_CA", &other), ("CLIENT_TLS_CA", &own)]);
+    wrong.until(&["✗ no TLS", "no authority that is trusted here has issued it"]);
+    wrong.until(&["see tls, tls_ca, tls_cert and tls_key in [registry]"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn tls_cert() {
+    let secured = Secured::start("certificate").await;
+    let (ca, own) = (secured.ca(), secured.client());
+    let given =
+        [("REGISTRY_TLS_CA", &*ca), ("REGISTRY_TLS_CERT", &own.0), ("REGISTRY_TLS_KEY", &own.1)];
+    Secured::is_live(&secured.console(&given));
+    let without = secured.console(&given[..1]);
+    without.until(&["✗ no TLS", "one of this side"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn tls_key() {
+    let secured = Secured::start("certificate").await;
+    let (ca, own) = (secured.ca(), secured.client());
+    let [ca, cert] = [("REGISTRY_TLS_CA", &*ca), ("REGISTRY_TLS_CERT", &*own.0)];
+    let mut without = secured.console(&[ca, cert]);
+    assert_eq!(without.ends(), 2);
+    without.until(&["[registry]: ", "tls_cert is set and tls_key is not"]);
+    let of_another = secured.another_key();
+    let mut wrong = secured.console(&[ca, cert, ("REGISTRY_TLS_KEY", &of_another)]);
+    assert_eq!(wrong.ends(), 2);
+    wrong.until(&["[registry]: ", "does not belong to the certificate"]);
 }

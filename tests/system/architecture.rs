@@ -185,7 +185,7 @@ fn arrows_point_one_way() {
         ("shared/load", &["rpc-wire", "rpc-client"]),
         ("shared/host", &["rpc-wire", "rpc-security", "rpc-socket", "rpc-metrics"]),
         ("shared/metrics", &[]),
-        ("shared/security", &[]),
+        ("shared/security", &["rpc-wire"]),
         ("shared/socket", &[]),
         (
             "daemons/server",

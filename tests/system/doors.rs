@@ -12,7 +12,8 @@ use rpc_tests::etcd::Cluster;
 use rpc_tests::eventually::{eventually, soon};
 use rpc_tests::http_reply::HttpReply;
 use rpc_tests::pki::{Authority, Subject};
-use rpc_tests::python::{has_python, old_client_results, old_server};
+use rpc_tests::python::{has_python, old_client_results, old_registry, old_server};
+use rpc_tests::queries::lists;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::shared_registries::registry_with;
@@ -172,13 +173,15 @@ async fn every_route_of_the_table_is_for_its_role_only() {
             let expected = if is_served { 200 } else { 403 };
             assert_eq!(status, expected, "{route} for {name} in {}", way.name());
         }
+        // Strangers are told nothing of themselves either.
+        let is_open = needs == "nothing" && route != "GET /v1/whoami";
         for (what, token) in [("no token", None), ("a wrong one", Some(wrong.expose_secret()))] {
             let status = ask(address, &route, token).await.status;
-            let expected = if needs == "nothing" { 200 } else { 401 };
+            let expected = if is_open { 200 } else { 401 };
             assert_eq!(status, expected, "{route} with {what}");
         }
         let status = ask(address, &route, Some(tokens.of("former"))).await.status;
-        assert_eq!(status == 200, needs == "nothing", "{route}: an expired token");
+        assert_eq!(status == 200, is_open, "{route}: an expired token");
         let near = format!("{route}/");
         assert_eq!(ask(address, &near, Some(tokens.of("all"))).await.status, 404, "{near}");
     }
@@ -201,7 +204,7 @@ async fn every_route_about_instances_keeps_to_the_services_and_hosts_of_a_token(
         for name in ["other-service", "other-host"] {
             let reply = ask(address, &route, Some(tokens.of(name))).await;
             let shows_none = match route.as_str() {
-                "GET /healthz" | "GET /readyz" | "GET /metrics" => true,
+                "GET /healthz" | "GET /readyz" | "GET /metrics" | "GET /v1/whoami" => true,
                 "POST /v1/heartbeats" => reply.body.contains(r#""renewed":0"#),
                 _ if needs == "observe" && reply.status == 200 => !reply.body.contains("10.1.0.1"),
                 _ => reply.status == 403,
@@ -312,13 +315,47 @@ async fn a_registry_whose_tokens_or_audit_log_cannot_be_used_does_not_start() {
 }
 
 #[tokio::test]
+async fn a_server_whose_tokens_cannot_be_used_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (unknown, open) = (folder.path().join("unknown"), folder.path().join("open"));
+    let hex = "ab".repeat(32);
+    private(&unknown, &format!("ci admin sha256:{hex}"));
+    private(&open, &format!("ci call sha256:{hex}"));
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o622)).unwrap();
+    let [unknown, open] = [&unknown, &open].map(|path| path.to_str().unwrap());
+    for (settings, why) in [
+        (
+            &[("SECURITY_TOKENS", unknown)][..],
+            "the roles must be call, observe, register or operate",
+        ),
+        (&[("SECURITY_TOKENS", open)], "others can write"),
+        (&[("SECURITY_TOKENS", "/nowhere/tokens")], "cannot read /nowhere/tokens"),
+        (&[("SECURITY_AUTH", "required")], "auth = required needs"),
+        (&[("SECURITY_ANONYMOUS", "admin")], "RPCD_SECURITY_ANONYMOUS"),
+        (&[("REGISTRY_TOKEN_FILE", "/nowhere/token")], "[registry] token_file"),
+    ] {
+        let mut server = Daemon::rpcd_with(settings, ["serve", "-p", "0", "-l", "127.0.0.1"]);
+        assert_eq!(server.exit_code().await, 2, "{}", server.transcript());
+        assert!(server.transcript().contains(why), "{}", server.transcript());
+    }
+}
+
+#[tokio::test]
 async fn older_programs_do_what_anonymous_says() {
     if !has_python() {
         return;
     }
     let tokens = Tokens::new();
-    for (anonymous, is_listed) in [("none", false), ("register,observe,call", true)] {
-        let (registry, address) = tokens.registry(&[("SECURITY_ANONYMOUS", anonymous)]).await;
+    let all = ("SECURITY_ANONYMOUS", "register,observe,call");
+    for (settings, is_listed) in [
+        (&[("SECURITY_ANONYMOUS", "none")][..], false),
+        (&[("SECURITY_ANONYMOUS", "observe,call")], false),
+        (&[all], true),
+        (&[all, ("SECURITY_ANONYMOUS_NETWORKS", "10.0.0.0/8")], false),
+        (&[all, ("SECURITY_ANONYMOUS_NETWORKS", "127.0.0.0/8")], true),
+        (&[("SECURITY_AUTH", "warn")], true),
+    ] {
+        let (registry, address) = tokens.registry(settings).await;
         let (_old, old) = old_server(&["--registry", &address.to_string()]).await;
         let of_all = async || ask(address, "GET /v1/instances", Some(tokens.of("all"))).await.body;
         let port = format!("\"port\":{}", old.port());
@@ -336,6 +373,39 @@ async fn older_programs_do_what_anonymous_says() {
             assert!(!of_all().await.contains(&port));
         }
     }
+}
+
+#[tokio::test]
+async fn an_older_server_is_told_that_a_registry_takes_tls_only() {
+    if !has_python() {
+        return;
+    }
+    let authority = Authority::new("a");
+    let issued = authority.issue("registry", &Subject::server(&[]));
+    let settings = [
+        ("TLS_CERT", issued.cert.to_str().unwrap()),
+        ("TLS_KEY", issued.key.to_str().unwrap()),
+        ("TLS_REQUIRE", "tls"),
+    ];
+    let (_registry, address) = Daemon::registry_with(&settings, 0, &[]).await;
+    let (old, _) = old_server(&["--registry", &address.to_string()]).await;
+    old.line("its registration is refused", |line| line.contains("403").then_some(())).await;
+}
+
+#[tokio::test]
+async fn with_a_token_set_our_server_and_client_use_an_older_registry_as_before() {
+    if !has_python() {
+        return;
+    }
+    let (_registry, address) = old_registry(&[]).await;
+    let url = format!("http://{address}");
+    let secret = secret::generate();
+    let own = [("TOKEN", secret.expose_secret()), ("SERVER_HEARTBEAT_INTERVAL", "100ms")];
+    let (_server, listening) = Daemon::server_with(&own, &["--registry", &url]).await;
+    lists(address, &[listening]).await;
+    let call = ["call", "add", "1", "2", "--registry", &url];
+    let (code, stdout, stderr) = run_rpcd_with(&own, call).await;
+    assert_eq!((code, stdout.trim()), (0, "13"), "{stderr}");
 }
 
 #[tokio::test]

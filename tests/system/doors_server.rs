@@ -12,9 +12,12 @@ use rpc_client::{CallError, Client, ClientOptions, Code, Token};
 use rpc_server::security::Role;
 use rpc_server::security::secret::{self, ExposeSecret, SecretString};
 use rpc_tests::daemon::Daemon;
+use rpc_tests::pki::{Authority, Subject};
 use rpc_tests::python::{has_python, old_client_results, old_server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::canary::files_below;
 
 /// A folder with a server's tokens and the secrets of clients.
 pub(crate) struct Keys {
@@ -205,15 +208,51 @@ async fn older_clients_call_a_default_server_and_a_secured_one_as_anonymous_says
         return;
     }
     let keys = Keys::new();
-    for (settings, is_served) in [(None, true), (Some("none"), false), (Some("call"), true)] {
-        let (_server, address) = match settings {
-            None => Daemon::server_with(&[("SERVER_ANNOUNCE", "false")], &[]).await,
-            Some(anonymous) => keys.server(&[("SECURITY_ANONYMOUS", anonymous)]).await,
-        };
-        let port = address.port().to_string();
-        let results = old_client_results(&["--port", &port, "call", "add", "[1, 2]"]).await;
-        let text = format!("{results:?}");
-        assert_eq!(text.contains("needs a token"), !is_served, "{settings:?}: {text}");
+    let refused = "needs a token with the role call";
+    for (settings, expected) in [
+        (&[("SECURITY_ANONYMOUS", "none")][..], refused),
+        (&[("SECURITY_ANONYMOUS", "observe")], refused),
+        (&[("SECURITY_ANONYMOUS", "call")], "13"),
+        (&[("SECURITY_ANONYMOUS", "call"), ANYWHERE_ELSE], refused),
+        (&[("SECURITY_ANONYMOUS", "call"), HERE], "13"),
+        (&[("SECURITY_AUTH", "warn")], "13"),
+    ] {
+        let (_server, address) = keys.server(settings).await;
+        let said = old_call(address).await;
+        assert!(said.contains(expected), "{settings:?}: {said}");
+    }
+    let (_server, address) = Daemon::server_with(&[("SERVER_ANNOUNCE", "false")], &[]).await;
+    assert_eq!(old_call(address).await, "13");
+}
+
+/// Networks of older programs.
+const HERE: (&str, &str) = ("SECURITY_ANONYMOUS_NETWORKS", "127.0.0.0/8");
+const ANYWHERE_ELSE: (&str, &str) = ("SECURITY_ANONYMOUS_NETWORKS", "10.0.0.0/8");
+
+/// What an older client has for a result, which is the text of an error as well.
+async fn old_call(server: SocketAddr) -> String {
+    let port = server.port().to_string();
+    let results = old_client_results(&["--port", &port, "call", "add", "[1, 2]"]).await;
+    results.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn an_older_client_is_told_that_a_server_takes_tls_only_and_is_served_beside_tls() {
+    if !has_python() {
+        return;
+    }
+    let authority = Authority::new("a");
+    let issued = authority.issue("server", &Subject::server(&[]));
+    for (require, expected) in [("nothing", "13"), ("tls", "this server takes TLS only")] {
+        let settings = [
+            ("TLS_CERT", path(&issued.cert)),
+            ("TLS_KEY", path(&issued.key)),
+            ("TLS_REQUIRE", require),
+            ("SERVER_ANNOUNCE", "false"),
+        ];
+        let (_server, address) = Daemon::server_with(&settings, &[]).await;
+        let said = old_call(address).await;
+        assert!(said.contains(expected), "{require}: {said}");
     }
 }
 
@@ -278,20 +317,4 @@ async fn a_secret_is_in_no_output_no_log_no_metric_and_no_command_line() {
             assert!(!text.contains(secret.expose_secret()), "{text}");
         }
     }
-}
-
-/// The texts of all files below a folder.
-fn files_below(folder: &Path) -> Vec<String> {
-    let mut texts = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => texts.extend(files_below(&entry.path())),
-            Ok(_) => {
-                let bytes = std::fs::read(entry.path()).unwrap_or_default();
-                texts.push(String::from_utf8_lossy(&bytes).into_owned());
-            }
-            Err(_) => {}
-        }
-    }
-    texts
 }

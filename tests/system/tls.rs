@@ -90,7 +90,7 @@ async fn where_tls_is_required_plain_text_gets_one_error_and_the_end() {
 
     let (_registry, at) = Daemon::registry_with(&settings, 0, &[]).await;
     let (code, said) = rpcd(&[], &format!("instances --registry http://{at}")).await;
-    assert_eq!(code, 1, "{said}");
+    assert_eq!(code, 3, "{said}");
     assert!(said.contains("this registry takes TLS only"), "{said}");
 }
 
@@ -207,7 +207,17 @@ async fn a_daemon_whose_certificate_cannot_be_used_does_not_start() {
     let over = authority.issue("over", &over);
     let good = authority.issue("good", &Subject::server(&[]));
     let missing = authority.folder().join("missing");
-    let cases: [(&[(&str, &str)], &str); 4] = [
+    let garbage = authority.folder().join("garbage");
+    std::fs::write(&garbage, "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----").unwrap();
+    let shown = shows(&good);
+    let ca = authority.ca();
+    let cases: [(&[(&str, &str)], &str); 7] = [
+        (&[shown[0], shown[1], ("TLS_CLIENT_CA", text(&garbage))], "garbage"),
+        (
+            &[shown[0], shown[1], ("TLS_CLIENT_CA", text(&ca)), ("TLS_CRL", text(&missing))],
+            "missing: No such",
+        ),
+        (&[shown[0], shown[1], ("TLS_REQUIRE", "certificate")], "client_ca is not"),
         (&shows(&over), "expired at 2"),
         (&[("TLS_CERT", text(&good.cert)), ("TLS_KEY", text(&over.key))], "does not belong to"),
         (

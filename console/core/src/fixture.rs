@@ -27,6 +27,7 @@ use crate::key::{Code, Key};
 use crate::message::{DemoUpdate, Effect, InstanceUpdate, Msg, RegistryUpdate};
 use crate::model::Now;
 use crate::model::instances::Dialect;
+use crate::model::link::Obstacle;
 use crate::model::logs::{Source, SourceState};
 use crate::model::registries::{Colour, NamedRegistry, Registries};
 use crate::model::standing::Standing;
@@ -141,7 +142,10 @@ pub fn registries() -> Registries {
         |name: &str, url: &str| NamedRegistry::new(name, Target::Registry { url: url.to_owned() });
     let list = vec![
         named("local", "http://127.0.0.1:9999"),
-        named("staging", "http://10.0.0.5:9999"),
+        NamedRegistry {
+            section: "registry.staging".to_owned(),
+            ..named("staging", "http://10.0.0.5:9999")
+        },
         named("production", "http://registry.example:9999"),
     ];
     Registries::new(list, 0)
@@ -203,6 +207,8 @@ pub fn guarded(refuses: bool) -> (Model, Now) {
         let why = "this token is not known here; ask for a new one".to_owned();
         standings.push((8083, Standing::Refused(why)));
     }
+    let here = Standing::of(&whoami(&["observe"]));
+    feed(&mut model, Msg::Registry(RegistryUpdate::Standing(here)), now);
     for (port, standing) in standings {
         feed(&mut model, Msg::Instance(key(port), InstanceUpdate::Standing(standing)), now);
     }
@@ -291,6 +297,7 @@ pub fn lost() -> (Model, Now) {
     let lost = |retry_s| {
         Msg::Registry(RegistryUpdate::Lost {
             error: "connection refused".to_owned(),
+            obstacle: Obstacle::Unreachable,
             retry_in: Duration::from_secs(retry_s),
         })
     };
@@ -305,11 +312,50 @@ pub fn lost() -> (Model, Now) {
 
 /// The registry was never reachable.
 pub fn unreachable() -> (Model, Now) {
+    let error = "connection refused (os error 111)";
+    kept_out("http://127.0.0.1:9999", error, Obstacle::Unreachable)
+}
+
+/// There is no TLS with the registry.
+pub fn insecure() -> (Model, Now) {
+    let error = "the certificate is refused: no authority that is trusted here has issued it";
+    kept_out("https://10.0.0.5:9999", error, Obstacle::Insecure)
+}
+
+/// The registry does not let the console read.
+pub fn refused() -> (Model, Now) {
+    let error = "this needs a token with the role observe; set RPCD_TOKEN, or a file with one";
+    kept_out("https://10.0.0.5:9999", error, Obstacle::Refused)
+}
+
+/// The same in the middle of a session: what was known is kept.
+pub fn refused_later() -> (Model, Now) {
+    let (mut model, now) = busy();
+    model.registries = registries();
+    model.registries.select(1);
+    for (error, obstacle) in [
+        ("connection lost", Obstacle::Unreachable),
+        ("this token is not known here; ask for a new one", Obstacle::Refused),
+    ] {
+        let retry_in = Duration::from_secs(3);
+        let lost = RegistryUpdate::Lost { error: error.to_owned(), obstacle, retry_in };
+        feed(&mut model, Msg::Registry(lost), now);
+    }
+    let refused = Standing::Refused("this token is not known here; ask for a new one".to_owned());
+    feed(&mut model, Msg::Registry(RegistryUpdate::Standing(refused)), now);
+    (model, now)
+}
+
+/// The first attempt at that registry of the settings failed.
+fn kept_out(url: &str, error: &str, obstacle: Obstacle) -> (Model, Now) {
     let now = now();
-    let mut model = Model::new("http://127.0.0.1:9999", now);
-    let error = "connection refused (os error 111)".to_owned();
-    let retry_in = Duration::from_millis(2_500);
-    feed(&mut model, Msg::Registry(RegistryUpdate::Lost { error, retry_in }), now);
+    let mut model = Model::new(url, now);
+    if obstacle != Obstacle::Unreachable {
+        model.registries = registries();
+        model.registries.select(1);
+    }
+    let (error, retry_in) = (error.to_owned(), Duration::from_millis(2_500));
+    feed(&mut model, Msg::Registry(RegistryUpdate::Lost { error, obstacle, retry_in }), now);
     (model, now)
 }
 
@@ -417,7 +463,11 @@ pub fn hostile() -> (Model, Now) {
     feed(&mut model, Msg::Paste(evil.to_owned()), now);
     feed(
         &mut model,
-        Msg::Registry(RegistryUpdate::Lost { error: evil.to_owned(), retry_in: Duration::ZERO }),
+        Msg::Registry(RegistryUpdate::Lost {
+            error: evil.to_owned(),
+            obstacle: Obstacle::Insecure,
+            retry_in: Duration::ZERO,
+        }),
         now,
     );
     (model, now)

@@ -14,6 +14,7 @@ use crate::model::calls::{CallId, Outcome, PastCall, WireMessage};
 use crate::model::content::{Content, Program, SaveError};
 use crate::model::instances::Dialect;
 use crate::model::json::{Document, Matches, Selection};
+use crate::model::link::Obstacle;
 use crate::model::load::LoadRequest;
 use crate::model::load::RunId;
 use crate::model::logs::{Source, SourceState};
@@ -149,10 +150,12 @@ pub enum RegistryUpdate {
         /// Whether it reports heartbeat ages and changes (`/v1/watch`); older registries do not.
         ages: bool,
     },
-    /// Unreachable.
+    /// It cannot be used.
     Lost {
         /// The reason, in one line.
         error: String,
+        /// What kind of reason it is.
+        obstacle: Obstacle,
         /// Time until the next attempt.
         retry_in: Duration,
     },
@@ -162,6 +165,8 @@ pub enum RegistryUpdate {
     Change(WatchEvent, Instant),
     /// What it says of its own condition.
     Readiness(Readiness),
+    /// Who the console is for it.
+    Standing(Standing),
     /// The whole list of an older registry.
     List(Vec<Instance>),
     /// The list that the console's own client goes by while the registry has not been reached.

@@ -13,7 +13,7 @@ mod traffic;
 mod typing;
 mod useful;
 
-pub use available::{NOT_READ_ONLY, READ_ONLY, exists, unavailable};
+pub use available::{NOT_READ_ONLY, READ_ONLY, exists, not_allowed, unavailable};
 pub use candidates::{candidates, resend_targets};
 pub use docs::docs_of;
 pub use effect::is_read_only;

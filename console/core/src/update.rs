@@ -181,6 +181,8 @@ mod pane_tests;
 #[cfg(test)]
 mod response_tests;
 #[cfg(test)]
+mod role_tests;
+#[cfg(test)]
 mod safety_tests;
 #[cfg(test)]
 mod service_tests;

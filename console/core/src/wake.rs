@@ -110,6 +110,7 @@ fn next_minute(now: Now) -> Instant {
 mod tests {
     use super::*;
     use crate::message::{Msg, RegistryUpdate};
+    use crate::model::link::Obstacle;
     use crate::update::update;
     use rpc_wire::instance::{Instance, InstanceRecord, InstanceState, WatchEvent};
 
@@ -183,8 +184,11 @@ mod tests {
         assert_eq!(due(&model, 9_500), at(9_500));
         model.view = View::Logs;
         assert_eq!(due(&model, 3_500), at(3_500), "log lines are not delayed");
-        let lost =
-            RegistryUpdate::Lost { error: "refused".into(), retry_in: Duration::from_secs(9) };
+        let lost = RegistryUpdate::Lost {
+            error: "refused".into(),
+            obstacle: Obstacle::Unreachable,
+            retry_in: Duration::from_secs(9),
+        };
         model.view = View::Methods;
         update(&mut model, Msg::Registry(lost), now);
         assert_eq!(due(&model, 3_500), at(3_500), "an outage ends at once");

@@ -390,7 +390,7 @@ mod tests {
     use rpc_wire::call::Args;
 
     use super::*;
-    use crate::runtime::direct::Opened;
+    use crate::runtime::direct::Directory;
 
     #[test]
     fn the_time_left_is_shown_without_nanoseconds() {
@@ -405,7 +405,7 @@ mod tests {
         let candidates: Vec<_> = ports.iter().map(key).collect();
         let options = ClientOptions::default();
         let client =
-            |key: &InstanceKey| (key.clone(), Opened::default().client_of(key, &options).unwrap());
+            |key: &InstanceKey| (key.clone(), Directory::default().client(key, &options).unwrap());
         let senders = Senders { own: None, single: candidates.iter().map(client).collect() };
         let request = CallRequest {
             id: 1,
@@ -422,7 +422,7 @@ mod tests {
             request,
             senders,
             Attempts::new(),
-            Discovery::new(&options, &Opened::default()),
+            Discovery::new(&options, Directory::default()),
             inbox,
         )
         .await;

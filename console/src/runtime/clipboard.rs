@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rpc_settings::TOKEN_VARIABLE;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -140,6 +141,8 @@ async fn run(program: Program, input: &[u8]) -> Result<(), String> {
     let attempt = async {
         let mut child = Command::new(OsStr::new(program[0]))
             .args(&program[1..])
+            // Nothing of it is its business.
+            .env_remove(TOKEN_VARIABLE)
             .stdin(Stdio::piped())
             // Some leave a process behind that serves the clipboard: it must not hold a pipe of ours,
             // or draw on the screen.

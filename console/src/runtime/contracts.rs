@@ -171,7 +171,7 @@ async fn discover(
 
 #[cfg(test)]
 mod tests {
-    use super::super::direct::Opened;
+    use super::super::direct::Directory;
     use super::*;
     use rpc_client::ClientOptions;
     use rpc_server::{Server, builtin};
@@ -200,8 +200,11 @@ mod tests {
             builtin::methods().iter().take(3).map(|method| method.signature().clone()).collect();
         let digest = contract(&signatures);
         let (inbox, mut messages) = mpsc::channel(16);
-        let mut contracts =
-            Contracts::new(1, Discovery::new(&ClientOptions::default(), &Opened::default()), inbox);
+        let mut contracts = Contracts::new(
+            1,
+            Discovery::new(&ClientOptions::default(), Directory::default()),
+            inbox,
+        );
         // Port 1 is closed; the second shows the contract of the others, but has other methods.
         let (closed, liar) = (instance(1, &digest), instance(serve(2).await, &digest));
         let honest = instance(serve(3).await, &digest);

@@ -9,7 +9,7 @@ use rpc_wire::instance::InstanceKey;
 use rpc_wire::signature::contract;
 use tokio::sync::Semaphore;
 
-use super::direct::Opened;
+use super::direct::Directory;
 
 /// Instances asked at the same time; others wait: a list takes many times its size while it is read.
 const MAX_ASKED: usize = 4;
@@ -23,8 +23,8 @@ const ENVELOPE_BYTES: usize = 64 * 1024;
 pub(super) struct Discovery {
     turns: Arc<Semaphore>,
     room: Room,
-    opened: Opened,
     options: ClientOptions,
+    directory: Directory,
 }
 
 /// The methods of an instance, and their contract.
@@ -38,7 +38,7 @@ pub(super) struct Discovered {
 
 impl Discovery {
     /// Asks with these options, as far as they fit a list of methods.
-    pub(super) fn new(options: &ClientOptions, opened: &Opened) -> Self {
+    pub(super) fn new(options: &ClientOptions, directory: Directory) -> Self {
         let max_reply_bytes = options.max_method_list_bytes.saturating_add(ENVELOPE_BYTES);
         let options = ClientOptions {
             timeout: options.timeout.min(TIMEOUT),
@@ -46,7 +46,7 @@ impl Discovery {
             ..options.clone()
         };
         let turns = Arc::new(Semaphore::new(MAX_ASKED));
-        Self { turns, room: Room::default(), opened: opened.clone(), options }
+        Self { turns, room: Room::default(), options, directory }
     }
 
     /// A client that is used for nothing else: its replies are small.
@@ -54,9 +54,9 @@ impl Discovery {
         self.client_with(key, &self.options)
     }
 
-    /// A client of one instance with other options.
+    /// A client with other options.
     pub(super) fn client_with(&self, key: &InstanceKey, options: &ClientOptions) -> Option<Client> {
-        self.opened.client_of(key, options)
+        self.directory.client(key, options)
     }
 
     /// Asks an instance.
@@ -65,7 +65,7 @@ impl Discovery {
     /// See [`CallError`].
     pub(super) async fn ask(&self, client: &Client) -> Result<Discovered, CallError> {
         let Ok(_turn) = self.turns.acquire().await else { return Err(CallError::Closed) };
-        let methods = match &self.opened.described {
+        let methods = match self.directory.described() {
             Some(described) => described.to_vec(),
             None => client.methods().await?,
         };
@@ -126,7 +126,7 @@ mod tests {
     async fn lists_are_kept_while_there_is_room_for_all_and_refused_beyond_4_mib() {
         let discovery = Discovery {
             room: Room::new(12 << 20),
-            ..Discovery::new(&ClientOptions::default(), &Opened::default())
+            ..Discovery::new(&ClientOptions::default(), Directory::default())
         };
         let client = discovery.client(&hostile(8).await).unwrap();
         let mut kept = Vec::new();
@@ -151,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn few_are_asked_at_once_and_a_silent_one_does_not_keep_the_others_waiting_for_ever() {
         let options = ClientOptions { timeout: Duration::from_millis(300), ..Default::default() };
-        let discovery = Discovery::new(&options, &Opened::default());
+        let discovery = Discovery::new(&options, Directory::default());
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let silent = Instance::new("127.0.0.1", silent.local_addr().unwrap().port()).key();
         for _ in 0..MAX_ASKED {

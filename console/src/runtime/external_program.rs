@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rand::RngExt;
+use rpc_settings::TOKEN_VARIABLE;
 use tokio::process::{Child, Command};
 
 use super::files;
@@ -46,8 +47,8 @@ impl ExternalProgram {
     pub(super) fn start(&self) -> io::Result<Child> {
         let script = format!("{} \"$1\"", self.command);
         let mut child = Command::new("sh");
-        child.arg("-c").arg(script).arg(&self.command).arg(&self.path).kill_on_drop(true);
-        child.spawn()
+        child.arg("-c").arg(script).arg(&self.command).arg(&self.path);
+        child.env_remove(TOKEN_VARIABLE).kill_on_drop(true).spawn()
     }
 
     /// The message that follows from the program's exit: the edited text, a failure, or nothing.

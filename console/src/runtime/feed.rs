@@ -21,7 +21,9 @@ use tokio::time::{sleep, timeout};
 
 use super::batch::{self, Seen};
 use rpc_console_core::message::{Msg, RegistryUpdate};
+use rpc_console_core::model::link::Obstacle;
 use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::model::standing::Standing;
 use rpc_console_core::text;
 
 /// Shortest interval of polls of an older registry, whatever the settings say.
@@ -45,7 +47,8 @@ pub(super) async fn server(instance: Instance, inbox: mpsc::Sender<Msg>) {
 /// Reports that the registry's URL is not one.
 pub(super) async fn unusable(error: RegistryClientError, inbox: mpsc::Sender<Msg>) {
     let retry_in = Duration::from_secs(3600);
-    send(&inbox, RegistryUpdate::Lost { error: error.to_string(), retry_in }).await;
+    let (error, obstacle) = (reason(&error), obstacle(&error));
+    send(&inbox, RegistryUpdate::Lost { error, obstacle, retry_in }).await;
 }
 
 /// Whether the screen has a list of instances, of the registry or of the disk.
@@ -69,17 +72,20 @@ pub(super) async fn changes(
             other => other,
         };
         failures = if reached { 1 } else { failures + 1 };
-        let error = match error {
+        let (error, obstacle) = match error {
             // The older registry may have been upgraded, or one that had just started knows everybody by
             // now: try to watch at once.
             Ok(()) => continue,
-            Err(RegistryClientError::Unreachable { .. }) if reached => "connection lost".to_owned(),
-            Err(error) => reason(&error),
+            Err(RegistryClientError::Unreachable { .. }) if reached => {
+                ("connection lost".to_owned(), Obstacle::Unreachable)
+            }
+            Err(error) => (reason(&error), obstacle(&error)),
         };
         let retry_in = backoff.delay(failures);
         let url = registry.given_url();
         tracing::info!(registry = url, error, ?retry_in, "registry unreachable");
-        if inbox.send(Msg::Registry(RegistryUpdate::Lost { error, retry_in })).await.is_err() {
+        let lost = RegistryUpdate::Lost { error, obstacle, retry_in };
+        if inbox.send(Msg::Registry(lost)).await.is_err() {
             return;
         }
         sleep(retry_in).await;
@@ -164,9 +170,10 @@ async fn watch(
     }
 }
 
-/// Asks the registry for its own condition until the task is aborted; reports each change of it.
-pub(super) async fn readiness(registry: RegistryClient, inbox: mpsc::Sender<Msg>) {
-    let mut known = Readiness::default();
+/// Asks the registry for its own condition, and who the console is for it, until the task is aborted; reports each
+/// change.
+pub(super) async fn condition(registry: RegistryClient, inbox: mpsc::Sender<Msg>) {
+    let (mut known, mut stands) = (Readiness::default(), Standing::default());
     loop {
         // An older registry says nothing; that one cannot be reached is known by its changes.
         if let Ok(said) = registry.readiness().await {
@@ -176,7 +183,26 @@ pub(super) async fn readiness(registry: RegistryClient, inbox: mpsc::Sender<Msg>
                 send(&inbox, RegistryUpdate::Readiness(said)).await;
             }
         }
+        if let Some(said) = standing(&registry).await
+            && said != stands
+        {
+            stands = said.clone();
+            send(&inbox, RegistryUpdate::Standing(said)).await;
+        }
         sleep(CONDITION).await;
+    }
+}
+
+/// Who the console is for the registry; `None`: it does not say so now.
+async fn standing(registry: &RegistryClient) -> Option<Standing> {
+    match registry.whoami().await {
+        Ok(whoami) => Some(Standing::of(&whoami)),
+        Err(error @ RegistryClientError::NotAllowed { .. }) => {
+            Some(Standing::Refused(reason(&error)))
+        }
+        // An older one.
+        Err(RegistryClientError::Unsupported { .. }) => Some(Standing::Unknown),
+        Err(_) => None,
     }
 }
 
@@ -293,9 +319,20 @@ fn ended(registry: &RegistryClient) -> RegistryClientError {
 /// The reason without the address, which the screen shows beside it.
 fn reason(error: &RegistryClientError) -> String {
     match error {
-        RegistryClientError::Unreachable { reason, .. } => text::note(reason),
+        RegistryClientError::Unreachable { reason, .. }
+        | RegistryClientError::Insecure { reason, .. } => text::note(reason),
+        RegistryClientError::NotAllowed { message, kept_back: false, .. } => text::note(message),
         RegistryClientError::Timeout { .. } => "no reply in time".to_owned(),
         other => text::note(&other.to_string()),
+    }
+}
+
+/// What kind of reason it is.
+fn obstacle(error: &RegistryClientError) -> Obstacle {
+    match error {
+        RegistryClientError::Insecure { .. } | RegistryClientError::Tls(_) => Obstacle::Insecure,
+        RegistryClientError::NotAllowed { .. } => Obstacle::Refused,
+        _ => Obstacle::Unreachable,
     }
 }
 
@@ -319,6 +356,9 @@ pub(super) async fn logs(registry: RegistryClient, inbox: mpsc::Sender<Msg>) {
         failures += 1;
         let (state, wait) = match ended {
             Err(RegistryClientError::Unsupported { .. }) => (SourceState::Unsupported, NO_LOG),
+            Err(error @ RegistryClientError::NotAllowed { .. }) => {
+                (SourceState::Refused(reason(&error)), backoff.delay(failures))
+            }
             Err(error) => (SourceState::Lost(reason(&error)), backoff.delay(failures)),
             Ok(()) => {
                 let why = "connection closed".to_owned();

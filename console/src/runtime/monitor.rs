@@ -73,8 +73,8 @@ pub(super) async fn run(
     let key = instance.key();
     let max_reply_bytes = options.max_reply_bytes.min(MAX_REPLY_BYTES);
     let small = ClientOptions { max_reply_bytes, ..options.clone() };
-    let client = discovery.client_with(&key, &small);
-    let (Some(client), Some(asking)) = (client, discovery.client(&key)) else { return };
+    let clients = (discovery.client_with(&key, &small), discovery.client(&key));
+    let (Some(client), Some(asking)) = clients else { return };
     let tell = async |update: InstanceUpdate| {
         let _ = inbox.send(Msg::Instance(key.clone(), update)).await;
     };
@@ -180,6 +180,14 @@ fn is_unauthorised(error: &CallError) -> bool {
     }
 }
 
+/// Why a call was not allowed, without the address, which the screen shows beside it.
+fn refusal(error: &CallError) -> String {
+    match error {
+        CallError::Remote { fault, .. } => text::note(&fault.message),
+        other => text::note(&other.to_string()),
+    }
+}
+
 /// Who the console is there; `None`: it does not say, as older servers, or not now.
 async fn standing(client: &Client) -> Option<Standing> {
     let mut request = Request::new(RPC_WHOAMI, ()).ok()?;
@@ -189,12 +197,7 @@ async fn standing(client: &Client) -> Option<Standing> {
             let whoami = serde_json::from_str::<Whoami>(response.value.get()).ok()?;
             Some(Standing::of(&whoami))
         }
-        Err(CallError::Remote { fault, .. }) if fault.code == Code::Unauthorised => {
-            Some(Standing::Refused(text::note(&fault.message)))
-        }
-        Err(error) if is_unauthorised(&error) => {
-            Some(Standing::Refused(text::note(&error.to_string())))
-        }
+        Err(error) if is_unauthorised(&error) => Some(Standing::Refused(refusal(&error))),
         Err(_) => None,
     }
 }
@@ -244,6 +247,7 @@ async fn logs(key: &InstanceKey, client: &Client, inbox: &mpsc::Sender<Msg>) {
             Err(CallError::Remote { fault, .. }) if fault.code == Code::MethodNotFound => {
                 SourceState::Unsupported
             }
+            Err(error) if is_unauthorised(&error) => SourceState::Refused(refusal(&error)),
             Err(error) => SourceState::Lost(text::note(&error.to_string())),
             Ok(()) => SourceState::Lost("stream ended".to_owned()),
         };
@@ -275,7 +279,7 @@ async fn stream(
 
 #[cfg(test)]
 mod tests {
-    use super::super::direct::Opened;
+    use super::super::direct::Directory;
     use super::*;
     use rpc_wire::signature::contract;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -283,7 +287,8 @@ mod tests {
     /// Monitors with default settings.
     async fn monitor(instance: Instance, probing: Probing, inbox: mpsc::Sender<Msg>) {
         let options = ClientOptions::default();
-        run(instance, probing, &options, Discovery::new(&options, &Opened::default()), inbox).await;
+        run(instance, probing, &options, Discovery::new(&options, Directory::default()), inbox)
+            .await;
     }
 
     const OWN: &str =
@@ -359,7 +364,7 @@ mod tests {
         ] {
             let options = ClientOptions { token, ..ClientOptions::default() };
             let (inbox, mut messages) = mpsc::channel(64);
-            let discovery = Discovery::new(&options, &Opened::default());
+            let discovery = Discovery::new(&options, Directory::default());
             let instance = instance.clone();
             let monitor = tokio::spawn(async move {
                 run(instance, Probing::FirstReply, &options, discovery, inbox).await;

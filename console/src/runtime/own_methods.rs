@@ -100,7 +100,7 @@ pub(super) async fn follow(
 
 #[cfg(test)]
 mod tests {
-    use super::super::direct::Opened;
+    use super::super::direct::Directory;
     use super::*;
     use rpc_client::ClientOptions;
     use rpc_server::{Server, builtin};
@@ -126,7 +126,7 @@ mod tests {
         instance.parameters.insert("contract".to_owned(), listed.into());
         let (inbox, mut messages) = mpsc::channel(16);
         let (_sender, said) = watch::channel(said);
-        let discovery = Discovery::new(&ClientOptions::default(), &Opened::default());
+        let discovery = Discovery::new(&ClientOptions::default(), Directory::default());
         let follow = follow(&instance, &discovery, client, said, &inbox);
         let _ = tokio::time::timeout(Duration::from_millis(300), follow).await;
         let mut told = Vec::new();
@@ -169,7 +169,7 @@ mod tests {
             timeout: Duration::from_secs(5),
             stream: false,
         };
-        let discovery = Discovery::new(&ClientOptions::default(), &Opened::default());
+        let discovery = Discovery::new(&ClientOptions::default(), Directory::default());
         let attempts = super::super::calls::Attempts::new();
         let senders =
             super::super::calls::Senders { own: None, single: vec![(key.clone(), client)] };

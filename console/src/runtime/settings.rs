@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use rpc_client::{Balance, ClientOptions, Token};
+use rpc_client::{Balance, ClientOptions};
 use rpc_host::logging::LogRing;
 use tokio::sync::mpsc;
 
@@ -36,9 +36,9 @@ pub struct Settings {
     pub max_history: usize,
     /// Options of calls and of requests to the registry.
     pub client: ClientOptions,
-    /// The tokens of registries and of the instances that they list, by the registries' names, in place of that of
-    /// `client`.
-    pub tokens: BTreeMap<String, Token>,
+    /// The same for registries with a token or TLS of their own and for the instances that they list, by the
+    /// registries' names.
+    pub clients: BTreeMap<String, ClientOptions>,
     /// The server of the command line.
     pub opened: Opened,
     /// Warnings about the settings, a line each, shown first.

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 
 use super::calls::Attempts;
 use super::contracts::Contracts;
-use super::direct::Opened;
+use super::direct::Directory;
 use super::discovery::Discovery;
 use super::inbox::Senders;
 use super::requests::RequestsFile;
@@ -46,9 +46,7 @@ pub(super) struct Tasks {
     /// Instances beyond `max_monitored`: listed, not probed.
     waiting: BTreeMap<InstanceKey, Instance>,
     max_monitored: usize,
-    /// Whether there is no registry, which tells the dialect of an instance.
-    is_direct: bool,
-    opened: Opened,
+    directory: Directory,
     options: ClientOptions,
     calls: HashMap<CallId, (AbortHandle, Attempts)>,
     load: Option<load::Running>,
@@ -65,12 +63,12 @@ impl Tasks {
     pub(super) fn new(
         senders: Senders,
         max_monitored: usize,
-        opened: Opened,
         options: ClientOptions,
+        directory: Directory,
         requests: RequestsFile,
     ) -> Self {
         let Senders { replies, live, changes } = senders;
-        let discovery = Discovery::new(&options, &opened);
+        let discovery = Discovery::new(&options, directory.clone());
         Self {
             contracts: Contracts::new(max_monitored, discovery.clone(), live.clone()),
             discovery,
@@ -84,8 +82,7 @@ impl Tasks {
             sampled: Vec::new(),
             waiting: BTreeMap::new(),
             max_monitored,
-            is_direct: false,
-            opened,
+            directory,
             options,
             calls: HashMap::new(),
             load: None,
@@ -102,7 +99,6 @@ impl Tasks {
         let url = match target {
             Target::Registry { url } => url,
             Target::Direct { .. } | Target::JsonRpc { .. } => {
-                self.is_direct = true;
                 let (host, port) = target.host_and_port().unwrap_or_default();
                 let opened = feed::server(Instance::new(host, port), self.changes.clone());
                 return self.feeds.push(tokio::spawn(opened).abort_handle());
@@ -132,8 +128,8 @@ impl Tasks {
         let changes = feed::changes(registry.clone(), options, has_list, inbox);
         let changes = tokio::spawn(changes);
         let logs = tokio::spawn(feed::logs(registry.clone(), self.live.clone()));
-        let readiness = tokio::spawn(feed::readiness(registry, self.changes.clone()));
-        self.feeds.extend([changes.abort_handle(), logs.abort_handle(), readiness.abort_handle()]);
+        let condition = tokio::spawn(feed::condition(registry, self.changes.clone()));
+        self.feeds.extend([changes.abort_handle(), logs.abort_handle(), condition.abort_handle()]);
     }
 
     /// Follows the console's own log.
@@ -180,7 +176,14 @@ impl Tasks {
 
     /// Starts a load test; a running one is stopped by its drop.
     pub(super) fn start_load(&mut self, request: LoadRequest) {
-        self.load = Some(load::start(request, self.options.clone(), self.replies.clone()));
+        let listed = match &request.target {
+            Target::Direct { host, port } => {
+                self.directory.listed(&Instance::new(host, *port).key())
+            }
+            Target::Registry { .. } | Target::JsonRpc { .. } => None,
+        };
+        let options = ClientOptions { listed, ..self.options.clone() };
+        self.load = Some(load::start(request, options, self.replies.clone()));
     }
 
     /// Stops the load test; its results are kept.
@@ -284,6 +287,7 @@ impl Tasks {
     /// Monitors an instance, now or when another one is detached.
     pub(super) fn attach(&mut self, instance: Instance) {
         let key = instance.key();
+        self.directory.note(&instance);
         if self.monitored.len() >= self.max_monitored && !self.monitored.contains_key(&key) {
             tracing::debug!(instance = %key, limit = self.max_monitored,
                 "listed, but not probed: max_probed reached");
@@ -292,9 +296,9 @@ impl Tasks {
             return;
         }
         self.waiting.remove(&key);
-        let Some(client) = self.opened.client_of(&key, &self.options) else { return };
+        let Some(client) = self.directory.client(&key, &self.options) else { return };
         self.contracts.add(&instance);
-        let probing = monitor::Probing::of(&instance, self.is_direct);
+        let probing = monitor::Probing::of(&instance, self.directory.is_direct());
         let (options, discovery) = (self.options.clone(), self.discovery.clone());
         let live = self.live.clone();
         let task = tokio::spawn(async move {
@@ -307,6 +311,7 @@ impl Tasks {
 
     /// Stops monitoring an instance; a waiting one takes its place.
     pub(super) fn detach(&mut self, key: &InstanceKey) {
+        self.directory.forget(key);
         self.waiting.remove(key);
         self.contracts.remove(key);
         let Some((_, task)) = self.monitored.remove(key) else { return };
@@ -338,7 +343,7 @@ impl Tasks {
         self.monitored
             .get(key)
             .map(|(client, _)| client.clone())
-            .or_else(|| self.opened.client_of(key, &self.options))
+            .or_else(|| self.directory.client(key, &self.options))
     }
 }
 

@@ -8,6 +8,9 @@ use rpc_console_core::model::ask::{Menu, Prompt};
 use rpc_console_core::model::scroll;
 use rpc_console_core::text;
 
+/// Cells that are left of what an entry does, beside the reason why it cannot be chosen.
+const MIN_DETAIL: usize = 12;
+
 pub(super) fn menu(menu: &Menu, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let width = area.width.min(84);
@@ -40,8 +43,11 @@ pub(super) fn menu(menu: &Menu, screen: &mut Screen<'_, '_>, area: Rect) {
                 line.push_span(Span::raw(format!("  {detail}")));
             }
             Err(why) => {
-                let reason = format!("{} ({why})", item.detail);
-                let detail = text::cut(&text::printable(reason.trim_start()), room).into_owned();
+                // The reason is not cut for what it is about.
+                let why = text::printable(&format!(" ({why})")).into_owned();
+                let left = room.saturating_sub(text::width(&why)).max(MIN_DETAIL);
+                let reason = format!("{}{why}", text::cut(&text::printable(&item.detail), left));
+                let detail = text::cut(reason.trim_start(), room);
                 line.push_span(Span::styled(format!("{label}  {detail}"), theme.dim()));
             }
         }

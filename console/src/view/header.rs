@@ -13,12 +13,12 @@ use rpc_console_core::action::{Action, Context};
 use rpc_console_core::key::Key;
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::instances::Counts;
-use rpc_console_core::model::link::LinkState;
+use rpc_console_core::model::link::{LinkState, Obstacle};
 use rpc_console_core::model::standing::Standing;
 use rpc_console_core::model::{Model, View};
 use rpc_console_core::selectors::total_traffic;
 use rpc_console_core::text;
-use rpc_wire::report::{Readiness, SharingState};
+use rpc_wire::report::SharingState;
 
 /// Below this width only the most important parts are shown.
 const NARROW: u16 = 60;
@@ -136,9 +136,16 @@ fn summary(model: &Model, screen: &Screen<'_, '_>, width: u16) -> Line<'static> 
     line
 }
 
+/// Whether the registry does not let the console in.
+fn is_refused(model: &Model) -> bool {
+    matches!(model.link.state, LinkState::Lost { obstacle: Obstacle::Refused, .. })
+}
+
 /// A key, where instances ask who the console is; by what they say, with the name of its token.
 fn standing(model: &Model, theme: Theme, width: u16) -> Option<Span<'static>> {
     let (word, style) = match &model.standing {
+        // The connection's state says so already.
+        _ if width < WIDE && is_refused(model) => return None,
         Standing::Unknown | Standing::Open => return None,
         Standing::Known { name, .. } => (name.as_deref().unwrap_or("no token"), theme.good()),
         Standing::Refused(_) => ("refused", theme.bad()),
@@ -216,7 +223,7 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool, room: usize) -> Span
             Span::styled(format!("◐ brake holds {}", brake.held), theme.warning())
         }
         LinkState::Live { ages: true } => {
-            let texts = live(&model.link.readiness, wide);
+            let texts = live(model, wide);
             Span::styled(text::printable(&longest(texts, room)).into_owned(), theme.good())
         }
         LinkState::Live { ages: false } if wide => {
@@ -224,34 +231,40 @@ fn link(model: &Model, screen: &Screen<'_, '_>, wide: bool, room: usize) -> Span
             Span::styled(format!("● polled every {every}, no heartbeat ages"), theme.good())
         }
         LinkState::Live { ages: false } => Span::styled("● polled", theme.good()),
-        LinkState::Lost { since, retry_at, was_live, .. } => {
+        LinkState::Lost { since, retry_at, was_live, obstacle, .. } => {
             let now = screen.now.at;
             let ago = text::seconds(now.saturating_duration_since(*since));
             let left = retry_at.saturating_duration_since(now);
             // Rounded up, so that "retry in 0s" never shows.
             let left = left.as_millis().div_ceil(1000);
-            let what = if *was_live { format!("lost {ago} ago") } else { "unreachable".to_owned() };
+            let what = match obstacle {
+                Obstacle::Unreachable if *was_live => format!("lost {ago} ago"),
+                _ if *was_live && wide => format!("{} for {ago}", obstacle.word()),
+                _ => obstacle.word().to_owned(),
+            };
             let next = if left == 0 { "retrying".to_owned() } else { format!("retry in {left}s") };
             Span::styled(format!("✗ {what}, {next}"), theme.bad())
         }
     }
 }
 
-/// A live registry's store and peers, the longest text first.
-fn live(readiness: &Readiness, wide: bool) -> Vec<String> {
-    let live = match readiness.store_name().filter(|_| wide) {
-        Some(store) => format!("● live, {store}"),
-        None => "● live".to_owned(),
+/// How a live registry is asked, its store and its peers, the longest text first.
+fn live(model: &Model, wide: bool) -> Vec<String> {
+    let readiness = &model.link.readiness;
+    let live = if model.link.is_secure() { "● live, TLS" } else { "● live" };
+    let stored = match readiness.store_name().filter(|_| wide) {
+        Some(store) => format!("{live}, {store}"),
+        None => live.to_owned(),
     };
-    let Some(sharing) = &readiness.sharing else { return vec![live] };
+    let Some(sharing) = &readiness.sharing else { return vec![stored] };
     let of = format!("1 of {}", sharing.peers.len() + 1);
-    let short = format!("● live, {of}");
+    let short = format!("{live}, {of}");
     if !wide {
         return vec![short];
     }
     let with = sharing.text();
-    let named = [format!("{live}, {with}"), format!("● live, {with}")];
-    named.into_iter().chain([format!("{live}, {of}"), short]).collect()
+    let named = [format!("{stored}, {with}"), format!("{live}, {with}")];
+    named.into_iter().chain([format!("{stored}, {of}"), short]).collect()
 }
 
 /// The first that fits; the last one is cut.

@@ -15,10 +15,11 @@ use ratatui::text::{Line, Span};
 
 use self::columns::Columns;
 use super::screen::Screen;
+use super::theme::Theme;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::message::Hit;
 use rpc_console_core::model::instances::{FLASH, Row, State, TableLine};
-use rpc_console_core::model::link::LinkState;
+use rpc_console_core::model::link::{LinkState, Obstacle};
 use rpc_console_core::model::service::Service;
 use rpc_console_core::model::{Model, Pane, scroll};
 use rpc_console_core::text;
@@ -126,19 +127,46 @@ fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         ],
         LinkState::Direct => vec![plain(format!("opening {address} …"))],
         LinkState::Connecting => vec![plain(format!("connecting to the registry at {address} …"))],
-        LinkState::Lost { error, .. } => vec![
-            plain(format!("registry at {address} unreachable")),
-            Line::from(Span::styled(text::printable(error).into_owned(), theme.bad())),
-            Line::default(),
-            Line::from(Span::styled("start it; the console connects automatically:", theme.dim())),
-            Line::from(Span::styled(
-                text::printable(&model.link.start_command()).into_owned(),
-                theme.accent(),
-            )),
-            Line::from(Span::styled("or try: rpc-console --demo", theme.dim())),
-        ],
+        LinkState::Lost { error, obstacle, .. } => lost(model, theme, error, *obstacle, area.width),
     };
     screen.centred(area, lines);
+}
+
+/// What keeps the console from the registry, and what to do about it.
+fn lost(
+    model: &Model,
+    theme: Theme,
+    error: &str,
+    obstacle: Obstacle,
+    width: u16,
+) -> Vec<Line<'static>> {
+    let address = text::printable(model.link.address()).into_owned();
+    let width = usize::from(width).max(1);
+    let wrapped = |text: &str, style: Style| {
+        let pieces = text::wrap_words(&text::printable(text), width).into_iter();
+        pieces.map(move |piece| Line::from(Span::styled(piece, style))).collect::<Vec<_>>()
+    };
+    let what = match obstacle {
+        Obstacle::Unreachable => format!("registry at {address} unreachable"),
+        Obstacle::Insecure => format!("no TLS with the registry at {address}"),
+        Obstacle::Refused => format!("the registry at {address} does not let the console in"),
+    };
+    let mut lines = wrapped(&what, Style::new());
+    lines.extend(wrapped(error, theme.bad()));
+    lines.push(Line::default());
+    match obstacle.remedy(model.registries.section()) {
+        Some(remedy) => {
+            lines.extend(wrapped(&remedy, theme.accent()));
+            let next = "files are read again; the console connects automatically";
+            lines.extend(wrapped(next, theme.dim()));
+        }
+        None => {
+            lines.extend(wrapped("start it; the console connects automatically:", theme.dim()));
+            lines.extend(wrapped(&model.link.start_command(), theme.accent()));
+            lines.extend(wrapped("or try: rpc-console --demo", theme.dim()));
+        }
+    }
+    lines
 }
 
 /// Glyph and style of a state.

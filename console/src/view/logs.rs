@@ -137,6 +137,9 @@ fn empty(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
         (0, Some(SourceState::Lost(error))) => {
             format!("the log stream failed and is retried: {}", text::printable(error))
         }
+        (0, Some(SourceState::Refused(why))) => {
+            format!("its log is not for you to read: {}", text::printable(why))
+        }
         (0, _) if !logs.filter.value().is_empty() => {
             let back = model.keys.shown(Context::Everywhere, Action::Escape);
             format!("no line matches the filter; {back} clears it")

@@ -21,6 +21,8 @@ use rpc_console_core::fixture::{self, feed, press, types};
 use rpc_console_core::key::{Code, Key};
 use rpc_console_core::message::{InstanceUpdate, Msg, RegistryUpdate};
 use rpc_console_core::model::instances::Column;
+use rpc_console_core::model::link::Obstacle;
+use rpc_console_core::model::logs::{Source, SourceState};
 use rpc_console_core::model::standing::Standing;
 use rpc_wire::report::Readiness;
 
@@ -112,6 +114,32 @@ fn instances_in_every_state_sorted_by_it() {
 fn instances_that_ask_who_the_console_is() {
     golden("guarded", || fixture::guarded(false));
     golden("guarded_refused", || fixture::guarded(true));
+    golden("guarded_actions", || {
+        let (mut model, now) = fixture::guarded(false);
+        press(&mut model, Key::char('x'), now);
+        (model, now)
+    });
+}
+
+#[test]
+fn a_registry_that_keeps_the_console_out_says_why_and_where_to_look() {
+    golden("insecure", fixture::insecure);
+    golden("refused", fixture::refused);
+    golden("refused_later", fixture::refused_later);
+}
+
+#[test]
+fn logs_that_may_not_be_read() {
+    golden("logs_refused", || {
+        let (mut model, now) = fixture::guarded(false);
+        let source = Source::Server(model.instances.selected.clone().unwrap());
+        let why = "this token lacks the role observe; ask who gave it to you for one that has it";
+        let refused = SourceState::Refused(why.to_owned());
+        feed(&mut model, Msg::LogSource(source.clone(), refused), now);
+        press(&mut model, Key::char('4'), now);
+        model.logs.source = Some(source);
+        (model, now)
+    });
 }
 
 #[test]
@@ -176,6 +204,7 @@ fn long_events_wrapped() {
         let error = "error trying to connect: tcp connect error: connection refused (os error 111)";
         let lost = RegistryUpdate::Lost {
             error: format!("{error} while sending request for /v1/watch"),
+            obstacle: Obstacle::Unreachable,
             retry_in: Duration::from_secs(2),
         };
         let live = RegistryUpdate::Live { ages: true };

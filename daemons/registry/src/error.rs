@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rpc_host::refusals::TooMany;
 use rpc_security::{Denied, NotIdentified, Role};
+#[cfg(feature = "tls")]
+use rpc_wire::paths;
 
 use crate::store::StoreError;
 
@@ -106,7 +108,8 @@ pub(crate) enum Refusal {
     /// The sender: it is plain text.
     #[cfg(feature = "tls")]
     #[error(
-        "this registry takes TLS only; write https://HOST:PORT, with --tls-ca FILE if its authority is your own"
+        "{}; write https://HOST:PORT, with --tls-ca FILE if its authority is your own",
+        paths::TLS_ONLY
     )]
     TlsOnly,
     /// The author of a web page, or the operator: a foreign page may have caused it.

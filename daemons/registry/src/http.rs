@@ -38,6 +38,7 @@ use rpc_host::tls::TlsEntrance;
 use rpc_host::web::{Asked, Verdict, WebPolicy, has_type};
 use rpc_security::{Object, PeerCertificate, Permission, Shown};
 use rpc_wire::paths;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -264,6 +265,7 @@ impl Http {
                 sender.check(*permission, Object::AllInstances)?;
                 v1::logs(&self.context, head, reader())
             }
+            Route::Whoami => Ok(json(json!(sender.whoami()?).to_string().into())),
             Route::Healthz => Ok(health::live()),
             Route::Readyz => Ok(health::ready(&self.context)),
             Route::Metrics => Ok(health::metrics(&self.context, &head.headers)),

@@ -102,12 +102,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Which registry, and whether by TLS; `None`: the command is a daemon's.
-    pub fn through(&self) -> Option<&Through> {
-        self.direct().map(|direct| &direct.through)
-    }
-
-    /// The target; `None`: the command is a daemon's.
+    /// What is asked, and whether by TLS; `None`: the command is a daemon's.
     pub fn direct(&self) -> Option<&Direct> {
         Some(match self {
             Self::Serve(_) | Self::Registry(_) | Self::Token(_) => return None,

@@ -270,7 +270,9 @@ impl From<RegistryClientError> for Failure {
             RegistryClientError::BadUrl { .. } => Exit::Usage,
             #[cfg(feature = "tls")]
             RegistryClientError::Tls(_) => Exit::Usage,
-            RegistryClientError::Unreachable { .. } => Exit::Unreachable,
+            RegistryClientError::Unreachable { .. } | RegistryClientError::Insecure { .. } => {
+                Exit::Unreachable
+            }
             RegistryClientError::Timeout { .. } => Exit::Timeout,
             _ => Exit::Failed,
         };

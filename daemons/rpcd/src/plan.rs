@@ -12,7 +12,7 @@ use std::time::Duration;
 use rpc_host::logging::LogOptions;
 use rpc_settings::{Settings, Sources};
 
-use crate::cli::{Command, Common, Through, TokenAction, Typed};
+use crate::cli::{Command, Common, Direct, TokenAction, Typed, Via};
 use crate::failure::Failure;
 
 pub use bench::BenchPlan;
@@ -106,8 +106,8 @@ impl Plan {
         let common = &common;
         let mut settings = Settings::load(common.config.as_deref(), sources)?;
         override_log(&mut settings.log, common);
-        if let Some(through) = typed.command.through() {
-            override_tls(&mut settings, through);
+        if let Some(direct) = typed.command.direct() {
+            override_tls(&mut settings, direct);
         }
         let is_daemon = matches!(typed.command, Command::Serve(_) | Command::Registry(_));
         let shown_to = match &typed.command {
@@ -188,8 +188,16 @@ impl Task {
     }
 }
 
-/// Flags over the settings.
-fn override_tls(settings: &mut Settings, through: &Through) {
+/// Flags over the settings, in which a registry may have TLS of its own.
+fn override_tls(settings: &mut Settings, direct: &Direct) {
+    let through = &direct.through;
+    if !direct.has_address() && direct.mode != Some(Via::Server) {
+        let of_name = |name: &String| settings.registries.get(name);
+        let registry = through.registry.as_ref().map_or(Some(&settings.registry), of_name);
+        if let Some(registry) = registry {
+            settings.client = settings.client_of(registry);
+        }
+    }
     settings.client.tls |= through.tls;
     if let Some(file) = &through.tls_ca {
         settings.client.tls_files.ca = Some(file.clone());

@@ -139,13 +139,7 @@ impl Visitor {
     /// It is a stranger.
     pub(crate) fn whoami(&mut self) -> Result<Whoami, Refusal> {
         let (guard, caller, token) = self.ask();
-        let auth = guard.auth().to_string();
-        let roles = names(guard.roles(caller));
-        match caller.identity {
-            Some(identity) => Ok(whoami(auth, roles, identity)),
-            None if roles.is_empty() => Err(Refusal { denied: Denied::Unknown(Role::Call), token }),
-            None => Ok(Whoami { auth, roles, ..Whoami::default() }),
-        }
+        guard.whoami(caller).ok_or(Refusal { denied: Denied::Unknown(Role::Call), token })
     }
 
     /// Whom to ask, for whom, and why the token that was shown is nobody's.
@@ -158,28 +152,5 @@ impl Visitor {
             None => (None, None),
         };
         (guard, Caller { identity, address: *address }, token)
-    }
-}
-
-fn names(roles: Roles) -> Vec<String> {
-    roles.iter().map(|role| role.to_string()).collect()
-}
-
-/// What a caller is told of itself where everyone may do everything.
-pub(crate) fn anyone() -> Whoami {
-    let roles = names(Role::ALL.into_iter().collect());
-    Whoami { auth: rpc_security::Auth::Off.to_string(), roles, ..Whoami::default() }
-}
-
-fn whoami(auth: String, roles: Vec<String>, identity: &Identity) -> Whoami {
-    let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
-    let expires = identity.expires.and_then(since_1970);
-    Whoami {
-        auth,
-        name: Some(identity.name.clone()),
-        roles,
-        services: identity.services.as_ref().map(|names| names.iter().cloned().collect()),
-        hosts: identity.hosts.iter().map(ToString::to_string).collect(),
-        expires_ms: expires.and_then(|time| u64::try_from(time.as_millis()).ok()),
     }
 }

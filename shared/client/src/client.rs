@@ -33,7 +33,7 @@ use crate::registry::RegistryClient;
 use crate::retry::RetryBudget;
 use crate::{
     CallError, CallStream, Catalog, ClientError, ClientOptions, Dialect, InstanceHealth,
-    KnownInstance, Phase, Request, Response, Target,
+    KnownInstance, ListedAs, Phase, Request, Response, Target,
 };
 
 #[cfg(feature = "tower")]
@@ -123,7 +123,13 @@ impl Client {
         let context = Arc::new(context);
         let source = match &target {
             Target::Direct { host, port } => {
-                Source::Direct(Arc::new(Peer::new(&context, Route::to(host, *port), false)))
+                let route = match &context.options.listed {
+                    Some(ListedAs { service, tls }) => {
+                        Route::to_listed(host, *port, service.as_deref(), *tls)
+                    }
+                    None => Route::to(host, *port),
+                };
+                Source::Direct(Arc::new(Peer::new(&context, route, false)))
             }
             #[cfg(feature = "registry")]
             Target::JsonRpc { url } => Source::Direct(Arc::new(Peer::over_http(&context, url)?)),

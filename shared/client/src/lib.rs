@@ -119,7 +119,7 @@ pub use list_cache::ListCache;
 #[cfg(feature = "registry")]
 pub use list_status::{ListProblem, ListSource, ListStatus};
 pub use methods::methods_of_document;
-pub use options::{Balance, ClientOptions, EjectionOptions, Hedge, RetryOptions};
+pub use options::{Balance, ClientOptions, EjectionOptions, Hedge, ListedAs, RetryOptions};
 pub use request::{Dialect, KnownInstance, Request, Response, Timing};
 #[cfg(feature = "macros")]
 pub use rpc_macros::rpc_service;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rpc_security::ClientTlsOptions;
+use rpc_wire::instance::{Instance, Tls};
 
 #[cfg(feature = "registry")]
 use crate::registry::RegistryClientOptions;
@@ -92,6 +93,9 @@ pub struct ClientOptions {
     /// that each is listed with (`rpcd://service/NAME` in its certificate). Nothing falls back to plain text. False.
     /// Needs the feature `tls`.
     pub tls: bool,
+    /// How the one server that is called by its address is listed, if a registry gave the address: then it is
+    /// verified as an instance of that registry is. `None`: somebody named it.
+    pub listed: Option<ListedAs>,
     /// Whom that trusts, and who this client is itself; also to a registry at `https://`. By default the
     /// authorities of the system, and nobody.
     pub tls_files: ClientTlsOptions,
@@ -146,10 +150,26 @@ impl Default for ClientOptions {
             token: None,
             allow_plaintext_token: false,
             tls: false,
+            listed: None,
             tls_files: ClientTlsOptions::default(),
             retry: RetryOptions::default(),
             ejection: EjectionOptions::default(),
         }
+    }
+}
+
+/// What a registry says of an instance that a connection can prove, see [`ClientOptions::listed`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ListedAs {
+    /// Its service, which its certificate must name. Without one it is not called by TLS.
+    pub service: Option<String>,
+    /// What it says of TLS: one that takes nothing else is not called in plain text.
+    pub tls: Option<Tls>,
+}
+
+impl From<&Instance> for ListedAs {
+    fn from(instance: &Instance) -> Self {
+        Self { service: instance.service().map(str::to_owned), tls: instance.tls() }
     }
 }
 

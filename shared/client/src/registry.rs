@@ -20,7 +20,7 @@ use reqwest::{Method, StatusCode, header};
 use rpc_security::tls::ClientTls;
 use rpc_wire::instance::{self, Entry, Instance, InstanceRecord};
 use rpc_wire::paths;
-use rpc_wire::report::Readiness;
+use rpc_wire::report::{Readiness, Whoami};
 
 use crate::Token;
 
@@ -291,6 +291,18 @@ impl RegistryClient {
             _ => self.successful(response).await?,
         };
         let body = self.bytes(response, self.options.max_instance()).await?;
+        serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
+    }
+
+    /// Who it takes this client for, and what that may do there.
+    ///
+    /// # Errors
+    /// [`RegistryClientError::NotAllowed`] if it does not know this client; [`RegistryClientError::Unsupported`]
+    /// on an older registry; else see [`RegistryClientError`].
+    pub async fn whoami(&self) -> Result<Whoami, RegistryClientError> {
+        let response = self.send(self.request(Method::GET, paths::WHOAMI, &[])).await?;
+        let body =
+            self.bytes(self.successful(response).await?, self.options.max_instance()).await?;
         serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
     }
 

@@ -1,5 +1,7 @@
 //! The guard at a daemon's doors: who is there, whether they may, and when to ask again.
 
+mod whoami;
+
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -47,7 +47,8 @@ impl Key {
     /// Whether it says where secrets are or go, which the settings of a folder do not: whoever may write
     /// there could have them.
     pub(super) fn is_of_secrets(&self) -> bool {
-        let is_trust = self.section == "client" && self.name.starts_with("tls");
+        let is_of_clients = matches!(self.section, "client" | "registry");
+        let is_trust = is_of_clients && self.name.starts_with("tls");
         let names =
             ["token_file", "allow_plaintext_token", "password_file", "allow_plaintext_password"];
         is_trust || names.contains(&self.name)
@@ -87,6 +88,10 @@ pub const KEYS: &[Key] = keys! {
         color: choice, registry.color, "Colour of its name in rpc-console: none, red, yellow, green, blue, magenta or cyan.";
         confirm: answer, registry.confirm, "Whether rpc-console asks before calls and load tests.";
         token_file: secret_file, registry.token_file, "File with the token that rpcd serve registers with, and rpc-console shows to it, unless RPCD_TOKEN is set; others must not be able to read it.";
+        tls: switch, registry.tls, "Whether it and the instances that it lists are reached by TLS, also without [client] tls.";
+        tls_ca: any_file, registry.tls_files.ca, "PEM file with the authorities that are trusted there, which means TLS; empty: as in [client].";
+        tls_cert: any_file, registry.tls_files.cert, "PEM file with the certificate that is shown there; empty: as in [client].";
+        tls_key: any_file, registry.tls_files.key, "PEM file with its private key, which others must not be able to read.";
     }
     "registry-server" {
         listen: host, registry_server.listen, "Address to listen on; :: accepts IPv4 and IPv6.";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rpc_client::{ClientOptions, ListCache, SecretString};
 use rpc_host::logging::LogOptions;
 use rpc_registry::{EtcdOptions, RegistryOptions};
-use rpc_security::TlsOptions;
+use rpc_security::{ClientTlsOptions, TlsOptions};
 use rpc_server::Limits;
 use rpc_worker::WorkerLimits;
 
@@ -79,11 +79,29 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Has registries asked by TLS if servers are: the settings name them without a scheme.
+    /// Has registries asked by TLS if servers are, or if they say so themselves: the settings name them without a
+    /// scheme.
     pub fn secure_registries(&mut self) {
         for registry in self.registries.values_mut().chain([&mut self.registry]) {
-            registry.is_secure = self.client.tls;
+            registry.is_secure = self.client.tls || registry.wants_tls();
         }
+    }
+
+    /// The options of what is asked of `registry`, and of the instances that it lists: its own authorities and
+    /// certificate in place of those of `[client]`.
+    pub fn client_of(&self, registry: &RegistryAddress) -> ClientOptions {
+        let mut options = self.client.clone();
+        options.tls |= registry.wants_tls();
+        let own = &registry.tls_files;
+        if own.ca.is_some() {
+            options.tls_files.ca.clone_from(&own.ca);
+        }
+        // A key belongs to its certificate.
+        if own.cert.is_some() || own.key.is_some() {
+            options.tls_files.cert.clone_from(&own.cert);
+            options.tls_files.key.clone_from(&own.key);
+        }
+        options
     }
 }
 
@@ -223,6 +241,11 @@ pub struct RegistryAddress {
     pub confirm: bool,
     /// The file with the token for it. Default none.
     pub token_file: Option<PathBuf>,
+    /// Whether it and its instances are reached by TLS, whatever `[client]` says. Default false.
+    pub tls: bool,
+    /// Whom that trusts, which means TLS, and who a client is there; what is not set is as in `[client]`.
+    /// Default nothing.
+    pub tls_files: ClientTlsOptions,
     /// Whether it is asked by TLS, see [`Settings::secure_registries`]. Default false.
     pub is_secure: bool,
     /// Which of the keys that say where it is are from the `./config.ini` of a folder, which is read because it is
@@ -231,6 +254,11 @@ pub struct RegistryAddress {
 }
 
 impl RegistryAddress {
+    /// Whether it says itself that it is reached by TLS.
+    fn wants_tls(&self) -> bool {
+        self.tls || self.tls_files.ca.is_some()
+    }
+
     /// `http://HOST:PORT`, or https; IPv6 in brackets; further addresses follow a comma.
     pub fn url(&self) -> String {
         let first = rpc_wire::instance::host_port(&self.host, self.port);
@@ -272,6 +300,8 @@ impl Default for RegistryAddress {
             color: Colour::None,
             confirm: false,
             token_file: None,
+            tls: false,
+            tls_files: ClientTlsOptions::default(),
             is_secure: false,
             of_folder: Vec::new(),
         }

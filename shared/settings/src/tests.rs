@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use rpc_client::ClientOptions;
 
 use super::*;
 
@@ -258,7 +259,7 @@ fn the_local_file_wins_over_the_users_key_by_key() {
 #[test]
 fn the_settings_of_a_folder_do_not_say_where_secrets_are_or_go() {
     let text = "[registry]\ntoken_file = a\n[registry.b]\ntoken_file = b\n[client]\ntoken_file = c\n\
-                allow_plaintext_token = true\ntimeout = 3s";
+                allow_plaintext_token = true\ntimeout = 3s\n[registry.tls]\ntls_ca = d";
     let loaded = |files: Files| {
         let settings = files.load(None).unwrap();
         let files = [&settings.registry.token_file, &settings.registries["b"].token_file];
@@ -272,12 +273,32 @@ fn the_settings_of_a_folder_do_not_say_where_secrets_are_or_go() {
 
     let (files, is_plain, warnings) = loaded(Files::new(Some("[registry.b]"), Some(text)));
     assert_eq!((files, is_plain), ([const { None }; 3], false));
-    assert_eq!(warnings.len(), 4);
+    assert_eq!(warnings.len(), 5);
     assert!(warnings[0].contains("config.ini:2: token_file is not used"), "{}", warnings[0]);
     // As the documented file has it.
     let (.., warnings) =
         loaded(Files::new(Some("[registry.b]"), Some("[client]\nallow_plaintext_token = false")));
     assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn a_registry_has_tls_of_its_own_and_what_it_does_not_say_is_as_for_clients() {
+    let text = "[client]\ntls_ca = c-ca\ntls_cert = c\ntls_key = c-key\n[registry]\ntls = true\n\
+                [registry.ca]\ntls_ca = r-ca\n[registry.cert]\ntls_cert = r\n[registry.plain]";
+    let mut settings = parse(text).unwrap();
+    settings.secure_registries();
+    let of = |registry: &RegistryAddress| {
+        let ClientOptions { tls, tls_files: files, .. } = settings.client_of(registry);
+        let path = |file: Option<std::path::PathBuf>| file.map(|it| it.display().to_string());
+        let files = [files.ca, files.cert, files.key].map(path).map(Option::unwrap_or_default);
+        (registry.url().starts_with("https"), tls, files.join(" "))
+    };
+    assert_eq!(of(&settings.registry), (true, true, "c-ca c c-key".to_owned()));
+    // Whom to trust is of no use without TLS.
+    assert_eq!(of(&settings.registries["ca"]), (true, true, "r-ca c c-key".to_owned()));
+    // A key belongs to its certificate.
+    assert_eq!(of(&settings.registries["cert"]), (false, false, "c-ca r ".to_owned()));
+    assert_eq!(of(&settings.registries["plain"]), (false, false, "c-ca c c-key".to_owned()));
 }
 
 #[test]

@@ -25,6 +25,10 @@ pub const BRAKE: &str = "/v1/brake";
 pub const OVERRIDES: &str = "/v1/overrides";
 /// `GET`: the registry's own log as Server-Sent Events of [`LogLine`](crate::report::LogLine)s.
 pub const LOGS: &str = "/v1/logs";
+/// `GET`: who the registry takes its caller for, as [`Whoami`](crate::report::Whoami).
+pub const WHOAMI: &str = "/v1/whoami";
+/// How the error of a registry begins that takes no plain text.
+pub const TLS_ONLY: &str = "this registry takes TLS only";
 /// `GET`: whether the process is alive.
 pub const HEALTHZ: &str = "/healthz";
 /// `GET`: whether the process is ready to be used.

@@ -37,7 +37,7 @@ pub enum HealthStatus {
     Draining,
 }
 
-/// The reply to `rpc.whoami`: who a daemon takes its caller for. It says nothing that only others know.
+/// The reply to `rpc.whoami` and to [`WHOAMI`](crate::paths::WHOAMI): who a daemon takes its caller for. It says nothing that only others know.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Whoami {
     /// How strictly it decides: `off`, `warn` or `required`.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{eventually, eventually_within};
 use rpc_tests::fakes::{Do, Peer, failure, result, scripted, speak_extended};
+use rpc_tests::pki::Authority;
 use rpc_tests::queries::http;
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rpc_tests::terminal::Tty;
@@ -17,6 +18,7 @@ use super::{
     AT_ONCE, FAILED_METHOD, OVERLOADED, TOGETHER, closed_at_once, keepalive_seconds, silent,
 };
 use crate::programs::{Settings, call, console, shows, watching};
+use crate::secured::{Earlier, Guarded, Secured};
 use crate::ticks::{
     classic, extended, instance, instance_on, is_tick, probes, reading_instance, reply_to,
 };
@@ -334,4 +336,63 @@ pub(crate) async fn ping_interval() {
     loaded(&mut tty, &Loop::Closed(1), 3);
     // Its dialect is asked for in any case.
     assert_eq!(probes(&slow), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn token_file() {
+    let guarded = Guarded::start().await;
+    let file = guarded.token_file();
+    guarded.console(&[("CLIENT_TOKEN_FILE", &file)]).until(&["● live", "⚿ watcher"]);
+    guarded.console(&[]).until(&["✗ refused", "needs a token with the role observe"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn tls() {
+    let secured = Secured::start("tls").await;
+    let ca = secured.ca();
+    Secured::is_live(&secured.console(&[("CLIENT_TLS", "true"), ("CLIENT_TLS_CA", &ca)]));
+    let without = secured.console(&[("CLIENT_TLS_CA", &ca)]);
+    without.until(&["✗ no TLS", "this registry takes TLS only"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn tls_ca() {
+    let secured = Secured::start("tls").await;
+    let (own, other) = (secured.ca(), Authority::new("other"));
+    let other = other.ca().display().to_string();
+    Secured::is_live(&secured.console(&[("CLIENT_TLS", "true"), ("CLIENT_TLS_CA", &own)]));
+    let wrong = secured.console(&[("CLIENT_TLS", "true"), ("CLIENT_TLS_CA", &other)]);
+    wrong.until(&["✗ no TLS", "no authority that is trusted here has issued it"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn tls_cert() {
+    let secured = Secured::start("certificate").await;
+    let (ca, (cert, key)) = (secured.ca(), secured.client());
+    let trusts = [("CLIENT_TLS", "true"), ("CLIENT_TLS_CA", &*ca)];
+    let shows = [("CLIENT_TLS_CERT", &*cert), ("CLIENT_TLS_KEY", &*key)];
+    Secured::is_live(&secured.console(&[trusts, shows].concat()));
+    secured.console(&trusts).until(&["✗ no TLS", "one of this side"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn tls_key() {
+    let secured = Secured::start("certificate").await;
+    let (ca, (cert, _)) = (secured.ca(), secured.client());
+    let given = [("CLIENT_TLS", "true"), ("CLIENT_TLS_CA", &*ca), ("CLIENT_TLS_CERT", &*cert)];
+    let of_another = secured.another_key();
+    let mut wrong = secured.console(&[&given[..], &[("CLIENT_TLS_KEY", &*of_another)]].concat());
+    assert_eq!(wrong.ends(), 2);
+    wrong.until(&["does not belong to the certificate"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn tls_min_version() {
+    let earlier = Earlier::start();
+    let trusts = [("CLIENT_TLS", "true"), ("CLIENT_TLS_CA", &*earlier.ca)];
+    let by_default = earlier.console(&trusts);
+    by_default.until(&["✗ no TLS"]);
+    assert_eq!(earlier.handshakes(), 0);
+    let _tty = earlier.console(&[&trusts[..], &[("CLIENT_TLS_MIN_VERSION", "1.2")]].concat());
+    eventually("a handshake of TLS 1.2", async || earlier.handshakes() > 0).await;
 }

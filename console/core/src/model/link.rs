@@ -9,6 +9,7 @@ use rpc_wire::target::Target;
 
 use crate::model::Now;
 use crate::model::heard::Heard;
+use crate::model::standing::Standing;
 
 /// The registry and the connection to it.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Link {
     pub heard: Option<Heard>,
     /// What it says of its own condition; nothing is wrong before it says so.
     pub readiness: Readiness,
+    /// Who the console is for it.
+    pub standing: Standing,
     /// Since when it is silent although it is connected.
     pub silent: Option<Instant>,
 }
@@ -41,7 +44,7 @@ pub enum LinkState {
         /// Whether the registry reports heartbeat ages; older ones do not.
         ages: bool,
     },
-    /// Unreachable; the list of instances is kept.
+    /// It cannot be used; the list of instances is kept.
     Lost {
         /// When the connection was lost, or the console started.
         since: Instant,
@@ -51,9 +54,47 @@ pub enum LinkState {
         retry_at: Instant,
         /// The reason, in one line.
         error: String,
+        /// What kind of reason it is.
+        obstacle: Obstacle,
         /// Whether it was connected before.
         was_live: bool,
     },
+}
+
+/// What keeps the console from the registry: it decides what a person does about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Obstacle {
+    /// It does not reply, or not as a registry.
+    #[default]
+    Unreachable,
+    /// There is no TLS with it: one side is not whom the other trusts, or only one of them speaks it.
+    Insecure,
+    /// It does not know who the console is, or does not let it read.
+    Refused,
+}
+
+impl Obstacle {
+    /// What it is, where the connection was never there.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Insecure => "no TLS",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Where a person looks, in that section of config.ini; `None`: at the registry, which is to be started.
+    pub fn remedy(self, section: &str) -> Option<String> {
+        match self {
+            Self::Unreachable => None,
+            Self::Insecure => {
+                Some(format!("see tls, tls_ca, tls_cert and tls_key in [{section}] of config.ini"))
+            }
+            Self::Refused => {
+                Some(format!("see token_file in [{section}] of config.ini, or RPCD_TOKEN"))
+            }
+        }
+    }
 }
 
 impl Link {
@@ -66,6 +107,7 @@ impl Link {
             state: LinkState::Connecting,
             heard: None,
             readiness: Readiness::default(),
+            standing: Standing::default(),
             silent: None,
         }
     }
@@ -81,6 +123,7 @@ impl Link {
                 state: LinkState::Direct,
                 heard: None,
                 readiness: Readiness::default(),
+                standing: Standing::default(),
                 silent: None,
             },
         }
@@ -94,10 +137,16 @@ impl Link {
         }
     }
 
+    /// Whether it is asked by TLS.
+    pub fn is_secure(&self) -> bool {
+        self.url.starts_with("https://")
+    }
+
     /// The URL without its scheme; of several registries, that of the one in use.
     pub fn address(&self) -> &str {
         let url = self.at.as_ref().unwrap_or(&self.url);
-        url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/')
+        let address = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        address.unwrap_or(url).trim_end_matches('/')
     }
 
     /// The command that starts such a registry, for its own machine only if the address is.
@@ -119,6 +168,20 @@ impl Link {
         self.silent = silent;
         let heard = self.heard.map(|heard| heard.last);
         over.and_then(|since| Some(heard?.saturating_duration_since(since)))
+    }
+
+    /// Why nothing can be done at the registry; `None`: it is connected.
+    pub fn lacks(&self) -> Option<&'static str> {
+        match &self.state {
+            LinkState::Direct => Some("no registry"),
+            LinkState::Lost { obstacle: Obstacle::Insecure, .. } => {
+                Some("no TLS with the registry")
+            }
+            LinkState::Lost { obstacle: Obstacle::Refused, .. } => {
+                Some("the registry does not let the console in")
+            }
+            _ => (!self.is_live()).then_some("registry unreachable"),
+        }
     }
 
     /// Whether the list of instances is current: the registry is connected and not silent, or there is

@@ -14,12 +14,18 @@ pub struct NamedRegistry {
     pub colour: Option<Colour>,
     /// Whether calls and load tests ask first.
     pub confirm: bool,
+    /// The section of config.ini with its token and TLS.
+    pub section: String,
 }
 
+/// The section for what has none of its own.
+const SECTION: &str = "client";
+
 impl NamedRegistry {
-    /// Without a colour, and without asking.
+    /// Without a colour, without asking, and without a section of its own.
     pub fn new(name: impl Into<String>, target: Target) -> Self {
-        Self { name: name.into(), target, colour: None, confirm: false }
+        let section = SECTION.to_owned();
+        Self { name: name.into(), target, colour: None, confirm: false, section }
     }
 }
 
@@ -76,6 +82,11 @@ impl Registries {
     /// The current one.
     pub fn current(&self) -> Option<&NamedRegistry> {
         self.list.get(self.current)
+    }
+
+    /// The section of config.ini with token and TLS of the current one.
+    pub fn section(&self) -> &str {
+        self.current().map_or(SECTION, |current| &current.section)
     }
 
     /// Makes another one current and returns it; `None` if the index is out of range.

@@ -1,10 +1,14 @@
 //! Which actions are unavailable, and why.
 
+use rpc_wire::instance::InstanceKey;
+
+use super::candidates::candidates;
 use super::effect::{called, is_read_only};
 use crate::action::Action;
 use crate::model::calls::Tab;
 use crate::model::json::Document;
-use crate::model::{Model, Pane};
+use crate::model::standing::Role;
+use crate::model::{Model, Now, Pane};
 
 /// Why `--readonly` refuses an action.
 pub const READ_ONLY: &str = "the console is read-only (--readonly)";
@@ -44,6 +48,9 @@ pub fn unavailable(model: &Model, action: Action) -> Option<&'static str> {
         Action::Drain => cannot_drain(model),
         Action::OpenInstance | Action::OpenLogs if model.instances.selected.is_none() => {
             Some("no instance selected")
+        }
+        Action::OpenLogs => {
+            model.instances.selected_row().and_then(|row| row.standing.lacks(Role::Observe))
         }
         Action::OpenMethod
             if model.methods.selected_method().is_none() && model.saved.selected.is_none() =>
@@ -138,11 +145,29 @@ fn cannot_drain(model: &Model) -> Option<&'static str> {
     let row = model.instances.selected.as_ref().and_then(|key| model.instances.get(key));
     match row {
         _ if model.readonly => Some(READ_ONLY),
-        _ if model.link.server.is_some() => Some("no registry"),
-        _ if !model.link.is_live() => Some("registry unreachable"),
+        _ if let Some(why) = model.link.lacks() => Some(why),
         None => Some("no instance selected"),
-        Some(row) => row.gone.is_some().then_some("already gone"),
+        Some(row) if row.gone.is_some() => Some("already gone"),
+        Some(_) => model.link.standing.lacks(Role::Operate),
     }
+}
+
+/// Why an action that is available will probably be refused. It can be tried all the same: a method may ask
+/// for another role than others.
+pub fn not_allowed(model: &Model, action: Action, now: Now) -> Option<&'static str> {
+    if !calls_a_method(action) {
+        return None;
+    }
+    let chosen = model.forms.get().filter(|_| action == Action::Send);
+    let candidates = match chosen.and_then(|form| form.target.clone()) {
+        Some(target) => vec![target],
+        None => candidates(model, &called(model, action)?, now),
+    };
+    let lacks =
+        |key: &InstanceKey| model.instances.get(key).and_then(|row| row.standing.lacks(Role::Call));
+    // One that allows it is enough.
+    let all: Option<Vec<_>> = candidates.iter().map(lacks).collect();
+    all.and_then(|all| all.first().copied())
 }
 
 /// Whether an action calls a method, once or many times.

@@ -15,6 +15,7 @@ use crate::model::content::SaveError;
 use crate::model::instances::State;
 use crate::model::load::LoadRequest;
 use crate::model::saved::Change;
+use crate::model::standing::Role;
 use crate::model::{Model, Overlay, Pane};
 use crate::selectors::READ_ONLY;
 use crate::text;
@@ -33,7 +34,10 @@ pub(super) fn actions(model: &mut Model, now: Now) {
         .filter(|row| selectors::exists(model, row.action))
         .map(|row| Item {
             label: row.keys.first().map(ToString::to_string).unwrap_or_default(),
-            detail: row.help.to_owned(),
+            detail: match selectors::not_allowed(model, row.action, now) {
+                None => row.help.to_owned(),
+                Some(why) => format!("({why}) {}", row.help),
+            },
             choice: match crate::selectors::unavailable(model, row.action) {
                 None => Ok(Choice::Run(row.action)),
                 Some(why) => Err(why.to_owned()),
@@ -53,11 +57,14 @@ fn unregister_item(model: &Model, now: Now) -> Item {
     let selected = model.instances.selected.as_ref().and_then(|key| model.instances.get(key));
     let choice = match selected {
         _ if model.readonly => Err(READ_ONLY.to_owned()),
-        _ if model.link.server.is_some() => Err("no registry".to_owned()),
-        _ if !live => Err("registry unreachable".to_owned()),
+        _ if let Some(why) = model.link.lacks() => Err(why.to_owned()),
         None => Err("no instance selected".to_owned()),
         Some(row) if row.state(now.at, live) == State::Gone => Err("already gone".to_owned()),
-        Some(row) => Ok(Choice::Unregister(Box::new(row.instance.clone()))),
+        Some(row) => match model.link.standing.lacks(Role::Operate) {
+            // One's own may be unregistered without that.
+            Some(why) if !model.link.standing.may(Role::Register) => Err(why.to_owned()),
+            _ => Ok(Choice::Unregister(Box::new(row.instance.clone()))),
+        },
     };
     let detail = "unregister…".to_owned();
     Item { label: String::new(), detail, choice }

@@ -105,9 +105,12 @@ pub(super) fn undrain(model: &mut Model, key: InstanceKey, now: Now, effects: &m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{self, press, types};
+    use crate::fixture::{self, feed, press, types};
     use crate::key::{Code, Key};
+    use crate::message::{Msg, RegistryUpdate};
+    use crate::model::standing::Standing;
     use rpc_wire::instance::OverrideRecord;
+    use rpc_wire::report::Whoami;
 
     const ENTER: Key = Key::plain(Code::Enter);
 
@@ -174,6 +177,25 @@ mod tests {
             matches!(&effects[..], [Effect::Override(_, of, None)] if of == &key),
             "{effects:?}"
         );
+    }
+
+    #[test]
+    fn without_the_role_it_says_which_is_missing_and_with_it_it_asks() {
+        let (mut model, now) = fixture::guarded(false);
+        assert!(press(&mut model, Key::char('o'), now).is_empty() && model.overlay.is_none());
+        let said = &model.toast.as_ref().unwrap().text;
+        assert_eq!(said, "your token lacks the role operate");
+
+        let whoami = Whoami {
+            auth: "required".to_owned(),
+            name: Some("ops".to_owned()),
+            roles: vec!["operate".to_owned()],
+            ..Whoami::default()
+        };
+        let may = RegistryUpdate::Standing(Standing::of(&whoami));
+        feed(&mut model, Msg::Registry(may), now);
+        press(&mut model, Key::char('o'), now);
+        assert!(menu(&model).title.starts_with("Take "));
     }
 
     #[test]

@@ -14,11 +14,10 @@ use crate::model::Now;
 use crate::model::events::{Event, EventKind};
 use crate::model::heard::Heard;
 use crate::model::instances::{Change, Gone, HELD, Probe, State};
-use crate::model::link::LinkState;
+use crate::model::link::{LinkState, Obstacle};
 use crate::model::logs::{Source, SourceState};
 use crate::model::methods::MethodList;
 use crate::model::own_client::{OldList, OwnClient};
-use crate::model::standing::Standing;
 use crate::text;
 
 /// What is said of a registry that went away without a word.
@@ -37,7 +36,9 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
         }
         RegistryUpdate::At(url) => model.link.at = Some(url),
         RegistryUpdate::Live { ages } => live(model, ages, now),
-        RegistryUpdate::Lost { error, retry_in } => lost(model, error, retry_in, now),
+        RegistryUpdate::Lost { error, obstacle, retry_in } => {
+            lost(model, error, obstacle, retry_in, now);
+        }
         RegistryUpdate::Heard(at) => match &mut model.link.heard {
             Some(heard) => heard.again(at),
             None => model.link.heard = Some(Heard::first(at)),
@@ -75,6 +76,10 @@ pub(super) fn registry(model: &mut Model, update: RegistryUpdate, now: Now, effe
             report(model, changes, now, effects);
         }
         RegistryUpdate::Readiness(readiness) => self::readiness(model, readiness, now),
+        RegistryUpdate::Standing(standing) => {
+            model.link.standing = standing;
+            judge_standing(model);
+        }
         RegistryUpdate::List(instances) => {
             let first = model.instances.known_at.is_none();
             model.instances.known_at = Some(now.at);
@@ -199,28 +204,27 @@ fn live(model: &mut Model, ages: bool, now: Now) {
     push_event(model, EventKind::Good, "registry", subject, text, now);
 }
 
-fn lost(model: &mut Model, error: String, retry_in: std::time::Duration, now: Now) {
-    let (since, attempts, was_live, first) = match &model.link.state {
-        LinkState::Lost { since, attempts, was_live, .. } => {
-            (*since, attempts + 1, *was_live, false)
+fn lost(model: &mut Model, error: String, obstacle: Obstacle, retry_in: Duration, now: Now) {
+    let (since, attempts, was_live, before) = match &model.link.state {
+        LinkState::Lost { since, attempts, was_live, obstacle, .. } => {
+            (*since, attempts + 1, *was_live, Some(*obstacle))
         }
         LinkState::Direct => return,
-        LinkState::Live { .. } => (now.at, 1, true, true),
-        LinkState::Connecting => (now.at, 1, false, true),
+        LinkState::Live { .. } => (now.at, 1, true, None),
+        LinkState::Connecting => (now.at, 1, false, None),
     };
-    if first {
-        let text = if was_live {
-            let why = if error == LOST { String::new() } else { format!(": {error}") };
-            format!("{LOST}{why} — list kept, states unknown")
-        } else {
-            format!("unreachable: {error}")
+    if before != Some(obstacle) {
+        let text = match was_live && before.is_none() {
+            true if error == LOST => format!("{LOST} — list kept, states unknown"),
+            true => format!("{LOST}: {error} — list kept, states unknown"),
+            false => format!("{}: {error}", obstacle.word()),
         };
         let subject = model.link.address().to_owned();
         push_event(model, EventKind::Bad, "registry", subject, text, now);
     }
     let retry_at = now.at + retry_in;
     let error = text::note(&error);
-    model.link.state = LinkState::Lost { since, attempts, retry_at, error, was_live };
+    model.link.state = LinkState::Lost { since, attempts, retry_at, error, obstacle, was_live };
 }
 
 /// Applies what the console's own client goes by; whom it sets aside, and whom it calls again, are events.
@@ -405,7 +409,8 @@ pub(super) fn instance(model: &mut Model, key: InstanceKey, update: InstanceUpda
 /// What the header says of all that instances said.
 fn judge_standing(model: &mut Model) {
     let rows = model.instances.all().filter(|row| row.gone.is_none());
-    let gravest = rows.fold(&Standing::Unknown, |gravest, row| gravest.graver(&row.standing));
+    let of_registry = &model.link.standing;
+    let gravest = rows.fold(of_registry, |gravest, row| gravest.graver(&row.standing));
     model.standing = gravest.clone();
 }
 

@@ -9,7 +9,7 @@ use rpc_console_core::action::{Action, Context};
 use rpc_console_core::model::form::Form;
 use rpc_console_core::model::snippet::wire;
 use rpc_console_core::model::{Model, Pane};
-use rpc_console_core::selectors::candidates;
+use rpc_console_core::selectors::{candidates, not_allowed};
 use rpc_console_core::text;
 use rpc_wire::instance::InstanceKey;
 
@@ -134,26 +134,22 @@ fn button(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> Span<'static> 
 /// Where the call goes, in a long and a short form.
 fn target_texts(model: &Model, screen: &Screen<'_, '_>, form: &Form) -> (String, String) {
     let address = |key: &InstanceKey| text::printable(&key.to_string()).into_owned();
-    let may_call =
-        |key: &InstanceKey| model.instances.get(key).is_none_or(|row| row.standing.may_call());
-    let not_allowed =
-        |to: String| (format!("{to} (your token may not call)"), format!("{to} (not allowed)"));
+    let not_allowed = not_allowed(model, Action::Send, screen.now)
+        .map(|why| move |to: String| (format!("{to} ({why})"), format!("{to} (not allowed)")));
     if let Some(key) = &form.target {
-        let long = match model.is_listed(key) {
-            true if !may_call(key) => return not_allowed(address(key)),
-            true => address(key),
-            false => format!("{} (not listed)", address(key)),
+        let long = match (model.is_listed(key), not_allowed) {
+            (true, Some(not_allowed)) => return not_allowed(address(key)),
+            (true, None) => address(key),
+            (false, _) => format!("{} (not listed)", address(key)),
         };
         return (long, address(key));
     }
-    match &candidates(model, &form.id(), screen.now)[..] {
-        [] => ("no instance".to_owned(), "no instance".to_owned()),
-        [only] if !may_call(only) => not_allowed(address(only)),
-        several if !several.iter().any(may_call) => {
-            not_allowed(format!("any of {}", several.len()))
-        }
-        [only] => (format!("{} (only one)", address(only)), address(only)),
-        several => {
+    match (&candidates(model, &form.id(), screen.now)[..], not_allowed) {
+        ([], _) => ("no instance".to_owned(), "no instance".to_owned()),
+        ([only], Some(not_allowed)) => not_allowed(address(only)),
+        (several, Some(not_allowed)) => not_allowed(format!("any of {}", several.len())),
+        ([only], None) => (format!("{} (only one)", address(only)), address(only)),
+        (several, None) => {
             let short = format!("any of {}", several.len());
             (format!("{short}, {}", model.forms.balance), short)
         }

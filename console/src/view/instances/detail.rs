@@ -11,6 +11,7 @@ use crate::view::screen::Screen;
 use crate::view::theme::Theme;
 use rpc_console_core::model::instances::{Probe, Row};
 use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::model::standing::{Role, Standing};
 use rpc_console_core::model::{Model, Pane};
 use rpc_console_core::text;
 
@@ -44,6 +45,9 @@ fn lines(model: &Model, screen: &Screen<'_, '_>, row: &Row, width: usize) -> Vec
     lines.extend(probes(row, &rows).concat());
     lines.extend(traffic(row, &rows, model.shown_at(screen.now).at));
     lines.extend(methods(model, row, &rows).concat());
+    lines.extend(
+        access(&model.link.standing, "at registry", Role::Operate, &rows).unwrap_or_default(),
+    );
     lines.extend(rows.plain("logs", logs(model, row)));
     lines.extend(parameters(row, &rows));
     lines
@@ -145,6 +149,12 @@ fn owner(model: &Model, row: &Row, rows: &Rows) -> Option<Wrapped> {
     Some(rows.plain("owner", text))
 }
 
+/// Who the console is there, in warning colours if it lacks the role that matters most.
+fn access(standing: &Standing, name: &str, role: Role, rows: &Rows) -> Option<Wrapped> {
+    let style = if standing.may(role) { Style::new() } else { rows.theme.warning() };
+    Some(rows.styled(name, &text::printable(&standing.text()?), style))
+}
+
 fn probes(row: &Row, rows: &Rows) -> Vec<Wrapped> {
     let theme = rows.theme;
     let (probe, style) = match &row.probe {
@@ -153,10 +163,7 @@ fn probes(row: &Row, rows: &Rows) -> Vec<Wrapped> {
         Probe::Failed(error) => (text::printable(error).into_owned(), theme.bad()),
     };
     let mut lines = vec![rows.styled("probe", &probe, style)];
-    if let Some(standing) = row.standing.text() {
-        let style = if row.standing.may_call() { Style::new() } else { theme.warning() };
-        lines.push(rows.styled("access", &text::printable(&standing), style));
-    }
+    lines.extend(access(&row.standing, "access", Role::Call, rows));
     if row.round_trips.len() > 1 {
         lines.push(rows.plain("round trips", round_trips(row)));
     }
@@ -200,6 +207,7 @@ fn logs(model: &Model, row: &Row) -> String {
     match model.logs.sources.get(&Source::Server(row.key.clone())) {
         Some(SourceState::Live) => "streaming".to_owned(),
         Some(SourceState::Unsupported) => "no log stream".to_owned(),
+        Some(SourceState::Refused(why)) => format!("not allowed: {}", text::printable(why)),
         Some(SourceState::Lost(error)) => text::printable(error).into_owned(),
         Some(SourceState::Gone) => "gone".to_owned(),
         None => "none yet".to_owned(),

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::glyph;
 use rpc_console_core::model::Model;
 use rpc_console_core::model::instances::{Probe, Row, State};
+use rpc_console_core::model::link::LinkState;
 use rpc_console_core::text;
 
 /// No screen has room for more.
@@ -18,6 +19,11 @@ pub(super) const MAX_ROWS: usize = 3;
 pub(super) fn notes(model: &Model, now: Instant, live: bool) -> Vec<String> {
     let listed = model.instances.all().filter(|row| row.gone.is_none()).count();
     let mut notes = Vec::new();
+    if let LinkState::Lost { error, obstacle, .. } = &model.link.state
+        && let Some(remedy) = obstacle.remedy(model.registries.section())
+    {
+        notes.push(format!("✗ registry: {}; {remedy}", text::printable(error)));
+    }
     let troubles = if live { model.link.readiness.troubles() } else { Vec::new() };
     let printable = |trouble: &String| format!("◐ registry: {}", text::printable(trouble));
     notes.extend(troubles.iter().map(printable));

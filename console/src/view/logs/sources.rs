@@ -60,6 +60,7 @@ fn look(screen: &Screen<'_, '_>, state: &SourceState) -> (&'static str, Style, &
     match state {
         SourceState::Live => ("●", theme.good(), "streaming"),
         SourceState::Lost(_) => ("✗", theme.bad(), "lost"),
+        SourceState::Refused(_) => ("✗", theme.warning(), "not allowed"),
         SourceState::Unsupported => ("○", theme.dim(), "no log stream"),
         SourceState::Gone => ("○", theme.dim(), "gone"),
     }
@@ -92,7 +93,9 @@ pub(in crate::view) fn picker(
         if let Some(state) = source.as_ref().and_then(|source| model.logs.sources.get(source)) {
             let (glyph, style, word) = look(screen, state);
             let why = match state {
-                SourceState::Lost(why) => format!("{word}: {}", text::printable(why)),
+                SourceState::Lost(why) | SourceState::Refused(why) => {
+                    format!("{word}: {}", text::printable(why))
+                }
                 _ => word.to_owned(),
             };
             let room = usize::from(rows.width).saturating_sub(line.width() + 3);

@@ -20,6 +20,7 @@ pub(super) enum Route {
     Catalog,
     Targets,
     Logs,
+    Whoami,
     Healthz,
     Readyz,
     Metrics,
@@ -43,7 +44,7 @@ const OPERATE: Permission = Permission::Needs(Role::Operate);
 const REGISTER_OR_OPERATE: Permission = Permission::Either(Role::Register, Role::Operate);
 
 /// What is not here is not found. The most frequent ones come first.
-static ROUTES: [Entry; 16] = [
+static ROUTES: [Entry; 17] = [
     of(Route::Register, "POST", paths::REGISTER, REGISTER),
     of(Route::FindAll, "GET", paths::FIND_ALL, OBSERVE),
     of(Route::Heartbeats, "POST", paths::HEARTBEATS, REGISTER),
@@ -54,6 +55,7 @@ static ROUTES: [Entry; 16] = [
     of(Route::Targets, "GET", paths::SD_PROMETHEUS, OBSERVE),
     of(Route::Overrides, "GET", paths::OVERRIDES, OBSERVE),
     of(Route::Logs, "GET", paths::LOGS, OBSERVE),
+    of(Route::Whoami, "GET", paths::WHOAMI, Permission::Open),
     of(Route::Healthz, "GET", paths::HEALTHZ, Permission::Open),
     of(Route::Readyz, "GET", paths::READYZ, OBSERVE),
     of(Route::Metrics, "GET", paths::METRICS, OBSERVE),
@@ -139,10 +141,11 @@ mod tests {
     }
 
     #[test]
-    fn only_liveness_is_open_and_what_changes_anything_needs_more_than_looking() {
+    fn only_liveness_and_who_one_is_are_open_and_what_changes_anything_needs_more_than_looking() {
         for entry in &ROUTES {
             let is_open = entry.permission == Permission::Open;
-            assert_eq!(is_open, entry.route == Route::Healthz, "{entry:?}");
+            let is_about_itself = matches!(entry.route, Route::Healthz | Route::Whoami);
+            assert_eq!(is_open, is_about_itself, "{entry:?}");
             let is_for_readers = matches!(entry.permission, OBSERVE | Permission::Open);
             assert_eq!(is_for_readers, entry.method == "GET", "{entry:?}");
         }

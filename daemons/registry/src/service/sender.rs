@@ -8,6 +8,7 @@ use rpc_security::{
     Caller, Decision, Denied, Guard, Identity, NotIdentified, Object, Permission, Role, Shown,
 };
 use rpc_wire::instance::InstanceKey;
+use rpc_wire::report::Whoami;
 
 use crate::error::Refusal;
 use crate::table::{Entry, Sight};
@@ -66,6 +67,15 @@ impl Sender {
     /// The name that it registers by.
     pub(crate) fn name(&self) -> Option<&str> {
         self.identity.as_ref().map(|identity| identity.name.as_str())
+    }
+
+    /// What it is told of itself.
+    ///
+    /// # Errors
+    /// It is a stranger.
+    pub(crate) fn whoami(&self) -> Result<Whoami, Refusal> {
+        let known = self.guard.whoami(self.caller());
+        known.ok_or_else(|| self.denied(Denied::Unknown(Role::Observe)))
     }
 
     fn caller(&self) -> Caller<'_> {

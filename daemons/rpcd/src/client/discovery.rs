@@ -230,7 +230,10 @@ impl<'a> Discovery<'a> {
         match (target, status.map(|it| it.problem)) {
             (
                 Target::Registry { .. },
-                Some(Some(ListProblem::Registry(error @ RegistryClientError::Unreachable { .. }))),
+                Some(Some(ListProblem::Registry(
+                    error @ (RegistryClientError::Unreachable { .. }
+                    | RegistryClientError::Insecure { .. }),
+                ))),
             ) => CallError::Registry(error),
             (Target::Registry { url }, Some(_)) => {
                 let (url, reason) = (url.clone(), format!("no reply within {}", Rounded(after)));

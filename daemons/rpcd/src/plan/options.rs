@@ -90,14 +90,13 @@ impl ServePlan {
         // A registry named on the command line overrides announce = false.
         let wanted = !typed.no_registry && (server.announce || typed.registry.is_some());
         let named = typed.registry.as_ref().and_then(|name| settings.registries.get(name));
+        let registry = named.unwrap_or(&settings.registry);
         let of_settings = target::of_settings_through(typed.registry.as_deref(), settings);
         let is_withheld = of_settings.is_some_and(|registry| !registry.of_folder.is_empty());
         let token = match wanted && !is_withheld {
             // What was typed is where it is, not the section that has its token.
-            true => settings.registry_token(&RegistryAddress {
-                of_folder: Vec::new(),
-                ..named.unwrap_or(&settings.registry).clone()
-            })?,
+            true => settings
+                .registry_token(&RegistryAddress { of_folder: Vec::new(), ..registry.clone() })?,
             false => None,
         };
         let announce = wanted.then(|| AnnouncePlan {
@@ -106,7 +105,7 @@ impl ServePlan {
             url,
             advertise: typed.advertise.or_else(|| server.advertise.clone()),
             heartbeat_interval: server.heartbeat_interval,
-            tls: settings.client.tls_files.clone(),
+            tls: settings.client_of(registry).tls_files,
         });
         let mut worker_limits = settings.worker.clone();
         let count = |typed: Option<u32>| typed.and_then(|it| usize::try_from(it).ok());

@@ -555,6 +555,7 @@ fn every_limit_of_the_file_reaches_the_client() {
     let seconds = Duration::from_secs;
     let expected = ClientOptions {
         tls: true,
+        listed: None,
         tls_files: ClientTlsOptions {
             ca: Some("/ca".into()),
             cert: Some("/cert".into()),

@@ -36,7 +36,6 @@ impl Route {
     }
 
     /// The way to an instance of a registry, which could name any address.
-    #[cfg(feature = "registry")]
     pub(crate) fn to_listed(
         host: &str,
         port: u16,

@@ -3,6 +3,8 @@
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
+use rpc_wire::paths;
+
 use super::options::Limit;
 use super::{RegistryClient, RegistryClientError};
 use crate::error::cut;
@@ -39,6 +41,10 @@ impl RegistryClient {
             Err(_) => status.canonical_reason().unwrap_or("no reason given").to_owned(),
         };
         let message: String = message.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+        if status == StatusCode::FORBIDDEN && message.starts_with(paths::TLS_ONLY) {
+            let url = self.url().to_owned();
+            return Err(RegistryClientError::Insecure { url, reason: message });
+        }
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Err(RegistryClientError::NotAllowed {
                 kept_back: self.credential.as_ref().is_some_and(|it| !it.may_go_to(&asked)),

@@ -28,6 +28,14 @@ pub enum RegistryClientError {
         /// What happened.
         reason: String,
     },
+    /// TLS to it failed: who is there is not whom this client trusts, or it does not trust this client.
+    #[error("there is no TLS with the registry at {url}: {reason}")]
+    Insecure {
+        /// Its URL.
+        url: String,
+        /// What happened, and what to do where that is known.
+        reason: String,
+    },
     /// It did not reply in time.
     #[error("the registry at {url} did not reply in time; check that it is healthy")]
     Timeout {
@@ -117,8 +125,11 @@ impl RegistryClientError {
         if error.is_timeout() {
             return Self::Timeout { url };
         }
-        let HttpFailure { reason, .. } = HttpFailure::of(error, &url);
-        Self::Unreachable { url, reason }
+        let HttpFailure { reason, is_of_tls } = HttpFailure::of(error, &url);
+        match is_of_tls {
+            true => Self::Insecure { url, reason },
+            false => Self::Unreachable { url, reason },
+        }
     }
 
     /// The error of the first of several addresses, when all failed.
@@ -126,6 +137,7 @@ impl RegistryClientError {
         let url = url.to_owned();
         match self {
             Self::Unreachable { reason, .. } => Self::Unreachable { url, reason },
+            Self::Insecure { reason, .. } => Self::Insecure { url, reason },
             Self::Timeout { .. } => Self::Timeout { url },
             other => other,
         }
@@ -134,7 +146,7 @@ impl RegistryClientError {
     /// Whether the same request may succeed soon: there is no reply, or the registry says that it fails.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } => true,
+            Self::Unreachable { .. } | Self::Insecure { .. } | Self::Timeout { .. } => true,
             Self::Refused { status, .. } => *status >= 500,
             _ => false,
         }
@@ -146,7 +158,7 @@ impl RegistryClientError {
             Self::BadUrl { .. } | Self::BadToken => ErrorKind::Usage,
             #[cfg(feature = "tls")]
             Self::Tls(_) => ErrorKind::Usage,
-            Self::Unreachable { .. } => ErrorKind::Unreachable,
+            Self::Unreachable { .. } | Self::Insecure { .. } => ErrorKind::Unreachable,
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Refused { .. }
             | Self::NotAllowed { .. }
@@ -189,15 +201,8 @@ impl HttpFailure {
 /// What happened in a handshake, for people.
 #[cfg(feature = "tls")]
 fn words_of_tls(cause: &(dyn std::error::Error + 'static), url: &str) -> Option<String> {
-    use rpc_security::tls::{explain, rustls};
-
-    // What an `io::Error` carries is not its source.
-    let carried = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    let error = cause
-        .downcast_ref::<rustls::Error>()
-        .or_else(|| carried.and_then(|carried| carried.downcast_ref::<rustls::Error>()));
-    if let Some(error) = error {
-        let explained = explain(error);
+    if let Some(error) = error_of_tls(cause) {
+        let explained = rpc_security::tls::explain(error);
         let about = if explained.is_certificate { "the certificate is refused: " } else { "" };
         return Some(format!("{about}{}", explained.text));
     }
@@ -209,6 +214,20 @@ fn words_of_tls(cause: &(dyn std::error::Error + 'static), url: &str) -> Option<
          tls_key)"
             .to_owned()
     })
+}
+
+/// The error of TLS in one of a connection. What an `io::Error` carries is not its source, and may be another one.
+#[cfg(feature = "tls")]
+fn error_of_tls<'a>(
+    cause: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a rpc_security::tls::rustls::Error> {
+    let mut carried = cause;
+    loop {
+        if let Some(error) = carried.downcast_ref() {
+            return Some(error);
+        }
+        carried = carried.downcast_ref::<std::io::Error>()?.get_ref()?;
+    }
 }
 
 /// hyper's words for a connection that ended before its first request. It has no other sign.

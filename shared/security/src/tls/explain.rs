@@ -18,6 +18,9 @@ pub fn explain(error: &Error) -> Explained {
     match error {
         Error::InvalidCertificate(error) => about(certificate(error)),
         Error::NoCertificatesPresented => about("it showed no certificate".to_owned()),
+        Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+            other("the peer speaks no version of TLS that is allowed here (tls_min_version)".to_owned())
+        }
         Error::AlertReceived(alert) => match of_alert(*alert) {
             Some(why) => about(why.to_owned()),
             None => other(format!("the peer ended the handshake ({alert:?})")),

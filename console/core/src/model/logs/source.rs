@@ -36,6 +36,7 @@ impl Logs {
     pub fn set_source(&mut self, source: Source, state: SourceState) {
         let state = match state {
             SourceState::Lost(why) => SourceState::Lost(text::note(&why)),
+            SourceState::Refused(why) => SourceState::Refused(text::note(&why)),
             state => state,
         };
         self.sources.insert(source, state);
@@ -60,6 +61,8 @@ pub enum SourceState {
     Live,
     /// The stream failed, for this reason; it is retried.
     Lost(String),
+    /// The console may not read it, for this reason; it is retried.
+    Refused(String),
     /// The program is too old to have a log stream.
     Unsupported,
     /// The instance is gone; its lines are kept.
