@@ -180,7 +180,9 @@ async fn an_etcd_that_is_full_is_read() {
     let (_a, a_at) = registry(&cluster, 0).await;
     let (_one, one) = server(&[a_at]).await;
     is_ready(a_at).await;
-    lists(a_at, &[one]).await;
+    // A registry lists it before etcd has it, which it must before it is full.
+    let (_c, c_at) = registry(&cluster, 0).await;
+    lists(c_at, &[one]).await;
     let (_, status) = http(cluster.address(0), "POST /v3/maintenance/status", b"{}").await;
     let id = status.split_once(r#""member_id":""#).unwrap().1.split_once('"').unwrap().0;
     let alarm = |action| format!(r#"{{"action":"{action}","memberID":"{id}","alarm":"NOSPACE"}}"#);
