@@ -173,6 +173,16 @@ async fn a_cancelled_call_is_not_answered_and_its_id_is_free() {
     assert_eq!(agent.rest().await, [Value::Null; 0]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_free_as_soon_as_its_request_is_answered() {
+    let mut agent = Agent::with(GatewayOptions::default()).await;
+    for number in 0..500 {
+        agent.call(1, "double", json!({"number": number})).await;
+        let reply = agent.next().await;
+        assert_eq!(reply["result"]["structuredContent"], json!({"result": 2 * number}), "{reply}");
+    }
+}
+
 #[tokio::test]
 async fn items_of_a_stream_are_progress_and_then_the_result() {
     let options =
