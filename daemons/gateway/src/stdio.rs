@@ -56,12 +56,18 @@ impl Gateway {
     }
 }
 
+/// The last message of a request, which ends it.
+struct Answer {
+    id: Id,
+    json: String,
+}
+
 struct Talk {
     gateway: Gateway,
     who: Who,
     session: Session,
     sender: mpsc::Sender<String>,
-    tasks: JoinSet<Id>,
+    tasks: JoinSet<Answer>,
     in_flight: HashMap<Id, AbortHandle>,
     /// Subscriptions end.
     ending: CancellationToken,
@@ -87,14 +93,16 @@ impl Talk {
                     }
                     Line::End => break,
                 },
-                Some(ended) = self.tasks.join_next() => self.ended(ended),
+                Some(ended) = self.tasks.join_next() => self.ended(ended).await,
                 () = changes.next(), if self.session.is_initialized => {
                     self.send(reply::list_changed(None)).await;
                 }
             }
         }
         self.ending.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        while let Some(ended) = self.tasks.join_next().await {
+            self.ended(ended).await;
+        }
         Ok(())
     }
 
@@ -147,7 +155,8 @@ impl Talk {
             async move {
                 tell(&gateway, &subscription, &sender, &ending).await;
                 drop(place);
-                subscription.id
+                let json = Reply::end_of_subscription(&subscription.id).json;
+                Answer { id: subscription.id, json }
             }
         })
         .await;
@@ -156,7 +165,7 @@ impl Talk {
     /// Starts what answers a request, unless one of that id is under way.
     async fn start<F>(&mut self, id: Id, answer: impl FnOnce(&Self) -> F)
     where
-        F: Future<Output = Id> + Send + 'static,
+        F: Future<Output = Answer> + Send + 'static,
     {
         if self.in_flight.contains_key(&id) {
             let problem = Problem::invalid_request("a request with this id is in flight");
@@ -166,10 +175,16 @@ impl Talk {
         self.in_flight.insert(id, task);
     }
 
-    fn ended(&mut self, ended: Result<Id, tokio::task::JoinError>) {
+    /// Answers a request. Its id is free before the client can know it is answered.
+    async fn ended(&mut self, ended: Result<Answer, tokio::task::JoinError>) {
         match ended {
-            Ok(id) => drop(self.in_flight.remove(&id)),
-            // A cancelled one is removed already; one that panicked has said so.
+            // One that was cancelled is removed already, and not answered.
+            Ok(Answer { id, json }) => {
+                if self.in_flight.remove(&id).is_some() {
+                    self.send(json).await;
+                }
+            }
+            // One that panicked has said so.
             Err(_) => self.in_flight.retain(|_, task| !task.is_finished()),
         }
     }
@@ -180,12 +195,11 @@ impl Talk {
     }
 }
 
-async fn make(gateway: Gateway, call: Box<Call>, who: Who, sender: mpsc::Sender<String>) -> Id {
+async fn make(gateway: Gateway, call: Box<Call>, who: Who, sender: mpsc::Sender<String>) -> Answer {
     // A client that reads slowly misses some.
     let mut report = |message| drop(sender.try_send(message));
-    let reply = gateway.call(&call, &who, &mut report).await;
-    let _ = sender.send(reply.json).await;
-    call.id
+    let json = gateway.call(&call, &who, &mut report).await.json;
+    Answer { id: call.id, json }
 }
 
 async fn tell(
@@ -202,10 +216,9 @@ async fn tell(
             () = changes.next(), if *list_changed => {
                 let _ = sender.send(reply::list_changed(Some(id))).await;
             }
-            () = ending.cancelled() => break,
+            () = ending.cancelled() => return,
         }
     }
-    let _ = sender.send(Reply::end_of_subscription(id).json).await;
 }
 
 /// Writes each message on a line, those that wait together.

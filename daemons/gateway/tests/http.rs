@@ -12,7 +12,7 @@ use rpc_server::{Failure, Server, ServerHandle, rpc_method};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -27,6 +27,16 @@ fn double(number: i64) -> i64 {
 /// Waits until it is cancelled.
 #[rpc_method(read_only)]
 async fn wait() -> Result<(), Failure> {
+    std::future::pending().await
+}
+
+/// Tells that a call of [`hold`] has begun.
+static HELD: Notify = Notify::const_new();
+
+/// The same, for one test that is told when it begins.
+#[rpc_method(read_only)]
+async fn hold() -> Result<(), Failure> {
+    HELD.notify_one();
     std::future::pending().await
 }
 
@@ -64,7 +74,8 @@ impl Fixture {
     }
 
     async fn with(options: GatewayOptions, http: HttpOptions) -> Self {
-        let methods = vec![double::method(), wait::method(), text::method(), count::method()];
+        let methods =
+            vec![double::method(), wait::method(), hold::method(), text::method(), count::method()];
         let server = Server::builder().name("numbers");
         let server = server.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let (behind, handle) = (server.local_addr(), server.handle());
@@ -267,12 +278,13 @@ async fn a_stream_tells_its_progress_and_then_its_result() {
 async fn a_closed_connection_cancels_its_call() {
     let options = GatewayOptions { max_calls: 1, ..GatewayOptions::default() };
     let fixture = Fixture::with(options, HttpOptions::default()).await;
-    let (headers, message) = modern("tools/call", json!({"name": "wait", "arguments": {}}));
+    let (headers, message) = modern("tools/call", json!({"name": "hold", "arguments": {}}));
     let double = modern("tools/call", json!({"name": "double", "arguments": {"number": 1}}));
     let is_busy =
         async || fixture.post(&double.0, &double.1).await.json()["result"]["isError"] == true;
     let stream = fixture.open(&post(&headers, &message.to_string())).await;
-    timeout(TIMEOUT, async { while !is_busy().await {} }).await.unwrap();
+    timeout(TIMEOUT, HELD.notified()).await.unwrap();
+    assert!(is_busy().await);
     drop(stream);
     timeout(TIMEOUT, async { while is_busy().await {} }).await.unwrap();
 }

@@ -173,6 +173,16 @@ async fn a_cancelled_call_is_not_answered_and_its_id_is_free() {
     assert_eq!(agent.rest().await, [Value::Null; 0]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_free_as_soon_as_its_request_is_answered() {
+    let mut agent = Agent::with(GatewayOptions::default()).await;
+    for number in 0..500 {
+        agent.call(1, "double", json!({"number": number})).await;
+        let reply = agent.next().await;
+        assert_eq!(reply["result"]["structuredContent"], json!({"result": 2 * number}), "{reply}");
+    }
+}
+
 #[tokio::test]
 async fn items_of_a_stream_are_progress_and_then_the_result() {
     let options =
@@ -209,17 +219,18 @@ async fn progress_that_comes_too_soon_is_not_reported() {
 
 #[tokio::test]
 async fn a_stream_ends_at_its_time_and_at_its_room_with_what_there_is() {
-    let options = GatewayOptions {
-        timeout: Duration::from_millis(300),
-        max_items: 20,
-        ..GatewayOptions::default()
-    };
-    let mut agent = Agent::with(options.clone()).await;
+    let options = GatewayOptions { max_items: 20, ..GatewayOptions::default() };
+    let mut agent = Agent::with(options).await;
     agent.call(1, "count", json!({"to": 1000})).await;
     let full = agent.next().await["result"].take();
     assert_eq!(full["structuredContent"]["result"].as_array().unwrap().len(), 20);
     assert!(full["content"][1]["text"].as_str().unwrap().contains("first 20 items"));
-    let mut agent = Agent::with(GatewayOptions { max_items: 1_000_000, ..options }).await;
+    let options = GatewayOptions {
+        timeout: Duration::from_secs(1),
+        max_items: 1_000_000,
+        ..GatewayOptions::default()
+    };
+    let mut agent = Agent::with(options).await;
     agent.call(1, "count", json!({"to": 1_000_000})).await;
     let late = agent.next().await["result"].take();
     assert_eq!(late["isError"], false);
