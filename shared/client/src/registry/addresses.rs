@@ -28,6 +28,9 @@ impl Addresses {
         for address in rest.split(',').map(str::trim) {
             // Each may be a URL.
             let address = address.strip_prefix(&start).unwrap_or(address);
+            if address.contains("://") {
+                return Err(bad(format!("{address} does not start as the first address does")));
+            }
             let url = Url::parse(&format!("{start}{address}"));
             let url = url.map_err(|error| bad(error.to_string()))?;
             let is_secure = url.scheme() == "https";
