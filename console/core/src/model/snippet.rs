@@ -33,6 +33,20 @@ pub struct Snippet {
     pub timeout: Duration,
     /// Whether it is a stream.
     pub stream: bool,
+    /// What the server speaks.
+    pub speaks: Speaks,
+}
+
+/// What the server of a call speaks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Speaks {
+    /// The dialects of our servers and the older ones.
+    #[default]
+    Ours,
+    /// JSON-RPC 2.0 over TCP.
+    JsonRpc,
+    /// JSON-RPC 2.0 over HTTP, at this URL.
+    JsonRpcAt(String),
 }
 
 /// The format of a snippet.
@@ -48,6 +62,8 @@ pub enum Format {
     Python,
     /// A shell command with `nc`.
     Netcat,
+    /// A shell command with `curl`: JSON-RPC 2.0 over HTTP.
+    Curl,
 }
 
 /// Default timeout of `rpcd call`.
@@ -55,7 +71,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Format {
     /// Every format, in the order of the menu.
-    pub const ALL: [Self; 5] = [Self::Rpcd, Self::Wire, Self::Rust, Self::Python, Self::Netcat];
+    pub const ALL: [Self; 6] =
+        [Self::Rpcd, Self::Wire, Self::Rust, Self::Python, Self::Netcat, Self::Curl];
 
     /// The name in the menu.
     pub fn title(self) -> &'static str {
@@ -65,6 +82,7 @@ impl Format {
             Self::Rust => "Rust",
             Self::Python => "Python",
             Self::Netcat => "nc command",
+            Self::Curl => "curl command",
         }
     }
 }
@@ -77,13 +95,47 @@ impl Snippet {
     pub fn write(&self, format: Format) -> Result<String, String> {
         let plain =
             || if self.stream { Err("streams need rpcd or Rust".to_owned()) } else { Ok(()) };
+        let is_at_url = matches!(self.speaks, Speaks::JsonRpcAt(_));
         match format {
+            Format::Curl => self.curl(),
+            Format::Python | Format::Netcat if self.speaks != Speaks::Ours => {
+                Err("the server speaks JSON-RPC 2.0 only: rpcd does, too".to_owned())
+            }
+            Format::Rust if is_at_url => {
+                Err("the server was opened by its URL: use rpcd or curl".to_owned())
+            }
             Format::Rpcd => self.rpcd(),
+            Format::Wire if self.speaks != Speaks::Ours => self.json_rpc(&self.args),
             Format::Wire => Ok(wire(&self.method, &self.args)),
             Format::Rust => self.rust(),
             Format::Python => plain().and_then(|()| self.python()),
             Format::Netcat => plain().and_then(|()| self.netcat()),
         }
+    }
+
+    /// The request in JSON-RPC 2.0.
+    fn json_rpc(&self, args: &Args) -> Result<String, String> {
+        let params = match (args.positional(), args.keyword()) {
+            (positional, "{}") => positional,
+            ("[]", keyword) => keyword,
+            _ => return Err("JSON-RPC takes arguments by position or by name, not both".to_owned()),
+        };
+        let mut out = Vec::new();
+        request::json_rpc(&mut out, 1, &self.method, params);
+        let json = String::from_utf8(out).unwrap_or_default();
+        Ok(text::printable_lines(json.trim_end()).into_owned())
+    }
+
+    fn curl(&self) -> Result<String, String> {
+        let url = match (&self.speaks, self.stream) {
+            (Speaks::JsonRpcAt(url), _) => url.clone(),
+            (Speaks::JsonRpc, _) => return Err("the server does not speak HTTP".to_owned()),
+            (Speaks::Ours, true) => return Err("streams need rpcd or Rust".to_owned()),
+            (Speaks::Ours, false) => format!("http://{}/rpc", self.peer()?),
+        };
+        let body = environment::shell(&self.json_rpc(&marked(&self.args)?)?)?;
+        let url = command_line(&[url])?;
+        Ok(format!("curl -H 'content-type: application/json' -d {body} -- {url}"))
     }
 
     /// The request with marked names of variables.
@@ -111,6 +163,9 @@ impl Snippet {
     fn rpcd(&self) -> Result<String, String> {
         let mut words = vec!["rpcd".to_owned(), "call".to_owned()];
         match self.target()? {
+            _ if let Speaks::JsonRpcAt(url) = &self.speaks => {
+                words.extend(["-i".to_owned(), url.clone()]);
+            }
             Some(key) => {
                 words.extend(["-i".to_owned(), key.host.clone()]);
                 words.extend(["-p".to_owned(), key.port.to_string()]);
@@ -298,7 +353,49 @@ mod tests {
             registry: "http://127.0.0.1:9999".to_owned(),
             timeout: DEFAULT_TIMEOUT,
             stream: false,
+            speaks: Speaks::Ours,
         }
+    }
+
+    #[test]
+    fn a_call_of_another_json_rpc_server_is_copied_in_its_dialect() {
+        let by_name = Args::from_values(&[], json!({"a": 1}).as_object().unwrap());
+        let at = Speaks::JsonRpcAt("http://127.0.0.1:8545/rpc".to_owned());
+        let snippet = Snippet { args: by_name, speaks: at, ..snippet() };
+        let request = r#"{"jsonrpc":"2.0","id":1,"method":"add","params":{"a":1}}"#;
+        assert_eq!(snippet.write(Format::Wire).unwrap(), request);
+        let rpcd = "rpcd call -i http://127.0.0.1:8545/rpc -- add a=1";
+        assert_eq!(snippet.write(Format::Rpcd).unwrap(), rpcd);
+        let curl = format!(
+            "curl -H 'content-type: application/json' -d '{request}' -- http://127.0.0.1:8545/rpc"
+        );
+        assert_eq!(snippet.write(Format::Curl).unwrap(), curl);
+        for format in [Format::Rust, Format::Python, Format::Netcat] {
+            assert!(snippet.write(format).is_err(), "{format:?}");
+        }
+        let over_tcp = Snippet { speaks: Speaks::JsonRpc, ..snippet };
+        assert_eq!(over_tcp.write(Format::Wire).unwrap(), request);
+        assert!(over_tcp.write(Format::Rust).is_ok() && over_tcp.write(Format::Curl).is_err());
+    }
+
+    #[test]
+    fn curl_calls_our_servers_in_json_rpc() {
+        let args = Args::from_values(&[json!(1), json!("it's")], &serde_json::Map::new());
+        let command = Snippet { args, ..snippet() }.write(Format::Curl).unwrap();
+        let sent = shell(&command.replace("curl -H", "printf '%s\n' -H"));
+        let sent: Vec<_> = sent.lines().collect();
+        assert_eq!(
+            sent,
+            [
+                "-H",
+                "content-type: application/json",
+                "-d",
+                r#"{"jsonrpc":"2.0","id":1,"method":"add","params":[1,"it's"]}"#,
+                "--",
+                "http://127.0.0.1:8089/rpc"
+            ]
+        );
+        assert!(snippet().write(Format::Curl).is_err(), "by position and by name");
     }
 
     fn shell(script: &str) -> String {

@@ -12,7 +12,8 @@ use crate::model::Now;
 use crate::model::ask::{Choice, Item, Menu};
 use crate::model::calls::Call;
 use crate::model::content::{Content, Program};
-use crate::model::snippet::{Format, Snippet};
+use crate::model::instances::Row;
+use crate::model::snippet::{Format, Snippet, Speaks};
 use crate::model::{Model, Overlay, Pane};
 use crate::text;
 
@@ -134,10 +135,11 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
             method: form.signature.name.clone(),
             args: form.preview().map_err(|invalid| text::fix(&invalid))?,
             target: form.target.clone().or_else(|| model.link.server.clone()),
-            peer: form.target.clone().or(first),
+            peer: form.target.clone().or(first.clone()),
             registry,
             timeout: form.timeout,
             stream: form.signature.stream,
+            speaks: speaks(model, form.target.as_ref().or(first.as_ref())),
         });
     }
     let id = if model.focus() == Pane::History {
@@ -152,11 +154,22 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
         method: request.method.clone(),
         args: request.args.clone(),
         target: call.target().cloned().or_else(|| model.link.server.clone()),
+        speaks: speaks(model, peer(model, call).as_ref()),
         peer: peer(model, call),
         registry,
         timeout: request.timeout,
         stream: request.stream,
     })
+}
+
+/// What the instance speaks, as far as it is known.
+fn speaks(model: &Model, key: Option<&InstanceKey>) -> Speaks {
+    let Some(key) = key.or(model.link.server.as_ref()) else { return Speaks::Ours };
+    match model.link.target_of(key) {
+        Target::JsonRpc { url } => Speaks::JsonRpcAt(url),
+        _ if model.instances.get(key).is_some_and(Row::speaks_json_rpc) => Speaks::JsonRpc,
+        _ => Speaks::Ours,
+    }
 }
 
 /// The instance for formats without a registry: the one that replied, else one that could. A call of an

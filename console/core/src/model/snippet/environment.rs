@@ -85,6 +85,7 @@ mod tests {
             registry: "http://127.0.0.1:9999".to_owned(),
             timeout: std::time::Duration::from_secs(10),
             stream: false,
+            speaks: Default::default(),
         }
     }
 
