@@ -8,11 +8,12 @@ use rpc_client::Target;
 use rpc_console_core::model::load::LoadRequest;
 use rpc_console_core::model::load::bench_command;
 use rpc_console_core::model::service::Service;
-use rpc_console_core::model::snippet::{Format, Snippet};
+use rpc_console_core::model::snippet::{Format, Snippet, Speaks};
 use rpc_load::{Length, Mode};
 use rpc_tests::binaries::binary;
 use rpc_tests::daemon::Daemon;
 use rpc_tests::home::Home;
+use rpc_tests::installed::has;
 use rpc_tests::python::has_python;
 use rpc_tests::queries::lists;
 use rpc_wire::call::Args;
@@ -41,6 +42,7 @@ fn snippet(registry: SocketAddr, server: SocketAddr) -> (Snippet, Value) {
         registry: format!("http://{registry}"),
         timeout: Duration::from_secs(30),
         stream: false,
+        speaks: Speaks::Ours,
     };
     (snippet, value)
 }
@@ -121,6 +123,24 @@ async fn a_call_copied_for_nc_gets_its_reply() {
     let (snippet, value) = snippet(registry_at, server_at);
     let printed = shell(&snippet.write(Format::Netcat).unwrap());
     assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), json!({"res": value}));
+}
+
+#[tokio::test]
+async fn a_call_copied_for_curl_gets_its_reply() {
+    if !has("curl", "curl") {
+        return;
+    }
+    let (_registry, _server, registry_at, server_at) = both().await;
+    let (snippet, value) = snippet(registry_at, server_at);
+    let printed = shell(&snippet.write(Format::Curl).unwrap());
+    assert_eq!(serde_json::from_str::<Value>(&printed).unwrap()["result"], value);
+    // The same as that of a JSON-RPC server that was opened by its URL.
+    let speaks = Speaks::JsonRpcAt(format!("http://{server_at}/rpc"));
+    let snippet = Snippet { target: snippet.peer.clone(), speaks, ..snippet };
+    for format in [Format::Curl, Format::Rpcd] {
+        let printed: Value = serde_json::from_str(&shell(&snippet.write(format).unwrap())).unwrap();
+        assert_eq!(printed.get("result").unwrap_or(&printed), &value, "{format:?}");
+    }
 }
 
 #[tokio::test]
