@@ -330,7 +330,9 @@ fn reason(error: &RegistryClientError) -> String {
 /// What kind of reason it is.
 fn obstacle(error: &RegistryClientError) -> Obstacle {
     match error {
-        RegistryClientError::Insecure { .. } | RegistryClientError::Tls(_) => Obstacle::Insecure,
+        #[cfg(feature = "tls")]
+        RegistryClientError::Tls(_) => Obstacle::Insecure,
+        RegistryClientError::Insecure { .. } => Obstacle::Insecure,
         RegistryClientError::NotAllowed { .. } => Obstacle::Refused,
         _ => Obstacle::Unreachable,
     }

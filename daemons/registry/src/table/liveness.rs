@@ -21,8 +21,10 @@ use rpc_wire::instance::{ExpiryReason, InstanceKey};
 use super::brake::Verdict;
 use super::target::is_same_machine;
 use super::{Change, ChangeKind, Entry, Row, Slot, Table};
+#[cfg(feature = "etcd")]
+pub(crate) use judge::Apart;
 pub(super) use judge::Judge;
-pub(crate) use judge::{Apart, Tally};
+pub(crate) use judge::Tally;
 
 /// An instance is probed for lost connections at most once in this time: whoever opens and ends many
 /// must not make this registry do the same to others.

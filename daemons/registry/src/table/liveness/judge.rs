@@ -24,6 +24,10 @@ pub(crate) struct Tally {
 
 /// Whether heartbeats may go to registries of the cluster that this one does not hear: whom it asks in vain for them
 /// stays while it replies to probes.
+#[cfg_attr(
+    not(feature = "etcd"),
+    expect(dead_code, reason = "a registry alone hears all there are")
+)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Apart {
     /// It hears all of them, or there are no others.
