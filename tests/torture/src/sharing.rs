@@ -214,6 +214,8 @@ impl Room {
             let at_once = Load { address: registry.address(), connections: CONNECTIONS };
             // Within a TTL: registrations wait for etcd.
             at_once.once(&beats).await?;
+            // For the pairs: a table that had more is larger, and slower.
+            Load { address: self.alone.address(), ..at_once }.once(&beats).await?;
             let load = Load { connections: 4, ..at_once };
             beating.spawn(load.every(beats, BEAT, stop.clone()));
         }
@@ -259,8 +261,10 @@ impl Room {
     /// Heartbeats of a registry with etcd beside those of one without, in turn.
     async fn pairs(&self, pairs: usize, trial: &mut Trial) -> anyhow::Result<()> {
         // Those of before expire first.
-        while self.one.metric("rpc_registry_instances").await? > 0.0 {
-            sleep(Duration::from_millis(100)).await;
+        for registry in [&self.one, &self.alone] {
+            while registry.metric("rpc_registry_instances").await? > 0.0 {
+                sleep(Duration::from_millis(100)).await;
+            }
         }
         let beats = Beats::of(7, INSTANCES);
         let mut shares = Vec::new();
