@@ -116,9 +116,11 @@ fn any_text_of_words_makes_arguments_that_are_json() {
 #[test]
 fn any_text_is_a_method_list_or_an_error() {
     rpc_fuzz::text("method_list", |text| {
-        // What was read can be written and read again.
+        // What was read can be written and read again: the same is written. Not the same is read, where a default
+        // is a number that nothing holds: none is known of it, and null is written.
         if let Ok(signatures) = from_classic(text) {
-            assert_eq!(from_classic(&to_classic(&signatures)).unwrap(), signatures);
+            let written = to_classic(&signatures);
+            assert_eq!(to_classic(&from_classic(&written).unwrap()), written);
         }
         let _ = from_openrpc(text);
     });
