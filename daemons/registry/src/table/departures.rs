@@ -17,6 +17,8 @@ pub(crate) struct Departure {
     pub(crate) incarnation: Option<u64>,
     /// When it unregistered, or was last held back.
     pub(crate) at: SystemTime,
+    /// The [stamp](super::Table::stamp) of that: not before, though the clock may have been set back.
+    pub(crate) stamp: u64,
 }
 
 /// Instances that unregistered within a window of time.
@@ -137,19 +139,22 @@ impl Departures {
         std::mem::take(&mut self.touched).into_iter().map(|who| (who.key, who.has_incarnation))
     }
 
-    /// The stamp of who is remembered, and its incarnation.
+    /// When who is remembered left, or was last held back, the stamp of that, and its incarnation.
     pub(super) fn get(
         &self,
         key: &InstanceKey,
         has_incarnation: bool,
-    ) -> Option<(u64, Option<u64>)> {
+    ) -> Option<(Instant, u64, Option<u64>)> {
         let record = self.recent.get(&Who { key: key.clone(), has_incarnation })?;
-        Some((record.stamp, record.incarnation))
+        Some((record.until.checked_sub(self.window)?, record.stamp, record.incarnation))
     }
 
     /// The last stamp at an address; 0 if nobody left it.
     pub(super) fn stamp(&self, key: &InstanceKey) -> u64 {
-        let stamp = |has_incarnation| self.get(key, has_incarnation).map_or(0, |(stamp, _)| stamp);
+        let stamp = |has_incarnation| {
+            let who = Who { key: key.clone(), has_incarnation };
+            self.recent.get(&who).map_or(0, |record| record.stamp)
+        };
         stamp(true).max(stamp(false))
     }
 

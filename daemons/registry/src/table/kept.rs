@@ -15,7 +15,7 @@ use super::departures::Departure;
 use super::entry::Entry;
 use super::standing::{Override, Standing};
 use super::unsaved::Unsaved;
-use super::wall::{Wall, since_1970};
+use super::wall::Wall;
 use super::{Slot, Table};
 use crate::RegistryOptions;
 use crate::record::{Change, Kind, Record, RecordKey};
@@ -61,6 +61,9 @@ struct StoredInstance<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredDeparture {
     at_ms: u64,
+    /// Its stamp, unless that is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stamp_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     incarnation: Option<u64>,
 }
@@ -125,11 +128,12 @@ impl Restored {
                 Self::Override(key.clone(), serde_json::from_slice(value).map_err(wrong)?)
             }
             Kind::Departure | Kind::ClassicDeparture => {
-                let StoredDeparture { at_ms, incarnation } =
+                let StoredDeparture { at_ms, stamp_ms, incarnation } =
                     serde_json::from_slice(value).map_err(wrong)?;
                 let at = UNIX_EPOCH.checked_add(Duration::from_millis(at_ms));
                 let at = at.ok_or_else(|| "its time is no time".to_owned())?;
-                Self::Departure(Departure { key: key.clone(), incarnation, at })
+                let stamp = stamp_ms.unwrap_or(at_ms);
+                Self::Departure(Departure { key: key.clone(), incarnation, at, stamp })
             }
         })
     }
@@ -223,10 +227,10 @@ impl Table {
         wall: SystemTime,
         now: Instant,
     ) {
-        let Departure { key, incarnation, at } = departure;
+        let Departure { key, incarnation, at, stamp } = departure;
         // Of a later time if the clock was set back: then the whole window is left.
         let ago = wall.duration_since(at).unwrap_or_default();
-        self.departures.note(key, incarnation, true, (ago, since_1970(at)), now);
+        self.departures.note(key, incarnation, true, (ago, stamp), now);
     }
 
     fn restore_instance(&mut self, restored: RestoredInstance, now: Instant) {
@@ -292,8 +296,10 @@ impl Table {
     }
 
     fn kept_departure(&self, key: &InstanceKey, has_incarnation: bool) -> Option<Kept> {
-        let (at_ms, incarnation) = self.departures.get(key, has_incarnation)?;
-        Some(Kept::Departure(StoredDeparture { at_ms, incarnation }))
+        let (at, stamp, incarnation) = self.departures.get(key, has_incarnation)?;
+        let at_ms = self.wall.moment(at).wall_ms;
+        let stamp_ms = (stamp != at_ms).then_some(stamp);
+        Some(Kept::Departure(StoredDeparture { at_ms, stamp_ms, incarnation }))
     }
 
     fn all_kept(&self) -> Vec<(Option<Kept>, RecordKey)> {

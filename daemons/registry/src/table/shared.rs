@@ -26,7 +26,6 @@ use super::liveness::{Liveness, Ticket};
 use super::owner::Owner;
 use super::pace::Pace;
 use super::standing::Standing;
-use super::wall::since_1970;
 use super::{Change, ChangeKind, Override, Slot, Table};
 use crate::record::{Kind, Record, RecordKey};
 
@@ -151,7 +150,7 @@ impl Shared {
     /// The stamp of the farewell of a server without incarnation; 0 if it says nothing of one.
     fn farewell(&self) -> u64 {
         let all = self.departures.iter().filter(|departure| departure.incarnation.is_none());
-        all.map(|departure| since_1970(departure.at)).max().unwrap_or(0)
+        all.map(|departure| departure.stamp).max().unwrap_or(0)
     }
 
     /// Whether it says that what said this, in that life, has left since.
@@ -233,10 +232,10 @@ impl Table {
     /// Remembers who left; for a while at least, so that somebody notices the end of it and deletes what is
     /// stored: one that is over by then, or by this clock, was perhaps noticed by nobody.
     fn take_departure(&mut self, departure: &Departure, wall: SystemTime, now: Instant) {
-        let Departure { key, incarnation, at } = departure.clone();
+        let Departure { key, incarnation, at, stamp } = departure.clone();
         let ago = wall.duration_since(at).unwrap_or_default();
         let ago = ago.min(self.departures.window() / 2);
-        self.departures.note(key, incarnation, true, (ago, since_1970(at)), now);
+        self.departures.note(key, incarnation, true, (ago, stamp), now);
     }
 
     fn take_override(

@@ -18,7 +18,8 @@ pub(super) struct Moment {
 
 impl Wall {
     pub(super) fn new(wall: SystemTime, now: Instant) -> Self {
-        Self { set: Moment { at: now, wall_ms: since_1970(wall) } }
+        let since_1970 = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { set: Moment { at: now, wall_ms: in_millis(since_1970) } }
     }
 
     pub(super) fn moment(&self, at: Instant) -> Moment {
@@ -42,11 +43,6 @@ impl Wall {
 /// Milliseconds from one time to another, 0 if that is before.
 pub(super) fn millis(to: Instant, from: Instant) -> u64 {
     in_millis(to.saturating_duration_since(from))
-}
-
-/// Milliseconds since 1970.
-pub(super) fn since_1970(wall: SystemTime) -> u64 {
-    in_millis(wall.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn in_millis(time: Duration) -> u64 {

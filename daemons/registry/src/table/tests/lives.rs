@@ -128,7 +128,7 @@ fn what_left_before_a_restart_is_still_known_after_it() {
     // The clock may have been set back meanwhile: then the whole window is left.
     for (at, left) in [(wall - 50 * SECOND, 10), (wall + 24 * 3600 * SECOND, 60)] {
         let mut table = table(start);
-        let departure = |incarnation| Departure { key: key(1), incarnation, at };
+        let departure = |incarnation| Departure { key: key(1), incarnation, at, stamp: 1 };
         table.restore_departure(departure(Some(5)), wall, start);
         table.restore_departure(departure(None), wall, start);
         let last = start + left * SECOND - MILLISECOND;
