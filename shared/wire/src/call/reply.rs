@@ -248,13 +248,8 @@ impl<'a> Reply<'a> {
         if !frame.trim_ascii_start().starts_with(b"{") {
             return Err(ReplyError::NotJson("not an object".to_owned()));
         }
-        let keys: Keys<'a> = serde_json::from_slice(frame).map_err(|error| {
-            if mentions_non_finite(frame) {
-                ReplyError::NotFinite
-            } else {
-                ReplyError::NotJson(error.to_string())
-            }
-        })?;
+        let keys: Keys<'a> =
+            serde_json::from_slice(frame).map_err(|error| unreadable(frame, &error))?;
         let id = keys.id.and_then(|id| id.get().parse::<u64>().ok());
         if keys.draining {
             return Ok(Self::Draining);
@@ -293,7 +288,15 @@ fn read_fault(error: &RawValue) -> Result<Fault, ReplyError> {
     Ok(Fault::from_wire(error))
 }
 
-pub(super) fn mentions_non_finite(frame: &[u8]) -> bool {
+/// Why a frame is no message.
+pub(super) fn unreadable(frame: &[u8], error: &serde_json::Error) -> ReplyError {
+    match mentions_non_finite(frame) {
+        true => ReplyError::NotFinite,
+        false => ReplyError::NotJson(error.to_string()),
+    }
+}
+
+fn mentions_non_finite(frame: &[u8]) -> bool {
     [&b"NaN"[..], b"Infinity"].iter().any(|word| memchr::memmem::find(frame, word).is_some())
 }
 

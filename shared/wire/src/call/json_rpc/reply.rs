@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::call::reply::{ReplyError, mentions_non_finite, present};
+use crate::call::reply::{ReplyError, present, unreadable};
 use crate::exact;
 use crate::fault::{Code, Fault};
 
@@ -47,13 +47,8 @@ impl<'a> JsonRpcReply<'a> {
             }
             _ => return Err(ReplyError::NotJson("not an object".to_owned())),
         }
-        let keys: Keys<'a> = serde_json::from_slice(frame).map_err(|error| {
-            if mentions_non_finite(frame) {
-                ReplyError::NotFinite
-            } else {
-                ReplyError::NotJson(error.to_string())
-            }
-        })?;
+        let keys: Keys<'a> =
+            serde_json::from_slice(frame).map_err(|error| unreadable(frame, &error))?;
         let outcome = match (keys.error, keys.result) {
             (Some(error), _) => Err(fault(error)?),
             (None, Some(result)) => Ok(result),
