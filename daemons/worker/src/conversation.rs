@@ -8,7 +8,7 @@ use rpc_wire::call::request::{self, RequestMeta};
 use rpc_wire::call::{Args, Reply, ReplyError, reply};
 use rpc_wire::fault::Fault;
 use rpc_wire::paths;
-use rpc_wire::signature::{self, Signature};
+use rpc_wire::signature::{self, NotAMethodList, Signature};
 use serde_json::value::RawValue;
 
 /// The id of the first request, which asks for the methods.
@@ -27,6 +27,8 @@ pub(crate) struct Conversation<T> {
     /// Bytes that were ever appended to the output, and those of them that reached the process.
     appended: u64,
     written: u64,
+    /// Where the line of the first call begins in all output.
+    first_call: Option<u64>,
     /// When it said last something that anyone waits for.
     last_answer: Option<Instant>,
     cancel_timeout: Duration,
@@ -102,6 +104,7 @@ impl<T> Conversation<T> {
             output: Vec::new(),
             appended: 0,
             written: 0,
+            first_call: None,
             last_answer: None,
             cancel_timeout,
         };
@@ -122,6 +125,7 @@ impl<T> Conversation<T> {
         meta: &RequestMeta,
     ) -> &mut Option<T> {
         let begins_at = self.appended;
+        self.first_call.get_or_insert(begins_at);
         self.say(|out| request::extended(out, id, method, args, meta));
         let call = InFlight { waiting: None, begins_at, cancelled: None };
         &mut self.calls.entry(id).insert_entry(call).into_mut().waiting
@@ -170,9 +174,9 @@ impl<T> Conversation<T> {
             true => signature::from_classic_within(list, MAX_METHODS),
             false => signature::from_openrpc_within(list, MAX_METHODS),
         };
-        read.map_err(|_| {
-            let what = "expected a list like that of all_your_methods, or an OpenRPC document";
-            Offence::NoMethods(what.to_owned())
+        read.map_err(|NotAMethodList(what)| {
+            let expected = "expected a list like that of all_your_methods, or an OpenRPC document";
+            Offence::NoMethods(format!("{what}; {expected}"))
         })
     }
 
@@ -271,6 +275,11 @@ impl<T> Conversation<T> {
     /// So many bytes have reached the process.
     pub(crate) fn wrote(&mut self, bytes: usize) {
         self.written += bytes as u64;
+    }
+
+    /// Whether the process began to get a call.
+    pub(crate) fn was_called(&self) -> bool {
+        self.first_call.is_some_and(|begins_at| self.written > begins_at)
     }
 
     /// The process is gone: the calls whose lines it did not begin to get, then those it may have

@@ -7,6 +7,7 @@ mod openapi;
 mod openrpc;
 mod room;
 
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 pub use classic::{from_classic, from_classic_within, to_classic};
@@ -116,10 +117,40 @@ impl Parameter {
     }
 }
 
+/// Characters shown of what is wrong in a document, and of a name in it.
+const SHOWN: usize = 120;
+
 /// A discovery document that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("its method list is not in the expected format")]
-pub struct NotAMethodList;
+#[error("its method list is not in the expected format: {0}")]
+pub struct NotAMethodList(
+    /// Which entry, and what is wrong with it.
+    pub String,
+);
+
+impl NotAMethodList {
+    fn new(place: &str, error: &serde_json::Error) -> Self {
+        let text = error.to_string();
+        // The position is one within the entry, not within the list.
+        let what = text.split(" at line ").next().unwrap_or(&text);
+        let shown: String = what.chars().take(SHOWN).collect();
+        Self(format!("{place}: {shown}"))
+    }
+
+    /// What is wrong is wrong within that.
+    fn within(self, place: &str) -> Self {
+        Self(format!("{place}: {}", self.0))
+    }
+}
+
+/// Reads `null` as what stands for a key that is not there: that is how many languages write "none".
+fn null_is_none<'de, T, D>(input: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(input)?.unwrap_or_default())
+}
 
 #[cfg(test)]
 mod tests {
@@ -207,6 +238,40 @@ mod tests {
         assert_eq!(read[2].result, Some(json!({"type": "string", "description": "Of r."})));
         let again = from_openrpc(&to_openrpc("t", "1", &read).to_string()).unwrap();
         assert_eq!(again[0].parameters, read[0].parameters);
+    }
+
+    #[test]
+    fn null_stands_for_what_is_not_there() {
+        let document = json!({"components": null, "methods": [{
+            "name": "a", "summary": null, "description": null, "result": null, "x-stream": null,
+            "examples": null, "params": [{"name": "x", "description": null, "required": null}],
+        }, {"name": "b", "params": null}]});
+        let read = from_openrpc(&document.to_string()).unwrap();
+        let plain = Signature { name: "b".to_owned(), ..Signature::default() };
+        assert_eq!(read[1], plain);
+        assert_eq!((read[0].doc.as_str(), read[0].parameters[0].required), ("", false));
+        let list = json!([{"method_name": "b", "method_args": null}]).to_string();
+        assert_eq!(from_classic(&list).unwrap(), [plain]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_list_names_the_method_and_what_is_expected() {
+        let wrong = |document: Value| from_openrpc(&document.to_string()).unwrap_err().0;
+        let method = json!({"name": "pay", "description": 7});
+        assert_eq!(
+            wrong(json!({"methods": [{"name": "a"}, method]})),
+            "methods[1] of the list: invalid type: integer `7`, expected a string"
+        );
+        let params = json!([{"description": "no name"}]);
+        assert_eq!(
+            wrong(json!({"methods": [{"name": "p\n", "params": params}]})),
+            "methods[0] \"p\\n\": a parameter: missing field `name`"
+        );
+        assert_eq!(wrong(json!({})), "document: missing field `methods`");
+        let list = from_classic(r#"[{"method_name":"a"},{"method_args":[]}]"#).unwrap_err().0;
+        assert_eq!(list, "entry 1 of the list: missing field `method_name`");
+        let long = wrong(json!({"methods": [{"name": "x".repeat(9999), "params": [{}]}]}));
+        assert!(long.len() < 300, "{long}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::room::Room;
-use super::{MAX_PARAMETERS, NotAMethodList, Parameter, Signature};
+use super::{MAX_PARAMETERS, NotAMethodList, Parameter, Signature, null_is_none};
 
 /// The reply to `all_your_methods` as JSON text: keys and parameters in the older system's order.
 pub fn to_classic<'a>(signatures: impl IntoIterator<Item = &'a Signature>) -> String {
@@ -47,11 +47,12 @@ pub fn from_classic_within(
     list: &str,
     max_methods: usize,
 ) -> Result<Vec<Signature>, NotAMethodList> {
-    let entries: Vec<&RawValue> = serde_json::from_str(list).map_err(|_| NotAMethodList)?;
+    let entries: Vec<&RawValue> =
+        serde_json::from_str(list).map_err(|error| NotAMethodList::new("list", &error))?;
     let mut room = Room::default();
-    let signature = |text: &RawValue| {
-        let entry: ClassicEntry<&RawValue> =
-            serde_json::from_str(text.get()).map_err(|_| NotAMethodList)?;
+    let signature = |(at, text): (usize, &RawValue)| {
+        let entry: ClassicEntry<&RawValue> = serde_json::from_str(text.get())
+            .map_err(|error| NotAMethodList::new(&format!("entry {at} of the list"), &error))?;
         let anything = || Value::Bool(true);
         let required = entry.method_args.into_iter().map(|n| Parameter::required(n, anything()));
         // A default that is left out is one that only the server knows.
@@ -66,14 +67,14 @@ pub fn from_classic_within(
             ..Signature::default()
         })
     };
-    entries.into_iter().take(max_methods).map(signature).collect()
+    entries.into_iter().take(max_methods).enumerate().map(signature).collect()
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(bound(deserialize = "V: Deserialize<'de>"))]
 struct ClassicEntry<V> {
     method_name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     method_args: Vec<String>,
     #[serde(default = "Ordered::none")]
     method_kwargs: Ordered<V>,

@@ -7,7 +7,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::room::Room;
-use super::{Effect, Example, MAX_PARAMETERS, NotAMethodList, Parameter, Signature};
+use super::{
+    Effect, Example, MAX_PARAMETERS, NotAMethodList, Parameter, SHOWN, Signature, null_is_none,
+};
 use components::Components;
 
 /// The OpenRPC document: the reply to `rpc.discover` and to `GET /openrpc.json`. A method that
@@ -106,15 +108,20 @@ pub fn from_openrpc_within(
         #[serde(borrow, default)]
         components: Option<&'a RawValue>,
     }
-    let document: Document<'_> = serde_json::from_str(document).map_err(|_| NotAMethodList)?;
+    let document: Document<'_> =
+        serde_json::from_str(document).map_err(|error| NotAMethodList::new("document", &error))?;
     // What cannot be read there is nothing that methods need to be called.
     let components = document.components.and_then(|text| serde_json::from_str(text.get()).ok());
     let mut shared = Shared { components: components.unwrap_or_default(), room: Room::default() };
-    let methods = document.methods.into_iter().take(max_methods);
+    let methods = document.methods.into_iter().take(max_methods).enumerate();
     methods
-        .map(|method| {
-            let method = serde_json::from_str(method.get()).map_err(|_| NotAMethodList)?;
+        .map(|(at, method)| {
+            let method: Method<'_> = serde_json::from_str(method.get()).map_err(|error| {
+                NotAMethodList::new(&format!("methods[{at}] of the list"), &error)
+            })?;
+            let name: String = method.name.chars().take(SHOWN).collect();
             signature(method, &mut shared)
+                .map_err(|error| error.within(&format!("methods[{at}] {name:?}")))
         })
         .collect()
 }
@@ -122,31 +129,31 @@ pub fn from_openrpc_within(
 #[derive(Deserialize)]
 struct Method<'a> {
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     summary: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     description: String,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "null_is_none")]
     params: Vec<&'a RawValue>,
     #[serde(borrow, default)]
     result: Option<&'a RawValue>,
-    #[serde(default, rename = "x-stream")]
+    #[serde(default, deserialize_with = "null_is_none", rename = "x-stream")]
     stream: bool,
-    #[serde(default, rename = "x-read-only")]
+    #[serde(default, deserialize_with = "null_is_none", rename = "x-read-only")]
     read_only: bool,
-    #[serde(default, rename = "x-idempotent")]
+    #[serde(default, deserialize_with = "null_is_none", rename = "x-idempotent")]
     idempotent: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     deprecated: bool,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "null_is_none")]
     examples: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Pairing {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     params: Vec<Named>,
     #[serde(default)]
     result: Option<Named>,
@@ -154,7 +161,7 @@ struct Pairing {
 
 #[derive(Deserialize)]
 struct Named {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     name: String,
     value: Value,
 }
@@ -162,11 +169,11 @@ struct Named {
 #[derive(Deserialize)]
 struct Param<'a> {
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     summary: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     description: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     required: bool,
     #[serde(borrow, default)]
     schema: Option<&'a RawValue>,
@@ -174,7 +181,7 @@ struct Param<'a> {
 
 #[derive(Deserialize)]
 struct Content<'a> {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     description: String,
     #[serde(borrow, default)]
     schema: Option<&'a RawValue>,
@@ -190,13 +197,15 @@ fn signature<'a>(method: Method<'a>, shared: &mut Shared<'a>) -> Result<Signatur
     let parameters = method.params.into_iter().take(MAX_PARAMETERS);
     let parameters = parameters.map(|param| {
         let param = shared.components.descriptor(param);
-        let param = serde_json::from_str(param.get()).map_err(|_| NotAMethodList)?;
+        let param = serde_json::from_str(param.get())
+            .map_err(|error| NotAMethodList::new("a parameter", &error))?;
         Ok(parameter(param, shared))
     });
     let parameters = parameters.collect::<Result<_, _>>()?;
     let result = method.result.map(|content| {
         let content = shared.components.descriptor(content);
-        let content = serde_json::from_str(content.get()).map_err(|_| NotAMethodList)?;
+        let content = serde_json::from_str(content.get())
+            .map_err(|error| NotAMethodList::new("its result", &error))?;
         Ok(result(content, shared))
     });
     let room = &mut shared.room;
