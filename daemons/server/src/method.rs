@@ -217,7 +217,8 @@ pub const fn is_error<T: serde::Serialize + 'static>() {}
 pub const fn is_extractor<T: FromCall>() {}
 
 /// Why a name cannot be used twice.
-pub(crate) const TAKEN: &str = "another method has this name; choose one with renamed()";
+pub(crate) const TAKEN: &str =
+    "another method has this name; rename one of them (in Rust: renamed())";
 
 /// The methods of a server, by name.
 pub(crate) struct Methods {
@@ -239,7 +240,7 @@ impl Methods {
             let problem = if name.is_empty() {
                 Some("a method needs a name".to_owned())
             } else if name.starts_with(paths::RESERVED_PREFIX) || name == paths::ALL_YOUR_METHODS {
-                Some("this name is reserved; choose another with renamed()".to_owned())
+                Some("this name is reserved; choose another one (in Rust: renamed())".to_owned())
             } else if !names.insert(name) {
                 Some(TAKEN.to_owned())
             } else {

@@ -66,6 +66,15 @@ pub(crate) struct Stalled {
     pub(crate) items: mpsc::Sender<Box<RawValue>>,
 }
 
+/// What a process that is gone leaves behind.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Calls that failed with it.
+    pub(crate) lost: usize,
+    /// Whether it began to get a call.
+    pub(crate) was_called: bool,
+}
+
 impl Crew {
     pub(crate) fn new(limits: WorkerLimits) -> Self {
         Self { queue: VecDeque::new(), members: Vec::new(), next_id: 0, limits, closed: None }
@@ -129,10 +138,14 @@ impl Crew {
     }
 
     /// A process is gone. Calls that it did not get wait for another one; so do, once, those that may
-    /// run again. The others fail. Returns how many those are.
-    pub(crate) fn leave(&mut self, key: u64, why: &str, now: Instant) -> usize {
-        let Some(at) = self.members.iter().position(|member| member.key == key) else { return 0 };
-        let (unsent, sent) = self.members.swap_remove(at).conversation.finish();
+    /// run again. The others fail.
+    pub(crate) fn leave(&mut self, key: u64, why: &str, now: Instant) -> Left {
+        let Some(at) = self.members.iter().position(|member| member.key == key) else {
+            return Left::default();
+        };
+        let conversation = self.members.swap_remove(at).conversation;
+        let was_called = conversation.was_called();
+        let (unsent, sent) = conversation.finish();
         let (again, lost): (Vec<_>, Vec<_>) = sent.into_iter().partition(|job| job.may_run_again);
         let again = again.into_iter().map(|job| Job { may_run_again: false, ..job });
         let mut waiting: Vec<Job> = again.chain(unsent).collect();
@@ -140,15 +153,16 @@ impl Crew {
         for job in waiting {
             self.queue.push_front(job);
         }
-        let count = lost.len();
+        let left = Left { lost: lost.len(), was_called };
         for job in lost {
-            job.answer.fail(Fault::abandoned(&format!("the worker {why} before the call ended")));
+            job.answer
+                .fail(Fault::abandoned(&format!("the call had not ended when the worker {why}")));
         }
         match self.closed.clone() {
             Some(fault) => self.close(fault),
             None => self.fill(now),
         }
-        count
+        left
     }
 
     /// No call is taken any longer, and those that wait fail.
@@ -169,11 +183,13 @@ impl Crew {
         Ok(next)
     }
 
-    /// The same, if no process is left.
-    pub(crate) fn close_if_empty(&mut self, fault: Fault) {
-        if self.members.is_empty() {
+    /// The same, if no process is left; whether that is so.
+    pub(crate) fn close_if_empty(&mut self, fault: Fault) -> bool {
+        let is_empty = self.members.is_empty();
+        if is_empty {
             self.close(fault);
         }
+        is_empty
     }
 
     /// The conversation with a process.

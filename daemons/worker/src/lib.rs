@@ -125,6 +125,7 @@ impl Workers {
             limits,
             listing: watch::Sender::default(),
             failed: watch::Sender::default(),
+            paused: watch::Sender::default(),
             files,
             stop: CancellationToken::new(),
             processes: TaskTracker::new(),
@@ -148,8 +149,8 @@ impl Workers {
     }
 
     /// Keeps the methods of a server those of the program, with those of `beside` that have other names,
-    /// until the handle is dropped. When the program dies again and again, the server fails with the
-    /// reason.
+    /// until the handle is dropped. When the program cannot be started, the server fails with the
+    /// reason; if its files are watched, the server [drains](ServerHandle::drain) until they change.
     ///
     /// # Errors
     /// A method that the program lists cannot be served.
@@ -168,6 +169,7 @@ impl Workers {
         };
         let mut listing = self.shared.listing.subscribe();
         let mut failed = self.shared.failed.subscribe();
+        let mut paused = self.shared.paused.subscribe();
         replace(&server, &listing.borrow_and_update().clone())?;
         Ok(AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
@@ -182,6 +184,10 @@ impl Workers {
                             Err(error) => tracing::error!(%error, "the methods stay those before"),
                         }
                     }
+                    Ok(()) = paused.changed() => match *paused.borrow_and_update() {
+                        true => server.drain(),
+                        false => server.resume(),
+                    },
                     why = failed.wait_for(Option::is_some) => {
                         if let Ok(Some(why)) = why.as_deref() {
                             server.fail(why.clone());

@@ -93,7 +93,7 @@ impl Process {
         let last = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
         match last.as_str() {
             "" => how,
-            last => format!("{how}; it said last: {last}"),
+            last => format!("{how} (it said last: {last:?})"),
         }
     }
 

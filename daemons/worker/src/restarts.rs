@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::WorkerLimits;
 
-/// The pause after the second death at once; it doubles with each further one.
+/// The pause after the second death at once; it doubles with each further one that nobody called.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -12,8 +12,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The deaths of one worker's processes.
 #[derive(Debug)]
 pub(crate) struct Restarts {
-    /// How many in a row died at once.
+    /// How many in a row died at once, without a call.
     deaths: usize,
+    /// The one before died at once of a call.
+    died_of_a_call: bool,
     settled_after: Duration,
     max_deaths: usize,
 }
@@ -30,14 +32,21 @@ pub(crate) enum Next {
 impl Restarts {
     pub(crate) fn new(limits: &WorkerLimits) -> Self {
         let WorkerLimits { settled_after, max_deaths, .. } = *limits;
-        Self { deaths: 0, settled_after, max_deaths }
+        Self { deaths: 0, died_of_a_call: false, settled_after, max_deaths }
     }
 
     /// A process ended that had served for this long since it listed its methods; zero if it never did.
-    pub(crate) fn ended(&mut self, served: Duration) -> Next {
-        if served >= self.settled_after {
+    ///
+    /// One that was called shows that the program can start, so it is no reason to give up: a caller who
+    /// knows a call that ends it would end the service for all.
+    pub(crate) fn ended(&mut self, served: Duration, was_called: bool) -> Next {
+        let died_at_once = served < self.settled_after;
+        let died_of_a_call = was_called && died_at_once;
+        let again = std::mem::replace(&mut self.died_of_a_call, died_of_a_call);
+        if !died_at_once || was_called {
             self.deaths = 0;
-            return Next::StartAfter(Duration::ZERO);
+            let pause = if again && died_of_a_call { FIRST_PAUSE } else { Duration::ZERO };
+            return Next::StartAfter(pause);
         }
         self.deaths += 1;
         if self.deaths >= self.max_deaths {
@@ -48,7 +57,7 @@ impl Restarts {
         Next::StartAfter(pause.unwrap_or_default().min(LONGEST_PAUSE))
     }
 
-    /// How many processes in a row died at once.
+    /// How many processes in a row died at once, without a call.
     pub(crate) fn deaths(&self) -> usize {
         self.deaths
     }
@@ -69,14 +78,14 @@ mod tests {
     fn what_has_served_for_a_while_is_started_again_at_once_however_often_it_ends() {
         let mut restarts = Restarts::new(&WorkerLimits::default());
         for _ in 0..100 {
-            assert_eq!(restarts.ended(LATER), after(0));
+            assert_eq!(restarts.ended(LATER, false), after(0));
         }
     }
 
     #[test]
     fn what_dies_at_once_is_started_ever_later_and_in_the_end_no_more() {
         let mut restarts = Restarts::new(&WorkerLimits::default());
-        let next: Vec<_> = (0..5).map(|_| restarts.ended(AT_ONCE)).collect();
+        let next: Vec<_> = (0..5).map(|_| restarts.ended(AT_ONCE, false)).collect();
         assert_eq!(next, [after(0), after(100), after(200), after(400), Next::GiveUp]);
     }
 
@@ -84,16 +93,29 @@ mod tests {
     fn one_that_serves_is_forgiven_those_before() {
         let mut restarts = Restarts::new(&WorkerLimits::default());
         for _ in 0..20 {
-            assert_eq!(restarts.ended(AT_ONCE), after(0));
-            assert_eq!(restarts.ended(AT_ONCE), after(100));
-            assert_eq!(restarts.ended(LATER), after(0));
+            assert_eq!(restarts.ended(AT_ONCE, false), after(0));
+            assert_eq!(restarts.ended(AT_ONCE, false), after(100));
+            assert_eq!(restarts.ended(LATER, false), after(0));
         }
+    }
+
+    #[test]
+    fn what_dies_of_its_calls_is_started_again_however_often() {
+        let mut restarts = Restarts::new(&WorkerLimits::default());
+        assert_eq!(restarts.ended(AT_ONCE, false), after(0));
+        assert_eq!(restarts.ended(AT_ONCE, true), after(0));
+        for _ in 0..100 {
+            assert_eq!(restarts.ended(AT_ONCE, true), after(100));
+        }
+        assert_eq!(restarts.ended(LATER, true), after(0));
+        assert_eq!(restarts.ended(AT_ONCE, true), after(0));
+        assert_eq!(restarts.ended(AT_ONCE, false), after(0), "the first of those");
     }
 
     #[test]
     fn pauses_are_bounded() {
         let mut restarts = Restarts::new(&WorkerLimits::default().max_deaths(usize::MAX));
-        let longest = (0..100).map(|_| restarts.ended(AT_ONCE)).last();
+        let longest = (0..100).map(|_| restarts.ended(AT_ONCE, false)).last();
         assert_eq!(longest, Some(after(5000)));
     }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use rpc_wire::fault::Fault;
+use rpc_wire::fault::{Code, Fault};
 use rpc_wire::signature::Signature;
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::crew::Left;
 use crate::pool::Pool;
 use crate::restarts::{Next, Restarts};
 use crate::talk::{Gone, Talk};
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) listing: watch::Sender<Arc<Vec<Signature>>>,
     /// Why no further processes are started.
     pub(crate) failed: watch::Sender<Option<String>>,
+    /// No process runs until the files change.
+    pub(crate) paused: watch::Sender<bool>,
     /// Changed when the files of the program have; `None`: they are not watched.
     pub(crate) files: Option<watch::Receiver<()>>,
     pub(crate) stop: CancellationToken,
@@ -56,6 +59,7 @@ impl Shared {
             *known = methods;
             differs
         });
+        self.paused.send_if_modified(std::mem::take);
         let retire = CancellationToken::new();
         let (say_gone, gone) = oneshot::channel();
         let key = self.next_key.fetch_add(1, Relaxed);
@@ -95,7 +99,7 @@ impl Shared {
                         running = Some(self.serve(talk));
                         continue;
                     }
-                    Err(why) => Some(Gone { why, served: Duration::ZERO, lost: 0 }),
+                    Err(why) => Some(Gone { why, served: Duration::ZERO, left: Left::default() }),
                 },
             };
             running = None;
@@ -111,15 +115,15 @@ impl Shared {
     async fn died(
         &self,
         worker: usize,
-        Gone { why, served, lost }: Gone,
+        Gone { why, served, left }: Gone,
         restarts: &mut Restarts,
         files: &mut Option<watch::Receiver<()>>,
     ) -> ControlFlow<()> {
-        match restarts.ended(served) {
+        match restarts.ended(served, left.was_called) {
             Next::StartAfter(pause) => {
                 tracing::warn!(
                     worker,
-                    calls_lost = lost,
+                    calls_lost = left.lost,
                     ?pause,
                     "the worker {why}; starting another"
                 );
@@ -132,14 +136,17 @@ impl Shared {
             Next::GiveUp => {
                 let deaths = restarts.deaths();
                 let text = format!("worker `{}` {why} (death {deaths} in a row)", self.program);
-                let fault = Fault::method_failed(text.clone());
+                // Not executed: another instance may have a program that works.
+                let fault = Fault::new(Code::Draining, format!("{text}; call another instance"));
                 if files.is_none() {
                     self.pool.crew().close(fault);
                     self.failed.send_replace(Some(text));
                     return ControlFlow::Break(());
                 }
                 tracing::error!(worker, "{text}; it is started again when its files change");
-                self.pool.crew().close_if_empty(fault);
+                if self.pool.crew().close_if_empty(fault) {
+                    self.paused.send_replace(true);
+                }
                 changed(files).await;
                 *restarts = Restarts::new(&self.limits);
                 ControlFlow::Continue(())

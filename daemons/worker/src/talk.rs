@@ -15,7 +15,7 @@ use tokio::time::{sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::conversation::{Conversation, Offence};
-use crate::crew::{Job, Stalled};
+use crate::crew::{Job, Left, Stalled};
 use crate::lines::{Lines, TooLong};
 use crate::pool::Pool;
 use crate::process::Process;
@@ -135,10 +135,10 @@ impl Talk {
             End::Exited => member.process.ended().await,
         };
         let Member { pool, key, process, limits, .. } = member;
-        let lost = pool.crew().leave(key, &why, Instant::now());
+        let left = pool.crew().leave(key, &why, Instant::now());
         if !matches!(end, End::Retired) {
             // Nobody is told when all workers stop.
-            let _ = gone.send(Gone { why, served: since.elapsed(), lost });
+            let _ = gone.send(Gone { why, served: since.elapsed(), left });
         }
         process.end(&limits).await;
     }
@@ -151,8 +151,7 @@ pub(crate) struct Gone {
     pub(crate) why: String,
     /// Since it listed its methods.
     pub(crate) served: Duration,
-    /// Calls that failed with it.
-    pub(crate) lost: usize,
+    pub(crate) left: Left,
 }
 
 /// Why a process takes no calls any longer.

@@ -6,6 +6,7 @@ use rpc_client::{Client, ClientOptions};
 use rpc_tests::daemon::{Daemon, run_rpcd};
 use rpc_tests::eventually::{SOON, eventually, soon};
 use rpc_tests::python::has_python;
+use rpc_tests::queries::http;
 use rpc_tests::raw::Raw;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
@@ -167,7 +168,7 @@ async fn a_worker_that_says_nothing_is_an_error_with_a_hint() {
     let (code, _, said) =
         run_rpcd([&line[..], &["python3 -c 'raise ValueError(3)'"]].concat()).await;
     assert_eq!(code, 1, "{dies}");
-    assert!(said.contains("ended with status 1; it said last: ValueError: 3"), "{said}");
+    assert!(said.contains("ended with status 1 (it said last: \"ValueError: 3\")"), "{said}");
 }
 
 #[tokio::test]
@@ -249,5 +250,47 @@ async fn a_replaced_process_gets_time_for_its_calls_and_no_more() {
     assert_eq!(reply["error"]["code"], -32006, "{reply}");
     assert_ne!(call(at, "pid", json!([])).await, pid);
     eventually("the old process is gone", async || is_gone(process(&pid))).await;
+    drop(home);
+}
+
+#[tokio::test]
+async fn a_call_that_ends_its_worker_ends_neither_the_server_nor_the_calls_of_others() {
+    if !has_python() {
+        return;
+    }
+    let (mut server, at) = serve("", &[]).await;
+    for _ in 0..8 {
+        let reply = ask(at, "leave", json!([3])).await;
+        assert_eq!(reply["error"]["code"], -32006, "{reply}");
+        let said = reply["error"]["message"].as_str().unwrap();
+        assert!(said.starts_with("the call had not ended when the worker ended"), "{said}");
+        assert!(call(at, "pid", json!([])).await.is_number());
+    }
+    assert!(server.is_running());
+}
+
+#[tokio::test]
+async fn a_server_whose_changed_program_cannot_be_started_again_drains_until_it_can() {
+    if !has_python() {
+        return;
+    }
+    let (home, copy) = super::editable();
+    let command = format!("python3 -B {}", copy.display());
+    let line = ["--no-registry", "--no-builtin", "--watch-files", "--worker", &command];
+    let (server, at) = Daemon::server_with(&[], &line).await;
+    let pid = call(at, "pid", json!([])).await;
+    let works = std::fs::read_to_string(&copy).unwrap();
+    std::fs::write(&copy, "raise SystemExit(1)\n").unwrap();
+    let goes_on = |line: &str| line.contains("the one before goes on").then_some(());
+    server.line("that the change does not start", goes_on).await;
+    kill_process(process(&pid), Signal::KILL).unwrap();
+    let waits = |line: &str| line.contains("started again when its files change").then_some(());
+    server.line("that it waits", waits).await;
+    eventually("it drains", async || http(at, "GET /healthz", b"").await.1.contains("draining"))
+        .await;
+    let reply = ask(at, "pid", json!([])).await;
+    assert_eq!(reply["error"]["code"], -32003, "it was not executed: {reply}");
+    std::fs::write(&copy, works).unwrap();
+    eventually("it serves", async || ask(at, "pid", json!([])).await["res"].is_number()).await;
     drop(home);
 }

@@ -137,12 +137,12 @@ fn what_a_dead_process_had_fails_unless_it_may_run_again_or_never_began() {
     let (again, mut repeated) = site.calls("idempotent");
     assert_eq!(site.gets(0), [1, 2]);
     let (unsent, mut waiting) = site.calls("m");
-    assert_eq!(site.crew.leave(0, "was killed", site.now), 1);
+    assert_eq!(site.crew.leave(0, "was killed", site.now).lost, 1);
     assert_eq!(answer(&mut lost), Some(Err(Code::Abandoned)));
     assert_eq!((answer(&mut repeated), answer(&mut waiting)), (None, None));
     site.joins(1);
     assert_eq!(site.gets(1), [again, unsent], "in the order in which they came");
-    assert_eq!(site.crew.leave(1, "was killed", site.now), 2, "once only");
+    assert_eq!(site.crew.leave(1, "was killed", site.now).lost, 2, "once only");
     assert_eq!(answer(&mut repeated), Some(Err(Code::Abandoned)));
 }
 
