@@ -2,7 +2,7 @@
 //!
 //! Every `sh` and `python` block of a document is run, in order and in one empty directory, unless a
 //! comment before it says `not run: REASON`. A block marked `until stopped` runs until the others are
-//! done, and ends well on Ctrl-C.
+//! done, and ends well on Ctrl-C. A `text` block marked `printed` is what the block before it prints.
 
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use rpc_tests::binaries::binary;
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{SOON, eventually};
 use rpc_tests::home::Home;
+use rpc_tests::installed::has;
 use rpc_tests::python::has_python;
 use rpc_tests::reserved_port::ReservedPort;
 use rustix::process::Signal;
@@ -45,10 +46,15 @@ fn blocks(markdown: &str) -> Vec<Block> {
 /// The default ports of the documents, and those of this test.
 type Ports = [(&'static str, ReservedPort); 3];
 
-fn start(block: &Block, ports: &Ports, folder_of_all: &Path) -> Daemon {
-    let text = ports.iter().fold(block.text.clone(), |text, (printed, port)| {
+/// The text with the ports of this test.
+fn with_ports(text: &str, ports: &Ports) -> String {
+    ports.iter().fold(text.to_owned(), |text, (printed, port)| {
         text.replace(printed, &port.number().to_string())
-    });
+    })
+}
+
+fn start(block: &Block, ports: &Ports, folder_of_all: &Path) -> Daemon {
+    let text = with_ports(&block.text, ports);
     let (program, flag) = match block.language.as_str() {
         "python" => ("python3", "-c"),
         _ => ("bash", "-euc"),
@@ -70,9 +76,14 @@ async fn run(document: &Path) -> usize {
     let text = std::fs::read_to_string(document).unwrap();
     let ports = ["9999", "8089", "8090"].map(|printed| (printed, ReservedPort::new()));
     let (mut daemons, mut count) = (Vec::new(), 0);
+    let mut printed = None;
     let folder = Home::new();
     for block in blocks(&text) {
         let is_marked = |mark: &str| block.marks.iter().any(|known| known.starts_with(mark));
+        if is_marked("printed") {
+            assert_eq!(printed, Some(with_ports(&block.text, &ports)), "{}", document.display());
+            continue;
+        }
         if !["sh", "python"].contains(&&*block.language) || is_marked("not run: ") {
             continue;
         }
@@ -84,6 +95,7 @@ async fn run(document: &Path) -> usize {
         } else {
             let code = started.exit_code().await;
             assert_eq!(code, 0, "{}:\n{}", document.display(), started.transcript());
+            printed = Some(started.stdout().lines().join("\n"));
         }
     }
     for (mut daemon, is_ours) in daemons.into_iter().rev() {
@@ -114,7 +126,7 @@ async fn every_command_of_the_readme_works() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_the_documentation_works() {
-    if !has_python() {
+    if !has_python() || !has("curl", "curl") {
         return;
     }
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs");

@@ -23,6 +23,7 @@ mod client_ends;
 mod console_secured;
 mod contributing;
 mod copied_commands;
+mod dialects;
 mod documents;
 mod doors;
 mod doors_server;
