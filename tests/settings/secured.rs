@@ -99,7 +99,7 @@ impl Guarded {
         let folder = tempfile::tempdir().unwrap();
         let secret = secret::generate();
         let tokens = folder.path().join("tokens");
-        private(&tokens, &secret::line("watcher", &[Role::Observe], &secret));
+        private(&tokens, &format!("{}\n", secret::line("watcher", &[Role::Observe], &secret)));
         private(&folder.path().join("own"), secret.expose_secret());
         let tokens = [("SECURITY_TOKENS", text(&tokens))];
         let (registry, at) = Daemon::registry_with(&borrowed(&tokens), 0, &[]).await;

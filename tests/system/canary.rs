@@ -34,7 +34,7 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let canary = secret::generate();
         let at = |name: &str| folder.path().join(name);
-        private(&at("tokens"), &secret::line("canary", &Role::ALL, &canary));
+        private(&at("tokens"), &format!("{}\n", secret::line("canary", &Role::ALL, &canary)));
         private(&at("own"), canary.expose_secret());
         private(&at("worker.sh"), WORKER);
         let tokens = at("tokens");

@@ -39,7 +39,9 @@ async fn a_token_that_ends_in_the_middle_is_said_and_its_successor_is_used_witho
     let folder = tempfile::tempdir().unwrap();
     let (tokens, own) = (folder.path().join("tokens"), folder.path().join("own"));
     let (first, second) = (secret::generate(), secret::generate());
-    let line = |name: &str, secret: &_| secret::line(name, &[Role::Observe, Role::Call], secret);
+    let line = |name: &str, secret: &_| {
+        format!("{}\n", secret::line(name, &[Role::Observe, Role::Call], secret))
+    };
     replace(&tokens, &line("first", &first));
     replace(&own, first.expose_secret());
     let settings = [("SECURITY_TOKENS", text(&tokens))];

@@ -300,7 +300,7 @@ async fn a_registry_whose_tokens_or_audit_log_cannot_be_used_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
     let hex = "ab".repeat(32);
-    private(&tokens, &format!("ci admin sha256:{hex}"));
+    private(&tokens, &format!("ci admin sha256:{hex}\n"));
     let path = tokens.to_str().unwrap();
     for (settings, why) in [
         (&[("SECURITY_TOKENS", path)][..], "the roles must be call, observe, register or operate"),
@@ -319,7 +319,7 @@ async fn a_server_whose_tokens_cannot_be_used_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let (unknown, open) = (folder.path().join("unknown"), folder.path().join("open"));
     let hex = "ab".repeat(32);
-    private(&unknown, &format!("ci admin sha256:{hex}"));
+    private(&unknown, &format!("ci admin sha256:{hex}\n"));
     private(&open, &format!("ci call sha256:{hex}"));
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o622)).unwrap();
     let [unknown, open] = [&unknown, &open].map(|path| path.to_str().unwrap());
@@ -416,7 +416,7 @@ async fn the_command_line_makes_lists_and_checks_tokens() {
     let (code, stdout, stderr) = run_rpcd_with(&[], new).await;
     assert_eq!((code, stderr.as_str()), (0, ""));
     let [secret, line] = stdout.lines().collect::<Vec<_>>()[..] else { panic!("{stdout}") };
-    private(&path, line);
+    private(&path, &format!("{line}\n"));
     let file = path.to_str().unwrap();
     let (code, stdout, _) = run_rpcd_with(&[], ["token", "list", file]).await;
     assert_eq!(code, 0);

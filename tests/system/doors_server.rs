@@ -56,7 +56,8 @@ impl Keys {
     }
 
     fn write(&self) {
-        replace(&self.tokens(), &self.lines.lock().unwrap().join("\n"));
+        let lines = self.lines.lock().unwrap().join("\n");
+        replace(&self.tokens(), &format!("# tokens\n{lines}\n"));
     }
 
     async fn server(&self, settings: &[(&str, &str)]) -> (Daemon, SocketAddr) {

@@ -200,7 +200,7 @@ async fn it_listens_with_tokens_until_a_signal() {
     let (code, made, _) = run_rpcd(["token", "new", "--name", "agent", "--roles", "call"]).await;
     assert_eq!(code, 0);
     let line = made.lines().find(|line| line.contains("sha256:")).unwrap().trim().to_owned();
-    std::fs::write(&tokens, line).unwrap();
+    std::fs::write(&tokens, line + "\n").unwrap();
     let settings = [("SECURITY_TOKENS", tokens.to_str().unwrap())];
     let mut gateway = Daemon::rpcd_with(&settings, ["mcp", "--listen", "0", "-p", &port]);
     let listening = gateway.line("it listens", |line| {

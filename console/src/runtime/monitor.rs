@@ -351,7 +351,8 @@ mod tests {
         use rpc_server::security::{Access, Auth, Guard, Role, TokenFile, secret};
         let secret = secret::generate();
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), secret::line("ops", &[Role::Observe], &secret)).unwrap();
+        let line = secret::line("ops", &[Role::Observe], &secret);
+        std::fs::write(file.path(), line + "\n").unwrap();
         let access = Access { auth: Auth::Required, ..Access::default() };
         let guard = Guard::new(access, Some(TokenFile::load(file.path()).unwrap()));
         let server = rpc_server::Server::builder().guard(guard).bind(([127, 0, 0, 1], 0));

@@ -394,7 +394,7 @@ async fn a_caller_shows_a_token_and_sees_what_it_may_call() {
         format!("{} services=letters", line(1, Role::Call)),
         line(2, Role::Observe),
     ];
-    std::fs::write(&path, lines.join("\n")).unwrap();
+    std::fs::write(&path, lines.map(|line| line + "\n").concat()).unwrap();
     let access = Access { auth: Auth::Required, ..Access::default() };
     let guard = Guard::new(access, Some(TokenFile::load(&path).unwrap()));
     let http = HttpOptions { guard, ..HttpOptions::default() };

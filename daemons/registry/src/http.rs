@@ -113,6 +113,8 @@ const TTL: HeaderName = HeaderName::from_static(paths::TTL_HEADER);
 const DURABLE: HeaderName = HeaderName::from_static(paths::DURABLE_HEADER);
 const WARMING: HeaderName = HeaderName::from_static(paths::WARMING_HEADER);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Characters of a path in the audit log: strangers choose how long it is.
+const MAX_AUDITED_PATH: usize = 400;
 
 impl Http {
     pub(crate) fn new(
@@ -196,7 +198,8 @@ impl Http {
         let refusal = match self.context.refusals.note(sender.address, Instant::now()) {
             Err(TooMany) => Refusal::TooManyRefusals(TooMany),
             Ok(()) => {
-                let what = format!("{} {}: {refusal}", head.method, head.uri.path());
+                let path: String = head.uri.path().chars().take(MAX_AUDITED_PATH).collect();
+                let what = format!("{} {path}: {refusal}", head.method);
                 self.context.service.audit(Deed::Refused, sender, None, Some(what)).await;
                 refusal
             }
@@ -268,7 +271,11 @@ impl Http {
             Route::Whoami => Ok(json(json!(sender.whoami()?).to_string().into())),
             Route::Healthz => Ok(health::live()),
             Route::Readyz => Ok(health::ready(&self.context)),
-            Route::Metrics => Ok(health::metrics(&self.context, &head.headers)),
+            Route::Metrics => {
+                // They count all instances.
+                sender.check(*permission, Object::AllInstances)?;
+                Ok(health::metrics(&self.context, &head.headers))
+            }
         }
     }
 

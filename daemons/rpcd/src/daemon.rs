@@ -133,7 +133,7 @@ pub(crate) fn warn_if_open(address: SocketAddr, guard: &Guard) {
         Auth::Off if address.ip().to_canonical().is_loopback() => {}
         Auth::Off => tracing::warn!(
             port,
-            "open to other machines without authentication; set [security] tokens, or use -l 127.0.0.1 for local only"
+            "open to other machines without authentication; set [security] tokens (without auth = off), or use -l 127.0.0.1 for local only"
         ),
     }
 }

@@ -49,6 +49,20 @@ fn new(typed: &NewToken) -> Result<(), Failure> {
 /// The line of a new token, read as the daemons will read it.
 fn line(typed: &NewToken, secret: &SecretString) -> Result<String, Failure> {
     let NewToken { name, roles, expires, services, hosts, .. } = typed;
+    let flags = [
+        ("--name", Some(name)),
+        ("--roles", Some(roles)),
+        ("--expires", expires.as_ref()),
+        ("--services", services.as_ref()),
+        ("--hosts", hosts.as_ref()),
+    ];
+    for (flag, value) in flags {
+        let has_space = |value: &String| value.contains(char::is_whitespace);
+        if value.is_some_and(|value| value.is_empty() || has_space(value)) {
+            let what = format!("{flag} is empty or has a space; write a value without spaces");
+            return Err(Failure::usage(what));
+        }
+    }
     let mut line = format!("{name} {roles} {}", Digest::of(secret));
     for (key, value) in [("expires", expires), ("services", services), ("hosts", hosts)] {
         if let Some(value) = value {
@@ -56,9 +70,13 @@ fn line(typed: &NewToken, secret: &SecretString) -> Result<String, Failure> {
         }
     }
     match Tokens::parse(&line) {
-        // What has a space or a line break in it is other words than were meant.
-        Ok(tokens) if tokens.identities().next().is_some_and(|made| made.name == *name) => Ok(line),
-        Ok(_) => Err(Failure::usage("a value has a space or begins with '#'; write it without")),
+        Ok(tokens) => match tokens.identities().next() {
+            Some(made) if made.is_expired(SystemTime::now()) => {
+                Err(Failure::usage("--expires is in the past; write a date to come"))
+            }
+            Some(_) => Ok(line),
+            None => Err(Failure::usage("--name begins with '#'; write one that does not")),
+        },
         Err(TokensError::Line { problem, .. }) => Err(Failure::usage(problem)),
         Err(other) => Err(Failure::usage(other.to_string())),
     }

@@ -109,7 +109,7 @@ impl Guarded {
 
 fn write(path: &std::path::Path, tokens: &Tokens) {
     let next = path.with_extension("new");
-    std::fs::write(&next, tokens.lines.join("\n")).unwrap();
+    std::fs::write(&next, format!("# tokens\n{}\n", tokens.lines.join("\n"))).unwrap();
     std::fs::set_permissions(&next, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::rename(&next, path).unwrap();
 }

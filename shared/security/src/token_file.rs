@@ -85,7 +85,7 @@ fn load(path: &Path) -> Result<(Stamp, Tokens), FileError> {
         path: path.to_owned(),
         problem: problem.to_string(),
     };
-    let tokens = Tokens::parse(&text).map_err(wrong)?;
+    let tokens = Tokens::parse_file(&text).map_err(wrong)?;
     Ok((Stamp::of(&metadata), tokens))
 }
 
@@ -117,7 +117,7 @@ mod tests {
         let (_folder, path) = folder();
         let (old, new) = (generate(), generate());
         let now = SystemTime::now();
-        replace(&path, &line("a", &[Role::Call], &old));
+        replace(&path, &format!("{}\n", line("a", &[Role::Call], &old)));
         let tokens = TokenFile::load(&path).unwrap();
         assert_eq!(tokens.reload(), Ok(false));
 
@@ -130,16 +130,34 @@ mod tests {
         assert!(matches!(tokens.reload(), Err(FileError::Read { .. })));
         assert_eq!(tokens.reload(), Ok(false), "it is said once");
 
-        replace(&path, &line("a", &[Role::Call], &new));
+        replace(&path, &format!("{}\n", line("a", &[Role::Call], &new)));
         assert_eq!(tokens.reload(), Ok(true));
         assert!(tokens.tokens().identify(&new, now).is_ok());
         assert!(tokens.tokens().identify(&old, now).is_err());
     }
 
     #[test]
+    fn a_part_of_a_file_is_not_taken_for_the_whole() {
+        let (_folder, path) = folder();
+        let secret = generate();
+        let whole = format!("{} expires=2020-01-01\n", line("a", &[Role::Call], &secret));
+        replace(&path, &whole);
+        let tokens = TokenFile::load(&path).unwrap();
+        for cut in 0..whole.len() {
+            replace(&path, &whole[..cut]);
+            assert!(tokens.reload().is_err(), "{:?}", &whole[..cut]);
+            assert!(tokens.tokens().identify(&secret, SystemTime::now()).is_err());
+            assert_eq!(tokens.tokens().identities().len(), 1);
+        }
+        replace(&path, "# nobody any more\n");
+        assert_eq!(tokens.reload(), Ok(true));
+        assert_eq!(tokens.tokens().identities().len(), 0);
+    }
+
+    #[test]
     fn a_file_that_others_can_write_is_refused() {
         let (_folder, path) = folder();
-        write(&path, "").unwrap();
+        write(&path, "# nobody\n").unwrap();
         for (mode, is_used) in [(0o600, true), (0o644, true), (0o660, false), (0o602, false)] {
             set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let loaded = TokenFile::load(&path);

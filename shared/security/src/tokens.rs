@@ -63,6 +63,12 @@ pub enum TokensError {
     /// More bytes than are read.
     #[error("more than {MAX_BYTES} bytes; a file of tokens has one line for each")]
     TooLarge,
+    /// The file's last line has no end, so that the limits of its token may be missing.
+    #[error("the last line is cut off: it has no line end; write the whole file, or add one")]
+    CutOff,
+    /// The file is empty, as one is that is about to be written.
+    #[error("it is empty; write a token, or a line that begins with # if nobody is to be known")]
+    Empty,
 }
 
 impl Tokens {
@@ -94,6 +100,21 @@ impl Tokens {
             entries.push((credential, Arc::new(identity)));
         }
         Ok(Self { entries })
+    }
+
+    /// Reads the text of a file that may be read while it is written: a part of it is not taken for the
+    /// whole, since what is missing may be the limits of a token.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), or it is empty or its last line has no end.
+    pub fn parse_file(text: &str) -> Result<Self, TokensError> {
+        if text.trim().is_empty() {
+            return Err(TokensError::Empty);
+        }
+        if !text.ends_with('\n') {
+            return Err(TokensError::CutOff);
+        }
+        Self::parse(text)
     }
 
     /// Whose secret it is.
@@ -230,9 +251,11 @@ fn services(text: &str) -> Result<BTreeSet<String>, &'static str> {
 fn hosts(text: &str) -> Result<Vec<IpNet>, &'static str> {
     const WRONG: &str =
         "hosts must be networks such as 10.1.0.0/16, or addresses, separated by commas";
+    const BEYOND: &str = "a network of hosts has bits beyond its prefix; write 10.1.0.0/16, or one address without a prefix";
     let network = |text: &str| {
         let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        text.parse().ok().or_else(address).ok_or(WRONG)
+        let network: IpNet = text.parse().ok().or_else(address).ok_or(WRONG)?;
+        if network.addr() == network.network() { Ok(network) } else { Err(BEYOND) }
     };
     text.split(',').map(network).collect()
 }

@@ -59,6 +59,11 @@ impl Security {
             return Err(SettingsError::Security { key: TOKENS, message });
         }
         let Self { anonymous, anonymous_networks, .. } = self;
+        let limits_strangers = *anonymous != Roles::NONE || !anonymous_networks.is_empty();
+        if file.is_none() && self.auth.is_none() && limits_strangers {
+            let message = "missing, and without it anonymous limits nobody: everyone may do everything; name a file, or set auth = off";
+            return Err(SettingsError::Security { key: TOKENS, message: message.to_owned() });
+        }
         let access =
             Access { auth, anonymous: *anonymous, anonymous_networks: anonymous_networks.clone() };
         Ok(Guard::new(access, file))

@@ -325,7 +325,7 @@ fn with_a_file_of_tokens_a_daemon_asks_for_them_and_without_one_it_is_open() {
     use rpc_security::Auth;
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
-    std::fs::write(&tokens, "").unwrap();
+    std::fs::write(&tokens, "# nobody\n").unwrap();
     let tokens = tokens.display();
     for (text, auth) in [
         (String::new(), Auth::Off),
@@ -339,6 +339,8 @@ fn with_a_file_of_tokens_a_daemon_asks_for_them_and_without_one_it_is_open() {
     }
     for (text, what) in [
         ("auth = required", "[security] tokens: missing"),
+        ("anonymous = call", "[security] tokens: missing, and without it anonymous limits nobody"),
+        ("anonymous_networks = 10.0.0.0/8", "[security] tokens: missing"),
         ("auth = off\ntokens = /nowhere", "[security] tokens: cannot read /nowhere"),
     ] {
         let refused = parse(&format!("[security]\n{text}")).unwrap().security.guard();

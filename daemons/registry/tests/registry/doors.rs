@@ -223,7 +223,7 @@ async fn limits_to_services_and_hosts_hold_for_registering_and_operating() {
     assert_eq!(put("of-net", "/v1/overrides/json/10.2.0.1/1").await, 403);
     assert_eq!(put("of-a", OVERRIDE).await, 403);
     assert_eq!(put("of-a", "/v1/overrides/json/10.1.0.9/9").await, 403, "of no known service");
-    for (path, status) in [("/v1/logs", 403), ("/v1/brake", 404)] {
+    for (path, status) in [("/v1/logs", 403), ("/metrics", 403), ("/v1/brake", 404)] {
         assert_eq!(doors.get("of-a", path).await.status, status, "{path}");
     }
     let release = get("/v1/brake", &doors.header("of-a")).replacen("GET", "DELETE", 1);
@@ -509,7 +509,12 @@ async fn the_audit_log_says_who_did_what_and_what_was_refused_and_never_a_secret
     assert_eq!(doors.registry.ask(&put).await.status, 200);
     doors.unregister("operator", &mine).await;
     doors.get("stranger", "/v1/logs").await;
+    doors.get("stranger", &format!("/v1/instances?{}", "a".repeat(60_000))).await;
+    let long = format!("/v1/overrides/json/{}/1", "a".repeat(60_000));
+    let put = post(&long, &doors.header("stranger"), DRAINING).replacen("POST", "PUT", 1);
+    doors.registry.ask(&put).await;
     let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.lines().all(|line| line.len() < 1_000), "a stranger fills no disk: {text}");
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let said: Vec<_> = lines
@@ -524,6 +529,8 @@ async fn the_audit_log_says_who_did_what_and_what_was_refused_and_never_a_secret
             ("refused", "other"),
             ("overridden", "operator"),
             ("unregistered", "operator"),
+            ("refused", "-"),
+            ("refused", "-"),
             ("refused", "-"),
         ]
     );

@@ -15,7 +15,7 @@ fn file(path: &Path, text: &str) -> TokenFile {
 fn replace(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     let next = path.with_extension("new");
-    write(&next, text).unwrap();
+    write(&next, format!("{text}\n")).unwrap();
     std::fs::set_permissions(&next, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::rename(&next, path).unwrap();
 }
