@@ -17,6 +17,8 @@ use std::ops::Range;
 
 use serde_json::value::RawValue;
 
+/// What is nested deeper is indented no further in a file: it would grow with the square of the depth.
+const MAX_INDENTED: usize = 128;
 /// Lines between two index entries.
 const LINES_PER_ENTRY: usize = 128;
 /// Brackets that span more lines have their extent stored; others are counted when needed.
@@ -217,7 +219,7 @@ impl Document {
     /// Errors of `out`.
     pub fn write_pretty(&self, out: &mut impl io::Write) -> io::Result<()> {
         for (_, line) in self.lines(0) {
-            for _ in 0..line.depth {
+            for _ in 0..line.depth.min(MAX_INDENTED) {
                 out.write_all(b"  ")?;
             }
             if let Some(key) = &line.key {

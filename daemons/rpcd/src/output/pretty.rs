@@ -8,6 +8,9 @@ use super::escapes;
 /// Characters of an array or object without others inside that stays on one line.
 const LINE: usize = 60;
 
+/// What is nested deeper is indented no further: the text would grow with the square of the depth.
+const MAX_INDENTED: usize = 128;
+
 const KEY: &str = "\x1b[34m";
 const STRING: &str = "\x1b[32m";
 const LITERAL: &str = "\x1b[33m";
@@ -66,7 +69,8 @@ struct Indented {
 
 impl Indented {
     fn line_break(&mut self) {
-        let _ = write!(self.out, "\n{:width$}", "", width = 2 * self.depth);
+        let width = 2 * self.depth.min(MAX_INDENTED);
+        let _ = write!(self.out, "\n{:width$}", "");
     }
 
     fn value(&mut self, text: &str, is_key: bool) {
@@ -179,6 +183,14 @@ mod tests {
         assert!(shown.contains("\x1b[32m\"\\u009b31m\"\x1b[0m"), "{shown:?}");
         assert!(shown.contains("\x1b[33mtrue\x1b[0m"), "{shown:?}");
         assert!(!shown.contains('\u{9b}'));
+    }
+
+    #[test]
+    fn deep_json_is_shown_without_the_square_of_its_depth() {
+        let json = "[".repeat(40_000) + &"]".repeat(40_000);
+        let shown = indented(&json, false);
+        assert!(shown.len() < 300 * json.len(), "{}", shown.len());
+        assert_eq!(compact(&shown), json);
     }
 
     #[test]

@@ -57,6 +57,10 @@ fn methods(request: &Value) -> Do {
             r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"?"}}"#.to_owned(),
         ),
         ("junk", _) => Do::Write("HTTP/1.1 400 Bad Request\r\n\r\n".to_owned()),
+        ("deep", _) => {
+            let deep = "[".repeat(40_000) + &"]".repeat(40_000);
+            Do::Write(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{deep}}}"#, request["id"]))
+        }
         ("long", _) => result(request, &"x".repeat(1 << 20).into()),
         _ => error(request, -32601, Value::Null),
     }
@@ -297,6 +301,18 @@ async fn what_is_no_reply_is_an_error_of_the_only_call_and_nothing_worse() {
 }
 
 #[tokio::test]
+async fn a_reply_that_is_nested_too_deeply_is_an_error() {
+    for (_peer, client) in both().await {
+        let error = client.call("deep", ()).await.unwrap_err();
+        assert!(
+            matches!(&error, CallError::BadReply { reason, .. } if reason.contains("deeper than 128")),
+            "{error}"
+        );
+        assert_eq!(client.call("add", (1, 2)).await, Ok(json!(3)));
+    }
+}
+
+#[tokio::test]
 async fn a_reply_over_the_limit_is_an_error() {
     let tcp = server(methods, invalid).await;
     let http = http_server("200 OK", |_, request| methods(request)).await;
@@ -367,6 +383,14 @@ async fn a_status_says_what_is_wrong_unless_the_body_does() {
     assert!(matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::Malformed));
     let error = of("200 OK", "[]").await;
     assert!(matches!(error, CallError::BadReply { .. }), "{error}");
+    for id in [r#""1""#, "77", "null"] {
+        let other = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":1}}"#);
+        let error = of("200 OK", other.leak()).await;
+        assert!(
+            matches!(&error, CallError::BadReply { reason, .. } if reason.contains("the id of the call")),
+            "{error}"
+        );
+    }
     let error = of("302 Found", "").await;
     assert!(matches!(error, CallError::BadReply { .. }), "{error}");
 }

@@ -29,6 +29,14 @@ fn render(document: &Document, folding: &Folding) -> String {
 }
 
 #[test]
+fn a_deep_document_makes_no_file_of_the_square_of_its_depth() {
+    let text = "[".repeat(30_000) + &"]".repeat(30_000);
+    let mut pretty = Vec::new();
+    Document::of_text(&text).write_pretty(&mut pretty).unwrap();
+    assert!(pretty.len() < 300 * text.len(), "{}", pretty.len());
+}
+
+#[test]
 fn keys_keep_their_order_and_numbers_their_digits() {
     let document = Document::of_text(r#"{"b":1.50,"a":[18446744073709551616,{}, "x,\"}"]}"#);
     assert_eq!(

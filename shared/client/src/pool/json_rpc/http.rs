@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use reqwest::{Response, StatusCode, Url, header};
 use rpc_wire::call::{JsonRpcReply, request};
 use rpc_wire::fault::{Code, Fault};
+use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use rpc_wire::target::AddressError;
 use tokio::time::Instant;
 
@@ -94,14 +95,16 @@ impl HttpEndpoint {
         if let Some(wire) = &outgoing.wire {
             wire.received(&body);
         }
+        self.check_depth(&body)?;
         let value = match JsonRpcReply::parse(&body) {
-            // Also of no id, or of another: this is the only request that it can be the reply to.
-            Ok(JsonRpcReply::Done { outcome: replied, .. }) => {
+            // An error of no id is one of the only request that there is.
+            Ok(JsonRpcReply::Done { id: of, outcome: replied }) if of.is_none_or(|of| of == id) => {
                 outcome(&self.peer, &outgoing.method, replied)?
             }
             _ if !status.is_success() => return Err(self.refused(status)),
-            Ok(JsonRpcReply::Unknown) => {
-                return Err(CallError::bad_reply(&self.peer, "it has neither result nor error"));
+            Ok(_) => {
+                let why = "it has no result or error with the id of the call";
+                return Err(CallError::bad_reply(&self.peer, why));
             }
             Err(error) => return Err(unread(&self.peer, &error)),
         };
@@ -119,6 +122,16 @@ impl HttpEndpoint {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+
+    /// Refuses what is nested deeper than replies on other transports may be.
+    fn check_depth(&self, body: &[u8]) -> Result<(), CallError> {
+        let max_bytes = self.context.options.max_reply_bytes;
+        let limits = FrameLimits { max_bytes, max_depth: FrameLimits::DEEPEST };
+        match Framer::new(limits).next(body) {
+            Err(error @ FrameError::TooDeep(_)) => Err(CallError::bad_reply(&self.peer, error)),
+            _ => Ok(()),
+        }
     }
 
     /// The error of a status, where nothing else says what is wrong.
