@@ -1,20 +1,9 @@
 //! Every example that ends by itself prints what it should.
 #![allow(clippy::unwrap_used, reason = "tests say what they expect")]
 
-use std::path::PathBuf;
 use std::process::Command;
 
-fn example(name: &str) -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    // target/PROFILE/deps/outputs-HASH → target/PROFILE/examples/NAME
-    let path = own.parent().unwrap().parent().unwrap().join("examples").join(name);
-    assert!(
-        path.is_file(),
-        "{} is missing: `cargo test -p rpc-examples`, without a choice of targets, builds it",
-        path.display()
-    );
-    path
-}
+use rpc_tests::binaries::example;
 
 fn prints(name: &str, expected: &[&str]) {
     let output = Command::new(example(name)).output().unwrap();
@@ -86,6 +75,6 @@ fn orders_in_process() {
 }
 
 #[test]
-fn secure() {
-    prints("secure", &["1 + 2 = 3", "refused: true"]);
+fn secure_in_process() {
+    prints("secure_in_process", &["1 + 2 = 3", "refused: true"]);
 }
