@@ -5,7 +5,8 @@
 //! - [`orders`]: a service as a trait; `orders_served` serves it and calls it with the typed client,
 //!   `orders_in_process` calls the implementation with the same client.
 //! - `layers`: tower layers that log and limit, around a server's methods and a client's calls.
-//! - [`authority`]: signs certificates, for `secure_in_process`: TLS between the parts of one program.
+//! - [`authority`]: signs certificates, for `secure`, which starts registry, servers, caller and console as processes
+//!   with TLS and tokens, and for `secure_in_process`, which does it with the libraries.
 
 pub mod authority;
 pub mod orders;
