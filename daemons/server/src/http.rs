@@ -82,7 +82,10 @@ pub(crate) async fn serve(
     }
 }
 
-/// Every route that is no call, and what it needs.
+/// Every route by which methods are called. What each call needs its method says, also in a batch.
+pub(crate) const CALLS: [&str; 2] = [paths::RPC, paths::CALL];
+
+/// Every other route, and what it needs.
 pub(crate) const ROUTES: [(&str, Permission); 4] = [
     (paths::METRICS, Permission::Needs(Role::Observe)),
     (paths::HEALTHZ, Permission::Open),
@@ -91,8 +94,7 @@ pub(crate) const ROUTES: [(&str, Permission); 4] = [
 ];
 
 fn router(state: Arc<ServerState>, peer: Peer, on_loopback: bool) -> Router {
-    let routes = Routes { state: state.clone(), peer: peer.clone(), router: Router::new() };
-    let of_rpc = peer.clone();
+    let routes = Routes { state: state.clone(), peer, router: Router::new() };
     let add = |routes: Routes, (path, permission)| match path {
         paths::METRICS => routes.get(path, permission, metrics),
         paths::HEALTHZ => routes.get(path, permission, healthz),
@@ -101,21 +103,15 @@ fn router(state: Arc<ServerState>, peer: Peer, on_loopback: bool) -> Router {
         // What the table does not have is not found.
         _ => routes,
     };
-    ROUTES
+    let add_calls = |routes: Routes, path| match path {
+        paths::RPC => routes.json_rpc(),
+        paths::CALL => routes.call(),
+        _ => routes,
+    };
+    let routes = ROUTES.into_iter().fold(routes, add);
+    CALLS
         .into_iter()
-        .fold(routes, add)
-        // What a call needs its method says, for each in a batch.
-        .post(paths::RPC, move |State(state): State<Arc<ServerState>>, request: Request| {
-            calls::json_rpc(state, of_rpc.clone(), request)
-        })
-        .post(
-            &format!("{}{{*method}}", paths::CALL),
-            move |State(state): State<Arc<ServerState>>,
-                  Path(method): Path<String>,
-                  request: Request| {
-                calls::call(state, peer.clone(), method, request)
-            },
-        )
+        .fold(routes, add_calls)
         .router
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
@@ -151,13 +147,24 @@ struct Routes {
 }
 
 impl Routes {
-    /// A route whose handler lets each call in by itself.
-    fn post<H, T>(mut self, path: &str, handler: H) -> Self
-    where
-        H: Handler<T, Arc<ServerState>>,
-        T: 'static,
-    {
-        self.router = self.router.route(path, post(handler));
+    fn json_rpc(mut self) -> Self {
+        let peer = self.peer.clone();
+        let handler = move |State(state): State<Arc<ServerState>>, request: Request| {
+            calls::json_rpc(state, peer.clone(), request)
+        };
+        self.router = self.router.route(paths::RPC, post(handler));
+        self
+    }
+
+    fn call(mut self) -> Self {
+        let peer = self.peer.clone();
+        let handler = move |State(state): State<Arc<ServerState>>,
+                            Path(method): Path<String>,
+                            request: Request| {
+            calls::call(state, peer.clone(), method, request)
+        };
+        let path = format!("{}{{*method}}", paths::CALL);
+        self.router = self.router.route(&path, post(handler));
         self
     }
 
