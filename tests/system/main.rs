@@ -26,6 +26,7 @@ mod copied_commands;
 mod dialects;
 mod documents;
 mod doors;
+mod doors_mcp;
 mod doors_server;
 mod doors_walk;
 mod embedding;

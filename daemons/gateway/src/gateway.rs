@@ -1,13 +1,12 @@
 //! The gateway itself: tools, limits and calls, whichever way messages come.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
-use rpc_client::{Client, Rounded};
+use rpc_client::Client;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::audit::{Noting, Who};
 use crate::caller::{self, Report};
 use crate::listing::{self, Listing};
 use crate::outcome::Outcome;
@@ -29,13 +28,6 @@ struct Inner {
     calls: Arc<Semaphore>,
     subscriptions: Arc<Semaphore>,
     _keeping: AbortOnDropHandle<()>,
-}
-
-/// Who asks, for the audit: who it is known as, and what it calls itself.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Who {
-    pub(crate) name: Option<String>,
-    pub(crate) address: Option<IpAddr>,
 }
 
 /// Changes of the list of tools.
@@ -94,13 +86,13 @@ impl Gateway {
     /// Makes a call; its result, whatever becomes of it. Dropped, it is cancelled.
     pub(crate) async fn call(&self, call: &Call, who: &Who, report: Report<'_>) -> Reply {
         let Inner { client, options, calls, .. } = &*self.inner;
-        let mut audit = Audit { call, who, began: Instant::now(), outcome: "cancelled" };
-        let outcome = match calls.try_acquire() {
-            Ok(_place) => caller::call(client, call, options, report).await,
-            Err(_) => Outcome::Busy { limit: options.max_calls },
+        let noting = Noting::begin(call, who);
+        let outcome = match (who.check().await, calls.try_acquire()) {
+            (Err(why), _) => Outcome::Unaudited { why },
+            (Ok(()), Ok(_place)) => caller::call(client, call, options, report).await,
+            (Ok(()), Err(_)) => Outcome::Busy { limit: options.max_calls },
         };
-        audit.outcome = outcome.word();
-        drop(audit);
+        noting.end(outcome.word()).await;
         outcome.reply(call)
     }
 }
@@ -122,29 +114,5 @@ impl Changes {
                 _ => return,
             }
         }
-    }
-}
-
-/// Writes one line when a call ends, also if it is dropped: never its arguments or its result.
-struct Audit<'a> {
-    call: &'a Call,
-    who: &'a Who,
-    began: Instant,
-    outcome: &'static str,
-}
-
-impl Drop for Audit<'_> {
-    fn drop(&mut self) {
-        let Self { call, who, outcome, .. } = self;
-        let elapsed = Rounded(self.began.elapsed());
-        tracing::info!(
-            who = who.name,
-            address = who.address.map(tracing::field::display),
-            client = call.client,
-            tool = call.tool.name,
-            outcome,
-            %elapsed,
-            "tool called"
-        );
     }
 }

@@ -17,12 +17,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
 use rpc_host::web::has_type;
+use rpc_security::Permission;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use connection::Endpoint;
 
-use crate::gateway::Who;
+use crate::audit::Who;
 use crate::headers::{Header, Headers};
 use crate::listing::Listing;
 use crate::problem::{Problem, Status};
@@ -34,6 +35,11 @@ use door::{Door, Peer, Visitor};
 /// The only path.
 const PATH: &str = "/mcp";
 const JSON: &str = "application/json";
+
+/// Every route, and what it needs.
+pub fn routes() -> Vec<(String, Permission)> {
+    vec![(format!("POST {PATH}"), door::CALLS)]
+}
 
 /// What all requests share.
 struct Http {

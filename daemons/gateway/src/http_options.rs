@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rpc_host::shares::Share;
-use rpc_security::Guard;
+use rpc_security::{AuditLog, Guard};
 
 /// Who may come by HTTP, and its limits. Each field says its default.
 ///
@@ -13,6 +13,8 @@ pub struct HttpOptions {
     /// Who may call; everyone. A caller shows `Authorization: Bearer SECRET`, needs the role `call`, and sees
     /// and calls only what it may.
     pub guard: Guard,
+    /// Where each call and each refusal is noted; nowhere. While that cannot be written, no tool is called.
+    pub audit: Option<AuditLog>,
     /// Web origins whose pages may send requests; none but its own.
     pub allowed_origins: Vec<String>,
     /// Further host names by which it may be addressed; none.
@@ -41,6 +43,7 @@ impl Default for HttpOptions {
     fn default() -> Self {
         Self {
             guard: Guard::open(),
+            audit: None,
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
             max_connections: 256,

@@ -15,7 +15,8 @@
 //!
 //! - [`Gateway`]: the tools of what a client calls.
 //! - [`GatewayOptions`]: every limit and time, with its default; [`Exposure`]: which methods are tools.
-//! - [`Endpoint`]: the same by HTTP; [`HttpOptions`]: who may come, and the limits of that.
+//! - [`Endpoint`]: the same by HTTP; [`HttpOptions`]: who may come, and the limits of that; [`routes`]: what its
+//!   routes need.
 //!
 //! # Inside
 //!
@@ -28,14 +29,15 @@
 //!
 //! With it:
 //!
-//! - `listing`: keeps the tools; `caller`: makes calls; `gateway`: both, with the limits.
+//! - `listing`: keeps the tools; `caller`: makes calls; `audit`: notes them; `gateway`: all of that, with the limits.
 //! - `stdio`: messages as `lines` of a pipe; `http`: as requests.
 //!
-//! Inside: `stdio → gateway → caller → outcome → protocol → tools → schema`, `gateway → listing → tools`, `http → gateway`,
+//! Inside: `stdio → gateway → caller → outcome → protocol → tools → schema`, `gateway → audit → protocol`, `gateway → listing → tools`, `http → gateway`,
 //! `protocol → headers → era → message → problem`.
 //!
 //! Needs Rust 1.95 or later.
 
+mod audit;
 mod caller;
 mod era;
 mod exposure;
@@ -57,6 +59,6 @@ mod tools;
 
 pub use exposure::{Exposure, Glob, NotAGlob};
 pub use gateway::Gateway;
-pub use http::Endpoint;
+pub use http::{Endpoint, routes};
 pub use http_options::HttpOptions;
 pub use options::GatewayOptions;

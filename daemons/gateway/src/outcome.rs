@@ -23,6 +23,8 @@ pub(crate) enum Outcome {
     TooLarge { limit: usize },
     /// There are `max_calls` already.
     Busy { limit: usize },
+    /// It was not made, since it could not be noted.
+    Unaudited { why: String },
 }
 
 /// Why a stream was stopped before its end.
@@ -84,6 +86,7 @@ impl Outcome {
         match self {
             Self::Value(_) | Self::Items { .. } => "ok",
             Self::Busy { .. } => "busy",
+            Self::Unaudited { .. } => "unaudited",
             Self::TooLarge { .. } => "too_large",
             Self::Failed(CallError::Remote { fault, .. }) if fault.code == Code::BadArguments => {
                 "bad_arguments"
@@ -110,6 +113,9 @@ impl Outcome {
                     "{method} was not called: {limit} calls are in flight; wait until some have ended."
                 )
             }
+            Self::Unaudited { why } => format!(
+                "{method} was not called: the gateway cannot write its audit log ({why}); tell its operator, and try again when that is mended."
+            ),
             Self::Failed(error) => of_error(method, error),
             Self::Value(_) | Self::Items { .. } => String::new(),
         }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::Gateway;
-use crate::gateway::Who;
+use crate::audit::Who;
 use crate::lines::{Line, Lines};
 use crate::listing::Listing;
 use crate::message::Id;
@@ -39,7 +39,7 @@ impl Gateway {
         let ended = |written: Result<io::Result<()>, _>| written.unwrap_or(Ok(()));
         let mut talk = Talk {
             gateway: self.clone(),
-            who: Who { name: None, address: None },
+            who: Who::default(),
             session: Session::default(),
             sender,
             tasks: JoinSet::new(),

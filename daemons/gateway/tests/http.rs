@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, stream};
 use rpc_client::{Client, ClientOptions};
 use rpc_gateway::{Endpoint, Gateway, GatewayOptions, HttpOptions};
-use rpc_security::{Access, Auth, Guard, Role, TokenFile, secret};
+use rpc_security::{Access, AuditLog, Auth, Guard, Role, TokenFile, secret};
 use rpc_server::{Failure, Server, ServerHandle, rpc_method};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -422,4 +422,64 @@ async fn a_caller_shows_a_token_and_sees_what_it_may_call() {
     std::fs::write(&path, line(2, Role::Observe)).unwrap();
     let mut rest = Vec::new();
     timeout(TIMEOUT, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn each_call_and_refusal_is_in_the_audit_log_and_without_it_no_tool_is_called() {
+    use rpc_security::secret::ExposeSecret;
+    let folder = tempfile::tempdir().unwrap();
+    let (tokens, inner) = (folder.path().join("tokens"), folder.path().join("inner"));
+    let path = inner.join("audit");
+    std::fs::create_dir(&inner).unwrap();
+    let secret = secret::generate();
+    std::fs::write(&tokens, secret::line("ci", &[Role::Call], &secret)).unwrap();
+    let access = Access { auth: Auth::Required, ..Access::default() };
+    let http = HttpOptions {
+        guard: Guard::new(access, Some(TokenFile::load(&tokens).unwrap())),
+        audit: Some(AuditLog::open(&path).unwrap()),
+        ..HttpOptions::default()
+    };
+    let fixture = Fixture::with(GatewayOptions::default(), http).await;
+    let bearer = format!("authorization: Bearer {}\r\n", secret.expose_secret());
+    let call =
+        |tool: &str, arguments| legacy("tools/call", json!({"name": tool, "arguments": arguments}));
+    let double = call("double", json!({"number": 4711}));
+    fixture.post(&bearer, &double).await;
+    fixture.post(&bearer, &call("double", json!({"number": "x"}))).await;
+    assert_eq!(fixture.post("", &double).await.status, 401);
+    let mut stream = call("count", json!({"to": 1000}));
+    stream["params"]["_meta"] = json!({"progressToken": 1});
+    let mut cancelled = fixture.open(&post(&bearer, &stream.to_string())).await;
+    read_until(&mut cancelled, "progress").await;
+    drop(cancelled);
+    let text = || std::fs::read_to_string(&path).unwrap();
+    let whole = async {
+        while !text().contains("cancelled") {
+            sleep(Duration::from_millis(10)).await
+        }
+    };
+    timeout(TIMEOUT, whole).await.unwrap();
+    let lines: Vec<Value> = text().lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    let said: Vec<_> = lines
+        .iter()
+        .map(|line| ["deed", "who", "from", "what", "outcome"].map(|key| line[key].as_str()))
+        .collect();
+    let here = Some("127.0.0.1");
+    let of_call = |tool, outcome| [Some("called"), Some("ci"), here, Some(tool), Some(outcome)];
+    let refusal = "POST /mcp: this needs a token with the role call";
+    assert_eq!(said[0], of_call("double", "ok"));
+    assert_eq!(said[1], of_call("double", "bad_arguments"));
+    assert_eq!(said[2][..3], [Some("refused"), None, here]);
+    assert!(said[2][3].unwrap().starts_with(refusal), "{}", text());
+    assert_eq!(said[3], of_call("count", "cancelled"));
+    assert!(!text().contains("4711") && !text().contains(secret.expose_secret()), "{}", text());
+
+    std::fs::remove_dir_all(&inner).unwrap();
+    assert_eq!(fixture.post(&bearer, &double).await.json()["result"]["isError"], json!(false));
+    let refused = fixture.post(&bearer, &double).await.json();
+    let advice = refused["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(advice.contains("double was not called") && advice.contains("audit log"), "{advice}");
+    std::fs::create_dir(&inner).unwrap();
+    assert_eq!(fixture.post(&bearer, &double).await.json()["result"]["isError"], json!(false));
+    assert_eq!(text().lines().count(), 3, "what could not be written is kept: {}", text());
 }

@@ -163,7 +163,7 @@ pub const KEYS: &[Key] = keys! {
         auth: auth, security.auth, "required: what a token does not allow is refused; warn: it is only logged; off. Empty: required with tokens, else off.";
         anonymous: roles, security.anonymous, "What may be done without a token, as older programs do: none, or call, observe, register, operate, comma-separated.";
         anonymous_networks: networks, security.anonymous_networks, "From where only: 10.0.0.0/8, …; empty: from anywhere.";
-        audit: any_file, security.audit, "File to which rpcd registry appends who registered, replaced, unregistered and operated, and what was refused; while it cannot be written these get 503. Empty: none.";
+        audit: any_file, security.audit, "File to which rpcd registry appends who registered, replaced, unregistered and operated, rpcd mcp --listen who called which tool, and both what was refused; while it cannot be written these get 503, and no tool is called. Empty: none.";
     }
     "server" {
         listen: host, server.listen, "Address to listen on; :: accepts IPv4 and IPv6.";

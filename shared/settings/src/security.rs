@@ -9,7 +9,7 @@ use super::SettingsError;
 /// The key of the file of tokens, in errors.
 const TOKENS: &str = "[security] tokens";
 
-/// `[security]`: who may do what, for `rpcd serve` and `rpcd registry`.
+/// `[security]`: who may do what, for `rpcd serve`, `rpcd registry` and `rpcd mcp --listen`.
 #[derive(Debug, Clone, Default)]
 pub struct Security {
     /// The file of tokens; `None`, the default: there are none.
@@ -32,10 +32,10 @@ impl Security {
         self.auth.unwrap_or(by_tokens)
     }
 
-    /// The audit log of a registry.
+    /// The audit log of a registry, or of tools for agents.
     ///
     /// # Errors
-    /// It cannot be written: the registry must not start.
+    /// It cannot be written: the daemon must not start.
     pub fn audit_log(&self) -> Result<Option<AuditLog>, SettingsError> {
         let Some(path) = &self.audit else { return Ok(None) };
         AuditLog::open(path).map(Some).map_err(|error| SettingsError::Security {

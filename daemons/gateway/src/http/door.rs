@@ -13,17 +13,17 @@ use axum::response::{IntoResponse, Response};
 use rpc_host::refusals::{self, Refusals};
 use rpc_host::web::{Asked, Verdict, WebPolicy};
 use rpc_security::secret::bearer;
-use rpc_security::{Caller, Decision, Denied, Guard, Object, Permission, Role, Shown};
+use rpc_security::{AuditLog, Caller, Decision, Denied, Guard, Object, Permission, Role, Shown};
 use tokio::time::sleep;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{Http, refusal};
+use super::{Http, PATH, refusal};
 use crate::HttpOptions;
-use crate::gateway::Who;
+use crate::audit::Who;
 use crate::problem::Problem;
 
 /// What a call of a tool needs.
-const CALLS: Permission = Permission::Needs(Role::Call);
+pub(super) const CALLS: Permission = Permission::Needs(Role::Call);
 
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,7 @@ pub(super) struct Peer {
 
 pub(super) struct Door {
     guard: Guard,
+    audit: Option<AuditLog>,
     web: WebPolicy,
     refusals: Refusals,
     /// An unknown host was logged.
@@ -44,6 +45,7 @@ pub(super) struct Door {
 #[derive(Debug, Clone)]
 pub(super) struct Visitor {
     guard: Guard,
+    audit: Option<AuditLog>,
     address: IpAddr,
     shown: Option<Shown>,
 }
@@ -52,6 +54,7 @@ impl Door {
     pub(super) fn new(options: &HttpOptions) -> Self {
         Self {
             guard: options.guard.clone(),
+            audit: options.audit.clone(),
             web: WebPolicy::new(options.allowed_origins.clone(), options.allowed_hosts.clone()),
             refusals: Refusals::default(),
             host_logged: AtomicBool::new(false),
@@ -88,9 +91,13 @@ impl Door {
             true => None,
             false => bearer(given).map(|it| Shown::new(&guard, &it, SystemTime::now())),
         };
-        let mut visitor = Visitor { guard, address: peer.ip, shown };
+        let audit = self.audit.clone();
+        let mut visitor = Visitor { guard, audit, address: peer.ip, shown };
         let Err(denied) = visitor.may_come() else { return Ok(visitor) };
         let noted = self.refusals.note(peer.ip, Instant::now());
+        if noted.is_ok() {
+            visitor.who().refused(&format!("POST {PATH}: {denied}")).await;
+        }
         sleep(refusals::DELAY).await;
         if let Err(too_many) = noted {
             let problem = Problem::invalid_request(too_many.to_string());
@@ -172,10 +179,10 @@ impl Visitor {
         self.guard.shows(self.caller(shown.as_mut()), CALLS, Object::Server { service })
     }
 
-    /// For the audit.
+    /// Who it is, and where that is noted.
     pub(super) fn who(&self) -> Who {
         let mut shown = self.shown.clone();
         let name = self.caller(shown.as_mut()).identity.map(|it| it.name.clone());
-        Who { name, address: Some(self.address) }
+        Who { name, address: Some(self.address), audit: self.audit.clone() }
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Http;
 use super::door::Visitor;
 use crate::Gateway;
-use crate::gateway::Who;
+use crate::audit::Who;
 use crate::protocol::{Call, Subscription};
 use crate::reply::{self, Reply};
 

@@ -33,7 +33,11 @@ impl McpPlan {
             let address = resolve_listen(&host, port).map_err(|error| {
                 Failure::usage(format!("cannot listen on {host:?}: {error}; check --listen"))
             })?;
-            let http = HttpOptions { guard: settings.security.guard()?, ..HttpOptions::default() };
+            let http = HttpOptions {
+                guard: settings.security.guard()?,
+                audit: settings.security.audit_log()?,
+                ..HttpOptions::default()
+            };
             Ok::<_, Failure>((address, http))
         };
         Ok(Self {
