@@ -293,7 +293,8 @@ async fn the_command_line_says_whose_a_certificate_is() {
     let house = House::new("orders register certificate:rpcd://service/orders services=orders\n");
     let file = text(&house.tokens());
     let rpcd = async |line: &[&str]| {
-        let mut rpcd = Daemon::rpcd_with(&[], [&["token"][..], line].concat());
+        let settings = ca.each_ref().map(pair);
+        let mut rpcd = Daemon::rpcd_with(&settings, [&["token"][..], line].concat());
         let code = rpcd.exit_code().await;
         (code, rpcd.stdout().text() + &rpcd.stderr().text())
     };
@@ -324,3 +325,34 @@ async fn who_is_known_by_a_certificate_takes_no_place_of_strangers() {
         open.push(Open::by(&way, server, registry).await);
     }
 }
+    let ca = [("TLS_CLIENT_CA", text(&house.authority.ca()))];
+#[tokio::test]
+async fn lines_of_certificates_that_no_client_is_asked_for_are_a_warning() {
+    let house = House::new("orders call certificate:rpcd://service/orders\n");
+    let tokens = text(&house.tokens());
+    let (config, ca) = (house.tokens().with_extension("ini"), text(&house.authority.ca()));
+    std::fs::write(&config, format!("[tls]\nclient_ca = {ca}\n")).unwrap();
+    let said = "(rpcd://service/orders) never count";
+    for daemon in [&["serve", "--no-registry"][..], &["registry", "--store", "none"]] {
+        let (address, tokens) = (["-p", "0", "-l", "127.0.0.1"], [("SECURITY_TOKENS", &*tokens)]);
+        let without = Daemon::rpcd_with(&tokens, [daemon, &address].concat());
+        let line = without.line("a warning", |line| line.contains(said).then(|| line.to_owned()));
+        let line = line.await;
+        assert!(
+            line.contains("WARN") && line.contains("[tls] client_ca is not set; set"),
+            "{line}"
+        );
+    }
+    let (server, _) = house.server(&[], &["--no-registry"]).await;
+    assert!(!server.transcript().contains(said), "{}", server.transcript());
+
+    let config = text(&config);
+    for (further, warns) in [(&[][..], true), (&["--config", &config], false)] {
+        let pem = text(&house.of_service("orders").cert);
+        let line = [&["token", "check", &tokens, "--certificate", &pem], further].concat();
+        let mut rpcd = Daemon::rpcd_with(&[], line);
+        assert_eq!(rpcd.exit_code().await, 0, "{}", rpcd.transcript());
+        assert_eq!(rpcd.stderr().text().contains(said), warns, "{}", rpcd.transcript());
+    }
+}
+

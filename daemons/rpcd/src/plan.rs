@@ -10,7 +10,7 @@ mod target;
 use std::time::Duration;
 
 use rpc_host::logging::LogOptions;
-use rpc_settings::{Settings, Sources};
+use rpc_settings::{Security, Settings, Sources};
 
 use crate::cli::{Command, Common, Direct, TokenAction, Typed, Via};
 use crate::failure::Failure;
@@ -100,7 +100,8 @@ impl Plan {
             return Ok(Self { task: Task::Health(plan), log: None, warnings: Vec::new() });
         }
         if let Command::Token(token) = typed.command {
-            return Ok(Self { task: Task::Token(token.action), log: None, warnings: Vec::new() });
+            let warnings = check_warning(&token.action, sources)?.into_iter().collect();
+            return Ok(Self { task: Task::Token(token.action), log: None, warnings });
         }
         let common = typed.command.common().cloned().unwrap_or_default();
         let common = &common;
@@ -138,6 +139,9 @@ impl Plan {
         let task = Task::new(typed.command, &settings)?;
         let log = (log.terminal || log.save).then_some(log);
         settings.warnings.extend(withheld);
+        if let (true, Some(tokens)) = (is_daemon, settings.security.tokens.as_deref()) {
+            settings.warnings.extend(Security::unasked_certificates(tokens, &settings.tls));
+        }
         Ok(Self { task, log, warnings: settings.warnings })
     }
 }
@@ -185,6 +189,17 @@ impl Task {
             Command::Token(typed) => Self::Token(typed.action),
             Command::Health(typed) => Self::Health(HealthPlan::new(typed, settings)?),
         })
+    }
+}
+
+/// What a daemon with these settings would say of the file that is checked.
+fn check_warning(action: &TokenAction, sources: Sources) -> Result<Option<String>, Failure> {
+    let TokenAction::Check { file, config, .. } = action else { return Ok(None) };
+    match (Settings::load(config.as_deref(), sources), config) {
+        (Ok(settings), _) => Ok(Security::unasked_certificates(file, &settings.tls)),
+        (Err(error), Some(_)) => Err(error.into()),
+        // Nobody has asked about these.
+        (Err(_), None) => Ok(None),
     }
 }
 

@@ -23,7 +23,7 @@ pub fn token(action: &TokenAction) -> Result<(), Failure> {
     match action {
         TokenAction::New(typed) => new(typed),
         TokenAction::List { file, json } => list(file, *json),
-        TokenAction::Check { file, certificate, json } => {
+        TokenAction::Check { file, certificate, json, .. } => {
             check(file, certificate.as_deref(), *json)
         }
     }

@@ -1,8 +1,10 @@
 //! `[security]`: the guard of a daemon.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rpc_security::{Access, AuditLog, Auth, Guard, IpNet, Roles, TokenFile};
+use rpc_security::{
+    Access, AuditLog, Auth, Credential, Guard, IpNet, Roles, TlsOptions, TokenFile,
+};
 
 use super::SettingsError;
 
@@ -67,5 +69,25 @@ impl Security {
         let access =
             Access { auth, anonymous: *anonymous, anonymous_networks: anonymous_networks.clone() };
         Ok(Guard::new(access, file))
+    }
+
+    /// What to say of a file of tokens with lines that name certificates, if no client is asked for one.
+    pub fn unasked_certificates(tokens: &Path, tls: &TlsOptions) -> Option<String> {
+        if tls.client_ca.is_some() {
+            return None;
+        }
+        // A file that cannot be used is an error elsewhere.
+        let file = TokenFile::load(tokens).ok()?.tokens();
+        let mut names = file.entries().filter_map(|(credential, _)| match credential {
+            Credential::Certificate(name) => Some(name),
+            Credential::Token(_) => None,
+        });
+        let first = names.next()?;
+        let further = if names.next().is_some() { ", …" } else { "" };
+        Some(format!(
+            "{}: lines with certificate: ({first}{further}) never count, since no client is asked for a certificate: \
+             [tls] client_ca is not set; set it to the PEM file of their authority, or give these callers tokens",
+            tokens.display()
+        ))
     }
 }

@@ -44,6 +44,9 @@ pub enum TokenAction {
         /// A certificate, a PEM file; whether it is valid is not looked at
         #[arg(long, value_name = "FILE")]
         certificate: Option<PathBuf>,
+        /// The daemon's settings [default: those that are found from here]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,
