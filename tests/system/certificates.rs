@@ -11,6 +11,7 @@ use rpc_registry::security::secret::{self, ExposeSecret};
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{eventually, soon};
 use rpc_tests::pki::{Authority, Issued, Subject};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::ways::Way;
@@ -187,12 +188,14 @@ impl Open {
         let logs = r#"{"id":1,"method_name":"rpc.logs","method_kwargs":{"recent":1},"meta":{"stream":true}}"#;
         let call = r#"{"id":1,"method_name":"add","method_args":[1,2]}"#;
         let classic = r#"{"method_name":"add","method_args":[1,2],"method_kwargs":{}}"#;
+        let json_rpc = r#"{"jsonrpc":"2.0","id":1,"method":"add","params":[1,2]}"#;
         let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let mut connections = Vec::new();
         for (what, to, request) in [
             ("a stream", server, logs.to_owned()),
             ("a connection", server, call.to_owned()),
             ("a connection of the older dialect", server, classic.to_owned()),
+            ("a connection of JSON-RPC", server, json_rpc.to_owned()),
             ("a connection of HTTP", server, get("/metrics")),
             ("a watch", registry, get("/v1/watch")),
             ("a connection to the registry", registry, get("/v1/instances")),
@@ -212,16 +215,25 @@ impl Open {
         Self { connections }
     }
 
-    /// Waits until all have ended, each by the other side.
-    async fn end_within(self, time: Duration) {
+    /// Sends a call on the connection of that kind, which does not end by itself.
+    async fn begin(&mut self, kind: &str, call: &str) {
+        let (_, connection) = self.connections.iter_mut().find(|(what, _)| *what == kind).unwrap();
+        connection.write_all(call.as_bytes()).await.unwrap();
+    }
+
+    /// Waits until all have ended, each by the other side; what each was told before.
+    async fn end_within(self, time: Duration) -> Vec<(&'static str, String)> {
         let began = Instant::now();
+        let mut told = Vec::new();
         for (what, mut connection) in self.connections {
-            let mut bytes = vec![0; 64 << 10];
-            let ended = async { while matches!(connection.read(&mut bytes).await, Ok(1..)) {} };
+            let mut bytes = Vec::new();
+            let ended = async { while matches!(connection.read_buf(&mut bytes).await, Ok(1..)) {} };
             let left = time.saturating_sub(began.elapsed());
             let ended = tokio::time::timeout(left, ended).await;
             assert!(ended.is_ok(), "{what} is open after {time:?}");
+            told.push((what, String::from_utf8_lossy(&bytes).into_owned()));
         }
+        told
     }
 }
 
@@ -254,11 +266,42 @@ async fn what_is_open_ends_when_its_certificate_expires() {
     let until = SystemTime::now() + Duration::from_secs(5);
     let short = Subject { until, ..Subject::of(&["short.example"]) };
     let short = house.authority.issue("short", &short);
-    let open = Open::by(&house.way(&short), server_at, registry).await;
+    let mut open = Open::by(&house.way(&short), server_at, registry).await;
+    let sleep = r#"{"id":2,"method_name":"sleep","method_args":[60]}"#;
+    open.begin("a connection", sleep).await;
+    open.begin("a connection of JSON-RPC", r#"{"jsonrpc":"2.0","id":2,"method":"add"#).await;
     let left = until.duration_since(SystemTime::now()).expect("it is open before it expires");
-    open.end_within(left + Duration::from_secs(3)).await;
+    let told = open.end_within(left + Duration::from_secs(3)).await;
     assert!(SystemTime::now() >= until - Duration::from_secs(1), "it was not ended before");
     server.line("it says why", |line| line.contains("it has expired").then_some(())).await;
+    for (what, told) in told {
+        let mut lines = told.lines().rev();
+        let last: Value =
+            serde_json::from_str(lines.next().unwrap_or_default()).unwrap_or_default();
+        let last_but_one = lines.next().unwrap_or_default();
+        if ["a watch", "a connection of HTTP", "a connection to the registry"].contains(&what) {
+            // HTTP has no place for it.
+            continue;
+        }
+        assert_eq!(last["error"]["code"], -32004, "{what} was told {told}");
+        let text = last["error"]["message"].as_str().unwrap();
+        assert!(text.contains("certificate is refused from now on: it has expired"), "{text}");
+        match what {
+            "a stream" => assert!(
+                last_but_one.contains(r#""id":1"#) && last_but_one.contains("-32004"),
+                "{told}"
+            ),
+            "a connection" => assert!(
+                last_but_one.contains(r#""id":2"#) && last_but_one.contains("-32006"),
+                "{told}"
+            ),
+            "a connection of JSON-RPC" => assert_eq!(last["id"], Value::Null, "{told}"),
+            _ => assert!(
+                last["res"].as_str().unwrap().starts_with("Error calling method: "),
+                "{told}"
+            ),
+        }
+    }
 }
 
 #[tokio::test]
@@ -292,6 +335,7 @@ async fn streams_and_watches_end_when_the_line_of_their_certificate_is_taken_awa
 async fn the_command_line_says_whose_a_certificate_is() {
     let house = House::new("orders register certificate:rpcd://service/orders services=orders\n");
     let file = text(&house.tokens());
+    let ca = [("TLS_CLIENT_CA", text(&house.authority.ca()))];
     let rpcd = async |line: &[&str]| {
         let settings = ca.each_ref().map(pair);
         let mut rpcd = Daemon::rpcd_with(&settings, [&["token"][..], line].concat());
@@ -309,23 +353,6 @@ async fn the_command_line_says_whose_a_certificate_is() {
     assert!(code == 2 && said.contains("holds no certificate"), "{said}");
 }
 
-#[tokio::test]
-async fn who_is_known_by_a_certificate_takes_no_place_of_strangers() {
-    let house = House::new(ALL);
-    // This machine has 8 beyond.
-    let limit = [
-        ("SERVER_MAX_UNIDENTIFIED_CONNECTIONS", "1"),
-        ("REGISTRY_SERVER_MAX_UNIDENTIFIED_CONNECTIONS", "1"),
-    ];
-    let (_server, server) = house.server(&limit, &["--no-registry"]).await;
-    let (_registry, registry) = house.registry(&limit).await;
-    let way = house.way(&house.issue("ci.example"));
-    let mut open = Vec::new();
-    for _ in 0..4 {
-        open.push(Open::by(&way, server, registry).await);
-    }
-}
-    let ca = [("TLS_CLIENT_CA", text(&house.authority.ca()))];
 #[tokio::test]
 async fn lines_of_certificates_that_no_client_is_asked_for_are_a_warning() {
     let house = House::new("orders call certificate:rpcd://service/orders\n");
@@ -356,3 +383,19 @@ async fn lines_of_certificates_that_no_client_is_asked_for_are_a_warning() {
     }
 }
 
+#[tokio::test]
+async fn who_is_known_by_a_certificate_takes_no_place_of_strangers() {
+    let house = House::new(ALL);
+    // This machine has 8 beyond.
+    let limit = [
+        ("SERVER_MAX_UNIDENTIFIED_CONNECTIONS", "1"),
+        ("REGISTRY_SERVER_MAX_UNIDENTIFIED_CONNECTIONS", "1"),
+    ];
+    let (_server, server) = house.server(&limit, &["--no-registry"]).await;
+    let (_registry, registry) = house.registry(&limit).await;
+    let way = house.way(&house.issue("ci.example"));
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        open.push(Open::by(&way, server, registry).await);
+    }
+}

@@ -248,7 +248,11 @@ impl Session {
                     ready?;
                     self.last_activity = Instant::now();
                 }
-                () = &mut closing, if !self.is_draining() => {
+                () = &mut closing, if self.may_be_closed() => {
+                    if let Some(why) = slot.expelled() {
+                        self.expel(why);
+                        continue;
+                    }
                     if !state.draining.is_cancelled() {
                         tracing::debug!(peer = %self.peer, "closing the connection to make room for others");
                         break;
@@ -257,7 +261,7 @@ impl Session {
                     timer.as_mut().reset(self.next_check().into());
                 }
                 () = state.aborted.cancelled(), if self.is_draining() => {
-                    self.dispatcher.abandon_all();
+                    self.dispatcher.abandon_all("the server ended before the call did");
                     self.write_some(&writer)?;
                     return Ok(true);
                 }
@@ -363,7 +367,7 @@ impl Session {
     fn close_with(&mut self, fault: Fault) {
         tracing::debug!(peer = %self.peer, %fault, "closing the connection after an error");
         self.input_state = InputState::Refused { is_sending: self.input_state == InputState::Open };
-        if fault.code != Code::Overloaded {
+        if !matches!(fault.code, Code::Overloaded | Code::Unauthorised) {
             self.state.metrics.malformed.inc();
         }
         self.dispatcher.set_final_error(fault, self.framer.unfinished(&self.input));
@@ -432,6 +436,11 @@ impl Session {
             && self.dispatcher.accepts()
             && self.unwritten_is_low()
             && !self.account.is_over()
+    }
+
+    /// Whether it has not begun to close.
+    fn may_be_closed(&self) -> bool {
+        !self.is_draining() && !matches!(self.input_state, InputState::Refused { .. })
     }
 
     fn is_draining(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rpc_host::net::Room;
@@ -54,6 +54,15 @@ pub(crate) struct Slot {
     /// As long as the peer is a stranger.
     stranger: Option<Place>,
     closing: CancellationToken,
+    expulsion: Option<Expulsion>,
+}
+
+/// Closes a connection, with a reason that its peer is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Expulsion {
+    #[cfg(feature = "tls")]
+    closing: CancellationToken,
+    why: Arc<OnceLock<String>>,
 }
 
 #[derive(Debug)]
@@ -103,7 +112,8 @@ impl ConnectionPlaces {
             match self.places.take(peer) {
                 Ok(place) => {
                     let held = Held::Place(place);
-                    return Ok(Slot { places: Arc::clone(self), held, stranger, closing });
+                    let places = Arc::clone(self);
+                    return Ok(Slot { places, held, stranger, closing, expulsion: None });
                 }
                 Err(Full::Whole(_)) if self.close_longest_waiting() => {}
                 Err(full) => return Err(NoPlace::Full(full)),
@@ -154,6 +164,18 @@ impl Slot {
         &self.closing
     }
 
+    /// What closes the connection with a reason.
+    #[cfg(feature = "tls")]
+    pub(crate) fn expulsion(&mut self) -> Expulsion {
+        let new = || Expulsion { closing: self.closing.clone(), why: Arc::default() };
+        self.expulsion.get_or_insert_with(new).clone()
+    }
+
+    /// The reason with which the connection must close.
+    pub(crate) fn expelled(&self) -> Option<&str> {
+        self.expulsion.as_ref()?.why.get().map(String::as_str)
+    }
+
     pub(crate) fn gives_way(&self) -> bool {
         !matches!(self.held, Held::Place(_))
     }
@@ -177,6 +199,15 @@ impl Slot {
             self.held = waiting.map_or(Held::Gone, |waiting| Held::Place(waiting.place));
         }
         matches!(self.held, Held::Place(_))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Expulsion {
+    pub(crate) fn begin(&self, why: String) {
+        // The first reason counts.
+        let _ = self.why.set(why);
+        self.closing.cancel();
     }
 }
 

@@ -309,6 +309,11 @@ impl Dispatcher {
         self.flush_final_error();
     }
 
+    /// Ends all streams, for this reason.
+    pub(crate) fn stop_streams(&mut self, fault: &Fault) {
+        self.calls.stop_streams(|_| Some(fault.clone()));
+    }
+
     pub(crate) fn cancel_extended(&self) {
         self.calls.cancel_extended();
     }
@@ -373,9 +378,9 @@ impl Dispatcher {
         }
     }
 
-    /// The drain timeout passed: of every call in flight it is unknown whether it has run.
-    pub(crate) fn abandon_all(&mut self) {
-        let fault = Fault::abandoned("the server ended before the call did");
+    /// No call in flight is waited for any more: of each it is unknown whether it has run.
+    pub(crate) fn abandon_all(&mut self, why: &str) {
+        let fault = Fault::abandoned(why);
         for (reply_to, batch) in self.calls.abandon() {
             let start = self.output.len();
             reply::fault(&mut self.output, reply_to.get(), &fault);
@@ -388,6 +393,7 @@ impl Dispatcher {
         for _ in self.classic_waiting.drain(..) {
             reply::fault(&mut self.output, ReplyTo::Classic, &fault);
         }
+        self.flush_final_error();
     }
 
     fn in_flight(&self) -> usize {
@@ -521,7 +527,13 @@ impl Dispatcher {
         if self.in_flight() == 0
             && let Some((reply_to, fault)) = self.final_error.take()
         {
-            reply::fault(&mut self.output, reply_to, &fault);
+            match reply_to {
+                // As where a connection is refused from its start: it is about no bytes that were read.
+                ReplyTo::Classic if fault.code == Code::Unauthorised => {
+                    reply::refusal(&mut self.output, &fault);
+                }
+                _ => reply::fault(&mut self.output, reply_to, &fault),
+            }
         }
     }
 

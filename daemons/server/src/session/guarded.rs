@@ -7,6 +7,8 @@ use rpc_wire::fault::{Code, Fault};
 use super::{InputState, Session};
 use crate::places::connections::Slot;
 
+/// How long calls in flight may go on whose peer has lost the right to its connection.
+const GRACE: Duration = Duration::from_secs(1);
 /// How often streams are looked at whose readers could lose the right to them. Tokens are read again every
 /// second: what is taken away is so within two.
 const STREAM_INTERVAL: Duration = Duration::from_millis(500);
@@ -37,6 +39,19 @@ impl Session {
             );
             self.close_with(Fault::new(Code::TooLarge, text));
         }
+    }
+
+    /// The peer's certificate is refused from now on: nothing more is read, streams end, calls in flight have a
+    /// little time, and the last message says why.
+    pub(super) fn expel(&mut self, why: &str) {
+        let text = format!(
+            "this client's certificate is refused from now on: {why}; connect again with one that is good"
+        );
+        let fault = Fault::new(Code::Unauthorised, text);
+        self.dispatcher.stop_streams(&fault);
+        self.close_with(fault);
+        self.timers.abandons_at = Some(Instant::now() + GRACE);
+        self.timers.is_stale = true;
     }
 
     /// What is due for the peer at this time.

@@ -25,6 +25,8 @@ pub(super) struct Timers {
     pub(super) watches_buffers: bool,
     /// Streams end when their reader may no longer have them.
     pub(super) watches_streams: bool,
+    /// When calls in flight are given up.
+    pub(super) abandons_at: Option<Instant>,
     /// The timer must be set again before the next wait.
     pub(super) is_stale: bool,
 }
@@ -33,6 +35,10 @@ impl Session {
     pub(super) fn check_time(&mut self, now: Instant) {
         if self.is_guarded {
             self.check_visitor(now);
+        }
+        if self.timers.abandons_at.is_some_and(|at| now >= at) {
+            self.timers.abandons_at = None;
+            self.dispatcher.abandon_all("its connection was closed before the call ended");
         }
         if self.timers.watches_buffers && now >= self.last_activity + QUIET {
             self.shrink_buffers();
@@ -116,6 +122,9 @@ impl Session {
         }
         if let Some(since) = self.timers.incomplete_since {
             next = next.min(since + self.state.limits.request_timeout);
+        }
+        if let Some(at) = self.timers.abandons_at {
+            next = next.min(at);
         }
         if self.account.is_over() {
             next = next.min(Instant::now() + MEMORY_INTERVAL);
