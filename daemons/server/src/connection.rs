@@ -103,7 +103,7 @@ async fn serve_as(
                 linger(stream).await;
             }
         }
-        Protocol::Http => serve_http(state, stream, peer, first, Requests::Many).await?,
+        Protocol::Http => serve_http(state, stream, peer, first, Requests::Many, slot).await?,
         Protocol::Tls => {
             tracing::debug!(peer = %peer.address, "TLS refused: there is no certificate, or it is inside TLS")
         }
@@ -126,6 +126,7 @@ pub(crate) async fn serve_http(
     peer: &Peer,
     first: BytesMut,
     requests: Requests,
+    slot: &mut Slot,
 ) -> io::Result<()> {
     let on_loopback =
         stream.tcp().local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
@@ -133,7 +134,7 @@ pub(crate) async fn serve_http(
     let (reader, writer) = stream.split();
     let whole = tokio::io::join(AsyncReadExt::chain(Cursor::new(first), reader), writer);
     // Boxed, so that the task of a JSON connection has no room for hyper's state.
-    Box::pin(http::serve(state, whole, peer, requests == Requests::Many)).await;
+    Box::pin(http::serve(state, whole, peer, requests == Requests::Many, slot)).await;
     Ok(())
 }
 
@@ -145,6 +146,7 @@ pub(crate) async fn serve_http(
     _: &Peer,
     _: BytesMut,
     _: Requests,
+    _: &mut Slot,
 ) -> io::Result<()> {
     let text = "this server was built without HTTP; send JSON messages";
     stream.write_all(http_reply("501 Not Implemented", text).as_bytes()).await?;

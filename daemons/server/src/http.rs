@@ -1,5 +1,6 @@
 //! HTTP on the same port: calls, metrics, health, and the documents that describe the methods.
 
+mod caller;
 mod calls;
 mod exchange;
 mod problem;
@@ -29,11 +30,13 @@ use rpc_wire::paths;
 use rpc_wire::report::HealthStatus;
 use rpc_wire::signature::to_openapi;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::sleep;
+use tokio::time::{self, sleep};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::places::connections::Slot;
 use crate::state::ServerState;
 use crate::visitor::{Peer, Visitor};
+use caller::Caller;
 use rpc_host::refusals;
 
 const JSON: &str = "application/json";
@@ -49,30 +52,46 @@ pub(crate) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     (peer, on_loopback): (Peer, bool),
     keep_alive: bool,
+    slot: &mut Slot,
 ) {
-    let stream = WriteTimeout::new(stream, state.limits.write_timeout);
-    let service = TowerToHyperService::new(router(state.clone(), peer, on_loopback));
     let limits = &state.limits;
-    let request_timeout = match state.guard.is_open() {
-        true => limits.request_timeout,
-        false => limits.request_timeout.min(limits.unidentified_timeout),
-    };
+    let visitor = Visitor::new(&state.guard, &peer);
+    let mut is_stranger = visitor.is_some_and(|mut visitor| visitor.is_stranger());
+    if !is_stranger {
+        slot.become_known();
+    }
+    let caller = Caller::new(peer, on_loopback);
+    let stream = WriteTimeout::new(stream, limits.write_timeout);
+    let service = TowerToHyperService::new(router(state.clone(), &caller));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(request_timeout)
+        .header_read_timeout(limits.request_timeout)
         .max_buf_size(HEAD_BYTES)
         .keep_alive(keep_alive)
         .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let draining = state.draining.cancelled();
-    tokio::pin!(draining);
-    let mut asked = false;
+    let closing = slot.closing().clone().cancelled_owned();
+    let patience = sleep(limits.unidentified_timeout);
+    tokio::pin!(connection, closing, patience);
+    let (mut is_closing, mut is_late) = (false, false);
     let ended = loop {
         tokio::select! {
             ended = connection.as_mut() => break ended,
-            () = &mut draining, if !asked => {
-                asked = true;
+            () = &mut closing, if !is_closing => {
+                is_closing = true;
                 connection.as_mut().graceful_shutdown();
+            }
+            () = caller.known(), if is_stranger => {
+                is_stranger = false;
+                slot.become_known();
+            }
+            // The request in flight, if there is one, has as long again to show who sends it.
+            () = &mut patience, if is_stranger => {
+                if is_late || !caller.is_asking() {
+                    return;
+                }
+                is_late = true;
+                connection.as_mut().graceful_shutdown();
+                patience.as_mut().reset(time::Instant::now() + limits.unidentified_timeout);
             }
             () = state.aborted.cancelled() => return,
         }
@@ -93,8 +112,8 @@ pub(crate) const ROUTES: [(&str, Permission); 4] = [
     (paths::OPENAPI, Permission::Needs(Role::Observe)),
 ];
 
-fn router(state: Arc<ServerState>, peer: Peer, on_loopback: bool) -> Router {
-    let routes = Routes { state: state.clone(), peer, router: Router::new() };
+fn router(state: Arc<ServerState>, caller: &Caller) -> Router {
+    let routes = Routes { state: state.clone(), caller: caller.clone(), router: Router::new() };
     let add = |routes: Routes, (path, permission)| match path {
         paths::METRICS => routes.get(path, permission, metrics),
         paths::HEALTHZ => routes.get(path, permission, healthz),
@@ -116,7 +135,10 @@ fn router(state: Arc<ServerState>, peer: Peer, on_loopback: bool) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(cors(&state))
-        .layer(middleware::from_fn_with_state((state.clone(), on_loopback), refuse_foreign_pages))
+        .layer(middleware::from_fn_with_state(
+            (state.clone(), caller.clone()),
+            refuse_foreign_pages,
+        ))
         .with_state(state)
 }
 
@@ -142,26 +164,26 @@ fn cors(state: &Arc<ServerState>) -> CorsLayer {
 /// Routes, none of which can be without what it needs.
 struct Routes {
     state: Arc<ServerState>,
-    peer: Peer,
+    caller: Caller,
     router: Router<Arc<ServerState>>,
 }
 
 impl Routes {
     fn json_rpc(mut self) -> Self {
-        let peer = self.peer.clone();
+        let caller = self.caller.clone();
         let handler = move |State(state): State<Arc<ServerState>>, request: Request| {
-            calls::json_rpc(state, peer.clone(), request)
+            calls::json_rpc(state, caller.clone(), request)
         };
         self.router = self.router.route(paths::RPC, post(handler));
         self
     }
 
     fn call(mut self) -> Self {
-        let peer = self.peer.clone();
+        let caller = self.caller.clone();
         let handler = move |State(state): State<Arc<ServerState>>,
                             Path(method): Path<String>,
                             request: Request| {
-            calls::call(state, peer.clone(), method, request)
+            calls::call(state, caller.clone(), method, request)
         };
         let path = format!("{}{{*method}}", paths::CALL);
         self.router = self.router.route(&path, post(handler));
@@ -179,7 +201,7 @@ impl Routes {
             match self.state.guard.is_open() {
                 true => route,
                 false => {
-                    let door = (self.state.clone(), self.peer.clone(), permission);
+                    let door = (self.state.clone(), self.caller.clone(), permission);
                     route.layer(middleware::from_fn_with_state(door, let_in))
                 }
             },
@@ -190,14 +212,17 @@ impl Routes {
 
 /// Serves who may have what the route needs. Everyone shows a token with each request.
 async fn let_in(
-    State((state, peer, permission)): State<(Arc<ServerState>, Peer, Permission)>,
+    State((state, caller, permission)): State<(Arc<ServerState>, Caller, Permission)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(mut visitor) = Visitor::new(&state.guard, &peer) else {
+    let Some(mut visitor) = Visitor::new(&state.guard, &caller.peer) else {
         return next.run(request).await;
     };
     let shown = bearer(request.headers()).map_or(Ok(()), |secret| visitor.show(secret));
+    if !visitor.is_stranger() {
+        caller.become_known();
+    }
     let refusal = match shown.map(|()| visitor.may(permission, state.object())) {
         Ok(Ok(())) => {
             request
@@ -209,7 +234,7 @@ async fn let_in(
         // A visitor shows one token.
         Err(_) => return error(StatusCode::UNAUTHORIZED, "one token at a time"),
     };
-    let noted = state.refusals.note(peer.address.ip(), Instant::now());
+    let noted = state.refusals.note(caller.peer.address.ip(), Instant::now());
     sleep(refusals::DELAY).await;
     match noted {
         Err(too_many) => error(StatusCode::TOO_MANY_REQUESTS, &too_many.to_string()),
@@ -229,14 +254,15 @@ fn bearer(headers: &HeaderMap) -> Option<SecretString> {
 
 /// A web page must not use a daemon on localhost.
 async fn refuse_foreign_pages(
-    State((state, on_loopback)): State<(Arc<ServerState>, bool)>,
+    State((state, caller)): State<(Arc<ServerState>, Caller)>,
     request: Request,
     next: Next,
 ) -> Response {
+    let _asking = caller.ask();
     state.lag.matters(Instant::now());
     // Many requests may have come at once: other connections have their turn.
     tokio::task::yield_now().await;
-    match judge(&state, request.headers(), on_loopback) {
+    match judge(&state, request.headers(), caller.on_loopback) {
         Ok(()) => next.run(request).await,
         Err(why) => error(StatusCode::FORBIDDEN, why),
     }

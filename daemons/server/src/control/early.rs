@@ -18,6 +18,7 @@ use tracing::Instrument;
 
 use crate::acceptor::Entrance;
 use crate::connection::{self, Requests};
+use crate::places::connections::Slot;
 use crate::reserved::{self, Report, Reserved};
 use crate::sniff::{Protocol, sniff};
 use crate::state::ServerState;
@@ -68,7 +69,7 @@ fn admit(
     workers: &Handle,
     looks: &Arc<Semaphore>,
 ) {
-    let slot = match entrance.slot(peer) {
+    let mut slot = match entrance.slot(peer) {
         Ok(slot) => slot,
         Err(full) => return entrance.refuse(stream, peer, full),
     };
@@ -79,7 +80,7 @@ fn admit(
         let mut first = BytesMut::new();
         let mut socket = Socket::Plain(stream);
         if place.is_ok() && !state.takes_tls_only() {
-            match first_look(&state, &mut socket, &peer.into(), &mut first).await {
+            match first_look(&state, &mut socket, &peer.into(), &mut first, &mut slot).await {
                 First::Message => {}
                 First::Served => return,
             }
@@ -113,6 +114,7 @@ async fn first_look(
     stream: &mut Socket,
     peer: &Peer,
     first: &mut BytesMut,
+    slot: &mut Slot,
 ) -> First {
     // A slow peer waits for a worker.
     let read = timeout(FIRST_MESSAGE, read_first(state, stream, peer, first)).await;
@@ -125,7 +127,7 @@ async fn first_look(
         Ok(Ok(Protocol::Http)) if HTTP.iter().any(|asks| first.starts_with(asks)) => {
             let first = std::mem::take(first);
             // Its errors are reported there.
-            let _ = connection::serve_http(state, stream, peer, first, Requests::One).await;
+            let _ = connection::serve_http(state, stream, peer, first, Requests::One, slot).await;
             First::Served
         }
         Ok(Ok(_)) => First::Message,

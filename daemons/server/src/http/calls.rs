@@ -19,11 +19,11 @@ use rpc_wire::json::Json;
 use rpc_wire::paths;
 use serde_json::value::RawValue;
 
+use super::caller::Caller;
 use super::exchange::Exchange;
 use super::{JSON, error, problem};
 use crate::reserved::Reserved;
 use crate::state::ServerState;
-use crate::visitor::Peer;
 
 /// Content types of JSON-RPC requests. None is one that a form of a foreign web page could send.
 const JSON_RPC_TYPES: [&str; 3] = [JSON, "application/json-rpc", "application/jsonrequest"];
@@ -31,7 +31,11 @@ const EVENT_STREAM: &str = "text/event-stream";
 const NDJSON: &str = "application/x-ndjson";
 
 /// `POST /rpc`.
-pub(super) async fn json_rpc(state: Arc<ServerState>, peer: Peer, request: Request) -> Response {
+pub(super) async fn json_rpc(
+    state: Arc<ServerState>,
+    caller: Caller,
+    request: Request,
+) -> Response {
     let (head, body) = request.into_parts();
     if !has_type(&head.headers, &JSON_RPC_TYPES) {
         return error(
@@ -39,7 +43,7 @@ pub(super) async fn json_rpc(state: Arc<ServerState>, peer: Peer, request: Reque
             "the content type must be application/json",
         );
     }
-    let replies = match Exchange::new(state, &peer, &head.headers) {
+    let replies = match Exchange::new(state, &caller, &head.headers) {
         Ok(mut exchange) => match json_rpc_replies(&mut exchange, body).await {
             Ok(()) => exchange.finish().await,
             Err(fault) => refused(&fault),
@@ -76,7 +80,7 @@ async fn json_rpc_replies(exchange: &mut Exchange, body: Body) -> Result<(), Fau
 /// `POST /call/METHOD`.
 pub(super) async fn call(
     state: Arc<ServerState>,
-    peer: Peer,
+    caller: Caller,
     method: String,
     request: Request,
 ) -> Response {
@@ -87,7 +91,7 @@ pub(super) async fn call(
             "the content type must be application/json",
         );
     }
-    let mut exchange = match Exchange::new(state, &peer, &head.headers) {
+    let mut exchange = match Exchange::new(state, &caller, &head.headers) {
         Ok(exchange) => exchange,
         Err(fault) => return problem::response(&fault, false),
     };

@@ -16,10 +16,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::bearer;
+use super::caller::Caller;
 use crate::buffers::Account;
 use crate::session::Dispatcher;
 use crate::state::ServerState;
-use crate::visitor::Peer;
 
 /// How often the right to a stream is looked at again, as on a JSON connection.
 const RECHECK: Duration = Duration::from_secs(1);
@@ -41,12 +41,15 @@ impl Exchange {
     /// The request shows a token that is no longer good for what it shows.
     pub(super) fn new(
         state: Arc<ServerState>,
-        peer: &Peer,
+        caller: &Caller,
         headers: &HeaderMap,
     ) -> Result<Self, Fault> {
-        let mut dispatcher = Dispatcher::new(state.clone(), peer);
+        let mut dispatcher = Dispatcher::new(state.clone(), &caller.peer);
         if let Some(secret) = bearer(headers) {
             dispatcher.show(secret)?;
+        }
+        if !dispatcher.serves_stranger() {
+            caller.become_known();
         }
         let account = state.buffers.account(CancellationToken::new());
         Ok(Self { state, dispatcher, account, is_draining: false })
