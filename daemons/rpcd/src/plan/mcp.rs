@@ -36,6 +36,8 @@ impl McpPlan {
             let http = HttpOptions {
                 guard: settings.security.guard()?,
                 audit: settings.security.audit_log()?,
+                allowed_origins: settings.server.allowed_origins.clone(),
+                allowed_hosts: settings.server.allowed_hosts.clone(),
                 ..HttpOptions::default()
             };
             Ok::<_, Failure>((address, http))

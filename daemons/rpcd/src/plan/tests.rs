@@ -1,7 +1,9 @@
 //! What command lines mean.
 //!
+//! - `mcp`: who comes to tools for agents.
 //! - `targets`: what is called, or asked.
 
+mod mcp;
 mod targets;
 
 use rpc_security::{ClientTlsOptions, Require, TlsOptions, TlsVersion};
