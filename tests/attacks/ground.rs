@@ -18,6 +18,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::{JoinSet, block_in_place};
 use tokio::time::timeout;
 
+use super::on_gateway;
+
 /// Interval between measurements of memory, and between calls of the honest peer.
 const LOOK: Duration = Duration::from_millis(50);
 /// Timeout of a call of the honest peer.
@@ -46,16 +48,18 @@ static FREE: Mutex<()> = Mutex::const_new(());
 pub(super) struct Targets {
     pub(super) server: SocketAddr,
     pub(super) registry: SocketAddr,
+    pub(super) gateway: SocketAddr,
 }
 
 pub(super) struct Ground {
     registry: Daemon,
     server: Daemon,
+    gateway: Daemon,
     console: Tty,
     targets: Targets,
     attacks: JoinSet<()>,
-    /// Of server, registry, console.
-    peaks: [Peak; 3],
+    /// Of server, registry, gateway, console.
+    peaks: [Peak; 4],
     _script: tempfile::NamedTempFile,
     _alone: MutexGuard<'static, ()>,
 }
@@ -69,7 +73,7 @@ struct Peak {
 }
 
 impl Ground {
-    /// Starts a registry, a server and a console on one processor.
+    /// Starts a registry, a server, tools for agents and a console on one processor.
     pub(super) async fn prepare() -> Self {
         let alone = FREE.lock().await;
         // The attackers have thousands of connections.
@@ -85,18 +89,25 @@ impl Ground {
         let arguments =
             ["serve", "-p", "0", "-l", "127.0.0.1", "--registry", &url, "--worker", &worker];
         let server = on_one_processor(|| Daemon::rpcd(arguments));
-        let targets =
-            Targets { server: server.announced_address().await, registry: registry_address };
+        let arguments = ["mcp", "--listen", "0", "--all", "--registry", &url];
+        let gateway = on_one_processor(|| Daemon::rpcd(arguments));
+        let targets = Targets {
+            server: server.announced_address().await,
+            registry: registry_address,
+            gateway: gateway.announced_address().await,
+        };
         let console = on_one_processor(|| Tty::start(&["--registry", &url]));
         block_in_place(|| console.until(&["1 up"]));
         let peak = |name, pid, most_mib| Peak { name, pid, mib: 0, most_mib };
         let peaks = [
             peak("server", server.pid(), 300),
             peak("registry", registry.pid(), 300),
+            peak("gateway", gateway.pid(), 300),
             peak("console", console.pid(), 400),
         ];
         let attacks = JoinSet::new();
-        Self { registry, server, console, targets, attacks, peaks, _script: script, _alone: alone }
+        let _script = script;
+        Self { registry, server, gateway, console, targets, attacks, peaks, _script, _alone: alone }
     }
 
     pub(super) fn targets(&self) -> Targets {
@@ -126,6 +137,7 @@ impl Ground {
             }
             assert!(self.server.is_running(), "{}", self.server.transcript());
             assert!(self.registry.is_running(), "{}", self.registry.transcript());
+            assert!(self.gateway.is_running(), "{}", self.gateway.transcript());
             if pressed.elapsed() > KEY && !self.attacks.is_empty() {
                 self.console.press(keys.next().unwrap());
                 pressed = Instant::now();
@@ -135,11 +147,8 @@ impl Ground {
             }
         }
         let kind = if self.attacks.is_empty() { "before" } else { "attacked" };
-        let [server, registry, console] = self.peaks.each_ref().map(|peak| peak.mib);
-        println!(
-            "{kind}: {}; peaks: server {server} MiB, registry {registry} MiB, console {console} MiB",
-            honest.await.unwrap()
-        );
+        let peaks = self.peaks.each_ref().map(|peak| format!("{} {} MiB", peak.name, peak.mib));
+        println!("{kind}: {}; peaks: {}", honest.await.unwrap(), peaks.join(", "));
     }
 
     /// Ends the attacks.
@@ -150,9 +159,10 @@ impl Ground {
     /// Under attack the daemons answer the honest peer, the console reacts and ends, and so do the
     /// daemons.
     pub(super) async fn stands(&mut self) {
-        let Targets { server, registry } = self.targets;
+        let Targets { server, registry, gateway } = self.targets;
         eventually("an honest call is answered", async || Honest::call(server).await.is_ok()).await;
         eventually("the registry is well", async || healthy(registry).await).await;
+        eventually("an honest agent's call is answered", async || calls_tool(gateway).await).await;
         block_in_place(|| {
             self.console.press("?");
             reacts(&self.console, "type to filter");
@@ -165,7 +175,7 @@ impl Ground {
             assert_eq!(self.console.ends(), 0);
             self.console.is_restored();
         });
-        for daemon in [&mut self.server, &mut self.registry] {
+        for daemon in [&mut self.gateway, &mut self.server, &mut self.registry] {
             daemon.signal(Signal::TERM);
             let status = daemon.exits_within(SOON).await;
             assert_eq!(status.code(), Some(0), "{}", daemon.transcript());
@@ -194,14 +204,29 @@ fn reacts(console: &Tty, text: &str) {
 }
 
 async fn healthy(registry: SocketAddr) -> bool {
+    let request = "GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    ask(registry, request).await.is_some_and(|reply| reply.contains(" 200 "))
+}
+
+async fn calls_tool(gateway: SocketAddr) -> bool {
+    let message = on_gateway::call("add", &json!({"a": 1, "b": 2})).to_string();
+    let request = format!(
+        "POST /mcp HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{message}",
+        message.len()
+    );
+    ask(gateway, &request).await.is_some_and(|reply| reply.contains(r#""text":"13""#))
+}
+
+/// What comes back, until the end.
+async fn ask(server: SocketAddr, request: &str) -> Option<String> {
     let ask = async {
-        let mut stream = TcpStream::connect(registry).await?;
-        stream.write_all(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n").await?;
+        let mut stream = TcpStream::connect(server).await?;
+        stream.write_all(request.as_bytes()).await?;
         let mut reply = String::new();
         stream.read_to_string(&mut reply).await?;
-        std::io::Result::Ok(reply.contains(" 200 "))
+        std::io::Result::Ok(reply)
     };
-    timeout(PATIENCE, ask).await.is_ok_and(|reply| reply.is_ok_and(|healthy| healthy))
+    timeout(PATIENCE, ask).await.ok()?.ok()
 }
 
 impl Peak {

@@ -3,7 +3,7 @@
 //!
 //! - `ground`: the programs, what is measured of them, and what must hold at the end.
 //! - `stranger`: connections from other addresses than the honest peer's.
-//! - `on_server`, `on_registry`, `on_console`: the attacks.
+//! - `on_server`, `on_registry`, `on_gateway`, `on_console`: the attacks.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@
 
 mod ground;
 mod on_console;
+mod on_gateway;
 mod on_registry;
 mod on_server;
 mod stranger;
@@ -88,6 +89,8 @@ attacks! {
     instances_are_bounded_in_bytes: on_registry::many_instances;
     watchers_leave_others_their_share: on_registry::watchers;
     deep_parameters_blind_nobody: on_registry::deep;
+    // Tools for agents.
+    messages_of_agents_are_bounded_in_sum: on_gateway::messages;
     // The console, by instances that a stranger registers.
     a_schema_that_refers_to_itself_freezes_nothing: on_console::references;
     floods_of_log_lines_are_cut: on_console::log_lines;

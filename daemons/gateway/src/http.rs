@@ -3,19 +3,22 @@
 //! - `connection`: accepted, limited, served, ended.
 //! - `door`: which pages and callers are let in.
 //! - `events`: what is told before the answer.
+//! - `room`: what is kept for all of them, in bytes.
 
 mod connection;
 mod door;
 mod events;
+mod room;
 
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
+use bytes::Bytes;
 use rpc_host::web::has_type;
 use rpc_security::Permission;
 use tokio::time::timeout;
@@ -26,15 +29,19 @@ pub use connection::Endpoint;
 use crate::audit::Who;
 use crate::headers::{Header, Headers};
 use crate::listing::Listing;
+use crate::outcome::Outcome;
 use crate::problem::{Problem, Status};
 use crate::protocol::{Action, Call, Session, View};
 use crate::reply::Reply;
 use crate::{Gateway, HttpOptions};
 use door::{Door, Peer, Visitor};
+use room::{Held, Room};
 
 /// The only path.
 const PATH: &str = "/mcp";
 const JSON: &str = "application/json";
+/// How often a message is kept while it is handled: as it came, as the arguments of a call, and as the request of that.
+const COPIES: usize = 3;
 
 /// Every route, and what it needs.
 pub fn routes() -> Vec<(String, Permission)> {
@@ -46,6 +53,7 @@ struct Http {
     gateway: Gateway,
     options: HttpOptions,
     door: Door,
+    room: Room,
     /// Subscriptions end.
     ending: CancellationToken,
 }
@@ -83,6 +91,13 @@ async fn message(
         return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, &problem);
     }
     let limit = http.gateway.options().max_message_bytes;
+    // What has no length may be as long as any.
+    let length = body.size_hint().upper().and_then(|length| usize::try_from(length).ok());
+    let length = length.unwrap_or(limit).min(limit);
+    let held = match http.room.take(COPIES * length) {
+        Ok(held) => held,
+        Err(why) => return busy(why),
+    };
     let body = match timeout(http.options.body_timeout, to_bytes(body, limit)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => {
@@ -99,14 +114,15 @@ async fn message(
     };
     let listing = http.gateway.listing().await;
     let action = action(&http, &body, &head.headers, &visitor, &listing);
+    drop(body);
     match action {
-        Action::Reply(answer) => reply(answer),
+        Action::Reply(answer) => reply(&http, answer),
         Action::Call(call) => {
             let who = visitor.who();
             if call.tool.stream && call.progress.is_some() && takes_events(&head.headers) {
-                return events::of_call(http.gateway.clone(), call, who);
+                return events::of_call(http, call, who, held);
             }
-            answer(&http.gateway, &call, &who).await
+            answer(&http, &call, &who, held).await
         }
         Action::Subscribe(subscription) => match http.gateway.subscribe() {
             Some(place) => events::of_subscription(http, subscription, visitor, place),
@@ -114,7 +130,7 @@ async fn message(
                 let limit = http.gateway.options().max_subscriptions;
                 let why =
                     format!("{limit} subscriptions are open (max_subscriptions); end one first");
-                reply(Reply::problem(Some(&subscription.id), &Problem::limit(why)))
+                reply(&http, Reply::problem(Some(&subscription.id), &Problem::limit(why)))
             }
         },
         // A connection is no session: a request is cancelled by closing what it is answered on.
@@ -143,17 +159,38 @@ fn action(
 }
 
 /// The answer of a call; when the client closes its connection, this is dropped, and the call cancelled.
-async fn answer(gateway: &Gateway, call: &Call, who: &Who) -> Response {
-    reply(gateway.call(call, who, &mut |_| {}).await)
+async fn answer(http: &Http, call: &Call, who: &Who, held: Held) -> Response {
+    let reply = http.gateway.call(call, who, &mut |_| {}).await;
+    drop(held);
+    let json = http.room.house(reply.json).unwrap_or_else(|why| no_room(call, why).into());
+    respond(reply.status, json)
 }
 
-fn reply(reply: Reply) -> Response {
-    let status = match reply.status {
+/// The answer to a call for whose answer there is no room.
+fn no_room(call: &Call, why: String) -> String {
+    Outcome::NoRoom { why }.reply(call).json
+}
+
+fn reply(http: &Http, reply: Reply) -> Response {
+    match http.room.house(reply.json) {
+        Ok(json) => respond(reply.status, json),
+        Err(why) => busy(why),
+    }
+}
+
+fn respond(status: Status, json: Bytes) -> Response {
+    let status = match status {
         Status::Ok => StatusCode::OK,
         Status::BadRequest => StatusCode::BAD_REQUEST,
         Status::NotFound => StatusCode::NOT_FOUND,
     };
-    (status, [(header::CONTENT_TYPE, JSON)], Body::from(reply.json)).into_response()
+    (status, [(header::CONTENT_TYPE, JSON)], Body::from(json)).into_response()
+}
+
+/// There is no room.
+fn busy(why: String) -> Response {
+    let refusal = refusal(StatusCode::SERVICE_UNAVAILABLE, &Problem::invalid_request(why));
+    ([(header::RETRY_AFTER, "1")], refusal).into_response()
 }
 
 /// An answer to what is no request.

@@ -19,7 +19,10 @@ pub struct HttpOptions {
     pub allowed_origins: Vec<String>,
     /// Further host names by which it may be addressed; none.
     pub allowed_hosts: Vec<String>,
-    /// Open connections; 256. A further one is told so and closed.
+    /// Bytes of messages, with what is made of them, and of answers that are kept for all callers, besides 64 KiB for
+    /// each; 128 MiB. A message for which there is no room is refused with 503, a result is an error that says so.
+    pub max_buffered_bytes: usize,
+    /// Open connections; 1,024. A further one is told so and closed.
     pub max_connections: usize,
     /// The same of one peer; a quarter, at least 256.
     pub max_connections_per_peer: Share,
@@ -46,7 +49,8 @@ impl Default for HttpOptions {
             audit: None,
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
-            max_connections: 256,
+            max_buffered_bytes: 128 << 20,
+            max_connections: 1024,
             max_connections_per_peer: Share::Quarter,
             backlog: 128,
             header_timeout: Duration::from_secs(60),

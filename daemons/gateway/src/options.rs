@@ -17,9 +17,9 @@ pub struct GatewayOptions {
     pub prefix: String,
     /// Time for a call; 30 s. What a stream has sent by then is its result.
     pub timeout: Duration,
-    /// Calls in flight at once; 256. One more is answered at once, with an error that says so.
+    /// Calls in flight at once; 1,024, of which one peer has those of its connections. One more is answered at once, with an error that says so.
     pub max_calls: usize,
-    /// Open subscriptions at once; 256. One more is refused.
+    /// Open subscriptions at once; 1,024, in the same way. One more is refused.
     pub max_subscriptions: usize,
     /// Bytes of one message; 1 MiB. A longer one is refused.
     pub max_message_bytes: usize,
@@ -47,8 +47,8 @@ impl Default for GatewayOptions {
             exposure: Exposure::default(),
             prefix: String::new(),
             timeout: Duration::from_secs(30),
-            max_calls: 256,
-            max_subscriptions: 256,
+            max_calls: 1024,
+            max_subscriptions: 1024,
             max_message_bytes: 1 << 20,
             max_nesting: 64,
             max_result_bytes: 4 << 20,

@@ -23,6 +23,8 @@ pub(crate) enum Outcome {
     TooLarge { limit: usize },
     /// There are `max_calls` already.
     Busy { limit: usize },
+    /// By HTTP there is no room for its result.
+    NoRoom { why: String },
     /// It was not made, since it could not be noted.
     Unaudited { why: String },
 }
@@ -86,6 +88,7 @@ impl Outcome {
         match self {
             Self::Value(_) | Self::Items { .. } => "ok",
             Self::Busy { .. } => "busy",
+            Self::NoRoom { .. } => "no_room",
             Self::Unaudited { .. } => "unaudited",
             Self::TooLarge { .. } => "too_large",
             Self::Failed(CallError::Remote { fault, .. }) if fault.code == Code::BadArguments => {
@@ -112,6 +115,9 @@ impl Outcome {
                 format!(
                     "{method} was not called: {limit} calls are in flight; wait until some have ended."
                 )
+            }
+            Self::NoRoom { why } => {
+                format!("{method} was called, but there is no room for its result: {why}")
             }
             Self::Unaudited { why } => format!(
                 "{method} was not called: the gateway cannot write its audit log ({why}); tell its operator, and try again when that is mended."

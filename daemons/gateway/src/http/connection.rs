@@ -22,6 +22,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 
 use super::door::{Door, Peer};
+use super::room::Room;
 use super::{Http, router};
 use crate::{Gateway, HttpOptions};
 
@@ -82,6 +83,7 @@ impl Endpoint {
         let http = Arc::new(Http {
             gateway,
             door: Door::new(&options),
+            room: Room::new(options.max_buffered_bytes),
             options,
             ending: acceptor.ending.clone(),
         });

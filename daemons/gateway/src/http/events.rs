@@ -14,9 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Http;
 use super::door::Visitor;
-use crate::Gateway;
+use super::room::Held;
+use super::{Http, no_room};
 use crate::audit::Who;
 use crate::protocol::{Call, Subscription};
 use crate::reply::{self, Reply};
@@ -27,11 +27,14 @@ const QUEUE: usize = 16;
 const RECHECK: Duration = Duration::from_secs(1);
 
 /// A call with its progress, then its result.
-pub(super) fn of_call(gateway: Gateway, call: Box<Call>, who: Who) -> Response {
+pub(super) fn of_call(http: Arc<Http>, call: Box<Call>, who: Who, held: Held) -> Response {
     response(|sender| async move {
-        let mut report = |message: String| drop(sender.try_send(event(&message)));
-        let reply = gateway.call(&call, &who, &mut report).await;
-        let _ = sender.send(event(&reply.json)).await;
+        let mut report = |message: String| drop(sender.try_send(event(&message).into()));
+        let reply = http.gateway.call(&call, &who, &mut report).await;
+        drop(held);
+        let last = http.room.house(event(&reply.json));
+        let last = last.unwrap_or_else(|why| event(&no_room(&call, why)).into());
+        let _ = sender.send(last).await;
     })
 }
 
@@ -49,11 +52,11 @@ pub(super) fn of_subscription(
         let mut keepalive = every(http.options.keepalive_interval);
         let mut recheck = every(RECHECK);
         let first = event(&reply::acknowledged(&id, list_changed));
-        let mut sent = sender.send(first).await;
+        let mut sent = sender.send(first.into()).await;
         while sent.is_ok() {
             sent = tokio::select! {
                 () = changes.next(), if list_changed => {
-                    sender.send(event(&reply::list_changed(Some(&id)))).await
+                    sender.send(event(&reply::list_changed(Some(&id))).into()).await
                 }
                 _ = keepalive.tick() => sender.send(Bytes::from_static(b":\n\n")).await,
                 _ = recheck.tick() => match visitor.may_stay() {
@@ -63,7 +66,7 @@ pub(super) fn of_subscription(
                 () = http.ending.cancelled() => break,
             };
         }
-        let _ = sender.send(event(&Reply::end_of_subscription(&id).json)).await;
+        let _ = sender.send(event(&Reply::end_of_subscription(&id).json).into()).await;
     })
 }
 
@@ -87,8 +90,8 @@ where
     (headers, Body::from_stream(events)).into_response()
 }
 
-fn event(message: &str) -> Bytes {
-    format!("event: message\ndata: {message}\n\n").into()
+fn event(message: &str) -> String {
+    format!("event: message\ndata: {message}\n\n")
 }
 
 /// Ticks, the first after a period.
