@@ -19,7 +19,8 @@ impl Files {
 
     /// The file by which daemons know who may do what.
     pub(crate) fn tokens(&self, lines: &[&str]) -> anyhow::Result<()> {
-        Ok(write_private(&self.folder.join("tokens"), &lines.join("\n"))?)
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        Ok(write_private(&self.folder.join("tokens"), &text)?)
     }
 
     /// The file with the secret of the caller.

@@ -419,7 +419,7 @@ async fn a_caller_shows_a_token_and_sees_what_it_may_call() {
     let request = post(&format!("{headers}{}", bearer(0)), &message.to_string());
     let mut stream = fixture.open(&request).await;
     read_until(&mut stream, "acknowledged").await;
-    std::fs::write(&path, line(2, Role::Observe)).unwrap();
+    std::fs::write(&path, line(2, Role::Observe) + "\n").unwrap();
     let mut rest = Vec::new();
     timeout(TIMEOUT, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
 }
@@ -432,7 +432,7 @@ async fn each_call_and_refusal_is_in_the_audit_log_and_without_it_no_tool_is_cal
     let path = inner.join("audit");
     std::fs::create_dir(&inner).unwrap();
     let secret = secret::generate();
-    std::fs::write(&tokens, secret::line("ci", &[Role::Call], &secret)).unwrap();
+    std::fs::write(&tokens, secret::line("ci", &[Role::Call], &secret) + "\n").unwrap();
     let access = Access { auth: Auth::Required, ..Access::default() };
     let http = HttpOptions {
         guard: Guard::new(access, Some(TokenFile::load(&tokens).unwrap())),

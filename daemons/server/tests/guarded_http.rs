@@ -24,7 +24,7 @@ async fn start(limits: Limits) -> (SocketAddr, [SecretString; 2]) {
         line("caller", &[Role::Call], &secrets[0]),
         line("observer", &[Role::Observe], &secrets[1]),
     ];
-    std::fs::write(&path, lines.join("\n")).unwrap();
+    std::fs::write(&path, lines.map(|line| line + "\n").concat()).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     let access = Access { auth: Auth::Required, ..Access::default() };
     let guard = Guard::new(access, Some(TokenFile::load(&path).unwrap()));
