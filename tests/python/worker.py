@@ -41,6 +41,17 @@ def nap(call, seconds):
 nap_again = nap
 
 
+def sleep(call, seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def tick(call, seconds):
+    for _ in range(int(seconds / 0.05)):
+        write(id=call["id"], item=os.getpid())
+        time.sleep(0.05)
+
+
 def cancelled(call):
     return sum(event.is_set() for event in CANCELLED.values())
 
@@ -99,10 +110,10 @@ def flood(call, lines):
     beside.join()
 
 
-METHODS = {f.__name__: f for f in (pid, echo, arguments, nap, cancelled, time_left, fail, not_a_number,
+METHODS = {f.__name__: f for f in (pid, echo, arguments, nap, sleep, tick, cancelled, time_left, fail, not_a_number,
                                    say, long_line, log, leave, fork, count, flood)}
 METHODS["nap_again"] = nap_again
-STREAMS = ("count", "flood")
+STREAMS = ("count", "flood", "tick")
 IDEMPOTENT = ("pid", "nap_again")
 
 

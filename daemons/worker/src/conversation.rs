@@ -11,6 +11,8 @@ use rpc_wire::paths;
 use rpc_wire::signature::{self, NotAMethodList, Signature};
 use serde_json::value::RawValue;
 
+use crate::WorkerLimits;
+
 /// The id of the first request, which asks for the methods.
 const DISCOVERY: u64 = 0;
 /// Methods of one program that are read.
@@ -23,15 +25,36 @@ const SHOWN: usize = 80;
 #[derive(Debug)]
 pub(crate) struct Conversation<T> {
     calls: HashMap<u64, InFlight<T>>,
+    /// How many of them are forgotten.
+    forgotten: usize,
     output: Vec<u8>,
     /// Bytes that were ever appended to the output, and those of them that reached the process.
     appended: u64,
     written: u64,
     /// Where the line of the first call begins in all output.
     first_call: Option<u64>,
-    /// When it said last something that anyone waits for.
-    last_answer: Option<Instant>,
+    /// When it wrote last something of a call, waited for or not; or began to be listened to again.
+    last_sign: Option<Instant>,
+    patience: Patience,
+}
+
+/// How long cancelled calls may go on.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// Calls of a process at a time.
+    concurrency: usize,
     cancel_timeout: Duration,
+    linger_timeout: Duration,
+}
+
+impl From<&WorkerLimits> for Patience {
+    fn from(limits: &WorkerLimits) -> Self {
+        Self {
+            concurrency: limits.concurrency.max(1),
+            cancel_timeout: limits.cancel_timeout,
+            linger_timeout: limits.linger_timeout.max(limits.cancel_timeout),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -41,6 +64,8 @@ struct InFlight<T> {
     /// Where its line begins in all output.
     begins_at: u64,
     cancelled: Option<Instant>,
+    /// It was cancelled long ago, and another call may have its place.
+    is_forgotten: bool,
 }
 
 /// What a line of a process means.
@@ -68,8 +93,10 @@ pub(crate) enum Offence {
     },
     /// A line is longer than so many bytes.
     TooLong(usize),
-    /// It did not end a call that was cancelled, and said nothing else.
+    /// It did not end calls that were cancelled, and said nothing else.
     Silent(Duration),
+    /// It still wrote, but did not end calls that were cancelled so long ago that it has no room for others.
+    Lingering(Duration),
     /// Its list of methods cannot be read.
     NoMethods(String),
 }
@@ -89,6 +116,10 @@ impl fmt::Display for Offence {
                 f,
                 "said nothing for {time:?} after a call was cancelled or its deadline passed (cancel_timeout)"
             ),
+            Self::Lingering(time) => write!(
+                f,
+                "still worked on a call {time:?} after it was cancelled or its deadline passed (linger_timeout), with no room for others; read the lines that cancel, or send shorter streams"
+            ),
             Self::NoMethods(why) => {
                 write!(f, "answered {} with no list of methods: {why}", paths::RPC_DISCOVER)
             }
@@ -98,15 +129,16 @@ impl fmt::Display for Offence {
 
 impl<T> Conversation<T> {
     /// It begins with the question for the methods.
-    pub(crate) fn new(cancel_timeout: Duration) -> Self {
+    pub(crate) fn new(limits: &WorkerLimits) -> Self {
         let mut it = Self {
             calls: HashMap::new(),
+            forgotten: 0,
             output: Vec::new(),
             appended: 0,
             written: 0,
             first_call: None,
-            last_answer: None,
-            cancel_timeout,
+            last_sign: None,
+            patience: limits.into(),
         };
         it.say(|out| {
             let meta = RequestMeta::default();
@@ -127,7 +159,7 @@ impl<T> Conversation<T> {
         let begins_at = self.appended;
         self.first_call.get_or_insert(begins_at);
         self.say(|out| request::extended(out, id, method, args, meta));
-        let call = InFlight { waiting: None, begins_at, cancelled: None };
+        let call = InFlight { waiting: None, begins_at, cancelled: None, is_forgotten: false };
         &mut self.calls.entry(id).insert_entry(call).into_mut().waiting
     }
 
@@ -146,9 +178,9 @@ impl<T> Conversation<T> {
         self.say(reply::draining);
     }
 
-    /// Calls that the process has not ended.
+    /// Calls that the process has not ended, without those that were forgotten.
     pub(crate) fn in_flight(&self) -> usize {
-        self.calls.len()
+        self.calls.len() - self.forgotten
     }
 
     /// What the caller of a call waits with.
@@ -194,11 +226,14 @@ impl<T> Conversation<T> {
                 None => Event::Nothing,
             },
             Reply::Item { id, item, .. } => match self.calls.get(&id) {
-                Some(InFlight { cancelled: None, .. }) => {
-                    self.last_answer = Some(now);
-                    Event::Item(id, item.to_owned())
+                Some(call) => {
+                    self.last_sign = Some(now);
+                    match call.cancelled {
+                        None => Event::Item(id, item.to_owned()),
+                        Some(_) => Event::Nothing,
+                    }
                 }
-                _ => Event::Nothing,
+                None => Event::Nothing,
             },
             Reply::End { id } => self.ended(id, now).map_or(Event::Nothing, Event::End),
             Reply::Empty { id } => match self.ended(id, now) {
@@ -236,29 +271,49 @@ impl<T> Conversation<T> {
 
     fn ended(&mut self, id: u64, now: Instant) -> Option<T> {
         let call = self.calls.remove(&id)?;
-        self.last_answer = Some(now);
+        self.forgotten -= usize::from(call.is_forgotten);
+        self.last_sign = Some(now);
         call.waiting
     }
 
-    /// Forgets calls that were cancelled long ago, while the process answers others. Returns when to
-    /// look again.
+    /// Gives the places of calls that were cancelled long ago to others. Returns when to look again.
     ///
     /// # Errors
-    /// It says nothing at all.
+    /// It has hung: calls that it may have at a time are as many as were cancelled and have not ended, and
+    /// it says nothing, or says it for too long.
     pub(crate) fn check(&mut self, now: Instant) -> Result<Option<Instant>, Offence> {
-        let is_over = |at: &Instant| now >= *at + self.cancel_timeout;
-        let over = || self.calls.values().filter_map(|call| call.cancelled).filter(is_over);
-        if over().any(|at| self.last_answer.is_none_or(|last| last < at)) {
-            return Err(Offence::Silent(self.cancel_timeout));
+        let Patience { concurrency, cancel_timeout, linger_timeout } = self.patience;
+        let cancelled = self.calls.values_mut().filter_map(|call| {
+            let InFlight { cancelled, is_forgotten, .. } = call;
+            cancelled.map(|at| (at, is_forgotten))
+        });
+        let mut cancelled: Vec<(Instant, &mut bool)> = cancelled.collect();
+        cancelled.sort_by_key(|(at, _)| *at);
+        let overdue = cancelled.iter().filter(|(at, _)| now >= *at + cancel_timeout).count();
+        let silent_at = self.last_sign.map(|at| at + cancel_timeout);
+        if overdue >= concurrency && silent_at.is_none_or(|at| now >= at) {
+            return Err(Offence::Silent(cancel_timeout));
         }
-        self.calls.retain(|_, call| !call.cancelled.as_ref().is_some_and(is_over));
-        let next = self.calls.values().filter_map(|call| call.cancelled).min();
-        Ok(next.map(|at| at + self.cancel_timeout))
+        // One that has one call at a time would not read another.
+        let room = if concurrency > 1 { concurrency.saturating_sub(self.forgotten) } else { 0 };
+        let holding = cancelled.iter_mut().take(overdue).filter(|(_, is_forgotten)| !**is_forgotten);
+        for (_, is_forgotten) in holding.take(room) {
+            **is_forgotten = true;
+            self.forgotten += 1;
+        }
+        let mut holding = cancelled.iter().filter(|(_, is_forgotten)| !**is_forgotten);
+        let full_at = holding.nth(concurrency - 1).map(|(at, _)| *at + linger_timeout);
+        if full_at.is_some_and(|at| now >= at) {
+            return Err(Offence::Lingering(linger_timeout));
+        }
+        let next = cancelled.get(overdue).map(|(at, _)| *at + cancel_timeout);
+        let silent_at = silent_at.filter(|_| overdue >= concurrency);
+        Ok([next, silent_at, full_at].into_iter().flatten().min())
     }
 
     /// It was not listened to until now: that it ended no call is not its fault.
     pub(crate) fn excuse(&mut self, now: Instant) {
-        self.last_answer = Some(now);
+        self.last_sign = Some(now);
     }
 
     fn say(&mut self, append: impl FnOnce(&mut Vec<u8>)) {

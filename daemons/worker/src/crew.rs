@@ -173,10 +173,10 @@ impl Crew {
         self.closed = Some(fault);
     }
 
-    /// Forgets calls that were cancelled long ago; returns when to look again.
+    /// Gives the places of calls that were cancelled long ago to others; returns when to look again.
     ///
     /// # Errors
-    /// The process says nothing at all.
+    /// The process has hung.
     pub(crate) fn check(&mut self, key: u64, now: Instant) -> Result<Option<Instant>, Offence> {
         let next = self.with(key).map_or(Ok(None), |conversation| conversation.check(now))?;
         self.fill(now);

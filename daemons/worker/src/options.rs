@@ -88,9 +88,13 @@ rpc_server::__limits! {
         max_line_bytes: usize = 4 << 20;
         /// Time from the start of a process to its list of methods. Default 5 s. Over it, it is killed.
         start_timeout: Duration = Duration::from_secs(5);
-        /// Time in which a process ends a call that was cancelled or whose deadline passed, if it says
-        /// nothing else. Default 1 s. Over it, it is restarted.
+        /// Time in which a process ends a call that was cancelled or whose deadline passed. Default 1 s.
+        /// Over it another call has its place, and a process of which as many calls as it may have are
+        /// overdue, and that says nothing for as long, is restarted.
         cancel_timeout: Duration = Duration::from_secs(1);
+        /// How long cancelled calls may take all places of a process that still writes, such as items of
+        /// a cancelled stream. Default 5 s, at least `cancel_timeout`. Over it, it is restarted.
+        linger_timeout: Duration = Duration::from_secs(5);
         /// How long the caller of a stream may read nothing while its process waits to write. Default
         /// 10 s. Over it the stream ends with -32002.
         stall_timeout: Duration = Duration::from_secs(10);

@@ -53,7 +53,7 @@ impl Talk {
         let mut talk = Self {
             process,
             lines: Lines::new(limits.max_line_bytes),
-            conversation: Conversation::new(limits.cancel_timeout),
+            conversation: Conversation::new(limits),
             limits: limits.clone(),
             methods: Vec::new(),
         };

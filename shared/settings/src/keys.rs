@@ -211,7 +211,8 @@ pub const KEYS: &[Key] = keys! {
         max_queued_calls: count, worker.max_queued_calls, "Calls that wait for a process; a further one is refused.";
         max_line_bytes: bytes, worker.max_line_bytes, "Size of one line that a process writes; beyond it the process is restarted.";
         start_timeout: duration, worker.start_timeout, "Time from the start of a process to its list of methods.";
-        cancel_timeout: duration, worker.cancel_timeout, "A process that says nothing for this long after a call was cancelled, or its deadline passed, is restarted.";
+        cancel_timeout: duration, worker.cancel_timeout, "Time for a process to end a call that was cancelled or whose deadline passed; with as many overdue calls as concurrency, one that says nothing for this long is restarted.";
+        linger_timeout: duration, worker.linger_timeout, "A process is restarted when cancelled calls take all its places for this long, though it still writes.";
         stall_timeout: duration, worker.stall_timeout, "A stream whose caller reads nothing for this long, while its process waits to write, is ended.";
         drain_timeout: pause, worker.drain_timeout, "Time for the calls in flight of a process that is replaced or stopped.";
         exit_timeout: duration, worker.exit_timeout, "Time for a process to end once its standard input is closed, and again after SIGTERM; then SIGKILL.";

@@ -108,6 +108,61 @@ async fn a_worker_that_hangs_is_cancelled_then_restarted() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_cancelled_or_late_takes_none_of_the_others_along() {
+    if !has_python() {
+        return;
+    }
+    let settings = [("WORKER_CANCEL_TIMEOUT", "200ms")];
+    let flags = ["--worker-concurrency", "4"];
+    let (_server, at) = serve_with(&settings, "--threads", &flags).await;
+    let pid = call(at, "pid", json!([])).await;
+    let mut other = Raw::connect(at).await;
+    other.send(with_meta(1, "sleep", &json!([1.5]), &json!({}))).await;
+    let mut peer = Raw::connect(at).await;
+    peer.send(with_meta(2, "tick", &json!([1.5]), &json!({"stream": true}))).await;
+    assert_eq!(peer.reply().await["item"], pid);
+    peer.send("{\"cancel\":2}\n").await;
+    peer.send(with_meta(3, "sleep", &json!([1.5]), &json!({"deadline_ms": 1}))).await;
+    let mut codes = Vec::new();
+    while codes.len() < 2 {
+        codes.extend(peer.reply().await["error"]["code"].as_i64());
+    }
+    codes.sort_unstable();
+    assert_eq!(codes, [-32001, -32000]);
+    let reply = other.reply().await;
+    assert_eq!(reply["res"], pid, "{reply}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cancelled_ends_by_itself_and_its_process_goes_on() {
+    if !has_python() {
+        return;
+    }
+    let (_server, at) = serve_with(&[("WORKER_CANCEL_TIMEOUT", "200ms")], "", &[]).await;
+    let mut peer = Raw::connect(at).await;
+    peer.send(with_meta(1, "tick", &json!([1]), &json!({"stream": true}))).await;
+    let pid = peer.reply().await["item"].clone();
+    peer.send("{\"cancel\":1}\n").await;
+    assert_eq!(call(at, "pid", json!([])).await, pid);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cancelled_and_does_not_end_has_its_process_restarted() {
+    if !has_python() {
+        return;
+    }
+    let settings = [("WORKER_CANCEL_TIMEOUT", "200ms"), ("WORKER_LINGER_TIMEOUT", "500ms")];
+    let (server, at) = serve_with(&settings, "", &[]).await;
+    let mut peer = Raw::connect(at).await;
+    peer.send(with_meta(1, "tick", &json!([1000]), &json!({"stream": true}))).await;
+    let pid = peer.reply().await["item"].clone();
+    peer.send("{\"cancel\":1}\n").await;
+    assert_ne!(call(at, "pid", json!([])).await, pid);
+    let said = |line: &str| line.contains("linger_timeout").then_some(());
+    server.line("why", said).await;
+}
+
+#[tokio::test]
 async fn a_flood_on_both_outputs_at_once_arrives_whole() {
     if !has_python() {
         return;

@@ -398,6 +398,7 @@ fn every_setting_of_workers_reaches_the_server_and_flags_win() {
         ("RPCD_WORKER_MAX_LINE_BYTES", "5"),
         ("RPCD_WORKER_START_TIMEOUT", "6s"),
         ("RPCD_WORKER_CANCEL_TIMEOUT", "7s"),
+        ("RPCD_WORKER_LINGER_TIMEOUT", "13s"),
         ("RPCD_WORKER_STALL_TIMEOUT", "8s"),
         ("RPCD_WORKER_DRAIN_TIMEOUT", "9s"),
         ("RPCD_WORKER_EXIT_TIMEOUT", "10s"),
@@ -412,6 +413,7 @@ fn every_setting_of_workers_reaches_the_server_and_flags_win() {
         .max_line_bytes(5)
         .start_timeout(seconds(6))
         .cancel_timeout(seconds(7))
+        .linger_timeout(seconds(13))
         .stall_timeout(seconds(8))
         .drain_timeout(seconds(9))
         .exit_timeout(seconds(10))

@@ -5,6 +5,15 @@ use serde_json::value::to_raw_value;
 use super::*;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(5);
+
+/// With these timeouts, and so many calls at a time.
+fn limits(concurrency: usize) -> WorkerLimits {
+    WorkerLimits::default()
+        .concurrency(concurrency)
+        .cancel_timeout(TIMEOUT)
+        .linger_timeout(LINGER)
+}
 
 struct Talk {
     it: Conversation<&'static str>,
@@ -23,9 +32,9 @@ fn text(event: Event<&'static str>) -> Event<&'static str, String> {
 }
 
 impl Talk {
-    /// With these calls in flight, as calls 1, 2, ….
+    /// With these calls in flight, as calls 1, 2, …, which are all that it may have at a time.
     fn with(calls: &[&'static str]) -> Self {
-        let mut it = Conversation::new(TIMEOUT);
+        let mut it = Conversation::new(&limits(calls.len()));
         for (who, id) in calls.iter().zip(1..) {
             *it.call(id, "m", &Args::none(), &RequestMeta::default()) = Some(*who);
         }
@@ -40,6 +49,17 @@ impl Talk {
 
     fn says(&mut self, line: &str) -> Event<&'static str, String> {
         text(self.it.line(line.as_bytes(), self.now).unwrap())
+    }
+
+    /// Gets another call.
+    fn calls(&mut self, id: u64, who: &'static str) {
+        *self.it.call(id, "m", &Args::none(), &RequestMeta::default()) = Some(who);
+    }
+
+    /// In how many milliseconds to look again.
+    fn check(&mut self) -> Result<Option<u128>, Offence> {
+        let at = self.it.check(self.now)?;
+        Ok(at.map(|at| (at - self.now).as_millis()))
     }
 
     fn cancel(&mut self, id: u64) {
@@ -61,7 +81,7 @@ fn result(who: &'static str, value: &str) -> Event<&'static str, String> {
 
 #[test]
 fn it_begins_with_the_question_for_the_methods() {
-    let mut it = Conversation::<()>::new(TIMEOUT);
+    let mut it = Conversation::<()>::new(&limits(1));
     let question = it.take_output();
     let expected =
         "{\"id\":0,\"method_name\":\"rpc.discover\",\"method_args\":[],\"method_kwargs\":{}}\n";
@@ -75,7 +95,7 @@ fn it_begins_with_the_question_for_the_methods() {
 
 #[test]
 fn what_is_no_list_of_methods_is_an_offence() {
-    let mut it = Conversation::<()>::new(TIMEOUT);
+    let mut it = Conversation::<()>::new(&limits(1));
     for (line, text) in [
         ("ready", "no message"),
         (r#"{"id":1,"res":[]}"#, "expected the reply to rpc.discover"),
@@ -165,29 +185,103 @@ fn a_cancelled_call_keeps_its_place_until_the_process_ends_it() {
 fn one_that_says_nothing_after_a_cancel_has_hung() {
     let mut talk = Talk::with(&["a"]);
     talk.cancel(1);
-    assert_eq!(talk.it.check(talk.now), Ok(Some(talk.now + TIMEOUT)));
-    talk.after(500);
-    assert_eq!(talk.says(r#"{"id":1,"item":5}"#), Event::Nothing, "nobody waits for it");
-    talk.after(499);
-    assert!(talk.it.check(talk.now).is_ok());
+    assert_eq!(talk.check(), Ok(Some(1000)));
+    talk.after(999);
+    assert_eq!(talk.check(), Ok(Some(1)));
     talk.after(1);
-    assert_eq!(talk.it.check(talk.now), Err(Offence::Silent(TIMEOUT)));
+    assert_eq!(talk.check(), Err(Offence::Silent(TIMEOUT)));
 }
 
 #[test]
-fn one_that_answers_other_calls_has_not_hung_and_gets_the_place_back() {
+fn one_that_writes_a_cancelled_stream_has_not_hung_for_a_while() {
+    let mut talk = Talk::with(&["a"]);
+    talk.cancel(1);
+    for _ in 0..9 {
+        talk.after(500);
+        assert_eq!(talk.says(r#"{"id":1,"item":5}"#), Event::Nothing, "nobody waits for it");
+        assert!(talk.check().is_ok());
+        assert_eq!(talk.it.in_flight(), 1, "it would not read another call");
+    }
+    assert_eq!(talk.check(), Ok(Some(500)));
+    talk.after(500);
+    assert_eq!(talk.says(r#"{"id":1,"item":5}"#), Event::Nothing);
+    assert_eq!(talk.check(), Err(Offence::Lingering(LINGER)));
+    assert_eq!(talk.says(r#"{"id":1,"end":true}"#), Event::Nothing);
+    assert_eq!(talk.check(), Ok(None), "but for its end");
+}
+
+#[test]
+fn one_that_stops_to_write_a_cancelled_stream_has_hung() {
+    let mut talk = Talk::with(&["a"]);
+    talk.cancel(1);
+    talk.after(900).says(r#"{"id":1,"item":5}"#);
+    talk.after(100);
+    assert_eq!(talk.check(), Ok(Some(900)));
+    talk.after(900);
+    assert_eq!(talk.check(), Err(Offence::Silent(TIMEOUT)));
+}
+
+#[test]
+fn one_that_takes_longer_for_all_its_calls_loses_none_for_one_that_was_cancelled() {
     let mut talk = Talk::with(&["a", "b", "c"]);
     talk.cancel(1);
-    talk.after(900);
-    talk.says(r#"{"id":2,"res":5}"#);
-    talk.after(100);
-    assert_eq!(talk.it.check(talk.now), Ok(None));
+    talk.after(1000);
+    assert_eq!(talk.check(), Ok(None));
+    assert_eq!(talk.it.in_flight(), 2, "its place is free");
+    talk.after(60_000);
+    assert_eq!(talk.check(), Ok(None));
+    assert_eq!(talk.says(r#"{"id":2,"res":5}"#), result("b", "5"));
+    assert_eq!(talk.says(r#"{"id":1,"res":5}"#), Event::Nothing);
     assert_eq!(talk.it.in_flight(), 1);
 }
 
 #[test]
+fn one_of_which_as_many_calls_as_it_may_have_are_overdue_has_hung_unless_it_writes() {
+    let mut talk = Talk::with(&["a", "b"]);
+    talk.cancel(1);
+    talk.after(1000);
+    assert_eq!(talk.check(), Ok(None));
+    talk.calls(3, "c");
+    talk.after(30_000).cancel(3);
+    talk.after(999);
+    assert_eq!(talk.check(), Ok(Some(1)));
+    talk.says(r#"{"id":3,"item":5}"#);
+    talk.after(1);
+    assert_eq!(talk.check(), Ok(Some(999)), "it has just written");
+    assert_eq!(talk.it.in_flight(), 1);
+    talk.after(999);
+    assert_eq!(talk.check(), Err(Offence::Silent(TIMEOUT)));
+}
+
+#[test]
+fn no_more_calls_are_forgotten_than_it_may_have_and_when_none_has_a_place_it_is_given_up() {
+    let mut talk = Talk::with(&["a", "b"]);
+    talk.cancel(1);
+    talk.cancel(2);
+    talk.says(r#"{"id":1,"item":5}"#);
+    talk.after(999).says(r#"{"id":1,"item":5}"#);
+    talk.after(1);
+    assert!(talk.check().is_ok());
+    assert_eq!(talk.it.in_flight(), 0);
+    talk.calls(3, "c");
+    talk.calls(4, "d");
+    talk.cancel(3);
+    talk.cancel(4);
+    for _ in 0..9 {
+        talk.after(500).says(r#"{"id":1,"item":5}"#);
+        assert!(talk.check().is_ok());
+        assert_eq!(talk.it.in_flight(), 2, "they are too many");
+    }
+    talk.after(500).says(r#"{"id":1,"item":5}"#);
+    assert_eq!(talk.check(), Err(Offence::Lingering(LINGER)));
+    talk.says(r#"{"id":1,"end":true}"#);
+    assert!(talk.check().is_ok());
+    assert_eq!(talk.it.in_flight(), 1, "one has the room of that which ended");
+}
+
+#[test]
 fn what_the_process_did_not_begin_to_get_was_not_executed() {
-    let mut it = Conversation::new(TIMEOUT);
+    let mut it = Conversation::new(&limits(1));
     let question = it.take_output();
     it.wrote(question.len());
     for (id, who) in [(1, "a"), (2, "b"), (3, "c")] {
@@ -203,7 +297,7 @@ fn what_the_process_did_not_begin_to_get_was_not_executed() {
 fn any_bytes_as_a_line_of_a_worker() {
     rpc_fuzz::bytes("worker_line", |bytes| {
         let now = Instant::now();
-        let mut it = Conversation::new(TIMEOUT);
+        let mut it = Conversation::new(&limits(1));
         let _ = it.listing(bytes);
         for id in 1..4 {
             *it.call(id, "m", &Args::none(), &RequestMeta::default()) = Some(id);

@@ -1,12 +1,11 @@
 //! Calls and processes come and go.
 
-use std::time::Duration;
-
 use super::*;
 
 /// A crew, the clock, and the processes' sides of their conversations.
 struct Site {
     crew: Crew,
+    limits: WorkerLimits,
     now: Instant,
 }
 
@@ -14,7 +13,7 @@ type Result_ = oneshot::Receiver<Result<Box<RawValue>, Fault>>;
 
 impl Site {
     fn new(limits: WorkerLimits) -> Self {
-        Self { crew: Crew::new(limits), now: Instant::now() }
+        Self { crew: Crew::new(limits.clone()), limits, now: Instant::now() }
     }
 
     fn with_processes(limits: WorkerLimits, processes: u64) -> Self {
@@ -26,7 +25,7 @@ impl Site {
     }
 
     fn joins(&mut self, key: u64) {
-        let conversation = Conversation::new(Duration::from_secs(1));
+        let conversation = Conversation::new(&self.limits);
         self.crew.join(key, conversation, Arc::default(), self.now);
     }
 
