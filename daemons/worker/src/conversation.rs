@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use rpc_wire::call::request::{self, RequestMeta};
 use rpc_wire::call::{Args, Reply, ReplyError, reply};
+use rpc_wire::exact;
 use rpc_wire::fault::Fault;
+use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use rpc_wire::paths;
 use rpc_wire::signature::{self, NotAMethodList, Signature};
 use serde_json::value::RawValue;
@@ -75,6 +77,8 @@ pub(crate) enum Event<T, V = Box<RawValue>> {
     Done(T, Result<V, Fault>),
     /// A stream has another item.
     Item(u64, V),
+    /// A call has an item that cannot be passed on.
+    Unfit(u64, Fault),
     /// A stream has ended.
     End(T),
     /// Nothing that anyone waits for.
@@ -222,14 +226,17 @@ impl<T> Conversation<T> {
         }
         Ok(match self.read(line)? {
             Reply::Done { id: Some(id), outcome } => match self.ended(id, now) {
-                Some(waiting) => Event::Done(waiting, outcome.map(ToOwned::to_owned)),
+                Some(waiting) => Event::Done(waiting, passed_on(line, outcome)),
                 None => Event::Nothing,
             },
             Reply::Item { id, item, .. } => match self.calls.get(&id) {
                 Some(call) => {
                     self.last_sign = Some(now);
                     match call.cancelled {
-                        None => Event::Item(id, item.to_owned()),
+                        None => match passed_on(line, Ok(item)) {
+                            Ok(item) => Event::Item(id, item),
+                            Err(fault) => Event::Unfit(id, fault),
+                        },
                         Some(_) => Event::Nothing,
                     }
                 }
@@ -264,6 +271,9 @@ impl<T> Conversation<T> {
             (Err(error @ ReplyError::NotFinite), Some(id)) => {
                 let outcome = Err(Fault::method_failed(error.to_string()));
                 Ok(Reply::Done { id: Some(id), outcome })
+            }
+            (Err(_), Some(id)) if line.starts_with(b"{") && let Some(fault) = too_deep(line) => {
+                Ok(Reply::Done { id: Some(id), outcome: Err(fault) })
             }
             (Err(error), _) => Err(not_a_message(line, &error.to_string())),
         }
@@ -349,6 +359,34 @@ impl<T> Conversation<T> {
         };
         (waiting(unsent), waiting(sent))
     }
+}
+
+/// What becomes of an outcome: one that clients would refuse, and their connection with it, is an error of its call.
+fn passed_on(line: &[u8], outcome: Result<&RawValue, Fault>) -> Result<Box<RawValue>, Fault> {
+    if let Some(fault) = too_deep(line) {
+        return Err(fault);
+    }
+    let value = outcome?;
+    if let Some(number) = exact::infinite(value) {
+        let text = format!("the worker's reply holds {number}, which is read as an infinity");
+        return Err(Fault::method_failed(text));
+    }
+    Ok(value.to_owned())
+}
+
+fn too_deep(line: &[u8]) -> Option<Fault> {
+    const DEEPEST: u32 = FrameLimits::DEEPEST;
+    // One that is no longer has no room for so many brackets.
+    if line.len() <= DEEPEST as usize {
+        return None;
+    }
+    let mut framer = Framer::new(FrameLimits { max_bytes: usize::MAX, max_depth: DEEPEST });
+    matches!(framer.next(line), Err(FrameError::TooDeep(_))).then(|| {
+        let text = format!(
+            "the worker's reply is nested deeper than {DEEPEST}, which clients refuse; return it in a flatter form"
+        );
+        Fault::method_failed(text)
+    })
 }
 
 fn not_a_message(line: &[u8], why: &str) -> Offence {

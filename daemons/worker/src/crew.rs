@@ -213,6 +213,7 @@ impl Crew {
             Event::Done(job, outcome) => job.answer.done(outcome),
             Event::End(job) => job.answer.end(),
             Event::Nothing => {}
+            Event::Unfit(id, fault) => self.fail(key, id, fault, now),
             Event::Item(id, item) => return Ok(self.item(key, id, item, now)),
         }
         self.fill(now);

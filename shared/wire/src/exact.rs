@@ -58,6 +58,33 @@ fn check_numbers(text: &str) -> Result<(), Inexact> {
     Ok(())
 }
 
+/// The first number of the value that is beyond those of f64, such as `1e999`: most readers make an infinity of it.
+pub fn infinite<'a>(json: impl Into<Json<'a>>) -> Option<String> {
+    let text = json.into().text();
+    let bytes = text.as_bytes();
+    let is_exponent = |at: usize| at > 0 && bytes[at - 1].is_ascii_digit();
+    // Text has many an e, but few behind a digit.
+    if !memchr::memchr2_iter(b'e', b'E', bytes).any(is_exponent) {
+        return None;
+    }
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = end_of_string(bytes, at),
+            b'-' | b'0'..=b'9' => {
+                let length = bytes[at..].iter().take_while(|byte| is_of_number(**byte)).count();
+                let number = &text[at..at + length];
+                if number.parse::<f64>().is_ok_and(f64::is_infinite) {
+                    return Some(shorten(number));
+                }
+                at += length;
+            }
+            _ => at += 1,
+        }
+    }
+    None
+}
+
 fn is_of_number(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
 }
@@ -79,6 +106,8 @@ fn shorten(number: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Value, Inexact> {
@@ -97,6 +126,17 @@ mod tests {
     fn an_integer_beyond_them_is_an_error_and_not_rounded() {
         for text in ["18446744073709551616", "[-9223372036854775809]", r#"{"a":[1e999]}"#] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_beyond_floats_is_found_and_nothing_else() {
+        let found = |text| infinite(serde_json::from_str::<&RawValue>(text).unwrap());
+        for text in ["1e999", "[1,-1E+999]", r#"{"1e9":{"a":[0.5e1,1e999]}}"#] {
+            assert!(found(text).is_some(), "{text}");
+        }
+        for text in ["1e308", "1e-999", "12", r#"["1e999","x\"1e999"]"#, r#"{"1e999":true}"#] {
+            assert_eq!(found(text), None, "{text}");
         }
     }
 

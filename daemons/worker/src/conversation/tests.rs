@@ -26,6 +26,7 @@ fn text(event: Event<&'static str>) -> Event<&'static str, String> {
     match event {
         Event::Done(who, outcome) => Event::Done(who, outcome.map(text)),
         Event::Item(id, item) => Event::Item(id, text(item)),
+        Event::Unfit(id, fault) => Event::Unfit(id, fault),
         Event::End(who) => Event::End(who),
         Event::Nothing => Event::Nothing,
     }
@@ -166,6 +167,30 @@ fn a_result_that_json_does_not_have_fails_its_call_only() {
     assert!(fault.message.contains("NaN"));
     let mut talk = Talk::with(&["a", "b"]);
     assert!(talk.offends(r#"{"id": 1, "res": NaN}"#).contains("no message"), "whose is unknown");
+}
+
+#[test]
+fn what_clients_would_refuse_fails_its_call_only() {
+    let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+    let mut talk = Talk::with(&["a", "b", "c", "d", "e"]);
+    let value = deep(127);
+    assert_eq!(talk.says(&format!(r#"{{"id":1,"res":{value}}}"#)), result("a", &value));
+    for (who, id, key, value, why) in [
+        ("b", 2, "res", deep(128), "deeper than 128"),
+        ("c", 3, "res", deep(100_000), "deeper than 128"),
+        ("d", 4, "res", "[1e999]".to_owned(), "1e999, which is read as an infinity"),
+        ("e", 5, "error", format!(r#"{{"code":7,"message":"x","data":{value}}}"#), "deeper than 128"),
+    ] {
+        let Event::Done(whose, Err(fault)) = talk.says(&format!(r#"{{"id":{id},"{key}":{value}}}"#))
+        else {
+            panic!("{id}");
+        };
+        assert!(whose == who && fault.message.contains(why), "{whose}: {fault:?}");
+        assert_eq!(fault.code.number(), -32603);
+    }
+    let mut talk = Talk::with(&["a"]);
+    let item = talk.says(&format!(r#"{{"id":1,"item":{}}}"#, deep(128)));
+    assert!(matches!(item, Event::Unfit(1, _)), "{item:?}");
 }
 
 #[test]
@@ -313,7 +338,7 @@ fn any_bytes_as_a_line_of_a_worker() {
                     1
                 }
                 Ok(Event::End(_)) => 1,
-                Ok(Event::Item(id, _)) => {
+                Ok(Event::Item(id, _) | Event::Unfit(id, _)) => {
                     assert!(it.waiting(id).is_some());
                     0
                 }

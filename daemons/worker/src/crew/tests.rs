@@ -194,6 +194,19 @@ fn a_result_for_a_stream_is_its_only_item_and_an_item_for_a_result_is_an_error()
 }
 
 #[test]
+fn an_item_that_cannot_be_passed_on_ends_its_stream() {
+    let mut site = Site::with_processes(WorkerLimits::default(), 1);
+    let (answer, mut items, mut ended) = stream(1);
+    let id = site.submit("m", answer, None).unwrap();
+    site.gets(0);
+    assert!(site.says(0, format!(r#"{{"id":{id},"item":[1e999]}}"#)).is_none());
+    assert_eq!(ended.try_recv().unwrap().unwrap_err().code, Code::MethodFailed);
+    assert!(items.try_recv().is_err());
+    let cancel = site.crew.with(0).unwrap().take_output();
+    assert_eq!(String::from_utf8(cancel).unwrap(), format!("{{\"cancel\":{id}}}\n"));
+}
+
+#[test]
 fn a_drained_process_gets_no_further_calls() {
     let mut site = Site::with_processes(WorkerLimits::default(), 1);
     site.crew.drain(0);
