@@ -258,8 +258,13 @@ impl Crew {
             let Some(member) = free.min_by_key(in_flight) else { return };
             let Some(job) = self.queue.pop_front() else { return };
             let left = job.deadline.map(|deadline| deadline.saturating_duration_since(now));
-            if left.is_some_and(|left| left.is_zero()) || job.answer.is_abandoned() {
-                // Its caller is told by the server.
+            if left.is_some_and(|left| left.is_zero()) {
+                // The server's own timer may be later.
+                let text = "the deadline passed while the call waited for a worker";
+                job.answer.fail(Fault::new(Code::DeadlineExceeded, text));
+                continue;
+            }
+            if job.answer.is_abandoned() {
                 continue;
             }
             let meta = RequestMeta {

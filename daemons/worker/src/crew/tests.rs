@@ -122,11 +122,12 @@ fn a_call_that_nobody_waits_for_any_longer_is_not_sent() {
     site.crew.cancel(id, site.now);
     drop(site.calls("m"));
     let late = site.now;
-    let (result, _waits) = oneshot::channel();
+    let (result, mut is_late) = oneshot::channel();
     site.submit("m", Answer::Once(result), Some(late)).unwrap();
     let (last, _waits) = site.calls("m");
     site.joins(0);
     assert_eq!(site.gets(0), [last]);
+    assert_eq!(answer(&mut is_late), Some(Err(Code::DeadlineExceeded)), "and not lost");
 }
 
 #[test]
