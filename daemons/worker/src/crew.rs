@@ -47,6 +47,8 @@ pub(crate) struct Job {
     /// once, since it may be what the first one died of.
     pub(crate) may_run_again: bool,
     pub(crate) id: u64,
+    /// When its reader was given an item last.
+    pub(crate) given: Option<Instant>,
 }
 
 /// What a caller waits with.
@@ -64,6 +66,8 @@ pub(crate) struct Stalled {
     pub(crate) id: u64,
     pub(crate) item: Box<RawValue>,
     pub(crate) items: mpsc::Sender<Box<RawValue>>,
+    /// Its reader has taken nothing since.
+    pub(crate) since: Instant,
 }
 
 /// What a process that is gone leaves behind.
@@ -226,8 +230,15 @@ impl Crew {
         job.may_run_again = false;
         match &job.answer {
             Answer::Many { items, .. } => match items.try_send(item) {
-                Ok(()) => None,
-                Err(TrySendError::Full(item)) => Some(Stalled { id, item, items: items.clone() }),
+                Ok(()) => {
+                    job.given = Some(now);
+                    None
+                }
+                Err(TrySendError::Full(item)) => {
+                    // Whatever it had taken since the last one had left room.
+                    let since = job.given.unwrap_or(now);
+                    Some(Stalled { id, item, items: items.clone(), since })
+                }
                 // Its cancel is on its way.
                 Err(TrySendError::Closed(_)) => None,
             },

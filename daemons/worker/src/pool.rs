@@ -44,6 +44,7 @@ impl Pool {
             answer,
             may_run_again,
             id: 0,
+            given: None,
         };
         if signature.stream {
             Method::forwarded_stream(signature, move |call: Call, args| {

@@ -278,7 +278,8 @@ impl Member {
         while let Some(line) = next_line(&mut self.lines, &self.limits)? {
             // Locked anew for every line: others submit calls meanwhile.
             if let Some(stalled) = self.pool.crew().line(self.key, &line, now)? {
-                return Ok(Some((stalled, now + self.limits.stall_timeout)));
+                let until = stalled.since + self.limits.stall_timeout;
+                return Ok(Some((stalled, until)));
             }
         }
         Ok(None)
@@ -320,7 +321,12 @@ async fn room(stalled: &mut Option<(Stalled, Instant)>, pool: &Pool, key: u64) {
     let now = Instant::now();
     let mut crew = pool.crew();
     match room {
-        Ok(Ok(room)) => drop(room.send(item)),
+        Ok(Ok(room)) => {
+            if let Some(job) = crew.with(key).and_then(|conversation| conversation.waiting(id)) {
+                job.given = Some(now);
+            }
+            drop(room.send(item));
+        }
         // Its cancel is on its way.
         Ok(Err(_closed)) => {}
         Err(_late) => {

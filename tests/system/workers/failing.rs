@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rpc_client::{Client, ClientOptions};
 use rpc_tests::daemon::{Daemon, run_rpcd};
-use rpc_tests::eventually::{SOON, eventually, soon};
+use rpc_tests::eventually::{eventually, soon};
 use rpc_tests::python::has_python;
 use rpc_tests::queries::http;
 use rpc_tests::raw::Raw;
@@ -274,14 +274,34 @@ async fn a_stream_that_nobody_reads_ends_and_frees_its_worker() {
     if !has_python() {
         return;
     }
-    let (_server, at) = serve_with(&[("WORKER_STALL_TIMEOUT", "300ms")], "", &[]).await;
-    let mut peer = Raw::connect(at).await;
-    peer.send(with_meta(1, "flood", &json!([200_000]), &json!({"stream": true}))).await;
-    let first = peer.reply().await;
-    assert!(first["item"].is_string(), "{first}");
-    // It reads no more; others do.
-    let pid = tokio::time::timeout(SOON, call(at, "pid", json!([]))).await.unwrap();
-    assert!(pid.is_number());
+    let settings = [("WORKER_STALL_TIMEOUT", "300ms"), ("WORKER_CANCEL_TIMEOUT", "300ms")];
+    let further = ["--worker-concurrency", "4"];
+    for (flags, further) in [("", &[][..]), ("--threads", &further[..])] {
+        let (_server, at) = serve_with(&settings, flags, further).await;
+        let pid = call(at, "pid", json!([])).await;
+        let mut peers = Vec::new();
+        for _ in 0..=further.len() {
+            let mut peer = Raw::connect(at).await;
+            peer.send(with_meta(1, "flood", &json!([100_000]), &json!({"stream": true}))).await;
+            peers.push(peer);
+        }
+        let first = peers[0].reply().await;
+        assert!(first["item"].is_string(), "{first}");
+        // They read no more; others do.
+        let given_up = peers.len();
+        eventually("they are given up", async || call(at, "cancelled", json!([])).await == given_up)
+            .await;
+        assert_eq!(call(at, "pid", json!([])).await, pid, "it waited, and was not silent");
+        for mut peer in peers {
+            let end = loop {
+                let reply = peer.reply().await;
+                if reply["item"].is_null() {
+                    break reply;
+                }
+            };
+            assert_eq!(end["error"]["code"], -32002, "{end}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Calls and processes come and go.
 
+use std::time::Duration;
+
 use super::*;
 
 /// A crew, the clock, and the processes' sides of their conversations.
@@ -50,6 +52,7 @@ impl Site {
             answer,
             may_run_again: method == "idempotent",
             id: 0,
+            given: None,
         };
         self.crew.submit(job, self.now)
     }
@@ -167,6 +170,26 @@ fn a_stream_without_room_stalls_its_process_and_loses_nothing() {
     site.says(0, format!(r#"{{"id":{id},"end":true}}"#));
     assert_eq!(items.try_recv().unwrap().get(), "2");
     assert_eq!(ended.try_recv().unwrap(), Ok(()));
+}
+
+#[test]
+fn a_reader_that_took_nothing_while_another_one_stalled_the_process_has_no_time_of_its_own() {
+    let mut site = Site::with_processes(WorkerLimits::default().concurrency(2), 1);
+    let ((one, _reads), (other, _reads_not)) = {
+        let (one, items, ended) = stream(1);
+        let (other, items_, ended_) = stream(1);
+        ((one, (items, ended)), (other, (items_, ended_)))
+    };
+    let ids = [site.submit("m", one, None).unwrap(), site.submit("m", other, None).unwrap()];
+    let began = site.now;
+    for id in ids {
+        assert!(site.says(0, format!(r#"{{"id":{id},"item":1}}"#)).is_none());
+    }
+    for id in ids {
+        site.now += Duration::from_secs(10);
+        let stalled = site.says(0, format!(r#"{{"id":{id},"item":2}}"#)).unwrap();
+        assert_eq!((stalled.id, stalled.since), (id, began));
+    }
 }
 
 #[test]
