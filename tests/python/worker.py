@@ -56,6 +56,10 @@ def cancelled(call):
     return sum(event.is_set() for event in CANCELLED.values())
 
 
+def variable(call, name):
+    return os.environ.get(name)
+
+
 def time_left(call):
     return call.get("meta", {}).get("deadline_ms")
 
@@ -110,7 +114,7 @@ def flood(call, lines):
     beside.join()
 
 
-METHODS = {f.__name__: f for f in (pid, echo, arguments, nap, sleep, tick, cancelled, time_left, fail, not_a_number,
+METHODS = {f.__name__: f for f in (pid, echo, arguments, nap, sleep, tick, cancelled, variable, time_left, fail, not_a_number,
                                    say, long_line, log, leave, fork, count, flood)}
 METHODS["nap_again"] = nap_again
 STREAMS = ("count", "flood", "tick")

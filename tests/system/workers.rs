@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rpc_settings::SECRET_VARIABLES;
 use rpc_tests::daemon::{Daemon, path, run_rpcd};
 use rpc_tests::eventually::{eventually, soon};
 use rpc_tests::home::Home;
@@ -230,6 +231,21 @@ async fn lines_of_standard_error_are_log_lines_of_that_worker() {
         call(at, "log", json!([said])).await;
         let is_it = |line: &str| (line.contains(said) && line.contains(level)).then_some(());
         server.line(&format!("{said} as {level}"), is_it).await;
+    }
+}
+
+#[tokio::test]
+async fn the_secrets_of_the_environment_are_none_of_the_programs() {
+    if !has_python() {
+        return;
+    }
+    let secret = "0123456789abcdef0123456789abcdef";
+    let mut settings = vec![("WORKER_MAX_DEATHS", "3")];
+    settings.extend(SECRET_VARIABLES.map(|name| (name.trim_start_matches("RPCD_"), secret)));
+    let (_server, at) = serve_with(&settings, "", &[]).await;
+    assert_eq!(call(at, "variable", json!(["RPCD_WORKER_MAX_DEATHS"])).await, "3");
+    for name in SECRET_VARIABLES {
+        assert_eq!(call(at, "variable", json!([name])).await, Value::Null, "{name}");
     }
 }
 

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rpc_settings::TOKEN_VARIABLE;
+use rpc_settings::SECRET_VARIABLES;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -139,10 +139,12 @@ fn notice(
 /// Runs a program with `input`; the error says what went wrong.
 async fn run(program: Program, input: &[u8]) -> Result<(), String> {
     let attempt = async {
-        let mut child = Command::new(OsStr::new(program[0]))
+        let mut command = Command::new(OsStr::new(program[0]));
+        for secret in SECRET_VARIABLES {
+            command.env_remove(secret);
+        }
+        let mut child = command
             .args(&program[1..])
-            // Nothing of it is its business.
-            .env_remove(TOKEN_VARIABLE)
             .stdin(Stdio::piped())
             // Some leave a process behind that serves the clipboard: it must not hold a pipe of ours,
             // or draw on the screen.

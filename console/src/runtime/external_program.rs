@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rand::RngExt;
-use rpc_settings::TOKEN_VARIABLE;
+use rpc_settings::SECRET_VARIABLES;
 use tokio::process::{Child, Command};
 
 use super::files;
@@ -48,7 +48,10 @@ impl ExternalProgram {
         let script = format!("{} \"$1\"", self.command);
         let mut child = Command::new("sh");
         child.arg("-c").arg(script).arg(&self.command).arg(&self.path);
-        child.env_remove(TOKEN_VARIABLE).kill_on_drop(true).spawn()
+        for secret in SECRET_VARIABLES {
+            child.env_remove(secret);
+        }
+        child.kill_on_drop(true).spawn()
     }
 
     /// The message that follows from the program's exit: the edited text, a failure, or nothing.

@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 use rpc_security::secret;
 
 use super::keys::{self, KEYS, Key};
+use super::token::ETCD_PASSWORD;
 use super::{
     ENVIRONMENT_PREFIX, KeyLine, RegistryAddress, Settings, SettingsError, TOKEN_VARIABLE, ini,
 };
 
 /// The variables that keys of `[keys]` would have. They have none: names of actions contain dots.
 const KEYS_VARIABLES: &str = "RPCD_KEYS_";
-/// No key: a file of settings is no place for a password, and others can read a command line.
-const ETCD_PASSWORD: &str = "RPCD_ETCD_PASSWORD";
 
 /// Which file settings are from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

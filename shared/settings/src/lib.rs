@@ -37,7 +37,7 @@ pub use keys::{KEYS, Key};
 pub use sections::{Console, KeyLine, RegistryAddress, RegistryServer, Server, Settings};
 pub use security::Security;
 pub use sources::Sources;
-pub use token::TOKEN_VARIABLE;
+pub use token::{SECRET_VARIABLES, TOKEN_VARIABLE};
 pub use value::{Advertised, Colour, Glyphs, StoreKind, Theme};
 
 /// The prefix of our environment variables.

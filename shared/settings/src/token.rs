@@ -9,6 +9,10 @@ use super::{RegistryAddress, Settings, SettingsError};
 
 /// The variable of a program's own token. It is no key of the file: a secret is not a setting.
 pub const TOKEN_VARIABLE: &str = "RPCD_TOKEN";
+/// No key either: others can read a command line, and a file of settings is no place for a password.
+pub(super) const ETCD_PASSWORD: &str = "RPCD_ETCD_PASSWORD";
+/// The variables that hold secrets, all that are no keys: no other program that is started gets them.
+pub const SECRET_VARIABLES: [&str; 2] = [TOKEN_VARIABLE, ETCD_PASSWORD];
 
 impl Settings {
     /// The token of a client, read again for later connections if it is in a file: that of [`TOKEN_VARIABLE`], else of

@@ -9,7 +9,7 @@ use rpc_host::net::resolve_listen;
 use rpc_registry::{RegistryOptions, StoreOptions};
 use rpc_security::{ClientTlsOptions, Guard, TlsOptions};
 use rpc_server::Limits;
-use rpc_settings::{Advertised, RegistryAddress, Settings, StoreKind, TOKEN_VARIABLE};
+use rpc_settings::{Advertised, RegistryAddress, SECRET_VARIABLES, Settings, StoreKind};
 use rpc_worker::{Program, WorkerLimits};
 
 use super::target;
@@ -122,8 +122,8 @@ impl ServePlan {
             tls: settings.tls.clone(),
             announce,
             worker: typed.worker.map(|program| WorkerPlan {
-                // The server's own token is none of its business.
-                program: program.hide_variable(TOKEN_VARIABLE),
+                // The server's own secrets are none of its business.
+                program: SECRET_VARIABLES.into_iter().fold(program, Program::hide_variable),
                 limits: worker_limits,
                 watches_files: typed.watch_files,
                 builtin: !typed.no_builtin,
