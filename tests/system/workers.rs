@@ -300,6 +300,25 @@ async fn an_edited_program_is_served_without_a_lost_call_and_a_broken_one_is_not
     drop(home);
 }
 
+#[tokio::test]
+async fn a_program_that_hangs_at_its_start_is_replaced_as_soon_as_it_is_edited() {
+    if !has_python() {
+        return;
+    }
+    let (home, copy) = editable();
+    let command = format!("python3 -B {}", copy.display());
+    let line = ["--no-registry", "--watch-files", "--worker", &command];
+    let settings = [("WORKER_START_TIMEOUT", "1h")];
+    let (server, at) = Daemon::server_with(&settings, &line).await;
+    let pid = call(at, "pid", json!([])).await;
+    let works = std::fs::read_to_string(&copy).unwrap();
+    std::fs::write(&copy, "import time\nprint('info it hangs', file=__import__('sys').stderr)\ntime.sleep(1000)\n").unwrap();
+    server.line("that it hangs", |line| line.contains("it hangs").then_some(())).await;
+    std::fs::write(&copy, format!("{works}\n")).unwrap();
+    eventually("the next one serves", async || call(at, "pid", json!([])).await != pid).await;
+    drop(home);
+}
+
 /// The programs of examples/workers, the program that each needs with its package, a call and its result.
 #[tokio::test]
 async fn every_example_is_short_and_serves() {

@@ -86,7 +86,7 @@ impl Shared {
                     gone = gone => gone.ok(),
                     () = changed(&mut files) => {
                         tracing::info!(worker, "its files have changed; starting the worker again");
-                        match self.start(worker).await {
+                        match self.start_latest(worker, &mut files).await {
                             // The one before finishes its calls.
                             Ok(talk) => running = Some(self.serve(talk)),
                             Err(why) => tracing::error!(worker, "the changed worker {why}; the one before goes on"),
@@ -94,7 +94,7 @@ impl Shared {
                         continue;
                     }
                 },
-                None => match self.start(worker).await {
+                None => match self.start_latest(worker, &mut files).await {
                     Ok(talk) => {
                         running = Some(self.serve(talk));
                         continue;
@@ -107,6 +107,22 @@ impl Shared {
             let Some(gone) = gone else { return };
             if self.died(worker, gone, &mut restarts, &mut files).await.is_break() {
                 return;
+            }
+        }
+    }
+
+    /// Starts a process, and anew whenever its files change before it has listed its methods.
+    async fn start_latest(
+        &self,
+        worker: usize,
+        files: &mut Option<watch::Receiver<()>>,
+    ) -> Result<Talk, String> {
+        loop {
+            tokio::select! {
+                talk = self.start(worker) => return talk,
+                () = changed(files) => {
+                    tracing::info!(worker, "its files have changed again; starting the worker anew");
+                }
             }
         }
     }
