@@ -171,7 +171,7 @@ async fn a_certificate_may_do_what_its_line_says_at_server_and_registry() {
     assert!(code == 1 && said.contains("this token is not known here"), "{said}");
 
     // As soon as its line is gone, so are its roles.
-    house.write("");
+    house.write("# nobody\n");
     let gone = Instant::now();
     eventually("its roles are gone", async || house.rpcd(&ci, &[], &call).await.0 == 1).await;
     assert!(gone.elapsed() < Duration::from_secs(5), "{:?}", gone.elapsed());
@@ -316,7 +316,7 @@ async fn streams_and_watches_end_when_the_line_of_their_certificate_is_taken_awa
     let logs = br#"{"id":1,"method_name":"rpc.logs","meta":{"stream":true}}"#;
     stream.write_all(logs).await.unwrap();
 
-    house.write("");
+    house.write("# nobody\n");
     for (mut open, end) in [(stream, "-32004"), (watch, "\r\n0\r\n\r\n")] {
         let mut said = String::new();
         soon("it ends", async {
