@@ -239,7 +239,7 @@ fn http_libraries_stay_where_they_belong() {
         "daemons/gateway/src/http.rs",
         "daemons/gateway/src/http",
     ];
-    only("axum::", &CRATES, &http);
+    only("axum::", &CRATES, &http[4..]);
     // Not reqwest: its TLS would come with every client, in every image with or without certificates.
     let etcd = "daemons/registry/src/store/etcd";
     only("hyper::", &CRATES, &[&http[..], &[etcd]].concat());
@@ -293,7 +293,7 @@ fn a_server_without_its_features_has_no_http_library() {
     let with = |features: &str| {
         tree(&["-p", "rpc-server", "--no-default-features", "--features", features])
     };
-    let serves = ["axum", "hyper", "hyper-util"];
+    let serves = ["hyper", "hyper-util", "http-body-util"];
     let announces = ["reqwest", "rpc-client", "url"];
     let (none, http, announce) = (with(""), with("http"), with("announce"));
     for name in serves {
@@ -302,7 +302,7 @@ fn a_server_without_its_features_has_no_http_library() {
     for name in announces {
         assert!(!none.contains(name) && !http.contains(name) && announce.contains(name), "{name}");
     }
-    assert!(none.contains("tokio") && !announce.contains("axum"));
+    assert!(none.contains("tokio") && !http.contains("axum"));
 }
 
 #[test]

@@ -1,45 +1,49 @@
 //! The peer of an HTTP connection: a stranger until one of its requests has shown who sends it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 use crate::visitor::Peer;
 
-/// One of them, as its requests see it. Clones are the same one.
-#[derive(Debug, Clone)]
+/// One of them, as its requests see it.
+#[derive(Debug)]
 pub(super) struct Caller {
     pub(super) peer: Peer,
     /// It came to a loopback address.
     pub(super) on_loopback: bool,
-    /// Cancelled once it is known.
-    known: CancellationToken,
+    is_known: AtomicBool,
+    becomes_known: Notify,
     /// Requests without a reply.
-    asked: Arc<AtomicUsize>,
+    asked: AtomicUsize,
 }
 
 /// A request without a reply, as long as it is held.
-pub(super) struct Asking(Arc<AtomicUsize>);
+pub(super) struct Asking<'a>(&'a AtomicUsize);
 
 impl Caller {
-    pub(super) fn new(peer: Peer, on_loopback: bool) -> Self {
-        Self { peer, on_loopback, known: CancellationToken::new(), asked: Arc::default() }
+    pub(super) fn new(peer: Peer, on_loopback: bool, is_known: bool) -> Self {
+        let is_known = AtomicBool::new(is_known);
+        let (becomes_known, asked) = (Notify::new(), AtomicUsize::new(0));
+        Self { peer, on_loopback, is_known, becomes_known, asked }
     }
 
     /// One of its requests is of somebody who may do something.
     pub(super) fn become_known(&self) {
-        self.known.cancel();
+        if !self.is_known.load(Relaxed) {
+            self.is_known.store(true, Relaxed);
+            self.becomes_known.notify_one();
+        }
     }
 
-    /// Waits until it is known.
+    /// Waits until a stranger is known.
     pub(super) async fn known(&self) {
-        self.known.cancelled().await;
+        self.becomes_known.notified().await;
     }
 
-    pub(super) fn ask(&self) -> Asking {
+    pub(super) fn ask(&self) -> Asking<'_> {
         self.asked.fetch_add(1, Relaxed);
-        Asking(Arc::clone(&self.asked))
+        Asking(&self.asked)
     }
 
     pub(super) fn is_asking(&self) -> bool {
@@ -47,7 +51,7 @@ impl Caller {
     }
 }
 
-impl Drop for Asking {
+impl Drop for Asking<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }

@@ -1,19 +1,13 @@
 //! Calls over HTTP: `POST /rpc` takes JSON-RPC 2.0, `POST /call/METHOD` the bare arguments.
 
-use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures_util::stream;
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+use hyper::{HeaderMap, StatusCode, header};
 use rpc_host::web;
-use rpc_wire::call::{Call, Message, Meta, Reply, ReplyTo, reply};
+use rpc_wire::call::{Call, Message, Meta, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 use rpc_wire::paths;
@@ -21,39 +15,36 @@ use serde_json::value::RawValue;
 
 use super::caller::Caller;
 use super::exchange::Exchange;
-use super::{JSON, error, problem};
+use super::problem;
+use super::replies::{Replies, Step};
+use super::reply::{JSON, Reply, empty, error, whole};
 use crate::reserved::Reserved;
 use crate::state::ServerState;
 
 /// Content types of JSON-RPC requests. None is one that a form of a foreign web page could send.
 const JSON_RPC_TYPES: [&str; 3] = [JSON, "application/json-rpc", "application/jsonrequest"];
-const EVENT_STREAM: &str = "text/event-stream";
-const NDJSON: &str = "application/x-ndjson";
 
 /// `POST /rpc`.
 pub(super) async fn json_rpc(
-    state: Arc<ServerState>,
-    caller: Caller,
-    request: Request,
-) -> Response {
-    let (head, body) = request.into_parts();
-    if !has_type(&head.headers, &JSON_RPC_TYPES) {
-        return error(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "the content type must be application/json",
-        );
+    state: &Arc<ServerState>,
+    caller: &Caller,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Reply {
+    if !has_type(headers, &JSON_RPC_TYPES) {
+        return of_another_type();
     }
-    let replies = match Exchange::new(state, &caller, &head.headers) {
+    let replies = match Exchange::new(state.clone(), caller, headers) {
         Ok(mut exchange) => match json_rpc_replies(&mut exchange, body).await {
             Ok(()) => exchange.finish().await,
             Err(fault) => refused(&fault),
         },
         Err(fault) => refused(&fault),
     };
-    if replies.is_empty() {
-        return StatusCode::NO_CONTENT.into_response();
+    match replies.is_empty() {
+        true => empty(StatusCode::NO_CONTENT),
+        false => whole(JSON, replies),
     }
-    ([(header::CONTENT_TYPE, JSON)], replies).into_response()
 }
 
 /// The reply to a request of which no id is known.
@@ -63,7 +54,7 @@ fn refused(fault: &Fault) -> Vec<u8> {
     out
 }
 
-async fn json_rpc_replies(exchange: &mut Exchange, body: Body) -> Result<(), Fault> {
+async fn json_rpc_replies(exchange: &mut Exchange, body: Incoming) -> Result<(), Fault> {
     let body = exchange.read(body).await?;
     let body = body.ok_or_else(|| Fault::new(Code::NotJson, "request is not JSON: it is empty"))?;
     let other = || Fault::new(Code::Malformed, "send a JSON-RPC 2.0 request: this has no jsonrpc");
@@ -79,36 +70,27 @@ async fn json_rpc_replies(exchange: &mut Exchange, body: Body) -> Result<(), Fau
 
 /// `POST /call/METHOD`.
 pub(super) async fn call(
-    state: Arc<ServerState>,
-    caller: Caller,
-    method: String,
-    request: Request,
-) -> Response {
-    let (head, body) = request.into_parts();
-    if !has_type(&head.headers, &[JSON]) {
-        return error(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "the content type must be application/json",
-        );
+    state: &Arc<ServerState>,
+    caller: &Caller,
+    method: &str,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Reply {
+    if !has_type(headers, &[JSON]) {
+        return of_another_type();
     }
-    let mut exchange = match Exchange::new(state, &caller, &head.headers) {
+    let mut exchange = match Exchange::new(state.clone(), caller, headers) {
         Ok(exchange) => exchange,
         Err(fault) => return problem::response(&fault, false),
     };
-    if let Err(fault) = begin_call(&mut exchange, &method, &head.headers, body).await {
+    if let Err(fault) = begin_call(&mut exchange, method, headers, body).await {
         return problem::response(&fault, exchange.is_known());
     }
-    let mut replies = Replies { exchange, waiting: VecDeque::new() };
+    let mut replies = Replies::new(exchange);
     match replies.next().await {
-        Some(Step::Result(result)) => ([(header::CONTENT_TYPE, JSON)], result).into_response(),
-        Some(Step::Failed(fault)) => problem::response(&fault, replies.exchange.is_known()),
-        Some(first) => {
-            replies.waiting.push_front(first);
-            match asks_for(&head.headers, EVENT_STREAM) {
-                true => replies.into_events(),
-                false => replies.into_lines(),
-            }
-        }
+        Some(Step::Result(result)) => whole(JSON, result),
+        Some(Step::Failed(fault)) => problem::response(&fault, replies.is_of_known()),
+        Some(first) => replies.stream(first, headers),
         // A call has a reply.
         None => problem::response(&Fault::method_failed("there is no reply"), true),
     }
@@ -119,7 +101,7 @@ async fn begin_call(
     exchange: &mut Exchange,
     method: &str,
     headers: &HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<(), Fault> {
     let deadline_ms = timeout(headers)?;
     let body = exchange.read(body).await?;
@@ -172,95 +154,6 @@ fn has_type(headers: &HeaderMap, types: &[&str]) -> bool {
     web::has_type(given, headers.contains_key(header::ORIGIN), types)
 }
 
-fn asks_for(headers: &HeaderMap, content_type: &str) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|value| value.split(',')).any(|one| {
-        let essence = one.split(';').next().unwrap_or_default();
-        essence.trim().eq_ignore_ascii_case(content_type)
-    })
-}
-
-/// What a call has replied.
-enum Step {
-    Result(String),
-    Item(String),
-    End,
-    Failed(Fault),
-}
-
-impl Step {
-    fn read(line: &[u8]) -> Option<Self> {
-        Some(match Reply::parse(line).ok()? {
-            Reply::Done { outcome: Ok(result), .. } => Self::Result(result.get().to_owned()),
-            Reply::Done { outcome: Err(fault), .. } => Self::Failed(fault),
-            Reply::Item { item, .. } => Self::Item(item.get().to_owned()),
-            Reply::End { .. } => Self::End,
-            Reply::Empty { .. } | Reply::Draining | Reply::Unknown => return None,
-        })
-    }
-}
-
-/// The replies to one call.
-struct Replies {
-    exchange: Exchange,
-    waiting: VecDeque<Step>,
-}
-
-impl Replies {
-    async fn next(&mut self) -> Option<Step> {
-        while self.waiting.is_empty() {
-            let written = self.exchange.next().await?;
-            let lines = written.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-            self.waiting.extend(lines.filter_map(Step::read));
-        }
-        self.waiting.pop_front()
-    }
-
-    /// Server-Sent Events: one with each item, at last `end` or `error`.
-    fn into_events(self) -> Response {
-        let events = stream::unfold(Some(self), |replies| async {
-            let mut replies = replies?;
-            let (event, rest) = match replies.next().await? {
-                Step::Result(item) | Step::Item(item) => {
-                    (Event::default().data(item), Some(replies))
-                }
-                Step::End => (Event::default().event("end").data("{}"), None),
-                Step::Failed(fault) => {
-                    let problem = problem::json(&fault, replies.exchange.is_known());
-                    (Event::default().event("error").data(problem), None)
-                }
-            };
-            Some((Ok::<_, io::Error>(event), rest))
-        });
-        Sse::new(events).keep_alive(KeepAlive::default()).into_response()
-    }
-
-    /// One line with each item. A body that is cut off has failed: its last line is the problem.
-    fn into_lines(self) -> Response {
-        enum State {
-            Open(Box<Replies>),
-            Failed,
-        }
-        let first = Some(State::Open(Box::new(self)));
-        let lines = stream::unfold(first, |state| async {
-            let mut replies = match state? {
-                State::Open(replies) => replies,
-                State::Failed => {
-                    // hyper writes what it has only when there is nothing more for now.
-                    tokio::task::yield_now().await;
-                    return Some((Err(io::ErrorKind::ConnectionAborted.into()), None));
-                }
-            };
-            let (mut line, rest) = match replies.next().await? {
-                Step::Result(item) | Step::Item(item) => (item, State::Open(replies)),
-                Step::End => return None,
-                Step::Failed(fault) => {
-                    (problem::json(&fault, replies.exchange.is_known()), State::Failed)
-                }
-            };
-            line.push('\n');
-            Some((Ok::<_, io::Error>(Bytes::from(line)), Some(rest)))
-        });
-        ([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response()
-    }
+fn of_another_type() -> Reply {
+    error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json")
 }

@@ -4,10 +4,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::http::HeaderMap;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use http_body_util::BodyExt;
+use hyper::HeaderMap;
+use hyper::body::Incoming;
 use rpc_wire::call::{Message, Rejected};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
@@ -68,7 +68,7 @@ impl Exchange {
     ///
     /// # Errors
     /// It is too long, too slow, nested too deep, or more than one value.
-    pub(super) async fn read(&mut self, body: Body) -> Result<Option<Bytes>, Fault> {
+    pub(super) async fn read(&mut self, body: Incoming) -> Result<Option<Bytes>, Fault> {
         let limits = &self.state.limits;
         let (most, within) = match self.dispatcher.serves_stranger() {
             true => (limits.max_unidentified_bytes, limits.unidentified_timeout),
@@ -92,13 +92,14 @@ impl Exchange {
         }
     }
 
-    async fn read_within(&mut self, body: Body, most: usize) -> Result<Bytes, Fault> {
-        let mut chunks = body.into_data_stream();
+    async fn read_within(&mut self, mut body: Incoming, most: usize) -> Result<Bytes, Fault> {
         let mut whole = Vec::new();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|error| {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
                 Fault::new(Code::NotJson, format!("the body cannot be read: {error}"))
             })?;
+            // Trailers are no part of it.
+            let Ok(chunk) = frame.into_data() else { continue };
             if whole.len() + chunk.len() > most {
                 return Err(Fault::unreadable(FrameError::TooLarge(most)));
             }

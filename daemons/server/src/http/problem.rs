@@ -1,12 +1,14 @@
 //! Errors of calls over HTTP, as problem documents (RFC 9457).
 
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use hyper::header::HeaderValue;
+use hyper::{StatusCode, header};
 use rpc_wire::fault::{Code, Fault};
 use serde::Serialize;
 use serde_json::Value;
 
-const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+use super::reply::{Reply, whole};
+
+const PROBLEM: &str = "application/problem+json";
 /// Seconds after which a request that a busy or draining server refused may be repeated.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
@@ -37,11 +39,11 @@ pub(super) fn json(fault: &Fault, is_known: bool) -> String {
 }
 
 /// The response to a call that failed.
-pub(super) fn response(fault: &Fault, is_known: bool) -> Response {
+pub(super) fn response(fault: &Fault, is_known: bool) -> Reply {
     let status = status(fault, is_known);
-    let mut response = (status, json(fault, is_known)).into_response();
+    let mut response = whole(PROBLEM, json(fault, is_known));
+    *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
     match status {
         StatusCode::UNAUTHORIZED => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -1,0 +1,164 @@
+//! The replies to one call of `POST /call/METHOD`: a result, or a stream as lines or events.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use hyper::header::HeaderValue;
+use hyper::{HeaderMap, header};
+use rpc_wire::call::Reply as Received;
+use rpc_wire::fault::Fault;
+use tokio::time::timeout;
+
+use super::exchange::Exchange;
+use super::problem;
+use super::reply::{Reply, streamed};
+
+const EVENT_STREAM: &str = "text/event-stream";
+const NDJSON: &str = "application/x-ndjson";
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// After so long without an event a comment shows that the stream lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const COMMENT: &[u8] = b":\n\n";
+
+/// What a call has replied.
+pub(super) enum Step {
+    Result(String),
+    Item(String),
+    End,
+    Failed(Fault),
+}
+
+impl Step {
+    fn read(line: &[u8]) -> Option<Self> {
+        Some(match Received::parse(line).ok()? {
+            Received::Done { outcome: Ok(result), .. } => Self::Result(result.get().to_owned()),
+            Received::Done { outcome: Err(fault), .. } => Self::Failed(fault),
+            Received::Item { item, .. } => Self::Item(item.get().to_owned()),
+            Received::End { .. } => Self::End,
+            Received::Empty { .. } | Received::Draining | Received::Unknown => return None,
+        })
+    }
+}
+
+/// The replies to one call.
+pub(super) struct Replies {
+    exchange: Exchange,
+    waiting: VecDeque<Step>,
+}
+
+impl Replies {
+    /// Those to the call of this exchange.
+    pub(super) fn new(exchange: Exchange) -> Self {
+        Self { exchange, waiting: VecDeque::new() }
+    }
+
+    pub(super) async fn next(&mut self) -> Option<Step> {
+        while self.waiting.is_empty() {
+            let written = self.exchange.next().await?;
+            let lines = written.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            self.waiting.extend(lines.filter_map(Step::read));
+        }
+        self.waiting.pop_front()
+    }
+
+    /// Whether the caller is known by the token it has shown.
+    pub(super) fn is_of_known(&mut self) -> bool {
+        self.exchange.is_known()
+    }
+
+    /// The stream that begins with this step, in the form that the caller asks for.
+    pub(super) fn stream(mut self, first: Step, headers: &HeaderMap) -> Reply {
+        self.waiting.push_front(first);
+        match asks_for(headers, EVENT_STREAM) {
+            true => self.into_events(),
+            false => self.into_lines(),
+        }
+    }
+
+    /// Server-Sent Events: one with each item, at last `end` or `error`.
+    fn into_events(self) -> Reply {
+        let events = stream::unfold(Some(self), |replies| async {
+            let mut replies = replies?;
+            let Ok(step) = timeout(KEEP_ALIVE, replies.next()).await else {
+                return Some((Ok(Bytes::from_static(COMMENT)), Some(replies)));
+            };
+            let (event, rest) = match step? {
+                Step::Result(item) | Step::Item(item) => (event("", &item), Some(replies)),
+                Step::End => (event("event: end\n", "{}"), None),
+                Step::Failed(fault) => {
+                    let problem = problem::json(&fault, replies.is_of_known());
+                    (event("event: error\n", &problem), None)
+                }
+            };
+            Some((Ok(event), rest))
+        });
+        let mut reply = streamed(EVENT_STREAM, events);
+        reply.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
+        reply
+    }
+
+    /// One line with each item. A body that is cut off has failed: its last line is the problem.
+    fn into_lines(self) -> Reply {
+        enum State {
+            Open(Box<Replies>),
+            Failed,
+        }
+        let first = Some(State::Open(Box::new(self)));
+        let lines = stream::unfold(first, |state| async {
+            let mut replies = match state? {
+                State::Open(replies) => replies,
+                State::Failed => {
+                    // hyper writes what it has only when there is nothing more for now.
+                    tokio::task::yield_now().await;
+                    return Some((Err(io::ErrorKind::ConnectionAborted.into()), None));
+                }
+            };
+            let (mut line, rest) = match replies.next().await? {
+                Step::Result(item) | Step::Item(item) => (item, State::Open(replies)),
+                Step::End => return None,
+                Step::Failed(fault) => {
+                    (problem::json(&fault, replies.is_of_known()), State::Failed)
+                }
+            };
+            line.push('\n');
+            Some((Ok(Bytes::from(line)), Some(rest)))
+        });
+        streamed(NDJSON, lines)
+    }
+}
+
+/// An event with this JSON. Line ends between its parts would end a field.
+fn event(name: &str, data: &str) -> Bytes {
+    let mut event = name.to_owned();
+    for line in data.split(['\n', '\r']) {
+        event.extend(["data: ", line, "\n"]);
+    }
+    event.push('\n');
+    event.into()
+}
+
+fn asks_for(headers: &HeaderMap, content_type: &str) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|one| {
+        let essence = one.split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case(content_type)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_the_whole_of_its_data() {
+        assert_eq!(event("", "1"), "data: 1\n\n");
+        assert_eq!(
+            event("event: end\n", "[1,\r2,\n3]"),
+            "event: end\ndata: [1,\ndata: 2,\ndata: 3]\n\n"
+        );
+    }
+}
