@@ -10,18 +10,20 @@ mod pages;
 mod problem;
 mod replies;
 mod reply;
+mod timer;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Instant;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, StatusCode, header};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use rpc_host::write_timeout::WriteTimeout;
 use rpc_security::secret::SecretString;
@@ -35,9 +37,12 @@ use crate::state::ServerState;
 use crate::visitor::{Peer, Visitor};
 use caller::Caller;
 use reply::{Reply, error};
+use timer::ConnectionTimer;
 
 /// Maximum size of a request's line and headers.
 const HEAD_BYTES: usize = 64 * 1024;
+/// After so long others have their turn before the next request, as on a JSON connection.
+const TURN: Duration = Duration::from_millis(1);
 
 /// Every route by which methods are called. What each call needs its method says, also in a batch.
 pub(crate) const CALLS: [&str; 2] = [paths::RPC, paths::CALL];
@@ -65,10 +70,10 @@ pub(crate) async fn serve(
         slot.become_known();
     }
     let caller = Caller::new(peer, on_loopback, !is_stranger);
-    let connection = Connection { state, caller: &caller };
+    let connection = Connection { state, caller: &caller, turn: Turn::default() };
     let service = service_fn(|request| connection.reply(request));
     let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(ConnectionTimer::default())
         .header_read_timeout(limits.request_timeout)
         .max_buf_size(HEAD_BYTES)
         .keep_alive(keep_alive)
@@ -78,8 +83,13 @@ pub(crate) async fn serve(
     tokio::pin!(serving, closing, patience);
     let (mut is_closing, mut is_late) = (false, false);
     let ended = loop {
+        let in_turns = poll_fn(|context| {
+            connection.turn.begin();
+            serving.as_mut().poll(context)
+        });
         tokio::select! {
-            ended = serving.as_mut() => break ended,
+            biased;
+            ended = in_turns => break ended,
             () = &mut closing, if !is_closing => {
                 is_closing = true;
                 serving.as_mut().graceful_shutdown();
@@ -97,7 +107,8 @@ pub(crate) async fn serve(
                 serving.as_mut().graceful_shutdown();
                 patience.as_mut().reset(time::Instant::now() + limits.unidentified_timeout);
             }
-            () = state.aborted.cancelled() => return,
+            // Connections are asked to close before that.
+            () = state.aborted.cancelled(), if is_closing => return,
         }
     };
     if let Err(error) = ended {
@@ -109,6 +120,24 @@ pub(crate) async fn serve(
 struct Connection<'a> {
     state: &'a Arc<ServerState>,
     caller: &'a Caller,
+    turn: Turn,
+}
+
+/// Since when the connection has handled requests that came at once, without others having their turn.
+#[derive(Debug, Default)]
+struct Turn(Mutex<Option<Instant>>);
+
+impl Turn {
+    /// Others had their turn.
+    fn begin(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether others should have theirs, before a request that is to be handled now.
+    fn is_over(&self, now: Instant) -> bool {
+        let mut began = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        now.saturating_duration_since(*began.get_or_insert(now)) >= TURN
+    }
 }
 
 /// What a path stands for.
@@ -154,9 +183,11 @@ impl Connection<'_> {
     /// Replies to one request.
     async fn reply(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
         let _asking = self.caller.ask();
-        self.state.lag.matters(Instant::now());
-        // Many requests may have come at once: other connections have their turn.
-        tokio::task::yield_now().await;
+        let now = Instant::now();
+        self.state.lag.matters(now);
+        if self.turn.is_over(now) {
+            tokio::task::yield_now().await;
+        }
         let (head, body) = request.into_parts();
         if let Err(why) = origins::judge(self.state, &head.headers, self.caller.on_loopback) {
             return Ok(error(StatusCode::FORBIDDEN, why));

@@ -9,8 +9,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use rpc_server::{Call, Limits, Method, Server, ServerBuilder, Share};
@@ -88,6 +88,11 @@ fn post(path: &str, headers: &str, body: &str) -> String {
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
     )
+}
+
+/// A request after which the connection stays open.
+fn kept(path: &str, body: &str) -> String {
+    post(path, "Content-Type: application/json\r\n", body).replace("Connection: close\r\n", "")
 }
 
 async fn call(address: SocketAddr, method: &str, headers: &str, arguments: &str) -> Reply {
@@ -273,6 +278,32 @@ async fn a_caller_that_hangs_up_cancels_its_call() {
         }
     };
     timeout(TIMEOUT, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn requests_that_came_at_once_let_other_connections_have_their_turn() {
+    let run = Arc::new(AtomicUsize::new(0));
+    let counted = run.clone();
+    let busy = Method::named("busy").parameters([]).sync(move || {
+        counted.fetch_add(1, SeqCst);
+        let until = Instant::now() + Duration::from_millis(1);
+        while Instant::now() < until {}
+    });
+    let address = serve(builder().method(busy)).await;
+    let mut streams = [None, None];
+    for stream in &mut streams {
+        let stream = stream.insert(TcpStream::connect(address).await.unwrap());
+        stream.write_all(kept("/call/add", "[1,2]").as_bytes()).await.unwrap();
+        assert_ne!(stream.read(&mut [0; 1000]).await.unwrap(), 0);
+    }
+    let [Some(mut long), Some(mut other)] = streams else { panic!("two") };
+    long.write_all(kept("/call/busy", "").repeat(50).as_bytes()).await.unwrap();
+    other.write_all(kept("/call/add", "[1,2]").as_bytes()).await.unwrap();
+    let read = timeout(TIMEOUT, other.read(&mut [0; 1000])).await.unwrap();
+    assert_ne!(read.unwrap(), 0);
+    // hyper itself would take sixteen.
+    let run = run.load(SeqCst);
+    assert!(run < 12, "{run} requests of another connection were served before");
 }
 
 #[tokio::test]
