@@ -35,7 +35,7 @@ use rpc_host::refusals::{self, Refusals, TooMany};
 use rpc_host::shares::Shares;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
-use rpc_host::web::{Asked, Verdict, WebPolicy, has_type};
+use rpc_host::web::{self, Asked, Verdict, WebPolicy, has_type};
 use rpc_security::{Object, PeerCertificate, Permission, Shown};
 use rpc_wire::paths;
 use serde_json::json;
@@ -112,6 +112,7 @@ const OVERRIDE: HeaderName = HeaderName::from_static(paths::OVERRIDE_HEADER);
 const TTL: HeaderName = HeaderName::from_static(paths::TTL_HEADER);
 const DURABLE: HeaderName = HeaderName::from_static(paths::DURABLE_HEADER);
 const WARMING: HeaderName = HeaderName::from_static(paths::WARMING_HEADER);
+const FETCH_SITE: HeaderName = HeaderName::from_static(web::FETCH_SITE);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Characters of a path in the audit log: strangers choose how long it is.
 const MAX_AUDITED_PATH: usize = 400;
@@ -287,8 +288,8 @@ impl Http {
 
     /// A web page must not use a registry on localhost.
     fn refuse_foreign_pages(&self, headers: &HeaderMap, on_loopback: bool) -> Result<(), Refusal> {
-        let text = |name| headers.get_all(name).iter().map(|value| value.to_str().ok());
-        let asked = Asked::read(text, on_loopback);
+        let text = |name: HeaderName| headers.get_all(name).iter().map(|value| value.to_str().ok());
+        let asked = Asked::read([header::HOST, header::ORIGIN, FETCH_SITE].map(text), on_loopback);
         match self.context.web.judge(asked) {
             Verdict::Serve => Ok(()),
             Verdict::ServeUnknownHost => {

@@ -26,27 +26,24 @@ pub struct Asked<'a> {
     pub on_loopback: bool,
 }
 
+/// The name of the header by which a browser says whose page caused a request.
+pub const FETCH_SITE: &str = "sec-fetch-site";
+
 /// Stands for a header value that cannot be read: neither a known host nor an origin.
 const UNREADABLE: &str = "unreadable.invalid";
 
 impl<'a> Asked<'a> {
-    /// Reads the headers. `values` gives those of the header with a name in lower case; `None` for
-    /// one that is no text. Such a value is no known one, and neither is the second of two.
-    pub fn read<V>(values: impl Fn(&'static str) -> V, on_loopback: bool) -> Self
+    /// Reads the values of the headers `Host`, `Origin` and [`FETCH_SITE`]; `None` for one that is no text. Such a
+    /// value is no known one, and neither is the second of two.
+    pub fn read<V>(values: [V; 3], on_loopback: bool) -> Self
     where
         V: Iterator<Item = Option<&'a str>>,
     {
-        let one = |name| {
-            let mut values = values(name);
+        let [host, origin, fetch_site] = values.map(|mut values| {
             let value = values.next()?.unwrap_or(UNREADABLE);
             Some(if values.next().is_some() { UNREADABLE } else { value })
-        };
-        Self {
-            host: one("host"),
-            origin: one("origin"),
-            fetch_site: one("sec-fetch-site"),
-            on_loopback,
-        }
+        });
+        Self { host, origin, fetch_site, on_loopback }
     }
 }
 
@@ -78,7 +75,7 @@ impl WebPolicy {
     /// Whether a request is served.
     pub fn judge(&self, asked: Asked<'_>) -> Verdict {
         let host = asked.host.map(host_name);
-        let known_host = host.as_deref().is_none_or(|host| self.knows(host));
+        let known_host = host.is_none_or(|host| self.knows(host));
         // A configured list is complete; without one, a name of the network is only unknown.
         if !known_host && (asked.on_loopback || !self.allowed_hosts.is_empty()) {
             return Verdict::Refuse(
@@ -131,8 +128,8 @@ pub fn has_type(content_type: Option<&[u8]>, has_origin: bool, types: &[&str]) -
     types.iter().any(|wanted| essence.eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
-/// The host of a `Host` header, in lower case, without port, brackets and a final dot.
-fn host_name(header: &str) -> String {
+/// The host of a `Host` header, without port, brackets and a final dot.
+fn host_name(header: &str) -> &str {
     let header = header.trim();
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     // Behind the brackets of an address only a port may follow: `[::1].example.org` is a name.
@@ -144,7 +141,7 @@ fn host_name(header: &str) -> String {
             _ => header,
         },
     };
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rpc_host::refusals::{self, Refusals};
-use rpc_host::web::{Asked, Verdict, WebPolicy};
+use rpc_host::web::{self, Asked, Verdict, WebPolicy};
 use rpc_security::secret::bearer;
 use rpc_security::{AuditLog, Caller, Decision, Denied, Guard, Object, Permission, Role, Shown};
 use tokio::time::sleep;
@@ -24,6 +24,8 @@ use crate::problem::Problem;
 
 /// What a call of a tool needs.
 pub(super) const CALLS: Permission = Permission::Needs(Role::Call);
+
+const FETCH_SITE: HeaderName = HeaderName::from_static(web::FETCH_SITE);
 
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy)]
@@ -114,8 +116,8 @@ impl Door {
     }
 
     fn judge(&self, headers: &HeaderMap, on_loopback: bool) -> Result<(), &'static str> {
-        let text = |name| headers.get_all(name).iter().map(|value| value.to_str().ok());
-        let asked = Asked::read(text, on_loopback);
+        let text = |name: HeaderName| headers.get_all(name).iter().map(|value| value.to_str().ok());
+        let asked = Asked::read([header::HOST, header::ORIGIN, FETCH_SITE].map(text), on_loopback);
         match self.web.judge(asked) {
             Verdict::Serve => Ok(()),
             Verdict::ServeUnknownHost => {

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, StatusCode, header};
-use rpc_host::web::{Asked, Verdict};
+use rpc_host::web::{self, Asked, Verdict};
 
 use super::reply::{Reply, empty};
 use crate::state::ServerState;
@@ -13,6 +13,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET,POST");
 /// With `paths::TIMEOUT_HEADER`.
 const HEADERS: HeaderValue =
     HeaderValue::from_static("content-type,authorization,timeout,traceparent");
+const FETCH_SITE: HeaderName = HeaderName::from_static(web::FETCH_SITE);
 /// Seconds for which a browser need not ask again what a page may send.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
 /// What replies depend on.
@@ -30,8 +31,8 @@ pub(super) fn judge(
     headers: &HeaderMap,
     on_loopback: bool,
 ) -> Result<(), &'static str> {
-    let text = |name| headers.get_all(name).iter().map(|value| value.to_str().ok());
-    let asked = Asked::read(text, on_loopback);
+    let text = |name: HeaderName| headers.get_all(name).iter().map(|value| value.to_str().ok());
+    let asked = Asked::read([header::HOST, header::ORIGIN, FETCH_SITE].map(text), on_loopback);
     match state.web.judge(asked) {
         Verdict::Serve => Ok(()),
         Verdict::ServeUnknownHost => {
