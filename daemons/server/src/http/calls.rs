@@ -7,8 +7,9 @@ use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, StatusCode, header};
 use rpc_host::web;
-use rpc_wire::call::{Call, Message, Meta, ReplyTo, reply};
+use rpc_wire::call::{Call, Message, Messages, Meta, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
+use rpc_wire::framing::Framer;
 use rpc_wire::json::Json;
 use rpc_wire::paths;
 use serde_json::value::RawValue;
@@ -21,6 +22,8 @@ use super::reply::{JSON, Reply, empty, error, whole};
 use crate::reserved::Reserved;
 use crate::state::ServerState;
 
+/// Of the one call of `POST /call/METHOD`.
+pub(super) const ID: Json<'static> = Json::ZERO;
 /// Content types of JSON-RPC requests. None is one that a form of a foreign web page could send.
 const JSON_RPC_TYPES: [&str; 3] = [JSON, "application/json-rpc", "application/jsonrequest"];
 
@@ -34,8 +37,8 @@ pub(super) async fn json_rpc(
     if !has_type(headers, &JSON_RPC_TYPES) {
         return of_another_type();
     }
-    let replies = match Exchange::new(state.clone(), caller, headers) {
-        Ok(mut exchange) => match json_rpc_replies(&mut exchange, body).await {
+    let replies = match Exchange::new(state, caller, headers) {
+        Ok(mut exchange) => match json_rpc_replies(state, &mut exchange, body).await {
             Ok(()) => exchange.finish().await,
             Err(fault) => refused(&fault),
         },
@@ -54,18 +57,24 @@ fn refused(fault: &Fault) -> Vec<u8> {
     out
 }
 
-async fn json_rpc_replies(exchange: &mut Exchange, body: Incoming) -> Result<(), Fault> {
+async fn json_rpc_replies(
+    state: &ServerState,
+    exchange: &mut Exchange,
+    body: Incoming,
+) -> Result<(), Fault> {
     let body = exchange.read(body).await?;
-    let body = body.ok_or_else(|| Fault::new(Code::NotJson, "request is not JSON: it is empty"))?;
+    let empty = || Fault::new(Code::NotJson, "request is not JSON: it is empty");
+    let received = exchange.sole(&body, |framer, body| Messages::new(framer, body).next())?;
+    let (message, _) = received.ok_or_else(empty)?;
     let other = || Fault::new(Code::Malformed, "send a JSON-RPC 2.0 request: this has no jsonrpc");
-    let message = match Message::parse(body.trim_ascii()) {
+    let message = match message {
         Err(rejected) if rejected.fatal => return Err(rejected.fault),
         Ok(Message::Call(call)) if !call.reply_to.is_json_rpc() => return Err(other()),
         Err(rejected) if !rejected.reply_to.is_json_rpc() => return Err(other()),
         Ok(Message::Cancel(_)) => return Err(other()),
         message => message,
     };
-    exchange.handle(message).await
+    exchange.handle(state, message).await
 }
 
 /// `POST /call/METHOD`.
@@ -79,11 +88,11 @@ pub(super) async fn call(
     if !has_type(headers, &[JSON]) {
         return of_another_type();
     }
-    let mut exchange = match Exchange::new(state.clone(), caller, headers) {
+    let mut exchange = match Exchange::new(state, caller, headers) {
         Ok(exchange) => exchange,
         Err(fault) => return problem::response(&fault, false),
     };
-    if let Err(fault) = begin_call(&mut exchange, method, headers, body).await {
+    if let Err(fault) = begin_call(state, &mut exchange, method, headers, body).await {
         return problem::response(&fault, exchange.is_known());
     }
     let mut replies = Replies::new(exchange);
@@ -98,6 +107,7 @@ pub(super) async fn call(
 
 /// Starts the call in the extended dialect: with an id, so that its replies are typed.
 async fn begin_call(
+    state: &ServerState,
     exchange: &mut Exchange,
     method: &str,
     headers: &HeaderMap,
@@ -105,11 +115,13 @@ async fn begin_call(
 ) -> Result<(), Fault> {
     let deadline_ms = timeout(headers)?;
     let body = exchange.read(body).await?;
+    let range = exchange.sole(&body, Framer::next)?;
+    let body = range.and_then(|range| body.get(range));
     let not_json = |error: serde_json::Error| {
         Fault::new(Code::NotJson, format!("request is not JSON: {error}"))
     };
     let arguments: Option<&RawValue> =
-        body.as_deref().map(serde_json::from_slice).transpose().map_err(not_json)?;
+        body.map(serde_json::from_slice).transpose().map_err(not_json)?;
     let arguments = arguments.map(Json::from).filter(|arguments| !arguments.is_null());
     let (args, kwargs) = match arguments {
         Some(arguments) if arguments.elements().is_some() => (Some(arguments), None),
@@ -117,9 +129,9 @@ async fn begin_call(
     };
     let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let traceparent = traceparent.and_then(|text| serde_json::value::to_raw_value(text).ok());
-    let stream = is_stream(exchange.state(), method);
+    let stream = is_stream(state, method);
     let call = Call {
-        reply_to: ReplyTo::Extended(Json::ZERO),
+        reply_to: ReplyTo::Extended(ID),
         method: method.into(),
         args,
         kwargs,
@@ -128,7 +140,7 @@ async fn begin_call(
         traceparent: traceparent.as_ref().map(Json::from),
         token: None,
     };
-    exchange.handle(Ok(Message::Call(call))).await
+    exchange.handle(state, Ok(Message::Call(call))).await
 }
 
 fn is_stream(state: &ServerState, method: &str) -> bool {

@@ -1,7 +1,9 @@
 //! The calls of one HTTP request: dispatched like those of a JSON connection.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bearer;
 use super::caller::Caller;
-use crate::buffers::Account;
+use crate::buffers::{Account, FREE_BYTES};
 use crate::session::Dispatcher;
 use crate::state::ServerState;
 
@@ -28,10 +30,9 @@ const AT_ONCE: usize = 20;
 
 /// One HTTP request and the calls in it. Dropped with the request, it cancels them.
 pub(super) struct Exchange {
-    state: Arc<ServerState>,
     dispatcher: Dispatcher,
-    /// What it keeps, among all that the server keeps for its peers.
-    account: Account,
+    /// What it keeps, among all that the server keeps for its peers; `None`: never more than is free.
+    account: Option<Account>,
     /// Told that the server drains.
     is_draining: bool,
 }
@@ -40,7 +41,7 @@ impl Exchange {
     /// # Errors
     /// The request shows a token that is no longer good for what it shows.
     pub(super) fn new(
-        state: Arc<ServerState>,
+        state: &Arc<ServerState>,
         caller: &Caller,
         headers: &HeaderMap,
     ) -> Result<Self, Fault> {
@@ -51,12 +52,7 @@ impl Exchange {
         if !dispatcher.serves_stranger() {
             caller.become_known();
         }
-        let account = state.buffers.account(CancellationToken::new());
-        Ok(Self { state, dispatcher, account, is_draining: false })
-    }
-
-    pub(super) fn state(&self) -> &Arc<ServerState> {
-        &self.state
+        Ok(Self { dispatcher, account: None, is_draining: false })
     }
 
     /// Whether the caller is known by the token it has shown.
@@ -64,72 +60,115 @@ impl Exchange {
         self.dispatcher.is_known()
     }
 
-    /// Reads the whole body, one JSON value with nothing after it; `None` if there is nothing.
+    /// Reads the whole body.
     ///
     /// # Errors
-    /// It is too long, too slow, nested too deep, or more than one value.
-    pub(super) async fn read(&mut self, body: Incoming) -> Result<Option<Bytes>, Fault> {
-        let limits = &self.state.limits;
-        let (most, within) = match self.dispatcher.serves_stranger() {
+    /// It is too long, or too slow.
+    pub(super) async fn read(&mut self, body: Incoming) -> Result<Bytes, Fault> {
+        let is_stranger = self.dispatcher.serves_stranger();
+        let limits = &self.dispatcher.state().limits;
+        let (most, within) = match is_stranger {
             true => (limits.max_unidentified_bytes, limits.unidentified_timeout),
             false => (limits.max_request_bytes, limits.request_timeout),
         };
         let most = most.min(limits.max_request_bytes);
-        let late = || Fault::new(Code::NotJson, "the body did not come in time");
-        let body = timeout(within, self.read_within(body, most)).await.map_err(|_| late())??;
-        let limits = FrameLimits { max_bytes: most, max_depth: self.state.limits.max_nesting };
-        let unreadable = |error| match serde_json::from_slice::<IgnoredAny>(&body) {
-            Ok(_) if error == FrameError::NotJson => {
-                Fault::new(Code::Malformed, "the body must be an array or an object")
-            }
-            _ => Fault::unreadable(error),
-        };
-        match Framer::new(limits).next(&body).map_err(unreadable)? {
-            Some(range) if body[range.end..].trim_ascii().is_empty() => Ok(Some(body)),
-            Some(_) => Err(Fault::new(Code::NotJson, "the body is more than one JSON value")),
-            None if body.trim_ascii().is_empty() => Ok(None),
-            None => Err(Fault::new(Code::NotJson, "request is not JSON: the body ends inside it")),
+        let mut reading = pin!(self.read_all(body, most));
+        // Most have come with their heads, and need no timer.
+        if let Poll::Ready(read) =
+            poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await
+        {
+            return read;
         }
+        let late = || Fault::new(Code::NotJson, "the body did not come in time");
+        timeout(within, reading).await.map_err(|_| late())?
     }
 
-    async fn read_within(&mut self, mut body: Incoming, most: usize) -> Result<Bytes, Fault> {
-        let mut whole = Vec::new();
+    async fn read_all(&mut self, mut body: Incoming, most: usize) -> Result<Bytes, Fault> {
+        // Most come in one piece, which is not copied.
+        let (mut first, mut whole) = (Bytes::new(), Vec::new());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
                 Fault::new(Code::NotJson, format!("the body cannot be read: {error}"))
             })?;
             // Trailers are no part of it.
             let Ok(chunk) = frame.into_data() else { continue };
-            if whole.len() + chunk.len() > most {
+            if first.len() + whole.len() + chunk.len() > most {
                 return Err(Fault::unreadable(FrameError::TooLarge(most)));
             }
-            whole.extend_from_slice(&chunk);
-            self.account.set(whole.capacity(), None);
-            if self.account.is_over() {
+            if first.is_empty() && whole.is_empty() {
+                first = chunk;
+            } else {
+                whole.extend_from_slice(&std::mem::take(&mut first));
+                whole.extend_from_slice(&chunk);
+            }
+            let account = self.count(first.len() + whole.capacity());
+            if account.is_some_and(Account::is_over) {
                 let text =
                     "busy: too much is kept for all peers (max_buffered_bytes); try again later";
                 return Err(Fault::new(Code::Overloaded, text));
             }
         }
-        Ok(whole.into())
+        Ok(if whole.is_empty() { first } else { whole.into() })
     }
 
-    /// Handles a message, with all requests of a batch.
+    /// Counts what is kept for the request.
+    fn count(&mut self, bytes: usize) -> Option<&Account> {
+        if self.account.is_none() && bytes > FREE_BYTES {
+            let buffers = &self.dispatcher.state().buffers;
+            self.account = Some(buffers.account(CancellationToken::new()));
+        }
+        if let Some(account) = &mut self.account {
+            account.set(bytes, None);
+        }
+        self.account.as_ref()
+    }
+
+    /// The one value that `body` is, as `next` finds it; `None` if there is nothing.
+    ///
+    /// # Errors
+    /// It is nested too deep, or more than one value.
+    pub(super) fn sole<'a, T>(
+        &self,
+        body: &'a [u8],
+        next: impl FnOnce(&mut Framer, &'a [u8]) -> Result<Option<T>, FrameError>,
+    ) -> Result<Option<T>, Fault> {
+        let limits = &self.dispatcher.state().limits;
+        let limits =
+            FrameLimits { max_bytes: limits.max_request_bytes, max_depth: limits.max_nesting };
+        let unreadable = |error| match serde_json::from_slice::<IgnoredAny>(body) {
+            Ok(_) if error == FrameError::NotJson => {
+                Fault::new(Code::Malformed, "the body must be an array or an object")
+            }
+            _ => Fault::unreadable(error),
+        };
+        let mut framer = Framer::new(limits);
+        let value = next(&mut framer, body).map_err(unreadable)?;
+        let rest = body.get(framer.unfinished_from()..).unwrap_or_default();
+        match value {
+            Some(_) if rest.trim_ascii().is_empty() => Ok(value),
+            Some(_) => Err(Fault::new(Code::NotJson, "the body is more than one JSON value")),
+            None if rest.is_empty() => Ok(None),
+            None => Err(Fault::new(Code::NotJson, "request is not JSON: the body ends inside it")),
+        }
+    }
+
+    /// Handles a message, with all requests of a batch. `state` is that of the server, as for the dispatcher.
     ///
     /// # Errors
     /// It is not JSON.
     pub(super) async fn handle(
         &mut self,
+        state: &ServerState,
         message: Result<Message<'_>, Rejected<'_>>,
     ) -> Result<(), Fault> {
         let now = Instant::now();
         // It may have waited as long as the workers are late.
-        let arrived = now.checked_sub(self.state.lag.at(now)).unwrap_or(now);
+        let arrived = now.checked_sub(state.lag.at(now)).unwrap_or(now);
         self.dispatcher.begin_turn(now, arrived);
-        self.dispatcher.handle(&self.state, message, &[])?;
+        self.dispatcher.handle(state, message, &[])?;
         let mut handled = 0;
         while self.dispatcher.has_batch() {
-            self.dispatcher.handle_next_of_batch(&self.state);
+            self.dispatcher.handle_next_of_batch(state);
             handled += 1;
             if handled % AT_ONCE == 0 {
                 self.dispatcher.end_turn();
@@ -161,7 +200,8 @@ impl Exchange {
 
     /// Lets a call in flight go on.
     async fn step(&mut self) {
-        let draining = pin!(self.state.draining.cancelled());
+        let state = self.dispatcher.state().clone();
+        let draining = pin!(state.draining.cancelled());
         let is_guarded = self.dispatcher.has_guarded_streams();
         tokio::select! {
             biased;
@@ -172,6 +212,6 @@ impl Exchange {
             () = sleep(RECHECK), if is_guarded => self.dispatcher.recheck_streams(),
             _ = self.dispatcher.finish_next() => {}
         }
-        self.account.set(self.dispatcher.kept_bytes(), None);
+        self.count(self.dispatcher.kept_bytes());
     }
 }

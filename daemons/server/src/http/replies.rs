@@ -8,10 +8,12 @@ use bytes::Bytes;
 use futures_util::stream;
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, header};
-use rpc_wire::call::Reply as Received;
+use rpc_wire::call::{Reply as Received, reply};
 use rpc_wire::fault::Fault;
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 
+use super::calls::ID;
 use super::exchange::Exchange;
 use super::problem;
 use super::reply::{Reply, streamed};
@@ -26,18 +28,19 @@ const COMMENT: &[u8] = b":\n\n";
 
 /// What a call has replied.
 pub(super) enum Step {
-    Result(String),
-    Item(String),
+    Result(Bytes),
+    Item(Bytes),
     End,
     Failed(Fault),
 }
 
 impl Step {
-    fn read(line: &[u8]) -> Option<Self> {
+    fn read(line: &Bytes) -> Option<Self> {
+        let part = |json: &RawValue| line.slice_ref(json.get().as_bytes());
         Some(match Received::parse(line).ok()? {
-            Received::Done { outcome: Ok(result), .. } => Self::Result(result.get().to_owned()),
+            Received::Done { outcome: Ok(result), .. } => Self::Result(part(result)),
             Received::Done { outcome: Err(fault), .. } => Self::Failed(fault),
-            Received::Item { item, .. } => Self::Item(item.get().to_owned()),
+            Received::Item { item, .. } => Self::Item(part(item)),
             Received::End { .. } => Self::End,
             Received::Empty { .. } | Received::Draining | Received::Unknown => return None,
         })
@@ -58,9 +61,13 @@ impl Replies {
 
     pub(super) async fn next(&mut self) -> Option<Step> {
         while self.waiting.is_empty() {
-            let written = self.exchange.next().await?;
+            let written = Bytes::from(self.exchange.next().await?);
+            if let Some(result) = reply::sole_result(&written, ID) {
+                return Some(Step::Result(written.slice_ref(result)));
+            }
             let lines = written.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-            self.waiting.extend(lines.filter_map(Step::read));
+            let steps = lines.filter_map(|line| Step::read(&written.slice_ref(line)));
+            self.waiting.extend(steps);
         }
         self.waiting.pop_front()
     }
@@ -87,11 +94,11 @@ impl Replies {
                 return Some((Ok(Bytes::from_static(COMMENT)), Some(replies)));
             };
             let (event, rest) = match step? {
-                Step::Result(item) | Step::Item(item) => (event("", &item), Some(replies)),
-                Step::End => (event("event: end\n", "{}"), None),
+                Step::Result(item) | Step::Item(item) => (event(b"", &item), Some(replies)),
+                Step::End => (event(b"event: end\n", b"{}"), None),
                 Step::Failed(fault) => {
                     let problem = problem::json(&fault, replies.is_of_known());
-                    (event("event: error\n", &problem), None)
+                    (event(b"event: error\n", problem.as_bytes()), None)
                 }
             };
             Some((Ok(event), rest))
@@ -118,13 +125,14 @@ impl Replies {
                 }
             };
             let (mut line, rest) = match replies.next().await? {
-                Step::Result(item) | Step::Item(item) => (item, State::Open(replies)),
+                Step::Result(item) | Step::Item(item) => (item.to_vec(), State::Open(replies)),
                 Step::End => return None,
                 Step::Failed(fault) => {
-                    (problem::json(&fault, replies.is_of_known()), State::Failed)
+                    let problem = problem::json(&fault, replies.is_of_known());
+                    (problem.into_bytes(), State::Failed)
                 }
             };
-            line.push('\n');
+            line.push(b'\n');
             Some((Ok(Bytes::from(line)), Some(rest)))
         });
         streamed(NDJSON, lines)
@@ -132,12 +140,12 @@ impl Replies {
 }
 
 /// An event with this JSON. Line ends between its parts would end a field.
-fn event(name: &str, data: &str) -> Bytes {
-    let mut event = name.to_owned();
-    for line in data.split(['\n', '\r']) {
-        event.extend(["data: ", line, "\n"]);
+fn event(name: &[u8], data: &[u8]) -> Bytes {
+    let mut event = name.to_vec();
+    for line in data.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        event.extend([b"data: ", line, b"\n"].into_iter().flatten());
     }
-    event.push('\n');
+    event.push(b'\n');
     event.into()
 }
 
@@ -155,10 +163,8 @@ mod tests {
 
     #[test]
     fn an_event_has_the_whole_of_its_data() {
-        assert_eq!(event("", "1"), "data: 1\n\n");
-        assert_eq!(
-            event("event: end\n", "[1,\r2,\n3]"),
-            "event: end\ndata: [1,\ndata: 2,\ndata: 3]\n\n"
-        );
+        assert_eq!(event(b"", b"1"), "data: 1\n\n");
+        let event = event(b"event: end\n", b"[1,\r2,\n3]");
+        assert_eq!(event, "event: end\ndata: [1,\ndata: 2,\ndata: 3]\n\n");
     }
 }

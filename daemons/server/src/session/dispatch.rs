@@ -126,6 +126,12 @@ impl Dispatcher {
         }
     }
 
+    /// What all connections of its server share.
+    #[cfg(feature = "http")]
+    pub(crate) fn state(&self) -> &Arc<ServerState> {
+        &self.state
+    }
+
     /// Begins to handle messages that have arrived.
     pub(crate) fn begin_turn(&mut self, now: Instant, arrived: Instant) {
         (self.turn_began, self.now) = (now, now);

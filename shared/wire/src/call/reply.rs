@@ -11,7 +11,7 @@ use super::request::string;
 use crate::exact::{self, Inexact};
 use crate::fault::{Fault, WireError};
 use crate::framing::{FrameError, Framer};
-use crate::json::Json;
+use crate::json::{Json, end_of_string};
 
 /// Appends the part before a result; the result's JSON and [`end_result`] follow.
 pub fn begin_result(out: &mut Vec<u8>, to: ReplyTo<'_>) {
@@ -31,6 +31,15 @@ pub fn begin_result(out: &mut Vec<u8>, to: ReplyTo<'_>) {
 /// Appends the part after a result.
 pub fn end_result(out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
+}
+
+/// The result in `written`, if that is one reply to `id` in the extended dialect, and no error.
+pub fn sole_result<'a>(written: &'a [u8], id: Json<'_>) -> Option<&'a [u8]> {
+    let rest = written.strip_prefix(b"{\"id\":")?.strip_prefix(id.text().as_bytes())?;
+    let result = rest.strip_prefix(b",\"res\":")?.strip_suffix(b"}\n")?;
+    // The `res` of an error is a string, with which its reply does not end.
+    let is_whole = !result.starts_with(b"\"") || end_of_string(result, 0) == result.len();
+    (is_whole && memchr::memchr(b'\n', result).is_none()).then_some(result)
 }
 
 /// Appends an error: `res` and `error`, of which an older client reads only the text; in JSON-RPC only
@@ -325,6 +334,32 @@ mod tests {
             "{\"id\":7,\"res\":\"No service found for: x\",\"error\":{\"code\":-32601,\
              \"message\":\"No service found for: x\",\"retryable\":false}}\n"
         );
+    }
+
+    #[test]
+    fn a_sole_result_is_found_without_parsing_and_nothing_else_is_taken_for_one() {
+        let to = ReplyTo::Extended(ID);
+        for result in ["1", "\"a\\\"}\"", "\"\"", "[\"x\",{\"error\":1}]", "null"] {
+            let reply = written(|out| {
+                begin_result(out, to);
+                out.extend_from_slice(result.as_bytes());
+                end_result(out);
+            });
+            assert_eq!(sole_result(reply.as_bytes(), ID), Some(result.as_bytes()));
+            assert_eq!(sole_result(reply.repeat(2).as_bytes(), ID), None);
+            assert_eq!(sole_result(reply.as_bytes(), Json::ZERO), None);
+        }
+        let error = Fault::new(Code::NotJson, "\"a\\");
+        let others = [
+            written(|out| fault(out, to, &error)),
+            written(|out| item(out, ID, b"1", 0)),
+            written(|out| end_of_stream(out, ID)),
+            written(draining),
+            String::new(),
+        ];
+        for other in others {
+            assert_eq!(sole_result(other.as_bytes(), ID), None, "{other}");
+        }
     }
 
     #[test]
