@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, StatusCode, header};
 use rpc_host::web;
 use rpc_wire::call::{Call, Message, Messages, Meta, ReplyTo, reply};
@@ -24,6 +24,8 @@ use crate::state::ServerState;
 
 /// Of the one call of `POST /call/METHOD`.
 pub(super) const ID: Json<'static> = Json::ZERO;
+const TIMEOUT: HeaderName = HeaderName::from_static(paths::TIMEOUT_HEADER);
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Content types of JSON-RPC requests. None is one that a form of a foreign web page could send.
 const JSON_RPC_TYPES: [&str; 3] = [JSON, "application/json-rpc", "application/jsonrequest"];
 
@@ -127,7 +129,7 @@ async fn begin_call(
         Some(arguments) if arguments.elements().is_some() => (Some(arguments), None),
         arguments => (None, arguments),
     };
-    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    let traceparent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
     let traceparent = traceparent.and_then(|text| serde_json::value::to_raw_value(text).ok());
     let stream = is_stream(state, method);
     let call = Call {
@@ -150,7 +152,7 @@ fn is_stream(state: &ServerState, method: &str) -> bool {
 
 /// Milliseconds until the deadline, if the request names one.
 fn timeout(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
-    let Some(value) = headers.get(paths::TIMEOUT_HEADER) else { return Ok(None) };
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
     let seconds = value.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok());
     let duration = seconds
         .filter(|seconds| *seconds >= 0.001)
