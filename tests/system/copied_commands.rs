@@ -37,6 +37,7 @@ fn snippet(registry: SocketAddr, server: SocketAddr) -> (Snippet, Value) {
         service: Service::default(),
         method: "echo".to_owned(),
         args: Args::from_values(std::slice::from_ref(&value), &serde_json::Map::new()),
+        parameters: vec!["value".to_owned()],
         target: None,
         peer: Some(peer),
         registry: format!("http://{registry}"),
@@ -141,6 +142,27 @@ async fn a_call_copied_for_curl_gets_its_reply() {
         let printed: Value = serde_json::from_str(&shell(&snippet.write(format).unwrap())).unwrap();
         assert_eq!(printed.get("result").unwrap_or(&printed), &value, "{format:?}");
     }
+}
+
+#[tokio::test]
+async fn a_call_copied_for_agents_is_a_tool_that_answers_through_the_registry_and_direct() {
+    let (_registry, _server, registry_at, server_at) = both().await;
+    let (mut snippet, value) = snippet(registry_at, server_at);
+    let answer = |snippet: &Snippet| {
+        let printed = shell(&snippet.write(Format::Mcp).unwrap());
+        let mut answer: Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(answer["result"]["isError"], false, "{printed}");
+        answer["result"]["structuredContent"].take()
+    };
+    for on in [None, snippet.peer.clone()] {
+        snippet.target = on;
+        assert_eq!(answer(&snippet), value);
+    }
+    // One that does not say that it only reads.
+    "sleep".clone_into(&mut snippet.method);
+    snippet.parameters = vec!["seconds".to_owned()];
+    snippet.args = Args::from_values(&[json!(0.0)], &serde_json::Map::new());
+    assert_eq!(answer(&snippet), json!({"result": 0.0}));
 }
 
 #[tokio::test]

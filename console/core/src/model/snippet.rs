@@ -1,6 +1,7 @@
 //! A call as text for a shell, a script or a program.
 
 mod environment;
+mod mcp;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct Snippet {
     pub method: String,
     /// The arguments.
     pub args: Args,
+    /// The names of the method's parameters in order, as far as they are known.
+    pub parameters: Vec<String>,
     /// The instance to call; `None`: any.
     pub target: Option<InstanceKey>,
     /// An instance that has the method, for formats without a registry.
@@ -64,6 +67,8 @@ pub enum Format {
     Netcat,
     /// A shell command with `curl`: JSON-RPC 2.0 over HTTP.
     Curl,
+    /// A shell command with `rpcd mcp`: as an agent calls a tool.
+    Mcp,
 }
 
 /// Default timeout of `rpcd call`.
@@ -71,8 +76,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Format {
     /// Every format, in the order of the menu.
-    pub const ALL: [Self; 6] =
-        [Self::Rpcd, Self::Wire, Self::Rust, Self::Python, Self::Netcat, Self::Curl];
+    pub const ALL: [Self; 7] =
+        [Self::Rpcd, Self::Wire, Self::Rust, Self::Python, Self::Netcat, Self::Curl, Self::Mcp];
 
     /// The name in the menu.
     pub fn title(self) -> &'static str {
@@ -83,6 +88,7 @@ impl Format {
             Self::Python => "Python",
             Self::Netcat => "nc command",
             Self::Curl => "curl command",
+            Self::Mcp => "MCP command",
         }
     }
 }
@@ -98,6 +104,7 @@ impl Snippet {
         let is_at_url = matches!(self.speaks, Speaks::JsonRpcAt(_));
         match format {
             Format::Curl => self.curl(),
+            Format::Mcp => self.mcp(),
             Format::Python | Format::Netcat if self.speaks != Speaks::Ours => {
                 Err("the server speaks JSON-RPC 2.0 only: rpcd does, too".to_owned())
             }
@@ -160,8 +167,9 @@ impl Snippet {
         self.peer.as_ref().ok_or_else(|| "no instance has the method".to_owned())
     }
 
-    fn rpcd(&self) -> Result<String, String> {
-        let mut words = vec!["rpcd".to_owned(), "call".to_owned()];
+    /// Where it is called, as options of `rpcd`.
+    fn place(&self) -> Result<Vec<String>, String> {
+        let mut words = Vec::new();
         match self.target()? {
             _ if let Speaks::JsonRpcAt(url) = &self.speaks => {
                 words.extend(["-i".to_owned(), url.clone()]);
@@ -178,6 +186,12 @@ impl Snippet {
                 );
             }
         }
+        Ok(words)
+    }
+
+    fn rpcd(&self) -> Result<String, String> {
+        let mut words = vec!["rpcd".to_owned(), "call".to_owned()];
+        words.extend(self.place()?);
         if self.stream {
             words.push("--stream".to_owned());
         } else if self.timeout != DEFAULT_TIMEOUT {
@@ -348,6 +362,7 @@ mod tests {
             service: Service::default(),
             method: "add".to_owned(),
             args: Args::from_values(&[json!(1), json!("-x")], keyword.as_object().unwrap()),
+            parameters: ["a", "b", "c"].map(str::to_owned).to_vec(),
             target: None,
             peer: Some(rpc_wire::instance::Instance::new("127.0.0.1", 8089).key()),
             registry: "http://127.0.0.1:9999".to_owned(),
@@ -491,6 +506,7 @@ mod tests {
                     let hidden = |c: char| is_hidden(c) && c != '\n';
                     assert!(!copied.contains(hidden), "{format:?} {copied:?}");
                 }
+                Err(why) if format == Format::Mcp => assert!(why.contains("another name"), "{why}"),
                 Err(why) => assert_eq!((format, why.contains("invisible")), (Format::Rpcd, true)),
             }
         }

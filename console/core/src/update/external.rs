@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::signature::Signature;
 use rpc_wire::target::Target;
 
 use super::Effects;
@@ -134,6 +135,7 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
             service: form.id().service,
             method: form.signature.name.clone(),
             args: form.preview().map_err(|invalid| text::fix(&invalid))?,
+            parameters: names(&form.signature),
             target: form.target.clone().or_else(|| model.link.server.clone()),
             peer: form.target.clone().or(first.clone()),
             registry,
@@ -149,10 +151,12 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
     };
     let call = id.and_then(|id| model.calls.get(id)).ok_or("no calls yet")?;
     let request = &call.request;
+    let listed = model.methods.find(&request.method_id());
     Ok(Snippet {
         service: request.service.clone(),
         method: request.method.clone(),
         args: request.args.clone(),
+        parameters: listed.map(|method| names(&method.signature)).unwrap_or_default(),
         target: call.target().cloned().or_else(|| model.link.server.clone()),
         speaks: speaks(model, peer(model, call).as_ref()),
         peer: peer(model, call),
@@ -160,6 +164,11 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
         timeout: request.timeout,
         stream: request.stream,
     })
+}
+
+/// The names of its parameters.
+fn names(signature: &Signature) -> Vec<String> {
+    signature.parameters.iter().map(|parameter| parameter.name.clone()).collect()
 }
 
 /// What the instance speaks, as far as it is known.

@@ -80,6 +80,7 @@ mod tests {
             service: Default::default(),
             method: "hello".to_owned(),
             args: Args::from_values(&[json!(text)], &Map::new()),
+            parameters: vec!["name".to_owned()],
             target: None,
             peer: Some(rpc_wire::instance::Instance::new("127.0.0.1", 8089).key()),
             registry: "http://127.0.0.1:9999".to_owned(),

@@ -1,0 +1,95 @@
+//! A call as an agent makes it: a message to `rpcd mcp`.
+
+use rpc_wire::call::request;
+
+use super::{Snippet, Speaks, command_line, environment};
+use crate::text;
+
+/// How long `rpcd mcp` gives a call.
+const DEFAULT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+/// Characters of a tool's name.
+const MAX_NAME_CHARS: usize = 64;
+
+impl Snippet {
+    /// A command that calls the method as a tool and prints the answer.
+    pub(super) fn mcp(&self) -> Result<String, String> {
+        if self.speaks != Speaks::Ours {
+            return Err("the server speaks JSON-RPC 2.0 only: use rpcd or curl".to_owned());
+        }
+        let message = environment::shell(&self.tool_call()?)?;
+        let mut words = vec!["rpcd".to_owned(), "mcp".to_owned()];
+        words.extend(self.place()?);
+        if !self.stream && self.timeout != DEFAULT_TIMEOUT {
+            words.extend(["--timeout".to_owned(), text::flag_duration(self.timeout)]);
+        }
+        // It may change something, which no tool does that is not allowed by name.
+        words.push(format!("--allow={}", self.method));
+        Ok(format!("printf '%s\\n' {message} | {}", command_line(&words)?))
+    }
+
+    /// The message, with marked names of variables.
+    fn tool_call(&self) -> Result<String, String> {
+        let is_usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if self.method.len() > MAX_NAME_CHARS || !self.method.chars().all(is_usual) {
+            return Err(
+                "the tool of this method has another name, which tools/list says".to_owned()
+            );
+        }
+        let names = self.parameters.iter().map(String::as_str);
+        let args = environment::marked(&self.args)?
+            .by_name(names)
+            .ok_or("tools take arguments by name, and those of the parameters are not known")?;
+        let params = format!(r#"{{"name":"{}","arguments":{}}}"#, self.method, args.keyword());
+        let mut out = Vec::new();
+        request::json_rpc(&mut out, 1, "tools/call", &params);
+        let json = String::from_utf8(out).unwrap_or_default();
+        Ok(text::printable_lines(json.trim_end()).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rpc_wire::call::Args;
+    use serde_json::{Map, json};
+
+    use super::super::{Format, Snippet, Speaks};
+
+    fn snippet() -> Snippet {
+        Snippet {
+            service: Default::default(),
+            method: "place".to_owned(),
+            args: Args::from_values(
+                &[json!("tea")],
+                &Map::from_iter([("count".to_owned(), json!(2))]),
+            ),
+            parameters: vec!["what".to_owned(), "count".to_owned()],
+            target: None,
+            peer: None,
+            registry: "http://127.0.0.1:9999".to_owned(),
+            timeout: std::time::Duration::from_secs(10),
+            stream: false,
+            speaks: Speaks::Ours,
+        }
+    }
+
+    #[test]
+    fn a_tool_is_called_with_names_and_may_be_one_that_changes_something() {
+        let sent = r#"'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"place","arguments":{"what":"tea","count":2}}}'"#;
+        let command = snippet().write(Format::Mcp).unwrap();
+        let rpcd = "rpcd mcp --registry http://127.0.0.1:9999 --timeout 10s --allow=place";
+        assert_eq!(command, format!(r"printf '%s\n' {sent} | {rpcd}"));
+        let stream = Snippet { stream: true, ..snippet() }.write(Format::Mcp).unwrap();
+        assert!(!stream.contains("--timeout"), "{stream}");
+    }
+
+    #[test]
+    fn what_no_tool_can_be_called_with_is_refused() {
+        for snippet in [
+            Snippet { parameters: Vec::new(), ..snippet() },
+            Snippet { method: "orders/place".to_owned(), ..snippet() },
+            Snippet { speaks: Speaks::JsonRpc, ..snippet() },
+        ] {
+            assert!(snippet.write(Format::Mcp).is_err(), "{snippet:?}");
+        }
+    }
+}
