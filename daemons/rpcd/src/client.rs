@@ -41,7 +41,7 @@ pub use describe::describe;
 pub use health::health;
 pub use instances::instances;
 pub use logs::logs;
-pub use methods::methods;
+pub use methods::{methods, openapi};
 pub use overrides::overrides;
 pub use stats::stats;
 pub use watch::watch;

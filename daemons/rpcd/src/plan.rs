@@ -50,6 +50,8 @@ pub enum Task {
         ask: Box<Ask>,
         /// Only those with this text in their names.
         filter: Option<String>,
+        /// As an OpenAPI document.
+        openapi: bool,
     },
     /// Describe a method.
     Describe {
@@ -159,6 +161,7 @@ impl Task {
             Command::Methods(typed) => Self::Methods {
                 ask: Box::new(Ask::described(&typed.asking, &typed.described, settings)?),
                 filter: typed.filter,
+                openapi: typed.openapi,
             },
             Command::Describe(typed) => Self::Describe {
                 ask: Box::new(Ask::described(&typed.asking, &typed.described, settings)?),

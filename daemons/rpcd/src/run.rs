@@ -43,7 +43,12 @@ async fn execute(task: Task, logging: Option<&Logging>) -> Result<(), Failure> {
         Task::Mcp(plan) => mcp::serve(*plan).await,
         Task::Call(plan) => client::call(*plan).await,
         Task::Bench(plan) => client::bench(*plan).await,
-        Task::Methods { ask, filter } => client::methods(*ask, filter.as_deref()).await,
+        Task::Methods { ask, filter, openapi: true } => {
+            client::openapi(*ask, filter.as_deref()).await
+        }
+        Task::Methods { ask, filter, openapi: false } => {
+            client::methods(*ask, filter.as_deref()).await
+        }
         Task::Describe { ask, method } => client::describe(*ask, &method).await,
         Task::Instances(ask) => client::instances(ask).await,
         Task::Watch { ask, beats, interval } => {

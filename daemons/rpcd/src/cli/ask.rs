@@ -10,6 +10,7 @@ Examples:
   rpcd methods --service orders    of the instances of one service
   rpcd methods user                those with \"user\" in their names
   rpcd methods -p 8089 --json      an OpenRPC document
+  rpcd methods -p 8089 --openapi   an OpenAPI document, for curl, browsers and HTTP tools
   rpcd methods -i http://127.0.0.1:8545/rpc
                                    of any JSON-RPC server that has rpc.discover
 
@@ -58,6 +59,9 @@ Exit codes: 0 healthy; 1 unhealthy; 2 wrong arguments; 3 unreachable; 4 timed ou
 pub struct Methods {
     /// Only methods with this text in their names
     pub filter: Option<String>,
+    /// Print the OpenAPI document of one server: its methods over HTTP
+    #[arg(long, conflicts_with_all = ["json", "registry", "service"])]
+    pub openapi: bool,
     /// The methods.
     #[command(flatten)]
     pub described: Described,

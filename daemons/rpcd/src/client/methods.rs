@@ -7,26 +7,51 @@ mod table;
 mod union;
 
 use rpc_client::{Catalog, Client, Target};
-use rpc_wire::signature::{Signature, to_openrpc};
+use rpc_wire::signature::{Signature, to_openapi, to_openrpc};
+use rpc_wire::target::host_port;
+use serde_json::json;
 
 use super::{list_source, mistaken, no_instance, offers, signature};
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::Ask;
 
+/// Prints the OpenAPI document of a server, which says where it is.
+///
+/// # Errors
+/// The target is no single server, or could not be asked.
+pub async fn openapi(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
+    let Target::Direct { host, port } = &ask.target else {
+        return Err(Failure::usage("--openapi is for one server; add -i HOST and -p PORT"));
+    };
+    let scheme = if ask.options.tls { "https" } else { "http" };
+    let url = format!("{scheme}://{}", host_port(host, *port));
+    let is_wanted = is_wanted(filter);
+    let methods = listed(&ask).await?;
+    let methods = methods.iter().filter(|method| is_wanted(&method.name));
+    let mut document = to_openapi(&ask.target.to_string(), env!("CARGO_PKG_VERSION"), methods);
+    document["servers"] = json!([{ "url": url }]);
+    output::json(&document.to_string())?;
+    Ok(())
+}
+
+fn is_wanted(filter: Option<&str>) -> impl Fn(&str) -> bool + use<> {
+    let wanted = filter.map(str::to_lowercase).unwrap_or_default();
+    move |name: &str| name.to_lowercase().contains(&wanted)
+}
+
 /// Lists the methods of the target; of all instances if it is a registry.
 ///
 /// # Errors
 /// No instance could be asked.
 pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
-    let wanted = filter.map(str::to_lowercase).unwrap_or_default();
-    let is_wanted = |name: &str| name.to_lowercase().contains(&wanted);
+    let is_wanted = is_wanted(filter);
     let rows = match ask.target {
         Target::Registry { .. } => {
             let catalog = catalog(&ask).await?;
-            let rows = union::rows(&catalog, is_wanted);
+            let rows = union::rows(&catalog, &is_wanted);
             if ask.json {
-                output::json(&union::document(&ask.target, &catalog, is_wanted).to_string())?;
+                output::json(&union::document(&ask.target, &catalog, &is_wanted).to_string())?;
             }
             offers::warn_of_unknown(&catalog);
             rows

@@ -108,6 +108,27 @@ fn methods_are_listed_as_they_are_called() {
 }
 
 #[test]
+fn an_openapi_document_of_a_server_says_how_to_call_it_by_http() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    let run = rpcd(&format!("methods add -p {port} --openapi"));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let url = document["servers"][0]["url"].as_str().unwrap().to_owned();
+    assert_eq!(url, format!("http://127.0.0.1:{port}"));
+    let paths = document["paths"].as_object().unwrap();
+    assert_eq!(paths.keys().collect::<Vec<_>>(), ["/call/add"]);
+    for (line, said) in [
+        (format!("methods -p {port} --openapi --json"), "cannot be used with"),
+        ("methods --openapi".to_owned(), "--openapi is for one server; add -i HOST and -p PORT"),
+        ("methods -i http://127.0.0.1:1/rpc --openapi".to_owned(), "--openapi is for one server"),
+    ] {
+        let run = rpcd(&line);
+        assert!(run.code == 2 && run.stderr.contains(said), "{line}: {run:?}");
+    }
+}
+
+#[test]
 fn daemons_of_both_kinds_are_healthy() {
     let (_server, port) = Daemon::serve("--no-registry");
     let mut registry = Daemon::start("registry -p 0 -l ::1");
