@@ -3,10 +3,10 @@
 
 use std::fmt::Debug;
 
-use rpc_wire::call::{Args, Message, Messages, Reply};
+use rpc_wire::call::{Args, JsonRpcReply, Message, Messages, Reply, ReplyError};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use rpc_wire::instance::{EntryLimits, InstanceRecord, WatchEvent};
-use rpc_wire::signature::{from_classic, from_openrpc, to_classic};
+use rpc_wire::signature::{from_classic, from_openrpc, to_classic, to_openrpc};
 use serde_json::Value;
 
 const LIMITS: FrameLimits = FrameLimits { max_bytes: 1 << 16, max_depth: 64 };
@@ -104,6 +104,26 @@ fn any_bytes_are_a_reply_or_an_error() {
 }
 
 #[test]
+fn any_bytes_of_a_json_rpc_server_are_a_reply_or_an_error() {
+    rpc_fuzz::bytes("json_rpc_reply", |bytes| {
+        let read = JsonRpcReply::parse(bytes);
+        match &read {
+            // What is passed on is JSON on its own, and part of what came.
+            Ok(JsonRpcReply::Done { outcome: Ok(value), id }) => {
+                assert!(serde_json::from_str::<serde::de::IgnoredAny>(value.get()).is_ok());
+                assert!(bytes.len() > value.get().len());
+                assert!(id.is_some(), "a result is of a call");
+            }
+            Ok(_) => {}
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+        if JsonRpcReply::is_one(bytes) {
+            assert!(!matches!(read, Err(ReplyError::NotJson(_))), "{read:?}");
+        }
+    });
+}
+
+#[test]
 fn any_text_of_words_makes_arguments_that_are_json() {
     rpc_fuzz::text("words", |text| {
         let Ok(args) = Args::from_words(text.split(' ')) else { return };
@@ -122,7 +142,11 @@ fn any_text_is_a_method_list_or_an_error() {
             let written = to_classic(&signatures);
             assert_eq!(to_classic(&from_classic(&written).unwrap()), written);
         }
-        let _ = from_openrpc(text);
+        if let Ok(signatures) = from_openrpc(text) {
+            let written = to_openrpc("t", "1", &signatures);
+            let again = from_openrpc(&written.to_string()).unwrap();
+            assert_eq!(again.len(), signatures.len());
+        }
     });
 }
 
