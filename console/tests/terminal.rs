@@ -20,6 +20,8 @@ mod feel;
 mod history;
 #[path = "terminal/instances.rs"]
 mod instances;
+#[path = "terminal/json_rpc.rs"]
+mod json_rpc;
 #[path = "terminal/load.rs"]
 mod load;
 #[path = "terminal/older.rs"]

@@ -8,6 +8,7 @@ const described = {
   methods: [
     { name: "add", summary: "Adds two numbers.", result: { name: "sum", schema: number },
       params: ["a", "b"].map((name) => ({ name, required: true, schema: number })) },
+    { name: "fail", params: [] },
   ],
 };
 const methods = {

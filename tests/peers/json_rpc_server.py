@@ -25,7 +25,7 @@ if sys.argv[1:] == ["discover"]:
     described = {
         "openrpc": "1.3.2",
         "info": {"title": "pjrpc", "version": "1"},
-        "methods": [{"name": "add", "summary": "Adds two numbers.", "params": params}],
+        "methods": [{"name": "add", "summary": "Adds two numbers.", "params": params}, {"name": "fail", "params": []}],
         "components": {"schemas": {"Number": {"type": "number"}}},
     }
     methods.add(name="rpc.discover")(lambda: described)

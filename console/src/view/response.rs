@@ -47,7 +47,7 @@ pub(super) fn response(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     screen.record_height(Pane::Response, inner.height);
     match call.tab {
         Tab::Body => body::body(model, screen, call, (area, inner)),
-        Tab::Wire => wire::wire(screen, call, (area, inner)),
+        Tab::Wire => wire::wire(model, screen, call, (area, inner)),
         Tab::Timing => timing::timing(screen, call, (area, inner)),
         Tab::Diff => diff::diff(model, screen, call, inner),
     }

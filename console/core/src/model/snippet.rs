@@ -122,15 +122,11 @@ impl Snippet {
 
     /// The request in JSON-RPC 2.0.
     fn json_rpc(&self, args: &Args) -> Result<String, String> {
-        let params = match (args.positional(), args.keyword()) {
-            (positional, "{}") => positional,
-            ("[]", keyword) => keyword,
-            _ => return Err("JSON-RPC takes arguments by position or by name, not both".to_owned()),
-        };
-        let mut out = Vec::new();
-        request::json_rpc(&mut out, 1, &self.method, params);
-        let json = String::from_utf8(out).unwrap_or_default();
-        Ok(text::printable_lines(json.trim_end()).into_owned())
+        let names = self.parameters.iter().map(String::as_str);
+        let named = if args.in_one().is_some() { None } else { args.by_name(names) };
+        let params = named.as_ref().unwrap_or(args).in_one();
+        let params = params.ok_or("JSON-RPC takes arguments by position or by name, not both")?;
+        Ok(json_rpc(&self.method, params))
     }
 
     fn curl(&self) -> Result<String, String> {
@@ -340,6 +336,30 @@ fn expression(word: &str) -> String {
     format!("format!({}{values}).as_str()", debug(&format))
 }
 
+/// The request in the dialect of its server, with hidden characters escaped. JSON-RPC takes all arguments by name where
+/// some have names.
+pub fn in_dialect<'a>(
+    speaks: &Speaks,
+    method: &str,
+    args: &Args,
+    names: impl IntoIterator<Item = &'a str>,
+) -> String {
+    if *speaks == Speaks::Ours {
+        return wire(method, args);
+    }
+    let named = if args.in_one().is_some() { None } else { args.by_name(names) };
+    let args = named.as_ref().unwrap_or(args);
+    json_rpc(method, args.in_one().unwrap_or(args.positional()))
+}
+
+/// A request in JSON-RPC 2.0.
+fn json_rpc(method: &str, params: &str) -> String {
+    let mut out = Vec::new();
+    request::json_rpc(&mut out, 1, method, params);
+    let json = String::from_utf8(out).unwrap_or_default();
+    text::printable_lines(json.trim_end()).into_owned()
+}
+
 /// The request in the classic dialect, with hidden characters escaped.
 pub fn wire(method: &str, args: &Args) -> String {
     let mut out = Vec::new();
@@ -410,7 +430,10 @@ mod tests {
                 "http://127.0.0.1:8089/rpc"
             ]
         );
-        assert!(snippet().write(Format::Curl).is_err(), "by position and by name");
+        let command = snippet().write(Format::Curl).unwrap();
+        assert!(command.contains(r#""params":{"a":1,"b":"-x","c":"#), "{command}");
+        let unknown = Snippet { parameters: Vec::new(), ..snippet() };
+        assert!(unknown.write(Format::Curl).is_err(), "by position and by name");
     }
 
     fn shell(script: &str) -> String {

@@ -8,9 +8,8 @@ use super::Effects;
 use crate::message::Effect;
 use crate::model::Now;
 use crate::model::calls::{Call, Tab};
-use crate::model::snippet::wire;
 use crate::model::{Model, Overlay, Pane};
-use crate::selectors::selected_call;
+use crate::selectors::{request_text, selected_call};
 use crate::text;
 
 pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
@@ -37,7 +36,10 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         Pane::Form => {
             let Some(form) = model.forms.get() else { return };
             match form.preview() {
-                Ok(args) => ("request", Some(wire(&form.signature.name, &args))),
+                Ok(args) => {
+                    let on = form.target.as_ref();
+                    ("request", Some(request_text(model, on, &form.id(), &args)))
+                }
                 Err(invalid) => {
                     let why = text::fix(&invalid);
                     return model.notify_error(format!("not copied: {why}"), now);
@@ -60,7 +62,11 @@ pub(super) fn copy(model: &mut Model, now: Now, effects: &mut Effects) {
         }
         Pane::History => {
             let call = selected_call(model).and_then(|id| model.calls.get(id));
-            ("request", call.map(|call| wire(&call.request.method, &call.request.args)))
+            let text = |call: &Call| {
+                let request = &call.request;
+                request_text(model, call.target(), &request.method_id(), &request.args)
+            };
+            ("request", call.map(text))
         }
         Pane::LoadPlan | Pane::LoadRun => match super::load::command(model) {
             Ok(command) => ("command", command),

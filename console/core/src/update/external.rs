@@ -13,9 +13,9 @@ use crate::model::Now;
 use crate::model::ask::{Choice, Item, Menu};
 use crate::model::calls::Call;
 use crate::model::content::{Content, Program};
-use crate::model::instances::Row;
-use crate::model::snippet::{Format, Snippet, Speaks};
+use crate::model::snippet::{Format, Snippet};
 use crate::model::{Model, Overlay, Pane};
+use crate::selectors::speaks;
 use crate::text;
 
 /// What the focused pane saves or opens, and its file name.
@@ -169,16 +169,6 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
 /// The names of its parameters.
 fn names(signature: &Signature) -> Vec<String> {
     signature.parameters.iter().map(|parameter| parameter.name.clone()).collect()
-}
-
-/// What the instance speaks, as far as it is known.
-fn speaks(model: &Model, key: Option<&InstanceKey>) -> Speaks {
-    let Some(key) = key.or(model.link.server.as_ref()) else { return Speaks::Ours };
-    match model.link.target_of(key) {
-        Target::JsonRpc { url } => Speaks::JsonRpcAt(url),
-        _ if model.instances.get(key).is_some_and(Row::speaks_json_rpc) => Speaks::JsonRpc,
-        _ => Speaks::Ours,
-    }
 }
 
 /// The instance for formats without a registry: the one that replied, else one that could. A call of an

@@ -1,6 +1,6 @@
 //! Sending and finishing calls.
 
-use crate::selectors::{NOT_READ_ONLY, candidates, is_read_only};
+use crate::selectors::{NOT_READ_ONLY, candidates, is_read_only, request_text};
 
 use rpc_wire::call::Args;
 use rpc_wire::instance::InstanceKey;
@@ -83,7 +83,7 @@ pub(super) fn call(model: &mut Model, call: PendingCall, now: Now, effects: &mut
         None => confirmed(model, call, now, effects),
         Some(name) => {
             let title = format!("Send {} to {name}?", model.methods.label(&call.method));
-            let detail = crate::model::snippet::wire(&call.method.name, &call.args);
+            let detail = request_text(model, call.target.as_ref(), &call.method, &call.args);
             let detail = text::prefix(&detail, SHOWN_BYTES).to_owned();
             ask::confirm(model, title, "send", detail, Choice::Send(Box::new(call)));
         }

@@ -7,8 +7,8 @@ use super::below;
 use crate::view::screen::Screen;
 use rpc_console_core::action::{Action, Context};
 use rpc_console_core::model::form::Form;
-use rpc_console_core::model::snippet::wire;
 use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::selectors::request_text;
 use rpc_console_core::selectors::{candidates, not_allowed};
 use rpc_console_core::text;
 use rpc_wire::instance::InstanceKey;
@@ -18,7 +18,7 @@ const REQUEST_ROWS: usize = 4;
 
 /// Rows that the footer needs.
 pub(super) fn rows(model: &Model, screen: &Screen<'_, '_>, form: &Form, width: u16) -> u16 {
-    let request = request(form, usize::from(width).saturating_sub(2), REQUEST_ROWS).0.len();
+    let request = request(model, form, usize::from(width).saturating_sub(2), REQUEST_ROWS).0.len();
     let target = target(model, screen, form, width, 2).len();
     u16::try_from(target + 1 + request).unwrap_or(u16::MAX)
 }
@@ -33,7 +33,7 @@ pub(super) fn draw(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area
     let blank = u16::from(area.height > used + 1);
     let area = below(area, used + blank, area.height);
     let width = usize::from(area.width).saturating_sub(2).max(1);
-    let (pieces, is_invalid) = request(form, width, REQUEST_ROWS.min(area.height.into()));
+    let (pieces, is_invalid) = request(model, form, width, REQUEST_ROWS.min(area.height.into()));
     let style = if is_invalid { screen.theme.warning() } else { screen.theme.dim() };
     let rows = u16::try_from(pieces.len()).unwrap_or(0);
     for (row, piece) in (0..).zip(pieces) {
@@ -43,10 +43,10 @@ pub(super) fn draw(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area
 }
 
 /// The request in lines, or what must be corrected first, and whether it is that.
-fn request(form: &Form, width: usize, rows: usize) -> (Vec<String>, bool) {
+fn request(model: &Model, form: &Form, width: usize, rows: usize) -> (Vec<String>, bool) {
     let (request, is_invalid) = match form.preview() {
         Ok(args) => {
-            let wire = wire(&form.signature.name, &args);
+            let wire = request_text(model, form.target.as_ref(), &form.id(), &args);
             (format!("{}  {}", text::bytes(wire.len()), text::printable(&wire)), false)
         }
         Err(names) => {

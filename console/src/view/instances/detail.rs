@@ -11,8 +11,10 @@ use crate::view::screen::Screen;
 use crate::view::theme::Theme;
 use rpc_console_core::model::instances::{Probe, Row};
 use rpc_console_core::model::logs::{Source, SourceState};
+use rpc_console_core::model::snippet::Speaks;
 use rpc_console_core::model::standing::{Role, Standing};
 use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::selectors;
 use rpc_console_core::text;
 
 const LABEL: usize = 12;
@@ -183,8 +185,11 @@ fn traffic(row: &Row, rows: &Rows, now: Instant) -> Vec<Line<'static>> {
 fn methods(model: &Model, row: &Row, rows: &Rows) -> Vec<Wrapped> {
     let dialect = match row.speaks_extended() {
         true => "extended",
-        false if row.speaks_json_rpc() => "JSON-RPC",
-        false => "classic or unknown",
+        false => match selectors::speaks(model, Some(&row.key)) {
+            Speaks::JsonRpcAt(_) => "JSON-RPC over HTTP",
+            Speaks::JsonRpc => "JSON-RPC",
+            Speaks::Ours => "classic or unknown",
+        },
     };
     let methods = match (row.methods, model.methods.errors.get(&row.key)) {
         (Some(count), _) => count.to_string(),

@@ -5,18 +5,37 @@ use ratatui::text::{Line, Span};
 
 use crate::view::Theme;
 use crate::view::screen::{Screen, fitted};
-use rpc_console_core::model::Pane;
 use rpc_console_core::model::calls::{Call, WireMessage};
+use rpc_console_core::model::snippet::Speaks;
+use rpc_console_core::model::{Model, Pane};
+use rpc_console_core::selectors;
 use rpc_console_core::text;
 
 /// `frame` is the one of the pane, `area` what is inside for the messages.
-pub(super) fn wire(screen: &mut Screen<'_, '_>, call: &Call, (frame, area): (Rect, Rect)) {
+pub(super) fn wire(
+    model: &Model,
+    screen: &mut Screen<'_, '_>,
+    call: &Call,
+    (frame, area): (Rect, Rect),
+) {
     let width = usize::from(area.width).saturating_sub(2).max(1);
-    let lines = lines(screen.theme, call, width);
+    let lines = lines(screen.theme, call, dialect(model, call), width);
     screen.scrolled(Pane::Response, (frame, area), lines, call.wire.top);
 }
 
-fn lines(theme: Theme, call: &Call, width: usize) -> Vec<Line<'static>> {
+/// The dialect of what was sent, where it is not ours.
+fn dialect(model: &Model, call: &Call) -> &'static str {
+    match selectors::speaks(model, call.target()) {
+        Speaks::JsonRpcAt(_) => ", JSON-RPC over HTTP",
+        Speaks::JsonRpc => ", JSON-RPC",
+        Speaks::Ours => match call.outcome.as_ref().is_some_and(|outcome| outcome.classic) {
+            true => ", classic dialect",
+            false => "",
+        },
+    }
+}
+
+fn lines(theme: Theme, call: &Call, dialect: &str, width: usize) -> Vec<Line<'static>> {
     let dim = |text: &str| Line::from(Span::styled(format!(" {text}"), theme.dim()));
     let mut lines = Vec::new();
     for (at, message) in call.wire.iter().enumerate() {
@@ -27,7 +46,7 @@ fn lines(theme: Theme, call: &Call, width: usize) -> Vec<Line<'static>> {
             lines.push(dim(&format!("… {} older messages not kept", call.wire.dropped)));
             lines.push(Line::default());
         }
-        lines.push(fitted(head(theme, call, message), width + 1));
+        lines.push(fitted(head(theme, dialect, message), width + 1));
         let shown = text::printable(message.text.trim_end());
         for piece in text::wrap_anywhere(&shown, width) {
             lines.push(Line::from(format!(" {piece}")));
@@ -53,13 +72,12 @@ fn lines(theme: Theme, call: &Call, width: usize) -> Vec<Line<'static>> {
 }
 
 /// `sent 66 B to 127.0.0.1:8089, classic dialect`: the size first, which is never cut.
-fn head(theme: Theme, call: &Call, message: &WireMessage) -> Line<'static> {
+fn head(theme: Theme, dialect: &str, message: &WireMessage) -> Line<'static> {
     let peer = text::printable(&message.peer).into_owned();
     let size = text::bytes(message.size);
-    let what = match (message.is_sent, call.outcome.as_ref().map(|outcome| outcome.classic)) {
-        (false, _) => format!(" received {size} from {peer}"),
-        (true, Some(true)) => format!(" sent {size} to {peer}, classic dialect"),
-        (true, _) => format!(" sent {size} to {peer}"),
+    let what = match message.is_sent {
+        false => format!(" received {size} from {peer}"),
+        true => format!(" sent {size} to {peer}{dialect}"),
     };
     Line::from(Span::styled(what, theme.strong()))
 }

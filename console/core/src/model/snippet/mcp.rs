@@ -1,8 +1,6 @@
 //! A call as an agent makes it: a message to `rpcd mcp`.
 
-use rpc_wire::call::request;
-
-use super::{Snippet, Speaks, command_line, environment};
+use super::{Snippet, Speaks, command_line, environment, json_rpc};
 use crate::text;
 
 /// How long `rpcd mcp` gives a call.
@@ -40,10 +38,7 @@ impl Snippet {
             .by_name(names)
             .ok_or("tools take arguments by name, and those of the parameters are not known")?;
         let params = format!(r#"{{"name":"{}","arguments":{}}}"#, self.method, args.keyword());
-        let mut out = Vec::new();
-        request::json_rpc(&mut out, 1, "tools/call", &params);
-        let json = String::from_utf8(out).unwrap_or_default();
-        Ok(text::printable_lines(json.trim_end()).into_owned())
+        Ok(json_rpc("tools/call", &params))
     }
 }
 
