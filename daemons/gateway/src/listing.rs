@@ -32,7 +32,12 @@ pub(crate) async fn keep(
     options: Arc<GatewayOptions>,
     listing: watch::Sender<Option<Listing>>,
 ) {
-    let is_direct = matches!(client.target(), Target::Direct { .. });
+    if let Some(methods) = &options.described {
+        let tools =
+            Tools::described(methods, &options.exposure, &options.prefix, options.max_tools);
+        return publish(&listing, Listing { tools: Arc::new(tools), note: None });
+    }
+    let is_direct = !matches!(client.target(), Target::Registry { .. });
     let mut within = FIRST;
     loop {
         let mut refreshed = pin!(client.list_refreshed());

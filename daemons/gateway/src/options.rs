@@ -1,8 +1,10 @@
 //! Every limit and time of a gateway, with its default.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_wire::framing::FrameLimits;
+use rpc_wire::signature::Signature;
 
 use crate::Exposure;
 
@@ -15,6 +17,8 @@ pub struct GatewayOptions {
     pub exposure: Exposure,
     /// What the name of each tool begins with: letters, digits, `_`, `-` and `.`; nothing.
     pub prefix: String,
+    /// The methods of the one server that the client calls, which is then not asked for them; none.
+    pub described: Option<Arc<[Signature]>>,
     /// Time for a call; 30 s. What a stream has sent by then is its result.
     pub timeout: Duration,
     /// Calls in flight at once; 1,024, of which one peer has those of its connections. One more is answered at once, with an error that says so.
@@ -46,6 +50,7 @@ impl Default for GatewayOptions {
         Self {
             exposure: Exposure::default(),
             prefix: String::new(),
+            described: None,
             timeout: Duration::from_secs(30),
             max_calls: 1024,
             max_subscriptions: 1024,

@@ -86,6 +86,20 @@ impl Tools {
         Self::from_methods(methods, exposure, prefix, max)
     }
 
+    /// The tools among the methods of one server, at most `max` of them.
+    pub(crate) fn described(
+        methods: &[Signature],
+        exposure: &Exposure,
+        prefix: &str,
+        max: usize,
+    ) -> Self {
+        let methods = methods.iter().map(|signature| Method {
+            name: &signature.name,
+            variants: vec![Variant { signature, offers: vec![(None, signature)] }],
+        });
+        Self::from_methods(methods, exposure, prefix, max)
+    }
+
     fn from_methods<'a>(
         methods: impl Iterator<Item = Method<'a>>,
         exposure: &Exposure,
