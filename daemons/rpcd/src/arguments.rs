@@ -8,6 +8,7 @@ use rpc_wire::signature::Signature;
 use serde_json::value::RawValue;
 
 use crate::failure::Failure;
+use crate::shell;
 
 /// Characters of a wrong value that an error repeats.
 const SHOWN: usize = 60;
@@ -80,7 +81,8 @@ impl Arguments {
 fn failure(error: &WordsError, flags: &str) -> Failure {
     match error {
         WordsError::Mismatch { method, .. } => {
-            Failure::usage(format!("{error}; see rpcd describe {method}{flags}"))
+            let see = shell::command("rpcd describe", &[shell::quoted(method)], flags);
+            Failure::usage(format!("{error}; see {see}"))
         }
         _ => Failure::usage(error.to_string()),
     }

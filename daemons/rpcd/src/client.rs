@@ -34,6 +34,9 @@ use std::time::Duration;
 
 use rpc_client::{Client, Target};
 
+use crate::plan::Described;
+use crate::shell::quoted;
+
 pub use bench::bench;
 pub use brake::release_brake;
 pub use call::call;
@@ -53,10 +56,15 @@ const DEFAULT_REGISTRY: &str = "http://127.0.0.1:9999";
 fn flags(target: &Target) -> String {
     match target {
         Target::Registry { url } if url == DEFAULT_REGISTRY => String::new(),
-        Target::Registry { url } => format!(" --registry {url}"),
-        Target::Direct { host, port } => format!(" -i {host} -p {port}"),
-        Target::JsonRpc { url } => format!(" -i {}", describe::quoted(url)),
+        Target::Registry { url } => format!(" --registry {}", quoted(url)),
+        Target::Direct { host, port } => format!(" -i {} -p {port}", quoted(host)),
+        Target::JsonRpc { url } => format!(" -i {}", quoted(url)),
     }
+}
+
+/// The same with the document that says the methods.
+fn flags_with(target: &Target, described: Option<&Described>) -> String {
+    flags(target) + &described.map(Described::flag).unwrap_or_default()
 }
 
 /// The same for a command that only a registry knows the answer of.

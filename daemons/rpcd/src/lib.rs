@@ -9,6 +9,7 @@
 //! - [`daemon`]: `serve` and `registry`, from start to clean exit.
 //! - [`mcp`]: methods as tools for agents.
 //! - [`client`]: `call`, `bench`, `methods`, `describe`, `instances`, `watch`, `logs`, `stats`, `health`.
+//! - [`shell`]: commands as they are shown.
 //! - [`token`](mod@token): makes tokens, and says whose they are.
 //! - [`output`]: the only place that writes to standard output and standard error.
 //! - [`failure`]: why a command failed, and its exit code.
@@ -22,6 +23,7 @@ pub mod mcp;
 pub mod output;
 pub mod plan;
 pub mod run;
+pub mod shell;
 pub mod token;
 
 pub use cli::Typed;

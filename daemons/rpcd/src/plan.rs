@@ -17,6 +17,7 @@ use crate::failure::Failure;
 
 pub use bench::BenchPlan;
 pub use client::{Ask, AskRegistry, CallPlan, HealthPlan, LogsPlan, OverridePlan, REGISTRY};
+pub use data::Described;
 pub use mcp::McpPlan;
 pub use options::{ServePlan, ServeRegistryPlan, WorkerPlan};
 

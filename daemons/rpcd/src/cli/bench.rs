@@ -4,7 +4,7 @@ use clap::Args;
 use rpc_client::Balance;
 use rpc_settings::parse;
 
-use super::{Asking, CallTime, Given, values};
+use super::{Asking, CallTime, Described, Given, values};
 
 pub(super) const BENCH: &str = "\
 Examples:
@@ -66,6 +66,9 @@ pub struct Bench {
     /// Do not ask before loading a method that may change something
     #[arg(short, long)]
     pub yes: bool,
+    /// The methods.
+    #[command(flatten)]
+    pub described: Described,
     /// The target; the timeout is that of each call.
     #[command(flatten)]
     pub asking: Asking,

@@ -4,7 +4,7 @@ use clap::Args;
 use rpc_gateway::Glob;
 use rpc_settings::parse;
 
-use super::{CallTime, Common, Direct};
+use super::{CallTime, Common, Described, Direct};
 
 pub(super) const MCP: &str = "\
 Examples:
@@ -43,6 +43,9 @@ pub struct Mcp {
     /// Time for a call: 500ms, 10s, or seconds; what a stream has sent by then is its result [default: 30s]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<CallTime>,
+    /// The methods.
+    #[command(flatten)]
+    pub described: Described,
     /// The target.
     #[command(flatten)]
     pub direct: Direct,

@@ -63,14 +63,18 @@ async fn prepared(plan: &BenchPlan) -> Result<Args, Failure> {
     let client = Client::new(plan.target.clone(), plan.options.clone())?;
     let mut discovery =
         Discovery::new(&client, &plan.options, plan.options.timeout).without_a_call();
+    if let Some(described) = &plan.described {
+        discovery = discovery.described(described.methods.clone());
+    }
     let began = Instant::now();
     let args = list_source::said_during(&client, async {
         if !plan.yes {
             consent::obtain(&mut discovery, method, &plan.target).await?;
         }
+        let flags = super::flags_with(&plan.target, plan.described.as_ref());
         let known = discovery.method(method).await?;
         let is_known = known.is_some();
-        let args = plan.arguments.read(known, &super::flags(&plan.target))?;
+        let args = plan.arguments.read(known, &flags)?;
         match discovery.error() {
             None if !is_known => refuse_unknown(&client, &mut discovery, method, &args).await?,
             Some(error @ CallError::NoInstance { .. }) => return Err(error.clone().into()),

@@ -11,6 +11,7 @@ use super::{explain, list_source, mistaken, no_instance, reserved};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::CallPlan;
+use crate::shell;
 
 /// Failures printed individually.
 const FAILURES_SHOWN: u64 = 10;
@@ -24,7 +25,7 @@ pub async fn call(plan: CallPlan) -> Result<(), Failure> {
     let options = &plan.options;
     let discovery = Discovery::new(&client, options, plan.timeout.unwrap_or(options.timeout));
     let discovery = match &plan.described {
-        Some(methods) => discovery.described(methods.clone()),
+        Some(described) => discovery.described(described.methods.clone()),
         None => discovery,
     };
     let calls = Calls { client: &client, plan: &plan, discovery };
@@ -51,6 +52,7 @@ struct Calls<'a> {
 impl Calls<'_> {
     async fn make(mut self) -> Result<(), Failure> {
         let plan = self.plan;
+        let flags = super::flags_with(&plan.target, plan.described.as_ref());
         let method = match reserved::find(&plan.method) {
             // What discovery says of streams is of no interest then.
             None if plan.stream && !self.discovery.is_needed(&plan.arguments).await => None,
@@ -58,13 +60,14 @@ impl Calls<'_> {
             known => known,
         };
         if method.is_some_and(|method| method.deprecated) {
-            let flags = super::flags(&plan.target);
-            output::warn(&format!("{0} is deprecated; see rpcd describe {0}{flags}", plan.method));
+            let name = &plan.method;
+            let see = shell::command("rpcd describe", &[shell::quoted(name)], &flags);
+            output::warn(&format!("{name} is deprecated; see {see}"));
         }
         let is_stream = plan.stream || method.is_some_and(|method| method.stream);
         let request = Request {
             method: plan.method.clone(),
-            args: plan.arguments.read(method, &super::flags(&plan.target))?,
+            args: plan.arguments.read(method, &flags)?,
             timeout: plan.timeout,
             idempotent: plan.idempotent,
             service: None,

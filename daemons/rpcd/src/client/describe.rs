@@ -4,8 +4,6 @@
 
 mod examples;
 
-pub(super) use examples::quoted;
-
 use rpc_client::{CallError, Catalog, Code, Target};
 use rpc_wire::most_similar;
 use rpc_wire::signature::{Effect, Signature, to_openrpc};

@@ -88,7 +88,7 @@ pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
 /// The methods of one server.
 pub(super) async fn listed(ask: &Ask) -> Result<Vec<Signature>, Failure> {
     if let Some(described) = &ask.described {
-        return Ok(described.clone());
+        return Ok(described.methods.clone());
     }
     let client = Client::new(ask.target.clone(), ask.options.clone())?;
     let listed = list_source::said_during(&client, client.methods()).await;

@@ -51,9 +51,9 @@ fn out_of_use(url: &str, service: Option<&str>, records: &[InstanceRecord]) -> O
         more => format!(", and {more} more are out of use"),
     };
     let message = format!(
-        "no instance{of} takes calls; of those at {url} {key} is {}{others}; rpcd undrain {key}{} brings it back",
+        "no instance{of} takes calls; of those at {url} {key} is {}{others}; {} brings it back",
         overrides::state(overridden),
-        super::at(url),
+        overrides::undrain(key, url),
     );
     let keys: Vec<_> = drained.iter().map(|(key, _)| key.to_string()).collect();
     Some(

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::OverridePlan;
+use crate::shell;
 
 /// Sets or takes back an operator's override, and says what holds now.
 ///
@@ -79,11 +80,16 @@ async fn is_cut_off(registry: &RegistryClient) -> bool {
 
 fn drained_here(entry: &OverrideEntry, here: &str, url: &str) -> String {
     let OverrideEntry { key, overridden, .. } = entry;
-    let (state, at) = (state(overridden), super::at(url));
+    let (state, undrain) = (state(overridden), undrain(key, url));
     format!(
         "{key} is {state} in the lists of the registry at {here} only: other registries, and a server that sends its \
-         heartbeats to one of them, learn of it when it is stored; rpcd undrain {key}{at} takes it back"
+         heartbeats to one of them, learn of it when it is stored; {undrain} takes it back"
     )
+}
+
+/// The command that takes it back.
+pub(super) fn undrain(key: &InstanceKey, url: &str) -> String {
+    shell::command("rpcd undrain", &[shell::quoted(&key.to_string())], &super::at(url))
 }
 
 fn restored_here(OverrideEntry { key, overridden, .. }: &OverrideEntry, here: &str) -> String {
@@ -102,8 +108,8 @@ fn drained(entry: &OverrideEntry, url: &str) -> String {
     } else {
         "it gets no calls once it registers"
     };
-    let (state, at) = (state(overridden), super::at(url));
-    format!("{key} is {state}: {what}; rpcd undrain {key}{at} brings it back")
+    let (state, undrain) = (state(overridden), undrain(key, url));
+    format!("{key} is {state}: {what}; {undrain} brings it back")
 }
 
 fn restored(OverrideEntry { key, overridden, listed, .. }: &OverrideEntry) -> String {
@@ -166,7 +172,7 @@ mod tests {
         assert_eq!(
             drained(&entry, "http://127.0.0.1:9999"),
             "[::1]:80 is draining for 10m (deploy 7): it leaves the lists of clients now, and from its next \
-             heartbeat on it refuses new calls and finishes those in flight; rpcd undrain [::1]:80 brings it back"
+             heartbeat on it refuses new calls and finishes those in flight; rpcd undrain '[::1]:80' brings it back"
         );
         assert_eq!(
             restored(&entry),
@@ -181,7 +187,7 @@ mod tests {
         };
         assert_eq!(
             drained(&entry, "http://10.0.0.7:9999"),
-            "[::1]:80 is in maintenance: it gets no calls once it registers; rpcd undrain [::1]:80 \
+            "[::1]:80 is in maintenance: it gets no calls once it registers; rpcd undrain '[::1]:80' \
              --registry http://10.0.0.7:9999 brings it back"
         );
         assert_eq!(

@@ -7,7 +7,7 @@ use rpc_load::{Length, Mode, Plan};
 use rpc_settings::Settings;
 use rpc_wire::call::Args;
 
-use super::{data, options, target};
+use super::{Described, data, options, target};
 use crate::arguments::Arguments;
 use crate::cli;
 use crate::failure::Failure;
@@ -19,6 +19,8 @@ pub struct BenchPlan {
     pub target: Target,
     /// The client's options.
     pub options: ClientOptions,
+    /// The methods of the one server, where an OpenRPC document says them.
+    pub described: Option<Described>,
     /// The calls, their rate and their number; the arguments are read later.
     pub load: Plan,
     /// Their arguments.
@@ -69,8 +71,10 @@ impl BenchPlan {
                 .map_err(|error| Failure::usage(error.to_string()))?
         };
         load.check().map_err(|error| Failure::usage(format!("{error}; see rpcd bench --help")))?;
+        let target = target::of_call(&typed.asking, settings)?;
         Ok(Self {
-            target: target::of_call(&typed.asking, settings)?,
+            described: Described::read(&typed.described, &target, &options)?,
+            target,
             options,
             load,
             arguments,

@@ -9,10 +9,9 @@ use rpc_wire::instance::{
     Instance, InstanceKey, MAX_REASON_BYTES, OverrideRequest, OverrideState, host_port,
 };
 use rpc_wire::report::Level;
-use rpc_wire::signature::Signature;
 use rpc_wire::target::parse_address;
 
-use super::{data, options, target};
+use super::{Described, data, options, target};
 use crate::arguments::Arguments;
 use crate::cli;
 use crate::failure::Failure;
@@ -30,7 +29,7 @@ pub struct Ask {
     /// The client's options.
     pub options: ClientOptions,
     /// The methods of the one server, where an OpenRPC document says them.
-    pub described: Option<Vec<Signature>>,
+    pub described: Option<Described>,
     /// Whether to print JSON.
     pub json: bool,
 }
@@ -86,7 +85,7 @@ pub struct CallPlan {
     /// The client's options.
     pub options: ClientOptions,
     /// The methods of the one server, where an OpenRPC document says them.
-    pub described: Option<Vec<Signature>>,
+    pub described: Option<Described>,
     /// The method.
     pub method: String,
     /// Its arguments.
@@ -229,8 +228,9 @@ impl Ask {
         settings: &Settings,
     ) -> Result<Self, Failure> {
         let ask = Self::new(typed, settings)?;
-        let described = data::described(described, &ask.target, &ask.options)?;
-        Ok(Self { described, ..ask })
+        let described = Described::read(described, &ask.target, &ask.options)?;
+        let flag = described.as_ref().map(Described::flag).unwrap_or_default();
+        Ok(Self { described, typed: ask.typed + &flag, ..ask })
     }
 }
 
@@ -315,7 +315,7 @@ impl CallPlan {
         }
         let target = target::of_call(&typed.asking, settings)?;
         Ok(Self {
-            described: data::described(&typed.described, &target, &options)?,
+            described: Described::read(&typed.described, &target, &options)?,
             target,
             arguments: data::arguments(&typed.given, options.timeout)?,
             method: typed.given.method,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use rpc_client::{ClientOptions, Rounded, Target};
 use rpc_wire::signature::Signature;
 
 use crate::arguments::Arguments;
-use crate::cli::{Described, Given};
+use crate::cli::{self, Given};
 use crate::failure::Failure;
+use crate::shell::quoted;
 
 /// Maximum size of a document of arguments, more than any server takes by default.
 const MAX_BYTES: u64 = 64 << 20;
@@ -40,24 +42,40 @@ pub(super) fn arguments(given: &Given, timeout: Duration) -> Result<Arguments, F
     }
 }
 
-/// The methods that an OpenRPC document says, within the limits that hold for one of a server.
-pub(super) fn described(
-    typed: &Described,
-    target: &Target,
-    options: &ClientOptions,
-) -> Result<Option<Vec<Signature>>, Failure> {
-    let Some(path) = &typed.openrpc else { return Ok(None) };
-    if matches!(target, Target::Registry { .. }) {
-        return Err(Failure::usage("--openrpc is for one server; add -i and -p, or -i with a URL"));
+/// The methods of one server as a document says them.
+#[derive(Debug)]
+pub struct Described {
+    /// By name.
+    pub methods: Vec<Signature>,
+    file: PathBuf,
+}
+
+impl Described {
+    /// Reads them from an OpenRPC document, within the limits that hold for one of a server.
+    pub(super) fn read(
+        typed: &cli::Described,
+        target: &Target,
+        options: &ClientOptions,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(path) = &typed.openrpc else { return Ok(None) };
+        if matches!(target, Target::Registry { .. }) {
+            let why = "--openrpc is for one server; add -i and -p, or -i with a URL";
+            return Err(Failure::usage(why));
+        }
+        let (file, shown) = (path.clone(), path.display());
+        let text = within(options.timeout, || File::open(file).and_then(read));
+        let text = text.map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
+        match rpc_client::methods_of_document(&text, options) {
+            Ok(methods) => Ok(Some(Self { methods, file: path.clone() })),
+            Err(why) => Err(Failure::usage(format!(
+                "cannot use {shown}: {why}; --openrpc takes an OpenRPC document"
+            ))),
+        }
     }
-    let (file, shown) = (path.clone(), path.display());
-    let text = within(options.timeout, || File::open(file).and_then(read));
-    let text = text.map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
-    match rpc_client::methods_of_document(&text, options) {
-        Ok(methods) => Ok(Some(methods)),
-        Err(why) => Err(Failure::usage(format!(
-            "cannot use {shown}: {why}; --openrpc takes an OpenRPC document"
-        ))),
+
+    /// The flag that names the document, after a blank, for a command that is advised.
+    pub fn flag(&self) -> String {
+        format!(" --openrpc {}", quoted(&self.file.to_string_lossy()))
     }
 }
 

@@ -7,7 +7,7 @@ use rpc_gateway::{Exposure, GatewayOptions, HttpOptions};
 use rpc_host::net::resolve_listen;
 use rpc_settings::Settings;
 
-use super::{options, target};
+use super::{Described, options, target};
 use crate::cli::{Asking, Mcp};
 use crate::failure::Failure;
 
@@ -26,7 +26,8 @@ pub struct McpPlan {
 
 impl McpPlan {
     pub(super) fn new(typed: Mcp, settings: &Settings) -> Result<Self, Failure> {
-        let Mcp { listen, allow, deny, all, prefix, timeout, direct, service, common } = typed;
+        let Mcp { listen, allow, deny, all, prefix, timeout, described, direct, service, common } =
+            typed;
         let asking = Asking { direct, service, common, ..Asking::default() };
         let defaults = GatewayOptions::default();
         let http = |(host, port): (String, u16)| {
@@ -42,13 +43,17 @@ impl McpPlan {
             };
             Ok::<_, Failure>((address, http))
         };
+        let (target, client) =
+            (target::of_call(&asking, settings)?, options::client(settings, &asking));
+        let described = Described::read(&described, &target, &client)?;
         Ok(Self {
             http: listen.map(http).transpose()?,
-            target: target::of_call(&asking, settings)?,
-            client: options::client(settings, &asking),
+            target,
+            client,
             gateway: GatewayOptions {
                 exposure: Exposure { all, allow, deny },
                 prefix: prefix.unwrap_or_default(),
+                described: described.map(|described| described.methods.into()),
                 timeout: timeout.map_or(defaults.timeout, |time| time.0),
                 ..defaults
             },

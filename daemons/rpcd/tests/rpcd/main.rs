@@ -19,6 +19,7 @@ mod help;
 mod logs;
 mod mistakes;
 mod older;
+mod openrpc;
 mod output;
 mod process;
 mod screen;

@@ -4,24 +4,27 @@ use rpc_wire::call::is_name;
 use rpc_wire::signature::{Example, Parameter, Signature};
 use serde_json::{Map, Value, json};
 
+use crate::shell;
+
 /// Commands that call the method, with the target as it was typed: required arguments by position, all by
 /// name, and as one document.
 pub(super) fn commands(method: &Signature, typed: &str) -> Vec<String> {
     let invented = invented(method);
     let shown = |parameter: &Parameter| match sample(parameter, invented.as_ref()) {
         Some(value) => word(&value),
-        None => quoted(&parameter.name.to_uppercase()),
+        None => shell::quoted(&parameter.name.to_uppercase()),
     };
     let required = method.parameters.iter().filter(|parameter| parameter.is_required());
-    let words: Vec<String> = required.map(shown).collect();
-    let mut commands = vec![command(method, &words.join(" "), typed)];
+    let mut commands = vec![command(method, required.map(shown).collect(), typed)];
     if !method.parameters.is_empty() {
         let all = method.parameters.iter();
-        let named = all.clone().map(|it| format!("{}={}", it.name, shown(it)));
-        commands.push(command(method, &named.collect::<Vec<_>>().join(" "), typed));
+        if all.clone().all(|it| is_name(&it.name)) {
+            let named = all.clone().map(|it| format!("{}={}", it.name, shown(it)));
+            commands.push(command(method, named.collect(), typed));
+        }
         let values = all.map(|it| Some((it.name.clone(), sample(it, invented.as_ref())?)));
         if let Some(values) = values.collect::<Option<Vec<_>>>() {
-            commands.push(command(method, &document(&values), typed));
+            commands.push(with_document(method, &values, typed));
         }
     }
     commands
@@ -49,26 +52,27 @@ pub(super) fn given(method: &Signature, typed: &str) -> Vec<String> {
             lines.push(format!("# {}", title.join(": ").replace('\n', " ")));
         }
         let has_names = arguments.iter().all(|(name, _)| is_name(name));
-        let words = if has_names { named(arguments) } else { document(arguments) };
-        lines.push(command(method, &words, typed));
+        lines.push(match has_names {
+            true => command(method, named(arguments), typed),
+            false => with_document(method, arguments, typed),
+        });
     }
     lines
 }
 
-fn command(method: &Signature, arguments: &str, typed: &str) -> String {
-    let name = quoted(&method.name);
-    let words = ["rpcd call", &name, arguments, typed];
-    words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" ")
+fn command(method: &Signature, mut words: Vec<String>, typed: &str) -> String {
+    words.insert(0, shell::quoted(&method.name));
+    shell::command("rpcd call", &words, typed)
 }
 
-fn named(arguments: &[(String, Value)]) -> String {
-    let named = |(name, value): &(String, Value)| format!("{name}={}", word(value));
-    arguments.iter().map(named).collect::<Vec<_>>().join(" ")
+fn named(arguments: &[(String, Value)]) -> Vec<String> {
+    arguments.iter().map(|(name, value)| format!("{name}={}", word(value))).collect()
 }
 
-fn document(arguments: &[(String, Value)]) -> String {
+fn with_document(method: &Signature, arguments: &[(String, Value)], typed: &str) -> String {
     let document: Map<String, Value> = arguments.iter().cloned().collect();
-    format!("-d {}", quoted(&Value::Object(document).to_string()))
+    let document = shell::quoted(&Value::Object(document).to_string());
+    command(method, Vec::new(), &format!("-d {document} {typed}"))
 }
 
 /// A value of the parameter's type: its default, an example of the schema, or one that is made up.
@@ -112,11 +116,11 @@ fn of_schema(schema: &Value, root: &Value, depth: usize) -> Value {
     }
 }
 
-/// A value as a word of a shell. A text that looks like JSON is written as a JSON string.
+/// A value as a word of a shell. A text that looks like JSON, or like `NAME=VALUE`, is written as a JSON string.
 fn word(value: &Value) -> String {
     match value {
-        Value::String(text) if !looks_like_json(text) => quoted(text),
-        other => quoted(&other.to_string()),
+        Value::String(text) if !looks_like_json(text) && !text.contains('=') => shell::quoted(text),
+        other => shell::quoted(&other.to_string()),
     }
 }
 
@@ -124,27 +128,9 @@ fn looks_like_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '[']) || serde_json::from_str::<Value>(text).is_ok()
 }
 
-pub(in crate::client) fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-+./:@%".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        for (text, shown) in
-            [("a", "a"), ("", "''"), ("it's", r"'it'\''s'"), ("-x", "'-x'"), ("[1]", "'[1]'")]
-        {
-            assert_eq!(quoted(text), shown);
-        }
-    }
 
     #[test]
     fn where_no_types_are_known_they_are_not_guessed_unless_every_default_is_a_number() {
@@ -173,6 +159,46 @@ mod tests {
         // Of a server that says types, anything is fine.
         let echo = Signature { result: Some(any()), ..method("echo", vec![a]) };
         assert_eq!(commands(&echo, "")[0], "rpcd call echo text");
+    }
+
+    /// What a shell makes of a command, word by word.
+    fn words_in_a_shell(command: &str) -> Vec<String> {
+        let script = command.replacen("rpcd call", "printf '%s\\n'", 1);
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_a_server_calls_its_methods_and_parameters_is_never_run_by_the_shell() {
+        let evil = "$(echo pwned)`echo pwned`;echo pwned";
+        let text = json!({"type": "string"});
+        let method = Signature {
+            name: evil.to_owned(),
+            parameters: vec![
+                Parameter::required(evil, text.clone()),
+                Parameter::required("-v", json!({"enum": ["--tls"]})),
+                Parameter::optional("a", text, json!(evil)),
+            ],
+            examples: vec![Example {
+                name: evil.to_owned(),
+                arguments: vec![(evil.to_owned(), json!(evil)), ("a".to_owned(), json!(evil))],
+                result: None,
+            }],
+            ..Signature::default()
+        };
+        let mut all = commands(&method, "-p 7");
+        all.extend(given(&method, "-p 7").into_iter().filter(|line| !line.starts_with('#')));
+        assert_eq!(all.len(), 3, "a name that is none has no NAME=VALUE: {all:?}");
+        for command in &all {
+            let words = words_in_a_shell(command);
+            assert!(words.iter().all(|word| word != "pwned"), "{command} {words:?}");
+            assert!(words.contains(&evil.to_owned()), "{command} {words:?}");
+        }
+        let options = words_in_a_shell(&all[0]);
+        let expected = ["-p", "7", "--", evil, "text", "--tls"];
+        assert_eq!(options, expected, "after -- nothing is an option");
+        let option = Signature { name: "--tls".to_owned(), ..Signature::default() };
+        assert_eq!(commands(&option, "-p 7"), ["rpcd call -p 7 -- '--tls'"]);
     }
 
     #[test]
