@@ -43,24 +43,30 @@ pub fn methods() -> Vec<Method> {
 
 /// Adds two or three numbers; integers stay integers.
 #[rpc_method(crate, read_only)]
+#[example("c is 10": 1, 2 => 13)]
+#[example("three numbers": 1, 2, 0.5 => 3.5)]
 fn add(a: Number, b: Number, #[default(10)] c: Number) -> Result<Number, Failure> {
     a.plus(b)?.plus(c)
 }
 
 /// Subtracts the second number from the first.
 #[rpc_method(crate, read_only)]
+#[example(5, 3 => 2)]
 fn subtract(a: Number, b: Number) -> Result<Number, Failure> {
     a.minus(b)
 }
 
 /// Multiplies two numbers.
 #[rpc_method(crate, read_only)]
+#[example(4, 2.5 => 10.0)]
 fn multiply(a: Number, b: Number) -> Result<Number, Failure> {
     a.times(b)
 }
 
 /// Divides the first number by the second; always a float, or a text when dividing by zero.
 #[rpc_method(crate, read_only)]
+#[example(7, 2 => 3.5)]
+#[example("by zero": 7, 0 => "Division by zero error!")]
 fn divide(a: Number, b: Number) -> Quotient {
     if b.to_float() == 0.0 {
         Quotient::Text("Division by zero error!")
@@ -71,42 +77,49 @@ fn divide(a: Number, b: Number) -> Quotient {
 
 /// The area of a circle; always a float.
 #[rpc_method(crate, read_only)]
+#[example(1 => std::f64::consts::PI)]
 fn area_of_circle(radius: Number) -> f64 {
     std::f64::consts::PI * radius.to_float() * radius.to_float()
 }
 
 /// Multiplies a number by itself.
 #[rpc_method(crate, read_only)]
+#[example(12 => 144)]
 fn square(number: Number) -> Result<Number, Failure> {
     number.times(number)
 }
 
 /// The string in upper case.
 #[rpc_method(crate, read_only)]
+#[example("hello" => "HELLO")]
 fn to_uppercase(string: String) -> String {
     string.to_uppercase()
 }
 
 /// The string reversed, by visible characters.
 #[rpc_method(crate, read_only)]
+#[example("hello" => "olleh")]
 fn reverse_string(string: String) -> String {
     string.graphemes(true).rev().collect()
 }
 
 /// Returns a greeting.
 #[rpc_method(crate, read_only)]
+#[example("Ann" => "hi Ann, welcome")]
 fn hi(user: Value) -> String {
     format!("hi {}, welcome", spoken(&user))
 }
 
 /// Returns a greeting.
 #[rpc_method(crate, read_only)]
+#[example("Ann" => "Hello, Ann!")]
 fn hello(name: Value) -> String {
     format!("Hello, {}!", spoken(&name))
 }
 
 /// Waits the given seconds, or until the deadline or a cancel.
 #[rpc_method(crate, idempotent)]
+#[example("a tenth of a second": 0.1 => 0.1)]
 async fn sleep(seconds: f64) -> Result<f64, Failure> {
     let time = Duration::try_from_secs_f64(seconds)
         .map_err(|_| Failure::bad_arguments("sleep() argument 'seconds': must be 0 or more"))?;
@@ -116,6 +129,7 @@ async fn sleep(seconds: f64) -> Result<f64, Failure> {
 
 /// Returns its argument unchanged.
 #[rpc_method(crate, read_only)]
+#[example(["a", "b"] => ["a", "b"])]
 fn echo(value: AsWritten) -> AsWritten {
     match Json::from(&value.0).compact() {
         Cow::Borrowed(_) => value,

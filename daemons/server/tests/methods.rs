@@ -265,3 +265,25 @@ fn the_builtin_methods_say_what_they_change() {
         };
     }
 }
+
+#[tokio::test]
+async fn each_builtin_method_has_examples_that_are_true_and_that_discovery_says() {
+    let server = Server::builder().methods(rpc_server::builtin::methods());
+    let mut server = server.in_memory().unwrap();
+    let mut ask = async |method: &str, params: Value| -> Value {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let reply = server.answer(request.to_string().as_bytes()).await.to_vec();
+        serde_json::from_slice::<Value>(&reply).unwrap()["result"].clone()
+    };
+    let document = ask("rpc.discover", json!([])).await;
+    for method in document["methods"].as_array().unwrap() {
+        let name = method["name"].as_str().unwrap();
+        let examples = method["examples"].as_array();
+        for example in examples.unwrap_or_else(|| panic!("{name} has no example")) {
+            let named = |it: &Value| Some((it["name"].as_str()?.to_owned(), it["value"].clone()));
+            let params = example["params"].as_array().unwrap().iter().map(named);
+            let params: serde_json::Map<_, _> = params.collect::<Option<_>>().unwrap();
+            assert_eq!(ask(name, params.into()).await, example["result"]["value"], "{name}");
+        }
+    }
+}
