@@ -63,7 +63,8 @@ crate::__limits! {
         /// Bytes of arguments with which a synchronous method runs where they were read. Default 64 KiB.
         /// With more it runs on the blocking pool, so that other connections need not wait for it.
         max_inline_bytes: usize = 64 << 10;
-        /// Calls in flight on one connection. Default 256. Over it extended calls get -32002; after
+        /// Calls in flight on one connection. Default 256. Over it extended calls get -32002; those of a
+        /// JSON-RPC batch wait for others of it, and nothing more is read until they have begun; after
         /// classic ones, and after `max_request_bytes` of those that wait, nothing more is read until
         /// one is done.
         max_calls_per_connection: usize = 256;

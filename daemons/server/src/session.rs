@@ -315,7 +315,8 @@ impl Session {
     /// Nothing after the last message can be trusted.
     fn handle_messages(&mut self, writer: &impl Writer) -> Result<(), Fault> {
         self.behind = false;
-        if matches!(self.input_state, InputState::Refused { .. } | InputState::Gone) {
+        let is_refused = matches!(self.input_state, InputState::Refused { .. });
+        if self.input_state == InputState::Gone || is_refused && !self.dispatcher.has_batch() {
             return Ok(());
         }
         let most = self.max_unwritten();
@@ -347,6 +348,9 @@ impl Session {
                 self.dispatcher.handle_next_of_batch(&self.state);
                 continue;
             }
+            if is_refused {
+                break;
+            }
             let Some((message, frame)) = messages.next().map_err(Fault::unreadable)? else { break };
             self.phase.receive();
             self.last_activity = self.dispatcher.turn_began();
@@ -361,6 +365,8 @@ impl Session {
                 break;
             }
         }
+        // Nothing else may be in flight that its rest would wait for.
+        self.behind |= self.dispatcher.has_batch() && self.dispatcher.accepts();
     }
 
     /// The final error: sent after everything received before it; nothing follows it.

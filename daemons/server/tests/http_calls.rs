@@ -105,6 +105,16 @@ async fn rpc(address: SocketAddr, body: &str) -> Reply {
 }
 
 #[tokio::test]
+async fn a_batch_of_more_calls_than_may_be_in_flight_is_answered_in_full() {
+    let address = serve(builder().limits(Limits::default().max_calls_per_connection(3))).await;
+    let call = |id| json!({"jsonrpc": "2.0", "method": "slow", "params": [2], "id": id});
+    let batch = json!((0..10).map(call).collect::<Vec<_>>());
+    let reply = rpc(address, &batch.to_string()).await.json();
+    let results = reply.as_array().unwrap().iter().filter(|reply| reply["error"].is_null());
+    assert_eq!(results.count(), 10, "{reply}");
+}
+
+#[tokio::test]
 async fn json_rpc_over_http_is_that_of_the_socket() {
     let address = serve(builder()).await;
     let one = rpc(address, r#"{"jsonrpc":"2.0","method":"add","params":[1,2],"id":7}"#).await;

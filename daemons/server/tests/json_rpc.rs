@@ -7,6 +7,8 @@
 )]
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use rpc_server::{Call, InMemory, Limits, Method, Server, ServerBuilder};
@@ -281,15 +283,92 @@ async fn a_long_batch_lets_other_connections_have_their_turn() {
     assert_eq!(unanswered.unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "it is still busy");
 }
 
+/// A method that waits, and how many of its calls ran at once at most.
+fn counted() -> (Method, Arc<AtomicUsize>) {
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counter = most.clone();
+    let method = Method::named("counted").parameters(["ms"]).asynchronous(move |ms: u64| {
+        let (running, most) = (running.clone(), most.clone());
+        async move {
+            most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            running.fetch_sub(1, SeqCst);
+            ms
+        }
+    });
+    (method, counter)
+}
+
 #[tokio::test]
-async fn calls_over_a_limit_are_refused_one_by_one_and_the_rest_of_the_batch_is_served() {
+async fn a_batch_of_more_calls_than_may_be_in_flight_waits_for_its_own() {
+    let call = |id| json!({"jsonrpc": "2.0", "method": "counted", "params": [2], "id": id});
+    let batch = json!((0..10).map(call).collect::<Vec<_>>()).to_string();
+    let behind = r#"{"jsonrpc":"2.0","method":"foobar","id":"behind"}"#;
+    let limits = || Limits::default().max_calls_per_connection(3);
+    let mut ids: Vec<Vec<u64>> = Vec::new();
+    let mut check = |replies: &Value| {
+        let result = |reply: &Value| (reply["result"] == 2).then(|| reply["id"].as_u64()).flatten();
+        let mut all: Vec<u64> = replies
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|reply| result(reply).unwrap_or_else(|| panic!("{reply}")))
+            .collect();
+        all.sort_unstable();
+        ids.push(all);
+    };
+    let (method, most) = counted();
+    let mut stream = connect(builder().method(method).limits(limits())).await;
+    stream.get_mut().write_all((batch.clone() + behind).as_bytes()).await.unwrap();
+    let (first, second) = (next(&mut stream).await, next(&mut stream).await);
+    // What is behind the batch begins when all of its calls have begun.
+    assert_eq!(first, result("behind", Value::Null));
+    check(&second);
+    assert_eq!(most.load(SeqCst), 3);
+    let (method, most) = counted();
+    let mut server = builder().method(method).limits(limits()).in_memory().unwrap();
+    check(&reply(&mut server, &batch).await);
+    assert_eq!(most.load(SeqCst), 3);
+    assert_eq!(ids, vec![(0..10).collect::<Vec<_>>(); 2]);
+}
+
+#[tokio::test]
+async fn what_a_batch_waits_for_counts_for_the_deadlines_of_its_calls() {
+    let (method, _) = counted();
+    let limits = Limits::default().max_calls_per_connection(1);
+    let mut server = builder().method(method).limits(limits).in_memory().unwrap();
+    let call = |id: u64, ms: u64, deadline: u64| json!({"jsonrpc": "2.0", "method": "counted", "params": [ms], "id": id, "meta": {"deadline_ms": deadline}});
+    let batch = json!([call(1, 60, 5000), call(2, 0, 30), call(3, 0, 5000)]).to_string();
+    let replies = reply(&mut server, &batch).await;
+    let of = |id: u64| replies.as_array().unwrap().iter().find(|reply| reply["id"] == id).unwrap();
+    assert_eq!(*of(1), result(1, 60));
+    assert_eq!(error(of(2)), (-32000, json!(2)));
+    assert_eq!(*of(3), result(3, 0));
+}
+
+#[tokio::test]
+async fn a_batch_waits_for_no_calls_but_its_own_and_the_rest_is_served() {
     let limits = Limits::default().max_calls_per_connection(2);
-    let mut server = builder().limits(limits).in_memory().unwrap();
-    let call = |id| json!({"jsonrpc": "2.0", "method": "slow", "params": [20, "x"], "id": id});
-    let replies = reply(&mut server, &json!([call(1), call(2), call(3)]).to_string()).await;
-    let refused = replies.as_array().unwrap().iter().filter(|reply| reply["error"].is_object());
-    assert_eq!(refused.map(error).collect::<Vec<_>>(), [(-32002, json!(3))]);
-    assert_eq!(replies.as_array().unwrap().len(), 3);
+    let mut stream = connect(builder().limits(limits)).await;
+    let call = |id| json!({"jsonrpc": "2.0", "method": "slow", "params": [2000, "x"], "id": id});
+    let quick = json!({"jsonrpc": "2.0", "method": "foobar", "id": 4});
+    let all = format!("{}{}{}", call(1), call(2), json!([call(3), quick]));
+    stream.get_mut().write_all(all.as_bytes()).await.unwrap();
+    let replies = next(&mut stream).await;
+    assert_eq!(error(&replies[0]), (-32002, json!(3)));
+    assert_eq!(replies[1], result(4, Value::Null));
+}
+
+#[tokio::test]
+async fn a_batch_that_waits_is_answered_before_the_connection_is_closed_for_what_follows_it() {
+    let (method, _) = counted();
+    let limits = Limits::default().max_calls_per_connection(2);
+    let mut stream = connect(builder().method(method).limits(limits)).await;
+    let call = |id| json!({"jsonrpc": "2.0", "method": "counted", "params": [5], "id": id});
+    let batch = json!((0..5).map(call).collect::<Vec<_>>()).to_string();
+    stream.get_mut().write_all((batch + "nonsense").as_bytes()).await.unwrap();
+    assert_eq!(next(&mut stream).await.as_array().unwrap().len(), 5);
+    assert_eq!(error(&next(&mut stream).await), (-32700, Value::Null));
 }
 
 #[tokio::test]

@@ -168,6 +168,12 @@ impl Exchange {
         self.dispatcher.handle(state, message, &[])?;
         let mut handled = 0;
         while self.dispatcher.has_batch() {
+            if self.dispatcher.batch_waits() {
+                self.dispatcher.end_turn();
+                self.step().await;
+                self.dispatcher.begin_turn(Instant::now(), arrived);
+                continue;
+            }
             self.dispatcher.handle_next_of_batch(state);
             handled += 1;
             if handled % AT_ONCE == 0 {

@@ -256,12 +256,14 @@ impl Dispatcher {
         true
     }
 
-    /// Whether another message may be handled: not behind a full queue of classic calls.
+    /// Whether another message may be handled: not behind a full queue of classic calls, or a batch whose
+    /// calls are all that may be in flight.
     pub(crate) fn accepts(&self) -> bool {
         let limits = &self.state.limits;
-        self.classic_waiting.is_empty()
+        (self.classic_waiting.is_empty()
             || self.in_flight() < limits.max_calls_per_connection
-                && self.waiting_bytes < limits.max_request_bytes
+                && self.waiting_bytes < limits.max_request_bytes)
+            && !self.batch_waits()
     }
 
     pub(crate) fn has_running(&self) -> bool {

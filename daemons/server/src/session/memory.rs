@@ -75,10 +75,7 @@ impl InMemory {
         let now = Instant::now();
         session.arrival = Arrival::new(now, Duration::ZERO);
         session.take_frames(&Buffered, now);
-        while session.behind {
-            session.take_frames(&Buffered, Instant::now());
-        }
-        while session.may_finish() && session.dispatcher.finish_next().await {
+        while session.behind || session.may_finish() && session.dispatcher.finish_next().await {
             session.take_frames(&Buffered, Instant::now());
         }
         session.dispatcher.end_turn();

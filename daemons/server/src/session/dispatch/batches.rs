@@ -1,17 +1,21 @@
 //! JSON-RPC batches: their requests are handled like any others, and their replies sent as one array.
 
-use rpc_wire::call::{Batch, Message, ReplyTo, reply};
+use std::time::Instant;
+
+use rpc_wire::call::{Batch, Call, Message, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
-use super::Dispatcher;
+use super::start::time_limit;
+use super::{Dispatcher, with_short_id};
+use crate::session::calls::deadline_exceeded;
 use crate::state::ServerState;
 
 impl Dispatcher {
     /// Begins with the requests in `array`, one after the other, before anything else is handled.
     pub(super) fn begin_batch(&mut self, state: &ServerState, array: Json<'_>) {
         match Batch::new(array, state.limits.max_batch_requests) {
-            Ok(batch) => self.batches.begin(batch),
+            Ok(batch) => self.batches.begin(batch, self.arrived),
             Err(fault) => {
                 self.state.metrics.malformed.inc();
                 reply::fault(&mut self.output, ReplyTo::JsonRpc(Json::NULL), &fault);
@@ -24,19 +28,41 @@ impl Dispatcher {
         self.batches.has_begun()
     }
 
+    /// Whether its next request waits until a call of the batch is done.
+    pub(crate) fn batch_waits(&self) -> bool {
+        self.batches.waiting().is_some_and(|serial| self.is_full_with(serial))
+    }
+
+    /// Whether the connection has as many calls as it may have, and some are of this batch: it is refused
+    /// nothing for its own calls. Those of others may never end.
+    fn is_full_with(&self, serial: u64) -> bool {
+        let in_flight = self.calls.len() + self.classic_waiting.len();
+        !self.draining
+            && in_flight >= self.state.limits.max_calls_per_connection
+            && self.calls.has_any_of(serial)
+    }
+
     /// Handles the next request of the batch that was begun.
     pub(crate) fn handle_next_of_batch(&mut self, state: &ServerState) {
-        let Some((serial, mut batch)) = self.batches.take() else { return };
-        let received = self.arrived;
+        let Some((serial, mut begun)) = self.batches.take() else { return };
+        let (received, has_waited) = (begun.received, begun.has_waited);
         let start = self.output.len();
         self.calls.set_batch(Some(serial));
         let is_full = self.batches.reply_bytes(serial) >= state.limits.max_unwritten_bytes;
-        let request = batch.next();
+        let request = begun.batch.next();
         let is_last = request.is_none();
         let message = request.map(|request| request.map(Message::Call));
-        match message {
-            Some(Ok(Message::Call(call))) if is_full => {
-                self.refuse(&call, &too_much_for_a_batch(state), received);
+        match message.map(|message| with_short_id(message, state.limits.max_id_bytes)) {
+            Some(Ok(Message::Call(call))) => {
+                let admitted = match (is_full, has_waited) {
+                    (true, _) => Err(too_much_for_a_batch(state)),
+                    (false, true) => self.is_in_time(state, &call, received),
+                    (false, false) => self.admit(state, &call),
+                };
+                match admitted {
+                    Ok(()) => self.begin(state, &call, received),
+                    Err(fault) => self.refuse(&call, &fault, received),
+                }
             }
             Some(message) => {
                 let handled = self.handle(state, message, &[]);
@@ -48,8 +74,24 @@ impl Dispatcher {
         self.batches.collect(serial, &mut self.output, start);
         if is_last {
             self.end_batch(serial);
+            self.flush_final_error();
         } else {
-            self.batches.go_on(batch);
+            begun.has_waited |= self.is_full_with(serial);
+            self.batches.go_on(begun);
+        }
+    }
+
+    /// Lets a request start that has waited for others of its batch: that tells nothing about the server's load.
+    fn is_in_time(
+        &self,
+        state: &ServerState,
+        call: &Call<'_>,
+        received: Instant,
+    ) -> Result<(), Fault> {
+        let within = time_limit(&state.limits, &call.meta);
+        match self.now < received + within {
+            true => Ok(()),
+            false => Err(deadline_exceeded(within)),
         }
     }
 
@@ -81,9 +123,18 @@ fn too_much_for_a_batch(state: &ServerState) -> Fault {
 #[derive(Default)]
 pub(crate) struct Batches {
     /// The one whose requests are being handled; nothing is read before its last one.
-    begun: Option<Batch>,
+    begun: Option<Begun>,
     open: Vec<Open>,
     next_serial: u64,
+}
+
+/// A batch of which not all requests have been handled.
+pub(crate) struct Begun {
+    batch: Batch,
+    /// When it arrived: deadlines count from then.
+    received: Instant,
+    /// A request has waited for others of it.
+    has_waited: bool,
 }
 
 /// A batch with its replies until now.
@@ -95,9 +146,9 @@ struct Open {
 
 impl Batches {
     /// Begins with a batch.
-    pub(super) fn begin(&mut self, batch: Batch) {
+    pub(super) fn begin(&mut self, batch: Batch, received: Instant) {
         self.next_serial += 1;
-        self.begun = Some(batch);
+        self.begun = Some(Begun { batch, received, has_waited: false });
         self.open.push(Open { serial: self.next_serial, replies: Vec::new() });
     }
 
@@ -112,13 +163,18 @@ impl Batches {
     }
 
     /// Takes the batch that was begun, and its number; to be given back with [`Self::go_on`].
-    pub(crate) fn take(&mut self) -> Option<(u64, Batch)> {
+    pub(crate) fn take(&mut self) -> Option<(u64, Begun)> {
         Some((self.next_serial, self.begun.take()?))
     }
 
     /// It has requests left.
-    pub(crate) fn go_on(&mut self, batch: Batch) {
-        self.begun = Some(batch);
+    pub(crate) fn go_on(&mut self, begun: Begun) {
+        self.begun = Some(begun);
+    }
+
+    /// The batch that was begun, if its requests have ever waited.
+    fn waiting(&self) -> Option<u64> {
+        self.begun.as_ref().filter(|begun| begun.has_waited).map(|_| self.next_serial)
     }
 
     /// Bytes of its replies until now.
@@ -129,7 +185,7 @@ impl Batches {
     /// Bytes of all that is kept.
     pub(crate) fn bytes(&self) -> usize {
         let replies: usize = self.open.iter().map(|open| open.replies.capacity()).sum();
-        replies + self.begun.as_ref().map_or(0, Batch::bytes)
+        replies + self.begun.as_ref().map_or(0, |begun| begun.batch.bytes())
     }
 
     /// Adds what was written to `output` from `start` on, a reply or nothing, to those of the batch.

@@ -321,7 +321,7 @@ fn deadline(limits: &Limits, meta: &Meta, received: Instant) -> Instant {
 }
 
 /// The deadline of a call, from its arrival.
-fn time_limit(limits: &Limits, meta: &Meta) -> Duration {
+pub(super) fn time_limit(limits: &Limits, meta: &Meta) -> Duration {
     match meta.deadline_ms {
         Some(ms) => Duration::from_millis(ms).min(limits.max_deadline),
         None => limits.default_deadline,
