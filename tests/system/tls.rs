@@ -1,13 +1,18 @@
 //! TLS between real programs: who is believed, and what everybody else is told.
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use rpc_client::{Client, ClientOptions, ClientTlsOptions};
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::eventually;
+use rpc_tests::fakes;
 use rpc_tests::pki::{Authority, DAY, Issued, Subject};
 use rpc_tests::queries::lists;
 use rpc_tests::raw;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -279,4 +284,72 @@ async fn certificates_are_replaced_under_load_without_a_failed_call() {
     stop.cancel();
     let calls = load.await.unwrap();
     assert!(calls > 20, "{calls}");
+}
+
+/// A registry in plain text with one instance, whose replies to those of the requests that are `late` come after
+/// `delay`.
+async fn slow_registry(
+    service: &str,
+    at: SocketAddr,
+    late: &'static str,
+    delay: Duration,
+) -> fakes::Peer {
+    let list = json!([{"protocol": "json", "host": "127.0.0.1", "port": at.port(), "status": true,
+        "parameters": {"service": service, "wire": 1, "tls": "offered"}}]);
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n";
+    let list = list.to_string();
+    let reply = format!("{head}Content-Length: {}\r\n\r\n{list}", list.len());
+    fakes::scripted(move |_, mut stream, _| {
+        let reply = reply.clone();
+        async move {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                if stream.read_buf(&mut request).await.unwrap() == 0 {
+                    return;
+                }
+            }
+            if String::from_utf8_lossy(&request).contains(late) {
+                tokio::time::sleep(delay).await;
+            }
+            // Who asked may have ended.
+            let _ = stream.write_all(reply.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn statistics_and_logs_are_of_who_proves_the_service_also_before_the_client_has_its_list() {
+    let authority = Authority::new("a");
+    let ca = authority.ca();
+    let impostor = authority.issue("other", &Subject::server(&["other"]));
+    let sums = authority.issue("sums", &Subject { services: &["sums"], ..Subject::of(&[]) });
+    let (_impostor, impostor) = Daemon::server_with(&shows(&impostor), &["--no-registry"]).await;
+    let (_sums, sums) = Daemon::server_with(&shows(&sums), &["--no-registry"]).await;
+    for (at, is_it) in [(impostor, false), (sums, true)] {
+        // Only the client's own list is of one service.
+        let registry = slow_registry("sums", at, "service=", Duration::from_secs(600)).await;
+        let url = format!("http://{}", registry.address);
+        let ca = ca.display();
+        for command in ["stats", "logs --no-follow"] {
+            let line = format!("{command} --service sums --registry {url} --tls --tls-ca {ca}");
+            let (code, said) = rpcd(&[], &line).await;
+            assert_eq!(code, if is_it { 0 } else { 3 }, "{line}: {said}");
+            assert!(is_it || said.contains("not for the service sums"), "{line}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_somebody_names_is_verified_as_it_is_listed_once_the_registry_has_said_so()
+{
+    let authority = Authority::new("a");
+    let ca = authority.ca();
+    let sums = authority.issue("sums", &Subject { services: &["sums"], ..Subject::of(&[]) });
+    let (_sums, at) = Daemon::server_with(&shows(&sums), &["--no-registry"]).await;
+    let registry = slow_registry("sums", at, "GET ", Duration::from_millis(300)).await;
+    let line = format!("stats {at} --registry http://{} --tls --tls-ca", registry.address);
+    let (code, said) = rpcd(&[], &format!("{line} {}", ca.display())).await;
+    assert_eq!(code, 0, "{said}");
 }

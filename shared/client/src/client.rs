@@ -18,11 +18,13 @@ use rpc_wire::signature::Signature;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 #[cfg(feature = "registry")]
 use crate::ListStatus;
 use crate::catalog::Offered;
 use crate::context::Context;
+use crate::deadline::after;
 #[cfg(feature = "registry")]
 use crate::discovery::Discovery;
 use crate::method_list::Methods;
@@ -33,7 +35,7 @@ use crate::registry::RegistryClient;
 use crate::retry::RetryBudget;
 use crate::{
     CallError, CallStream, Catalog, ClientError, ClientOptions, Dialect, InstanceHealth,
-    KnownInstance, ListedAs, Phase, Request, Response, Target,
+    KnownInstance, Phase, Request, Response, Target,
 };
 
 #[cfg(feature = "tower")]
@@ -123,12 +125,7 @@ impl Client {
         let context = Arc::new(context);
         let source = match &target {
             Target::Direct { host, port } => {
-                let route = match &context.options.listed {
-                    Some(ListedAs { service, tls }) => {
-                        Route::to_listed(host, *port, service.as_deref(), *tls)
-                    }
-                    None => Route::to(host, *port),
-                };
+                let route = Route::as_listed(host, *port, context.options.listed.as_ref());
                 Source::Direct(Arc::new(Peer::new(&context, route, false)))
             }
             #[cfg(feature = "registry")]
@@ -372,7 +369,9 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub async fn methods_on(&self, address: &str) -> Result<Vec<Signature>, CallError> {
-        Ok(self.ask(&self.inner.peer_at(address)?).await?.into_signatures())
+        let late_at = after(Instant::now(), self.inner.context.options.timeout / 2);
+        let peer = self.inner.named_peer(address, late_at).await?;
+        Ok(self.ask(&peer).await?.into_signatures())
     }
 
     /// The instances known now; for a direct target, that one.

@@ -102,8 +102,13 @@ impl Discovery {
         }
     }
 
+    /// Whether there is no list yet, and may be soon.
+    pub(crate) fn awaits_list(&self) -> bool {
+        self.shared.list.load().is_awaited()
+    }
+
     /// Waits for a refresh, unless one was just made. From `late_at` on the list on disk is good enough.
-    async fn refresh_now(&self, late_at: Instant) -> Result<(), CallError> {
+    pub(crate) async fn refresh_now(&self, late_at: Instant) -> Result<(), CallError> {
         let mut refreshed = self.shared.refreshed.subscribe();
         if !self.shared.list.load().is_awaited() {
             if refreshed.borrow().is_some_and(|began| began.elapsed() < MIN_REFRESH_GAP) {

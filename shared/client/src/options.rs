@@ -159,7 +159,7 @@ impl Default for ClientOptions {
 }
 
 /// What a registry says of an instance that a connection can prove, see [`ClientOptions::listed`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct ListedAs {
     /// Its service, which its certificate must name. Without one it is not called by TLS.
     pub service: Option<String>,

@@ -8,7 +8,7 @@ use rpc_wire::instance::Instance;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::{AttemptLog, InstanceHealth, WireLog};
+use crate::{AttemptLog, InstanceHealth, ListedAs, WireLog};
 
 /// One call, with all its options, set as fields or one after the other:
 ///
@@ -41,6 +41,9 @@ pub struct Request {
     pub service: Option<String>,
     /// Call only this address (`host:port`), listed or not.
     pub on: Option<String>,
+    /// How a registry lists the instance at `on`, if a registry gave that address: TLS verifies it by that. `None`:
+    /// somebody named it, and it is verified as the client's registry lists it, or else by its host.
+    pub listed: Option<ListedAs>,
     /// Records what is sent and received, whether the call succeeds or fails; attempts on several
     /// instances are recorded one after the other.
     pub wire: Option<WireLog>,
@@ -65,6 +68,7 @@ impl Request {
             idempotent: false,
             service: None,
             on: None,
+            listed: None,
             wire: None,
             attempts: None,
         }
@@ -92,6 +96,12 @@ impl Request {
     #[must_use]
     pub fn on(self, address: impl Into<String>) -> Self {
         Self { on: Some(address.into()), ..self }
+    }
+
+    /// The same, only on this instance, which a registry lists.
+    #[must_use]
+    pub fn on_listed(self, instance: &Instance) -> Self {
+        Self { listed: Some(ListedAs::from(instance)), ..self.on(instance.key().to_string()) }
     }
 
     /// The same, with what it sends and receives recorded.

@@ -139,7 +139,7 @@ pub const CONTRACT_KEY: &str = "contract";
 pub const TLS_KEY: &str = "tls";
 
 /// That an instance speaks TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tls {
     /// Beside plain text.
     Offered,

@@ -72,6 +72,7 @@ impl Calls<'_> {
             idempotent: plan.idempotent,
             service: None,
             on: None,
+            listed: None,
             wire: None,
             attempts: None,
         };

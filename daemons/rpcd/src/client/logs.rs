@@ -16,6 +16,7 @@ use rpc_client::{Client, Rounded, Target};
 use tokio::sync::mpsc;
 use tokio::time::interval;
 
+use super::stats::Listed;
 use crate::failure::{Exit, Failure, NO_INSTANCE};
 use crate::output;
 use crate::plan::{LogsPlan, REGISTRY};
@@ -69,12 +70,12 @@ struct Logs<'a> {
 
 impl Logs<'_> {
     async fn print(mut self) -> Result<(), Failure> {
-        let names = self.names().await?;
-        if names.is_empty() {
+        let daemons = self.daemons().await?;
+        if daemons.is_empty() {
             let message = format!("no instances registered at {}", self.plan.ask.target);
             return Err(Failure::new(Exit::Unreachable, message).with_kind(NO_INSTANCE));
         }
-        names.into_iter().for_each(|name| self.follow(name));
+        daemons.into_iter().for_each(|daemon| self.follow(daemon));
         if self.recent().await? {
             self.live().await?;
         }
@@ -82,25 +83,24 @@ impl Logs<'_> {
     }
 
     /// The daemons to follow now.
-    async fn names(&self) -> Result<Vec<String>, Failure> {
+    async fn daemons(&self) -> Result<Vec<Listed>, Failure> {
         // Who wants the logs of one service does not want the registry's.
         let asks_all = self.plan.instances.is_empty()
             && self.plan.ask.options.service.is_none()
             && self.registry.is_some();
         let listed = super::stats::listed(&self.plan.ask, self.plan.instances.clone()).await?;
-        let addresses = listed.into_iter().map(|(address, _)| address);
-        let registry = asks_all.then(|| REGISTRY.to_owned());
-        Ok(registry.into_iter().chain(addresses).collect())
+        let registry = asks_all.then(|| Listed { address: REGISTRY.to_owned(), listed: None });
+        Ok(registry.into_iter().chain(listed).collect())
     }
 
     /// Starts the task of a daemon, unless it has one.
-    fn follow(&mut self, name: String) {
+    fn follow(&mut self, Listed { address: name, listed }: Listed) {
         if self.unsupported.contains(&name) || !self.followed.insert(name.clone()) {
             return;
         }
         let source = match &self.registry {
             Some(registry) if name == REGISTRY => Source::Registry(Box::new(registry.clone())),
-            _ => Source::Instance(self.client.clone()),
+            _ => Source::Instance(self.client.clone(), listed),
         };
         let resumes = self.printer.knows(&name);
         let wanted = Wanted {
@@ -154,8 +154,8 @@ impl Logs<'_> {
                 },
                 _ = again.tick() => {
                     // A registry that is lost is said by its own log.
-                    let names = self.names().await.unwrap_or_default();
-                    names.into_iter().for_each(|name| self.follow(name));
+                    let daemons = self.daemons().await.unwrap_or_default();
+                    daemons.into_iter().for_each(|daemon| self.follow(daemon));
                 }
             }
         }

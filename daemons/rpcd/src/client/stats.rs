@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream;
 use rpc_client::registry::RegistryClient;
-use rpc_client::{Args, CallError, Client, Request, Target};
+use rpc_client::{Args, CallError, Client, ListedAs, Request, Target};
 use rpc_load::show::{grouped, precise};
 use rpc_wire::instance::Instance;
 use rpc_wire::paths::{PROTO_JSON, RPC_HEALTH, RPC_STATS};
@@ -24,8 +24,13 @@ const AT_ONCE: usize = 32;
 /// How long a server may take to say its service, which nothing depends on.
 const SERVICE_WITHIN: Duration = Duration::from_secs(1);
 
-/// `host:port`, and the service where a registry says it.
-type Listed = (String, Option<String>);
+/// A server to ask.
+pub(super) struct Listed {
+    /// `host:port`.
+    pub(super) address: String,
+    /// How the registry lists it, if that gave the address: by that it is verified.
+    pub(super) listed: Option<ListedAs>,
+}
 
 /// What one server replied.
 #[derive(Debug)]
@@ -93,10 +98,11 @@ fn all_failed(asked: &[Asked]) -> Option<Failure> {
 /// The registry is unreachable, or no instance is of the service that is asked for.
 pub(super) async fn listed(ask: &Ask, named: Vec<String>) -> Result<Vec<Listed>, Failure> {
     if !named.is_empty() {
-        return Ok(named.into_iter().map(|address| (address, None)).collect());
+        let named = named.into_iter().map(|address| Listed { address, listed: None });
+        return Ok(named.collect());
     }
     match &ask.target {
-        Target::Direct { .. } => Ok(vec![(ask.target.to_string(), None)]),
+        Target::Direct { .. } => Ok(vec![Listed { address: ask.target.to_string(), listed: None }]),
         Target::JsonRpc { .. } => {
             Err(Failure::usage("-i with a URL is for calls and methods; write -i HOST -p PORT"))
         }
@@ -114,8 +120,11 @@ pub(super) async fn listed(ask: &Ask, named: Vec<String>) -> Result<Vec<Listed>,
             }
             listed.retain(|it| is_of(it, service));
             listed.sort_by_key(Instance::key);
-            let named = |it: &Instance| (it.key().to_string(), it.service().map(str::to_owned));
-            Ok(listed.iter().map(named).collect())
+            let listed = listed.iter().map(|it| Listed {
+                address: it.key().to_string(),
+                listed: Some(ListedAs::from(it)),
+            });
+            Ok(listed.collect())
         }
     }
 }
@@ -128,47 +137,48 @@ struct Asking<'a> {
 }
 
 async fn all(asking: &Asking<'_>, listed: Vec<Listed>) -> Vec<Asked> {
-    let asked = stream::iter(listed).map(|(address, service)| async move {
-        let stats = one(asking, &address).await;
+    let asked = stream::iter(listed).map(|server| async move {
+        let stats = one(asking, &server).await;
         let service = match stats.is_ok() && !asking.is_listed {
-            true => own_service(asking, &address).await,
-            false => service,
+            true => own_service(asking, &server).await,
+            false => server.listed.and_then(|listed| listed.service),
         };
-        Asked { address, service, stats }
+        Asked { address: server.address, service, stats }
     });
     asked.buffered(AT_ONCE).collect().await
 }
 
 /// The service that the server says it is an instance of; older ones do not say it.
-async fn own_service(asking: &Asking<'_>, address: &str) -> Option<String> {
+async fn own_service(asking: &Asking<'_>, server: &Listed) -> Option<String> {
     let left = asking.until.saturating_duration_since(Instant::now());
-    let request = request(RPC_HEALTH, address, left.min(SERVICE_WITHIN));
+    let request = request(RPC_HEALTH, server, left.min(SERVICE_WITHIN));
     let response = asking.client.request(request).await.ok()?;
     let health: Health = serde_json::from_str(response.value.get()).ok()?;
     health.service
 }
 
-fn request(method: &str, address: &str, timeout: Duration) -> Request {
+fn request(method: &str, server: &Listed, timeout: Duration) -> Request {
     Request {
         method: method.to_owned(),
         args: Args::none(),
         timeout: Some(timeout.max(Duration::from_millis(1))),
         idempotent: true,
         service: None,
-        on: Some(address.to_owned()),
+        on: Some(server.address.clone()),
+        listed: server.listed.clone(),
         wire: None,
         attempts: None,
     }
 }
 
-async fn one(asking: &Asking<'_>, address: &str) -> Result<ServerStats, Failure> {
+async fn one(asking: &Asking<'_>, server: &Listed) -> Result<ServerStats, Failure> {
     let left = asking.until.saturating_duration_since(Instant::now());
-    let response = match asking.client.request(request(RPC_STATS, address, left)).await {
+    let response = match asking.client.request(request(RPC_STATS, server, left)).await {
         Ok(response) => response,
         Err(error) => return Err(reserved::failure(error, RPC_STATS).await),
     };
     serde_json::from_str(response.value.get()).map_err(|error| {
-        let (peer, reason) = (address.to_owned(), error.to_string());
+        let (peer, reason) = (server.address.clone(), error.to_string());
         CallError::BadReply { peer, reason }.into()
     })
 }

@@ -35,6 +35,8 @@ pub(super) struct Attempts<'a> {
     service: Option<String>,
     /// The only peer that may be called.
     only: Option<Arc<Peer>>,
+    /// Whether the list may still have that peer's address.
+    may_be_listed: bool,
     began: Instant,
     timeout: Option<Duration>,
     /// The peers called since the last look into the registry; the last one is being called.
@@ -60,15 +62,17 @@ impl<'a> Attempts<'a> {
             return Err(CallError::Closed);
         }
         let only = match &request.on {
-            Some(address) => Some(inner.peer_at(address)?),
+            Some(address) => Some(inner.peer_at(address, request.listed.as_ref())?),
             None => None,
         };
+        let may_be_listed = only.is_some() && request.listed.is_none() && inner.awaits_list();
         Ok(Self {
             inner,
             outgoing: Arc::new(Outgoing::new(request.method, request.args, request.wire)),
             idempotent: request.idempotent,
             service: request.service,
             only,
+            may_be_listed,
             began: Instant::now(),
             timeout: request.timeout,
             tried: SmallVec::new(),
@@ -229,6 +233,12 @@ impl<'a> Attempts<'a> {
 
     /// The next peer to call.
     async fn pick(&mut self) -> Result<Arc<Peer>, CallError> {
+        if let Some(only) = self.only.clone().filter(|_| self.may_be_listed) {
+            // In a box: it is rare, and every call would have to carry its state.
+            let named = Box::pin(self.inner.named_peer(only.name(), self.guess_at())).await?;
+            self.only = Some(named);
+            self.may_be_listed = false;
+        }
         let mut failover_after = None;
         let peer = match (&self.only, &self.inner.source) {
             (Some(peer), _) | (None, Source::Direct(peer)) => Arc::clone(peer),
@@ -258,15 +268,20 @@ impl<'a> Attempts<'a> {
     }
 
     fn wanted(&self) -> Wanted<'_> {
-        let within = self.inner.context.options.timeout;
         Wanted {
             method: &self.outgoing.method,
             service: self.service.as_deref(),
             tried: &self.tried,
             is_unoffered: self.made.unoffered > 0,
             began: self.began,
-            guess_at: after(self.began, within.min(self.timeout.unwrap_or(within)) / 2),
+            guess_at: self.guess_at(),
         }
+    }
+
+    /// From then on it waits no longer for what would only be better to know.
+    fn guess_at(&self) -> Instant {
+        let within = self.inner.context.options.timeout;
+        after(self.began, within.min(self.timeout.unwrap_or(within)) / 2)
     }
 
     fn note_begin(&mut self, peer: &Peer) {

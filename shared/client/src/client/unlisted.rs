@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
 
+use crate::ListedAs;
 use crate::context::Context;
 use crate::pool::{Peer, Route};
 
@@ -16,7 +17,9 @@ pub(super) struct UnlistedPeers {
     peers: Mutex<LruCache<Address, Arc<Peer>>>,
 }
 
-type Address = (String, u16);
+/// Host, port, and how a registry listed it, if one did: by that it is verified, and a connection of the one must
+/// not serve the other.
+type Address = (String, u16, Option<ListedAs>);
 
 impl UnlistedPeers {
     pub(super) fn new(max: usize) -> Self {
@@ -25,7 +28,10 @@ impl UnlistedPeers {
 
     pub(super) fn get(&self, context: &Arc<Context>, address: Address) -> Arc<Peer> {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Peer::new(context, Route::to(&address.0, address.1), false));
+        let new = || {
+            let (host, port, listed) = &address;
+            Arc::new(Peer::new(context, Route::as_listed(host, *port, listed.as_ref()), false))
+        };
         let peer = Arc::clone(peers.get_or_insert_ref(&address, new));
         if peers.len() > self.max {
             peers.pop_lru();
@@ -43,11 +49,20 @@ mod tests {
     fn the_least_recently_used_is_evicted() {
         let context = Arc::new(Context::new(ClientOptions::default()));
         let unlisted = UnlistedPeers::new(2);
-        let get = |port| unlisted.get(&context, ("h".to_owned(), port));
+        let get = |port| unlisted.get(&context, ("h".to_owned(), port, None));
         let (first, second) = (get(1), get(2));
         assert!(Arc::ptr_eq(&first, &get(1)));
         get(3);
         assert!(Arc::ptr_eq(&first, &get(1)));
         assert!(!Arc::ptr_eq(&second, &get(2)));
+    }
+    #[test]
+    fn whom_a_registry_gave_shares_no_connection_with_whom_somebody_named() {
+        let context = Arc::new(Context::new(ClientOptions::default()));
+        let unlisted = UnlistedPeers::new(2);
+        let get = |listed| unlisted.get(&context, ("h".to_owned(), 1, listed));
+        let named = get(None);
+        assert!(!Arc::ptr_eq(&named, &get(Some(ListedAs::default()))));
+        assert!(Arc::ptr_eq(&named, &get(None)));
     }
 }

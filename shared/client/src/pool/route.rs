@@ -8,8 +8,8 @@ use rpc_socket::Socket;
 use rpc_wire::instance::{Tls, host_port};
 
 use super::connect::{connect, unreachable};
-use crate::CallError;
 use crate::context::Context;
+use crate::{CallError, ListedAs};
 
 /// The way to a peer.
 #[derive(Debug, Clone)]
@@ -43,6 +43,16 @@ impl Route {
         tls: Option<Tls>,
     ) -> Self {
         Self::expecting(host, port, Expected::Service(service.map(Arc::from), tls))
+    }
+
+    /// The way to an address: that of an instance, if a registry gave it.
+    pub(crate) fn as_listed(host: &str, port: u16, listed: Option<&ListedAs>) -> Self {
+        match listed {
+            Some(ListedAs { service, tls }) => {
+                Self::to_listed(host, port, service.as_deref(), *tls)
+            }
+            None => Self::to(host, port),
+        }
     }
 
     fn expecting(host: &str, port: u16, expected: Expected) -> Self {

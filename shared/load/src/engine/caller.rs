@@ -64,6 +64,7 @@ pub(super) fn clients(
         idempotent: plan.idempotent,
         service: None,
         on: plan.on.clone(),
+        listed: None,
         wire: None,
         attempts: None,
     };

@@ -1,7 +1,7 @@
 //! One daemon's log: asked for, and passed on line by line until it ends.
 
 use rpc_client::registry::{RegistryClient, RegistryClientError};
-use rpc_client::{CallError, Client, IntoArgs, Request};
+use rpc_client::{CallError, Client, IntoArgs, ListedAs, Request};
 use rpc_wire::paths::{CONTAINS, LEVEL, RECENT, RPC_LOGS};
 use rpc_wire::report::{Level, LogLine};
 use serde_json::json;
@@ -16,7 +16,8 @@ pub(super) const RESUMED: u32 = 200;
 /// Whose log.
 pub(super) enum Source {
     Registry(Box<RegistryClient>),
-    Instance(Client),
+    /// One that the client asks, and how its registry lists it, if that gave the address.
+    Instance(Client, Option<ListedAs>),
 }
 
 /// Which lines.
@@ -55,7 +56,9 @@ pub(super) struct Ended {
 pub(super) async fn follow(source: Source, name: String, wanted: Wanted, events: Sender<Event>) {
     let ended = match source {
         Source::Registry(registry) => of_registry(&registry, &name, &wanted, &events).await,
-        Source::Instance(client) => of_instance(&client, &name, &wanted, &events).await,
+        Source::Instance(client, listed) => {
+            of_instance(&client, (&name, listed), &wanted, &events).await
+        }
     };
     let (failure, is_unsupported) =
         ended.err().unwrap_or_else(|| (Failure::new(Exit::Unreachable, "the log ended"), false));
@@ -89,7 +92,7 @@ async fn of_registry(
 
 async fn of_instance(
     client: &Client,
-    name: &str,
+    (name, listed): (&str, Option<ListedAs>),
     wanted: &Wanted,
     events: &Sender<Event>,
 ) -> Result<(), Why> {
@@ -102,6 +105,7 @@ async fn of_instance(
         idempotent: true,
         service: None,
         on: Some(name.to_owned()),
+        listed,
         wire: None,
         attempts: None,
     };
