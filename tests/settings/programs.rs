@@ -59,10 +59,23 @@ pub(crate) fn console(settings: Settings<'_>, line: &str) -> Tty {
 
 /// The same in a given directory.
 pub(crate) fn console_in(home: Home, settings: Settings<'_>, line: &str) -> Tty {
+    console_with(home, settings, &[], line)
+}
+
+/// The same with further variables of the environment.
+pub(crate) fn console_with(
+    home: Home,
+    settings: Settings<'_>,
+    environment: Settings<'_>,
+    line: &str,
+) -> Tty {
     let mut command = CommandBuilder::new(binary("rpc-console"));
     command.args(line.split_whitespace());
     for (name, value) in settings {
         command.env(format!("RPCD_{name}"), value);
+    }
+    for (name, value) in environment {
+        command.env(name, value);
     }
     Tty::run_in(home, command, (160, 40))
 }

@@ -12,10 +12,11 @@ use rpc_registry::security::tls::pki_types::pem::PemObject;
 use rpc_registry::security::tls::pki_types::{CertificateDer, PrivateKeyDer};
 use rpc_registry::security::tls::rustls::{self, ServerConfig, ServerConnection};
 use rpc_tests::daemon::Daemon;
+use rpc_tests::home::Home;
 use rpc_tests::pki::{Authority, Issued, Subject};
 use rpc_tests::terminal::Tty;
 
-use crate::programs::{Settings, console};
+use crate::programs::{Settings, console, console_with};
 
 /// A registry that takes TLS only, and a server whose certificate names its service and no host.
 pub(crate) struct Secured {
@@ -76,6 +77,17 @@ impl Secured {
     pub(crate) fn console(&self, settings: Settings<'_>) -> Tty {
         let port = ("REGISTRY_PORT", self.port.as_str());
         console(&[settings, &[port]].concat(), "")
+    }
+
+    /// The same on a machine that trusts its authority.
+    pub(crate) fn console_of_a_trusting_machine(&self, settings: Settings<'_>) -> Tty {
+        let (ca, port) = (self.ca(), ("REGISTRY_PORT", self.port.as_str()));
+        console_with(
+            Home::new(),
+            &[settings, &[port]].concat(),
+            &[("SSL_CERT_FILE", ca.as_str())],
+            "",
+        )
     }
 
     /// The registry lists its server, which replies to probes: both inside TLS.

@@ -70,6 +70,19 @@ async fn what_speaks_no_tls_is_not_called_in_plain_text() {
     let (code, said) = rpcd(&[], &call).await;
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("may not speak TLS"), "{said}");
+
+    // Nobody names a file for TLS and wants plain text.
+    let own = authority.issue("own", &Subject::of(&["ci.example"]));
+    let plain = format!("call add 1 2 -p {}", at.port());
+    let by_flag = format!("{plain} --tls-ca {}", ca.display());
+    let (ca, cert) = ([("CLIENT_TLS_CA", text(&ca))], as_client(&own));
+    for (settings, line) in [(&[][..], &by_flag), (&ca[..], &plain), (&cert[..], &plain)] {
+        let (code, said) = rpcd(settings, line).await;
+        assert_ne!(code, 0, "{line}: {said}");
+        assert!(!said.contains("13"), "{line}: {said}");
+    }
+    let (code, said) = rpcd(&[], &format!("{plain} --tls-ca missing.pem")).await;
+    assert!(code == 2 && said.contains("missing.pem"), "{code}: {said}");
 }
 
 #[tokio::test]

@@ -221,7 +221,7 @@ fn override_tls(settings: &mut Settings, direct: &Direct) {
     if let Some(file) = &through.tls_ca {
         settings.client.tls_files.ca = Some(file.clone());
     }
-    settings.secure_registries();
+    settings.settle_tls();
 }
 
 /// Flags over the settings.

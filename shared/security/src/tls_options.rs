@@ -57,6 +57,13 @@ pub struct ClientTlsOptions {
     pub min_version: TlsVersion,
 }
 
+impl ClientTlsOptions {
+    /// Whether a file is named: nobody names one and wants plain text.
+    pub fn names_a_file(&self) -> bool {
+        self.ca.is_some() || self.cert.is_some() || self.key.is_some()
+    }
+}
+
 /// The oldest version of TLS that is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TlsVersion {

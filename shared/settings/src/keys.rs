@@ -90,7 +90,7 @@ pub const KEYS: &[Key] = keys! {
         token_file: secret_file, registry.token_file, "File with the token that rpcd serve registers with, and rpc-console shows to it, unless RPCD_TOKEN is set; others must not be able to read it.";
         tls: switch, registry.tls, "Whether it and the instances that it lists are reached by TLS, also without [client] tls.";
         tls_ca: any_file, registry.tls_files.ca, "PEM file with the authorities that are trusted there, which means TLS; empty: as in [client].";
-        tls_cert: any_file, registry.tls_files.cert, "PEM file with the certificate that is shown there; empty: as in [client].";
+        tls_cert: any_file, registry.tls_files.cert, "PEM file with the certificate that is shown there, which means TLS; empty: as in [client].";
         tls_key: any_file, registry.tls_files.key, "PEM file with its private key, which others must not be able to read.";
     }
     "registry-server" {
@@ -235,8 +235,8 @@ pub const KEYS: &[Key] = keys! {
         balance: choice, client.balance, "random, round_robin, weighted_random or least_in_flight.";
         token_file: secret_file, client_token_file, "File with the token that is shown to servers and registries, unless RPCD_TOKEN is set; others must not be able to read it.";
         tls: switch, client.tls, "Whether servers and registries are reached by TLS: servers of a registry by the service in their certificates, others by their host. Nothing falls back to plain text.";
-        tls_ca: any_file, client.tls_files.ca, "PEM file with the authorities that are trusted; empty: those of the system.";
-        tls_cert: any_file, client.tls_files.cert, "PEM file with the client's own certificate, where servers ask for one; also of a server towards its registry.";
+        tls_ca: any_file, client.tls_files.ca, "PEM file with the authorities that are trusted, which means TLS; empty: those of the system.";
+        tls_cert: any_file, client.tls_files.cert, "PEM file with the client's own certificate, where servers ask for one, which means TLS; also of a server towards its registry.";
         tls_key: any_file, client.tls_files.key, "PEM file with its private key, which others must not be able to read.";
         tls_min_version: choice, client.tls_files.min_version, "Oldest version of TLS: 1.2 or 1.3.";
         allow_plaintext_token: switch, client.allow_plaintext_token, "Whether a token is sent without TLS to others than this machine, to whom the network says it is.";

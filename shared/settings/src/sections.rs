@@ -79,9 +79,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Has registries asked by TLS if servers are, or if they say so themselves: the settings name them without a
-    /// scheme.
-    pub fn secure_registries(&mut self) {
+    /// Has servers called by TLS if a file for it is named, and registries asked by TLS if servers are, or if they say so
+    /// themselves: the settings name them without a scheme. To be repeated when flags have changed anything of it.
+    pub fn settle_tls(&mut self) {
+        self.client.tls |= self.client.tls_files.names_a_file();
         for registry in self.registries.values_mut().chain([&mut self.registry]) {
             registry.is_secure = self.client.tls || registry.wants_tls();
         }
@@ -243,10 +244,10 @@ pub struct RegistryAddress {
     pub token_file: Option<PathBuf>,
     /// Whether it and its instances are reached by TLS, whatever `[client]` says. Default false.
     pub tls: bool,
-    /// Whom that trusts, which means TLS, and who a client is there; what is not set is as in `[client]`.
+    /// Whom that trusts, and who a client is there, which both mean TLS; what is not set is as in `[client]`.
     /// Default nothing.
     pub tls_files: ClientTlsOptions,
-    /// Whether it is asked by TLS, see [`Settings::secure_registries`]. Default false.
+    /// Whether it is asked by TLS, see [`Settings::settle_tls`]. Default false.
     pub is_secure: bool,
     /// Which of the keys that say where it is are from the `./config.ini` of a folder, which is read because it is
     /// there: while there is one, no token is shown to it. Default none.
@@ -256,7 +257,7 @@ pub struct RegistryAddress {
 impl RegistryAddress {
     /// Whether it says itself that it is reached by TLS.
     fn wants_tls(&self) -> bool {
-        self.tls || self.tls_files.ca.is_some()
+        self.tls || self.tls_files.names_a_file()
     }
 
     /// `http://HOST:PORT`, or https; IPv6 in brackets; further addresses follow a comma.

@@ -85,7 +85,7 @@ impl Settings {
             }
         }
         settings.read_variables(sources.variables)?;
-        settings.secure_registries();
+        settings.settle_tls();
         Ok(settings)
     }
 

@@ -283,22 +283,42 @@ fn the_settings_of_a_folder_do_not_say_where_secrets_are_or_go() {
 
 #[test]
 fn a_registry_has_tls_of_its_own_and_what_it_does_not_say_is_as_for_clients() {
-    let text = "[client]\ntls_ca = c-ca\ntls_cert = c\ntls_key = c-key\n[registry]\ntls = true\n\
-                [registry.ca]\ntls_ca = r-ca\n[registry.cert]\ntls_cert = r\n[registry.plain]";
-    let mut settings = parse(text).unwrap();
-    settings.secure_registries();
-    let of = |registry: &RegistryAddress| {
+    let own = "[registry]\ntls = true\n[registry.ca]\ntls_ca = r-ca\n[registry.cert]\ntls_cert = r\n\
+               [registry.plain]";
+    let client = "[client]\ntls_ca = c-ca\ntls_cert = c\ntls_key = c-key\n";
+    let settled = |text: &str| {
+        let mut settings = parse(text).unwrap();
+        settings.settle_tls();
+        settings
+    };
+    let of = |settings: &Settings, name: &str| {
+        let registry = settings.registries.get(name).unwrap_or(&settings.registry);
         let ClientOptions { tls, tls_files: files, .. } = settings.client_of(registry);
         let path = |file: Option<std::path::PathBuf>| file.map(|it| it.display().to_string());
         let files = [files.ca, files.cert, files.key].map(path).map(Option::unwrap_or_default);
         (registry.url().starts_with("https"), tls, files.join(" "))
     };
-    assert_eq!(of(&settings.registry), (true, true, "c-ca c c-key".to_owned()));
-    // Whom to trust is of no use without TLS.
-    assert_eq!(of(&settings.registries["ca"]), (true, true, "r-ca c c-key".to_owned()));
-    // A key belongs to its certificate.
-    assert_eq!(of(&settings.registries["cert"]), (false, false, "c-ca r ".to_owned()));
-    assert_eq!(of(&settings.registries["plain"]), (false, false, "c-ca c c-key".to_owned()));
+    // Who names a file for TLS wants TLS.
+    let settings = settled(own);
+    for (name, is_secure, files) in
+        [("", true, "  "), ("ca", true, "r-ca  "), ("cert", true, " r "), ("plain", false, "  ")]
+    {
+        assert_eq!(of(&settings, name), (is_secure, is_secure, files.to_owned()), "{name}");
+    }
+    let settings = settled(&format!("{client}{own}"));
+    for (name, files) in [
+        ("", "c-ca c c-key"),
+        ("ca", "r-ca c c-key"),
+        // A key belongs to its certificate.
+        ("cert", "c-ca r "),
+        ("plain", "c-ca c c-key"),
+    ] {
+        assert_eq!(of(&settings, name), (true, true, files.to_owned()), "{name}");
+    }
+    for line in client.lines().skip(1) {
+        let settings = settled(&format!("[client]\n{line}"));
+        assert!(settings.client.tls && settings.registry.is_secure, "{line}");
+    }
 }
 
 #[test]

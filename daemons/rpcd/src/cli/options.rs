@@ -135,7 +135,7 @@ pub struct Through {
     /// Only by TLS; the registry, too, unless its URL says http://
     #[arg(long, help_heading = "Target")]
     pub tls: bool,
-    /// Authorities to trust, a PEM file [default: those of the system]
+    /// Authorities to trust, a PEM file; means --tls [default: those of the system]
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub tls_ca: Option<PathBuf>,
 }

@@ -27,10 +27,11 @@ fn a_health_check_is_made_inside_tls_where_any_command_would_be() {
         plan.tls.map(|files| files.ca.map(|path| path.display().to_string()))
     };
     let ca = Some(Some("ca.pem".to_owned()));
-    for line in ["health a:1 --tls --tls-ca ca.pem", "health --tls --tls-ca ca.pem"] {
+    // Who names an authority wants TLS.
+    for line in ["health a:1 --tls --tls-ca ca.pem", "health --tls-ca ca.pem"] {
         assert_eq!(by_tls(line, &[]), ca, "{line}");
     }
-    let settings = [("RPCD_CLIENT_TLS", "true"), ("RPCD_CLIENT_TLS_CA", "ca.pem")];
+    let settings = [("RPCD_CLIENT_TLS_CA", "ca.pem")];
     for line in ["health a:1", "health -p 1", "health"] {
         assert_eq!(by_tls(line, &settings), ca, "{line}");
         assert_eq!(by_tls(line, &[]), None, "{line}");
