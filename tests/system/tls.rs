@@ -144,6 +144,30 @@ async fn behind_a_registry_a_server_is_verified_by_its_service() {
 }
 
 #[tokio::test]
+async fn a_registry_that_is_not_trusted_is_not_replaced_by_the_list_on_disk() {
+    let (authority, other) = (Authority::new("a"), Authority::new("b"));
+    let issued = authority.issue("house", &Subject::server(&["sums"]));
+    let (_registry, at) = Daemon::registry_with(&shows(&issued), 0, &[]).await;
+    let url = format!("https://{at}");
+    let [cert, key] = shows(&issued);
+    let ca = authority.ca();
+    let settings = [cert, key, ("CLIENT_TLS_CA", text(&ca))];
+    let further = ["--registry", &url, "--service", "sums"];
+    let (_server, server_at) = Daemon::server_with(&settings, &further).await;
+    lists(at, &[server_at]).await;
+    let lists = tempfile::tempdir().unwrap();
+    let kept = [("CLIENT_LIST_CACHE", text(lists.path()))];
+    let call =
+        |ca: &Path| format!("call add 1 2 --registry {url} --timeout 2s --tls-ca {}", ca.display());
+    assert_eq!(rpcd(&kept, &call(&ca)).await, done());
+    assert_eq!(std::fs::read_dir(lists.path()).unwrap().count(), 1);
+    let (code, said) = rpcd(&kept, &call(&other.ca())).await;
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("there is no TLS with the registry"), "{said}");
+    assert!(!said.contains("disk") && !said.contains("meanwhile"), "{said}");
+}
+
+#[tokio::test]
 async fn a_client_shows_a_certificate_where_one_is_required() {
     let (authority, other) = (Authority::new("a"), Authority::new("b"));
     let issued = authority.issue("server", &Subject::server(&["sums"]));

@@ -74,8 +74,7 @@ impl Discovery {
         });
         let options = &context.options;
         let folder = options.list_cache.folder();
-        let disk = folder
-            .and_then(|folder| Disk::new(&folder, registry.address(), options.service.clone()));
+        let disk = folder.and_then(|folder| Disk::new(&folder, registry.address(), options));
         let refresh = refresh::Refresh::new(Arc::clone(&shared), registry, disk.clone());
         context.spawn(refresh.run());
         context.spawn(probe::run(Arc::clone(&shared)));

@@ -46,6 +46,14 @@ pub enum ListProblem {
     Warming,
 }
 
+impl ListProblem {
+    /// Whether the registry refuses this client, or this client the registry: then it does not call by what is kept
+    /// on disk.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Registry(error) if error.is_refusal())
+    }
+}
+
 impl fmt::Display for ListProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

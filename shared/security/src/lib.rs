@@ -56,7 +56,7 @@ pub use access::{Access, Auth, Caller, Decision, Denied, Permission};
 pub use audit::AuditLog;
 pub use certificate::{PeerCertificate, SERVICE_URI};
 pub use credential::Credential;
-pub use digest::Digest;
+pub use digest::{Digest, mark};
 pub use file::FileError;
 pub use guard::{Figures, Guard, REASONS, RELOAD_INTERVAL, Shown, TOKEN_REASONS};
 pub use identity::{Bounds, Identity};

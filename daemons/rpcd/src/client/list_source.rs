@@ -65,7 +65,9 @@ fn name(client: &Client) -> String {
 
 /// The failure with how long the registry was waited for, if that is why, since there is no list of it.
 pub(super) fn explained(failure: Failure, client: &Client, began: Instant) -> Failure {
-    if failure.exit != Exit::Unreachable || !has_no_list(client) {
+    let status = client.list_status();
+    let is_refused = status.and_then(|it| it.problem).is_some_and(|problem| problem.is_refusal());
+    if failure.exit != Exit::Unreachable || is_refused || !has_no_list(client) {
         return failure;
     }
     let waited = show::seconds(began.elapsed());

@@ -23,7 +23,9 @@ impl Discovery {
     ) -> Result<Catalog, CallError> {
         self.check_service(service)?;
         let began = Instant::now();
-        let (deadline, late_at) = (after(began, within), after(began, within / 2));
+        // A short wait for what is offered is no reason to go by an old list.
+        let patience = within.max(self.shared.context.options.timeout) / 2;
+        let (deadline, late_at) = (after(began, within), after(began, patience));
         let view = tokio::time::timeout_at(deadline, self.known_view(service, late_at))
             .await
             .map_err(|_| self.timed_out(within))??;

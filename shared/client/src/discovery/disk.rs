@@ -11,9 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use rpc_security::mark;
+use secrecy::ExposeSecret;
 use tokio::sync::watch;
 
 use super::member::Member;
+use crate::{ClientOptions, Token};
 use format::{MAX_FILE_BYTES, Subject};
 
 pub(super) use format::Saved;
@@ -26,6 +29,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 const ABANDONED: Duration = Duration::from_secs(60);
 /// The same of one without a byte: bytes are written at once.
 const ABANDONED_EMPTY: Duration = Duration::from_secs(1);
+/// A list of an identity that nobody has written for so long is removed: every client that starts writes its own.
+const FORGOTTEN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Files of the folder that are looked at for such lists, each time that one is written.
+const MAX_LOOKED_AT: usize = 1000;
 /// Bytes of a file's name, for file systems that take no more than 255.
 const MAX_NAME: usize = 240;
 
@@ -60,14 +67,17 @@ struct Said {
 }
 
 impl Disk {
-    /// The file in `folder` for the registry at `host:port`. `None` if that is too long for a name.
+    /// The file in `folder` for the registry at `host:port`, as it lists to who has these options. `None` if that is too
+    /// long for a name.
     pub(super) fn new(
         folder: &Path,
         registry: String,
-        service: Option<String>,
+        options: &ClientOptions,
     ) -> Option<Arc<Self>> {
+        let (service, identity) = (options.service.clone(), identity(options));
         let place = |service| {
-            let subject = Subject { registry: registry.clone(), service };
+            let (registry, identity) = (registry.clone(), identity.clone());
+            let subject = Subject { registry, service, identity };
             let name = file_name(&subject);
             (name.len() <= MAX_NAME).then(|| (folder.join(name), subject))
         };
@@ -172,6 +182,9 @@ impl Disk {
         let written = format::write(&self.subject, instances, SystemTime::now())
             .map_err(io::Error::other)
             .and_then(|text| write(&self.path, text.as_bytes()));
+        if written.is_ok() && self.subject.identity.is_some() {
+            remove_forgotten(&self.path);
+        }
         let file = self.path.display();
         match written {
             Ok(()) => tracing::debug!(%file, "the list is kept on disk"),
@@ -198,7 +211,21 @@ fn is_same(one: &Members, other: &Members) -> bool {
         && one.iter().zip(other.iter()).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
-/// `127.0.0.1%3A9999`, and `@orders` where only that service is asked for: no two have the same.
+/// The mark of who the client is, by its token and by the file of its certificate, which is renewed in place; `None`:
+/// nobody.
+fn identity(options: &ClientOptions) -> Option<String> {
+    let secret = options.token.as_ref().map(Token::secret);
+    let secret = secret.as_deref().map(ExposeSecret::expose_secret);
+    let cert = options.tls_files.cert.as_ref();
+    // Relative to another folder it is another one.
+    let cert = cert.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    let cert = cert.as_deref().map(Path::to_string_lossy);
+    (secret.is_some() || cert.is_some())
+        .then(|| mark([secret.unwrap_or_default(), cert.as_deref().unwrap_or_default()]))
+}
+
+/// `127.0.0.1%3A9999`, `@orders` where only that service is asked for, and `~` with the mark of who asks: no two have the
+/// same.
 fn file_name(subject: &Subject) -> String {
     let mut name = String::new();
     for byte in subject.registry.bytes() {
@@ -209,6 +236,9 @@ fn file_name(subject: &Subject) -> String {
     }
     if let Some(service) = &subject.service {
         name = format!("{name}@{service}");
+    }
+    if let Some(identity) = &subject.identity {
+        name = format!("{name}~{identity}");
     }
     format!("{name}.list")
 }
@@ -267,6 +297,22 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// Removes the lists of identities that have not asked for so long: each new token leaves that of the former one.
+fn remove_forgotten(path: &Path) {
+    let Some(Ok(entries)) = path.parent().map(fs::read_dir) else { return };
+    for entry in entries.flatten().take(MAX_LOOKED_AT) {
+        let is_of_an_identity = |name: &str| name.contains('~') && name.ends_with(".list");
+        let is_forgotten = entry.file_name().to_str().is_some_and(is_of_an_identity)
+            && entry
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > FORGOTTEN));
+        if is_forgotten {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 fn is_abandoned(path: &Path) -> bool {
     let Ok(metadata) = fs::metadata(path) else { return false };
     let limit = if metadata.len() == 0 { ABANDONED_EMPTY } else { ABANDONED };
@@ -290,5 +336,24 @@ mod tests {
             assert_eq!(write(&path, b"list").is_ok(), is_written, "{content:?}, {age} s old");
             assert_eq!(new.exists(), !is_written);
         }
+    }
+    #[test]
+    fn the_lists_of_identities_that_ask_no_more_are_removed_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let age = |name: &str, days: u64| {
+            let file = File::create(folder.path().join(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(days * 86_400)).unwrap();
+        };
+        age("r~0123456789ab.list", 31);
+        age("r~ba9876543210.list", 29);
+        age("r.list", 31);
+        age("mine~.txt", 31);
+        remove_forgotten(&folder.path().join("r~fedcba987654.list"));
+        let mut left: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["mine~.txt", "r.list", "r~ba9876543210.list"]);
     }
 }

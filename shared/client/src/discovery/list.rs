@@ -188,8 +188,13 @@ impl List {
         Self { origin: Origin::Registry(now), problem: None, ..self.clone() }
     }
 
-    /// The same list, although the registry does not confirm it.
+    /// The same list, although the registry does not confirm it; none where it is from the disk and the registry
+    /// refuses this client, which is an answer.
     pub(super) fn kept(&self, problem: ListProblem, invalid: usize) -> Self {
+        if problem.is_refusal() && matches!(self.origin, Origin::Disk(..)) {
+            let left = self.left_by(&[]);
+            return Self { problem: Some(problem), invalid, left, ..Self::default() };
+        }
         Self { problem: Some(problem), invalid, ..self.clone() }
     }
 

@@ -126,7 +126,9 @@ impl Refresh {
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 let problem = ListProblem::Registry(error);
-                self.use_disk(problem.clone()).await;
+                if !problem.is_refusal() {
+                    self.use_disk(problem.clone()).await;
+                }
                 return Outcome::Kept(problem);
             }
             Ok(Answer { list: List::NotModified, .. }) if !self.lists_nobody => {
@@ -211,7 +213,11 @@ impl Refresh {
         self.shared.update(|list, contracts| {
             let next = match outcome {
                 Outcome::Confirmed => list.confirmed(now),
-                Outcome::Kept(problem) => list.kept(problem, invalid),
+                Outcome::Kept(problem) => {
+                    let next = list.kept(problem, invalid);
+                    self.shared.keep_pinging(list.called_and_not_in(&next));
+                    next
+                }
                 Outcome::Replaced { instances, is_warming } => {
                     let next = list.refreshed(instances, invalid, (context, contracts), now);
                     let next = if is_warming { next.with_others_of(list, contracts) } else { next };

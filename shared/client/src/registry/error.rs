@@ -143,6 +143,12 @@ impl RegistryClientError {
         }
     }
 
+    /// Whether it is a refusal, of this side or of the registry: it does not let this client do it (401, 403), or one of
+    /// the two does not trust the other. That is an answer, and not the want of one.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::NotAllowed { .. } | Self::Insecure { .. })
+    }
+
     /// Whether the same request may succeed soon: there is no reply, or the registry says that it fails.
     pub(crate) fn is_transient(&self) -> bool {
         match self {

@@ -6,7 +6,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rpc_client::{CallError, Client, ClientOptions, ListCache, ListProblem, ListSource};
+use rpc_client::registry::RegistryClientError;
+use rpc_client::{
+    CallError, Client, ClientOptions, ClientTlsOptions, ListCache, ListProblem, ListSource, Token,
+};
 use rpc_tests::reserved_port::ReservedPort;
 use serde_json::{Value, json};
 
@@ -92,6 +95,59 @@ async fn the_list_on_disk_is_used_however_the_registry_fails() {
     }
 }
 
+fn refusal(status: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_answer_that_the_list_on_disk_does_not_replace() {
+    for status in ["401 Unauthorized", "403 Forbidden"] {
+        let (folder, peer) = (tempfile::tempdir().unwrap(), adder().await);
+        let place = kept(folder.path(), &peer).await;
+        let registry = FakeRegistry::start(&place.address().to_string(), false).await;
+        registry.reply(refusal(status));
+        let client = Client::through_registry(&place.url(), cached(folder.path())).unwrap();
+        let error = sum(&client).await.unwrap_err();
+        let is_said = matches!(&error, CallError::Registry(RegistryClientError::NotAllowed { .. }));
+        assert!(is_said, "{error}");
+        assert_eq!(client.list_status().unwrap().source, ListSource::None);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_ends_the_use_of_the_list_on_disk_and_leaves_one_that_the_registry_sent() {
+    let (folder, peer) = (tempfile::tempdir().unwrap(), adder().await);
+    let place = kept(folder.path(), &peer).await;
+    let client = Client::through_registry(&place.url(), cached(folder.path())).unwrap();
+    assert_eq!(sum(&client).await.unwrap(), 3);
+    assert_eq!(client.list_status().unwrap().source, ListSource::Disk);
+    let registry = FakeRegistry::start(&place.address().to_string(), false).await;
+    registry.reply(refusal("403 Forbidden"));
+    eventually("it is refused", || client.instances().is_empty()).await;
+    let error = sum(&client).await.unwrap_err();
+    assert!(matches!(error, CallError::Registry(_)), "{error}");
+
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[peer.address]);
+    let client = Client::through_registry(&registry.url(), cached(folder.path())).unwrap();
+    assert_eq!(sum(&client).await.unwrap(), 3);
+    registry.reply(refusal("403 Forbidden"));
+    eventually("it is refused", || client.list_status().unwrap().problem.is_some()).await;
+    assert_eq!(sum(&client).await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn who_asks_shortly_what_is_offered_does_not_fall_back_on_the_list_on_disk() {
+    let (folder, peer) = (tempfile::tempdir().unwrap(), adder().await);
+    let place = kept(folder.path(), &peer).await;
+    let registry = FakeRegistry::start(&place.address().to_string(), false).await;
+    registry.hang();
+    let options = ClientOptions { timeout: Duration::from_secs(60), ..cached(folder.path()) };
+    let client = Client::through_registry(&place.url(), options).unwrap();
+    client.catalog_within(Duration::from_millis(100)).await.unwrap_err();
+    assert_eq!(client.list_status().unwrap().source, ListSource::None);
+}
+
 #[tokio::test]
 async fn a_registry_that_lists_nobody_is_believed_if_nobody_of_the_list_on_disk_answers() {
     for answers in [true, false] {
@@ -155,6 +211,36 @@ async fn registries_and_services_have_files_of_their_own() {
         }
     }
     assert_eq!(files(folder.path()).len(), 4);
+}
+
+#[tokio::test]
+async fn who_shows_another_token_or_certificate_does_not_go_by_what_is_listed_to_others() {
+    let (folder, peer) = (tempfile::tempdir().unwrap(), adder().await);
+    let place = ReservedPort::new();
+    let registry = FakeRegistry::start(&place.address().to_string(), true).await;
+    registry.list(&[peer.address]);
+    let secret = "rpcd_0123456789abcdef0123456789abcdef";
+    let shows = |secret: &str| ClientOptions {
+        token: Some(Token::new(secret.into())),
+        ..cached(folder.path())
+    };
+    let tls_files = ClientTlsOptions { cert: Some("own.pem".into()), ..Default::default() };
+    let certified = ClientOptions { tls_files, ..cached(folder.path()) };
+    let kept = async |options: &ClientOptions| {
+        let client = Client::through_registry(&place.url(), options.clone()).unwrap();
+        let result = sum(&client).await;
+        client.close().await;
+        result.is_ok()
+    };
+    assert!(kept(&shows(secret)).await);
+    let names = files(folder.path());
+    assert!(names.iter().all(|name| !name.to_str().unwrap().contains(&secret[5..])), "{names:?}");
+    drop(registry);
+    assert!(kept(&shows(secret)).await);
+    for other in [shows("rpcd_fedcba9876543210fedcba9876543210"), certified, cached(folder.path())]
+    {
+        assert!(!kept(&other).await, "{other:?}");
+    }
 }
 
 #[tokio::test]

@@ -19,6 +19,9 @@ pub(super) struct Subject {
     pub(super) registry: String,
     /// The only service whose instances were asked for.
     pub(super) service: Option<String>,
+    /// The mark of who asked, to whom the registry may have listed what it does not list to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) identity: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,7 +87,7 @@ mod tests {
     use super::*;
 
     fn subject() -> Subject {
-        Subject { registry: "r:9999".to_owned(), service: None }
+        Subject { registry: "r:9999".to_owned(), service: None, identity: None }
     }
 
     fn listed(port: u16, parameters: &str) -> Listed {
@@ -110,12 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_another_registry_service_or_version_is_none() {
+    fn a_list_of_another_registry_service_identity_or_version_is_none() {
         let list = [listed(1, "{}")];
         let text = write(&subject(), list.iter(), at(0)).unwrap();
         let other = Subject { registry: "s:9999".to_owned(), ..subject() };
         assert!(read(text.as_bytes(), &other, at(0)).is_none());
         let other = Subject { service: Some("orders".to_owned()), ..subject() };
+        assert!(read(text.as_bytes(), &other, at(0)).is_none());
+        let other = Subject { identity: Some("0123456789ab".to_owned()), ..subject() };
         assert!(read(text.as_bytes(), &other, at(0)).is_none());
         let later = text.replace("\"rpcd_list\":1", "\"rpcd_list\":2");
         assert!(read(later.as_bytes(), &subject(), at(0)).is_none());
