@@ -184,11 +184,6 @@ pub(crate) enum Refusal {
     /// The operator: the limit of connections is reached.
     #[error("connection: {0} are open, the limit; try again later")]
     TooManyConnections(usize),
-    /// The operator: the limit of connections is reached on which nobody has shown who it is.
-    #[error(
-        "connection: {0} are open that have not shown who they are, the limit (max_unidentified_connections); try again later"
-    )]
-    TooManyStrangers(usize),
     /// The operator: the process has as many files open as it may.
     #[error("connection: the registry has no open file left for it; try again later")]
     NoFileLeft,

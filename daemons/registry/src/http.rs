@@ -33,6 +33,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response, StatusCode, header};
 use rpc_host::refusals::{self, Refusals, TooMany};
 use rpc_host::shares::Shares;
+use rpc_host::strangers::Visit;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
 use rpc_host::web::{self, Asked, Verdict, WebPolicy, has_type};
@@ -42,7 +43,6 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-pub(crate) use connection::Stranger;
 pub(crate) use entrance::serve_connection;
 pub(crate) use refuse::connection as refuse_connection;
 
@@ -94,8 +94,8 @@ struct Peer {
     held: Arc<Held>,
     /// What was shown on it last.
     shown: Arc<Mutex<Option<Shown>>>,
-    /// As long as it has not shown who it is.
-    stranger: Arc<Mutex<Option<Stranger>>>,
+    /// Its place, and since when it has not shown who it is.
+    visit: Arc<Visit>,
 }
 
 /// Who reads something that goes on, or that not everybody sees all of.

@@ -86,8 +86,10 @@ pub struct RegistryOptions {
     /// for that: 64 KiB; then its connection is closed.
     pub max_unidentified_bytes: usize,
     /// Connections of those who may do nothing and have not shown yet who they are: a quarter of `max_connections`, at
-    /// least 256, and a few more from this machine. A further one gets 503 and is closed.
+    /// least 256. For a further one the oldest of the address that has most is closed.
     pub max_unidentified_connections: Share,
+    /// Of these from one address (IPv6: one /64): a quarter, at least 256. For a further one its oldest is closed.
+    pub max_unidentified_connections_per_peer: Share,
     /// Such a connection is closed after this time: 5 s.
     pub unidentified_timeout: Duration,
     /// Instances whose heartbeats come on one connection that their server holds for them: 64. They are
@@ -219,6 +221,7 @@ impl Default for RegistryOptions {
             max_connections_per_peer: Share::Quarter,
             max_unidentified_bytes: 64 * 1024,
             max_unidentified_connections: Share::Quarter,
+            max_unidentified_connections_per_peer: Share::Quarter,
             unidentified_timeout: Duration::from_secs(5),
             max_held_per_connection: 64,
             backlog: 1024,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rpc_host::net::{Accepted, Listener, Room, SURPLUS_TIME};
 use rpc_host::shares::{Full, Share, Shares};
-use rpc_host::strangers::Strangers;
+use rpc_host::strangers::{Seats, StrangerLimits, Visit};
 use rpc_host::task::repeat_blocking;
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, error, info};
 
 use crate::error::Refusal;
-use crate::http::{Http, Stranger, refuse_connection, serve_connection};
+use crate::http::{Http, refuse_connection, serve_connection};
 #[cfg(feature = "redb")]
 use crate::record::Record;
 use crate::service::Service;
@@ -193,9 +193,7 @@ const ACCEPT_AT_ONCE: usize = 512;
 /// The connections and timers of a serving registry. Dropping it stops them at once.
 struct Acceptor {
     http: Arc<Http>,
-    places: Arc<Shares>,
-    /// Places for connections on which nobody has shown yet who they are, where that is asked.
-    strangers: Option<Strangers>,
+    seats: Seats,
     /// Places for connections that get a refusal; further ones are closed unread.
     refusals: Arc<Shares>,
     tasks: TaskTracker,
@@ -225,11 +223,11 @@ impl Acceptor {
             options.max_connections_per_peer,
             PLACES_FOR_LOOPBACK,
         );
-        let strangers = Strangers::new(
-            &options.guard,
-            options.max_unidentified_connections.of(room.connections),
-            PLACES_FOR_LOOPBACK,
-        );
+        let strangers = StrangerLimits {
+            most: options.max_unidentified_connections,
+            per_peer: options.max_unidentified_connections_per_peer,
+        };
+        let seats = Seats::new(places, &options.guard, strangers);
         let service = match opened {
             Opened::Nothing => Arc::new(Service::new(options, address, Vec::new())),
             #[cfg(feature = "redb")]
@@ -252,8 +250,7 @@ impl Acceptor {
                 #[cfg(feature = "tls")]
                 tls.clone(),
             )),
-            places,
-            strangers,
+            seats,
             refusals: Shares::new(room.refusals, Share::Quarter),
             tasks: TaskTracker::new(),
             ending,
@@ -318,8 +315,9 @@ impl Acceptor {
     /// Serves a connection, or refuses it at a limit.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let metrics = &self.http.service().metrics;
-        let place = match self.places.take(peer.ip()) {
-            Ok(place) => place,
+        let closing = CancellationToken::new();
+        let visit = match self.seats.take(peer.ip(), &closing) {
+            Ok(seat) => Visit::new(seat),
             Err(full) => {
                 metrics.connections_refused.inc();
                 let refusal = match full {
@@ -329,22 +327,17 @@ impl Acceptor {
                 return self.refuse(stream, peer, refusal);
             }
         };
-        let stranger = match self.strangers.as_ref().map(|strangers| strangers.take(peer.ip())) {
-            Some(Err(most)) => {
-                metrics.connections_refused.inc();
-                return self.refuse(stream, peer, Refusal::TooManyStrangers(most));
-            }
-            Some(Ok(place)) => place.map(Stranger::new),
-            None => None,
-        };
         metrics.connections_accepted.inc();
         metrics.connections.inc();
         let http = Arc::clone(&self.http);
         self.spawn(async move {
-            let lost = serve_connection(stream, peer, stranger, Arc::clone(&http)).await;
+            let serving = serve_connection(stream, peer, visit, Arc::clone(&http));
+            // Only that of a stranger, of whom nothing is known yet, is closed like this.
+            let lost = closing.run_until_cancelled(serving).await;
             http.service().metrics.connections.dec();
-            drop(place);
-            lost.probe(&http).await;
+            if let Some(lost) = lost {
+                lost.probe(&http).await;
+            }
         });
     }
 

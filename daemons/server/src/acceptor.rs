@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::connection;
-use crate::places::connections::{ConnectionPlaces, NoPlace, Slot};
+use crate::places::connections::{ConnectionPlaces, Slot};
 use crate::places::counted;
 use crate::state::ServerState;
 
@@ -111,7 +111,7 @@ impl Entrance {
     }
 
     /// A place for a connection of this peer.
-    pub(crate) fn slot(&self, peer: SocketAddr) -> Result<Slot, NoPlace> {
+    pub(crate) fn slot(&self, peer: SocketAddr) -> Result<Slot, Full> {
         let metrics = &self.state.metrics;
         // A token of its own: waiting on the server's would make all connections share its lock.
         let closing = self.state.draining.child_token();
@@ -124,21 +124,16 @@ impl Entrance {
     }
 
     /// Says why, unless so many are being refused that closing unread is all there is time for.
-    pub(crate) fn refuse(&self, stream: TcpStream, peer: SocketAddr, full: NoPlace) {
+    pub(crate) fn refuse(&self, stream: TcpStream, peer: SocketAddr, full: Full) {
         let Some(place) = self.places.take_refusal(peer.ip()) else { return };
         let why = match full {
-            NoPlace::Full(Full::Whole(most)) => format!(
+            Full::Whole(most) => format!(
                 "busy: limit of {} open (max_connections); call another instance",
                 counted(most, "connection")
             ),
-            NoPlace::Full(Full::Share(most)) => format!(
+            Full::Share(most) => format!(
                 "busy: limit of {} open from one address (max_connections_per_peer); close some, or \
                  call another instance",
-                counted(most, "connection")
-            ),
-            NoPlace::Strangers(most) => format!(
-                "busy: limit of {} open that have shown no token (max_unidentified_connections); try \
-                 again, or call another instance",
                 counted(most, "connection")
             ),
         };

@@ -98,7 +98,8 @@ async fn serve_as(
 ) -> io::Result<()> {
     match protocol {
         Protocol::Json => {
-            let session = Session::new(state.clone(), peer, first, slot.closing());
+            let opened = (slot.opened(), slot.closing());
+            let session = Session::new(state.clone(), peer, first, opened);
             if session.run(stream, slot).await? {
                 linger(stream).await;
             }
@@ -250,7 +251,7 @@ async fn first_bytes(
 ) -> io::Result<Option<Protocol>> {
     // White space is no request: it does not keep a connection open.
     let opened = Instant::now();
-    let idle = opened + slot.first_timeout(&state.limits);
+    let idle = Instant::from_std(slot.first_until(&state.limits));
     let gives_way = opened + Slot::patience(&state.limits);
     let closing = slot.closing().clone();
     loop {

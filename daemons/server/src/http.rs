@@ -30,7 +30,7 @@ use rpc_security::secret::SecretString;
 use rpc_security::{Permission, Role};
 use rpc_wire::paths;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{self, sleep};
+use tokio::time::{self, sleep_until};
 
 use crate::places::connections::Slot;
 use crate::state::ServerState;
@@ -79,7 +79,7 @@ pub(crate) async fn serve(
         .keep_alive(keep_alive)
         .serve_connection(TokioIo::new(WriteTimeout::new(stream, limits.write_timeout)), service);
     let closing = slot.closing().clone().cancelled_owned();
-    let patience = sleep(limits.unidentified_timeout);
+    let patience = sleep_until((slot.opened() + limits.unidentified_timeout).into());
     tokio::pin!(serving, closing, patience);
     let (mut is_closing, mut is_late) = (false, false);
     let ended = loop {
@@ -91,6 +91,10 @@ pub(crate) async fn serve(
             biased;
             ended = in_turns => break ended,
             () = &mut closing, if !is_closing => {
+                if is_stranger && !caller.is_asking() && !state.draining.is_cancelled() {
+                    // Its place is another's: there is no time for a request that is not whole.
+                    return;
+                }
                 is_closing = true;
                 serving.as_mut().graceful_shutdown();
             }

@@ -101,8 +101,10 @@ crate::__limits! {
         /// has shown none yet. Default 64 KiB. Over it: -32005, then close.
         max_unidentified_bytes: usize = 64 << 10;
         /// Connections that have shown no token yet, and may do nothing without. Default a quarter of
-        /// `max_connections`, at least 256. A further one is refused, and counted.
+        /// `max_connections`, at least 256. For a further one the oldest of the peer that has most is closed.
         max_unidentified_connections: Share = Share::Quarter;
+        /// Of these, of one peer. Default a quarter, at least 256. For a further one its oldest is closed.
+        max_unidentified_connections_per_peer: Share = Share::Quarter;
         /// After this time they are closed. Default 5 s.
         unidentified_timeout: Duration = Duration::from_secs(5);
         /// A connection without traffic and without a call in flight is closed after this time. Default

@@ -144,12 +144,13 @@ enum ReadSize {
 }
 
 impl Session {
-    /// A session that begins with the `first` bytes, and that `closing` ends.
+    /// A session that begins with the `first` bytes, on a connection that was `opened` then, and that
+    /// `closing` ends.
     pub(crate) fn new(
         state: Arc<ServerState>,
         peer: &Peer,
         first: BytesMut,
-        closing: &CancellationToken,
+        (opened, closing): (Instant, &CancellationToken),
     ) -> Self {
         let limits = FrameLimits {
             max_bytes: state.limits.max_request_bytes,
@@ -178,7 +179,7 @@ impl Session {
             stalled_since: None,
             account,
             input_bytes: 0,
-            opened: now,
+            opened,
             timers: Timers::default(),
         }
     }

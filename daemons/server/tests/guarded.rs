@@ -6,7 +6,7 @@
     reason = "tests say what they expect"
 )]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use futures_util::stream;
 use rpc_server::security::secret::{ExposeSecret, SecretString, generate, line};
 use rpc_server::security::{Access, Auth, Guard, Role, TokenFile};
-use rpc_server::{Call, Limits, LogRing, Method, Server, ServerBuilder};
+use rpc_server::{Call, Limits, LogRing, Method, Server, ServerBuilder, Share};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -71,6 +71,13 @@ impl Guarded {
 
     async fn connect(&self) -> Peer {
         Peer { stream: TcpStream::connect(self.address).await.unwrap(), seen: Vec::new() }
+    }
+
+    /// A connection from 127.0.0.`host`: each is another peer.
+    async fn connect_from(&self, host: u8) -> Peer {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((IpAddr::from([127, 0, 0, host]), 0).into()).unwrap();
+        Peer { stream: socket.connect(self.address).await.unwrap(), seen: Vec::new() }
     }
 
     /// The code of the reply to a call on a connection of its own; 0 for a result.
@@ -506,29 +513,40 @@ async fn a_connection_that_shows_no_token_is_closed_soon_and_one_that_does_stays
 }
 
 #[tokio::test]
-async fn connections_without_a_token_have_a_share_of_their_own() {
+async fn strangers_of_one_address_keep_nobody_out_and_close_no_known_connection() {
     let mut tokens = Tokens::new();
     let caller = tokens.add("caller", &[Role::Call], "");
-    let limits = Limits::default().max_unidentified_connections(rpc_server::Share::AtMost(2));
+    let limits = Limits::default()
+        .unidentified_timeout(Duration::from_secs(3600))
+        .max_connections(30)
+        .max_unidentified_connections(Share::AtMost(4))
+        .max_unidentified_connections_per_peer(Share::AtMost(3));
     let server = Guarded::start(&tokens, required(), limits).await;
     let mut known = Vec::new();
-    for _ in 0..20 {
-        let mut peer = server.connect().await;
-        assert_eq!(peer.call("plus", Some(&caller)).await["res"], 3);
+    let mut flood = Vec::new();
+    for round in 0..15 {
+        for first in ["", "{", "GET /healthz HT", "\x16\x03\x01"] {
+            let mut peer = server.connect_from(66).await;
+            peer.send(first).await;
+            flood.push(peer);
+        }
+        let mut peer = server.connect_from(7).await;
+        assert_eq!(peer.call("plus", Some(&caller)).await["res"], 3, "{round}");
         known.push(peer);
     }
-    let mut strangers = Vec::new();
-    // Eight of this machine are beyond.
-    for _ in 0..10 {
-        let mut peer = server.connect().await;
-        assert_eq!(peer.call("rpc.health", None).await["error"]["code"], REFUSED);
-        strangers.push(peer);
+    // Another stranger does not make room by closing one that is the only one of its address.
+    let mut only = server.connect_from(8).await;
+    assert_eq!(only.call("rpc.health", None).await["error"]["code"], REFUSED);
+    for host in [66, 66, 66, 9, 9] {
+        flood.push(server.connect_from(host).await);
     }
-    let mut full = server.connect().await;
-    let reply = full.call("plus", Some(&caller)).await;
-    assert_eq!(reply["error"]["code"], -32002);
-    let text = reply["error"]["message"].as_str().unwrap();
-    assert!(text.contains("(max_unidentified_connections)"), "{text}");
+    assert_eq!(only.call("rpc.health", None).await["error"]["code"], REFUSED);
+    for peer in &mut known {
+        assert_eq!(peer.call("plus", None).await["res"], 3);
+    }
+    for peer in &mut flood[..50] {
+        assert_eq!(peer.reply().await, None, "it was closed to make room");
+    }
 }
 
 #[tokio::test]

@@ -105,6 +105,11 @@ impl Shares {
         Peer(known)
     }
 
+    /// Places there are, without those for peers on this machine.
+    pub fn whole(&self) -> usize {
+        self.whole
+    }
+
     /// Places taken now.
     pub fn taken(&self) -> usize {
         self.taken.load(Relaxed)

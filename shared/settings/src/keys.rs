@@ -106,7 +106,8 @@ pub const KEYS: &[Key] = keys! {
         max_connections: count, registry_server.options.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one is refused and counted.";
         max_connections_per_peer: share, registry_server.options.max_connections_per_peer, "Of these from one address (IPv6: a /64); quarter: a quarter, at least 256; 0: no share, for a registry behind a proxy.";
         max_unidentified_bytes: bytes, registry_server.options.max_unidentified_bytes, "With auth = required: what is read of the body of a request that is refused for who sends it.";
-        max_unidentified_connections: share, registry_server.options.max_unidentified_connections, "Connections that have not shown who they are, and may do nothing without; quarter: a quarter of max_connections, at least 256; 0: as many as there are connections.";
+        max_unidentified_connections: share, registry_server.options.max_unidentified_connections, "Connections that have not shown who they are, and may do nothing without; quarter: a quarter of max_connections, at least 256; 0: as many as there are connections; for a further one the oldest of the address with most is closed.";
+        max_unidentified_connections_per_peer: share, registry_server.options.max_unidentified_connections_per_peer, "Of these from one address; quarter: a quarter, at least 256; for a further one its oldest is closed.";
         unidentified_timeout: duration, registry_server.options.unidentified_timeout, "They are closed after this time.";
         max_held_per_connection: count, registry_server.options.max_held_per_connection, "Instances that are probed when the connection of their heartbeats ends.";
         backlog: backlog, registry_server.options.backlog, "Connections waiting to be accepted.";
@@ -196,7 +197,8 @@ pub const KEYS: &[Key] = keys! {
         max_connections: count, server.limits.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one takes the place of that which has waited longest for a request, for a tenth of idle_timeout at least, or is refused and counted.";
         max_connections_per_peer: share, server.limits.max_connections_per_peer, "Of these from one address; as above.";
         max_unidentified_bytes: bytes, server.limits.max_unidentified_bytes, "With auth = required, on a connection that has shown no token: size of a request.";
-        max_unidentified_connections: share, server.limits.max_unidentified_connections, "Such connections; quarter: a quarter of max_connections, at least 256; 0: as many as there are connections.";
+        max_unidentified_connections: share, server.limits.max_unidentified_connections, "Such connections; quarter: a quarter of max_connections, at least 256; 0: as many as there are connections; for a further one the oldest of the address with most is closed.";
+        max_unidentified_connections_per_peer: share, server.limits.max_unidentified_connections_per_peer, "Of these from one address; quarter: a quarter, at least 256; for a further one its oldest is closed.";
         unidentified_timeout: duration, server.limits.unidentified_timeout, "They are closed after this time.";
         backlog: backlog, server.limits.backlog, "Connections waiting to be accepted.";
         idle_timeout: duration, server.limits.idle_timeout, "An idle connection is closed after this time.";

@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rpc_host::strangers::Visit;
 #[cfg(feature = "tls")]
 use rpc_host::tls::{Entered, TlsEntrance};
 use rpc_socket::Socket;
 use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::Http;
-use super::connection::{Stranger, serve_socket};
+use super::connection::serve_socket;
 use super::held::Lost;
 #[cfg(feature = "tls")]
 use super::refuse::TLS_HANDSHAKE;
@@ -24,15 +25,15 @@ use crate::error::Refusal;
 pub(crate) async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
-    stranger: Option<Stranger>,
+    visit: Visit,
     http: Arc<Http>,
 ) -> Lost {
     #[cfg(feature = "tls")]
     if let Some(entrance) = &http.context.tls {
         // Boxed, so that the task of a connection has no room for it where there is no TLS.
-        return Box::pin(by_tls(stream, peer, stranger, &http, entrance)).await;
+        return Box::pin(by_tls(stream, peer, visit, &http, entrance)).await;
     }
-    serve_socket(Socket::Plain(stream), peer, stranger, http, None).await
+    serve_socket(Socket::Plain(stream), peer, visit, http, None).await
 }
 
 /// Serves a connection that begins with a handshake, and plain text where that is allowed.
@@ -40,15 +41,16 @@ pub(crate) async fn serve_connection(
 async fn by_tls(
     stream: TcpStream,
     peer: SocketAddr,
-    stranger: Option<Stranger>,
+    visit: Visit,
     http: &Arc<Http>,
     entrance: &Arc<TlsEntrance>,
 ) -> Lost {
     let context = &http.context;
     // What is only looked at is still there for whoever reads.
     let mut first = [0];
-    let patience = Stranger::patience(stranger.as_ref(), &context.service.options);
-    let looking = timeout(patience, stream.peek(&mut first));
+    let options = &context.service.options;
+    let until = visit.enters_until(options.header_timeout, options.unidentified_timeout);
+    let looking = timeout_at(until, stream.peek(&mut first));
     let Some(Ok(Ok(1))) = context.ending.run_until_cancelled(looking).await else {
         return Lost::default();
     };
@@ -57,13 +59,14 @@ async fn by_tls(
             refuse_connection(stream, Refusal::TlsOnly).await;
             return Lost::default();
         }
-        return serve_socket(Socket::Plain(stream), peer, stranger, Arc::clone(http), None).await;
+        return serve_socket(Socket::Plain(stream), peer, visit, Arc::clone(http), None).await;
     }
-    let entering = context.ending.run_until_cancelled(entrance.enter(stream, &[], peer));
-    let Some(Some(Entered { socket, certificate })) = entering.await else {
+    let entering = timeout_at(until, entrance.enter(stream, &[], peer));
+    let entering = context.ending.run_until_cancelled(entering);
+    let Some(Ok(Some(Entered { socket, certificate }))) = entering.await else {
         return Lost::default();
     };
-    let served = serve_socket(socket, peer, stranger, Arc::clone(http), certificate.clone());
+    let served = serve_socket(socket, peer, visit, Arc::clone(http), certificate.clone());
     let Some(certificate) = certificate else { return served.await };
     tokio::select! {
         biased;

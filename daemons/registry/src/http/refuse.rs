@@ -101,7 +101,6 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::AuditFailing(_)
         | Refusal::TooManyStreams(_)
         | Refusal::TooManyConnections(_)
-        | Refusal::TooManyStrangers(_)
         | Refusal::NoFileLeft => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -12,10 +12,10 @@ use super::Peer;
 use crate::service::Sender;
 
 impl Peer {
-    /// Something that not everybody may was allowed on it: it leaves its place to others.
+    /// Something that not everybody may was allowed on it: its place is its own from now on.
     pub(super) fn is_no_stranger(&self, permission: Permission) {
         if permission != Permission::Open {
-            self.stranger.lock().unwrap_or_else(PoisonError::into_inner).take();
+            self.visit.become_known();
         }
     }
 

@@ -409,31 +409,36 @@ async fn who_is_refused_too_often_is_told_to_wait_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn those_who_have_not_shown_who_they_are_have_a_share_of_the_connections() {
+async fn strangers_of_one_address_keep_nobody_out_and_close_no_known_connection() {
     let options = RegistryOptions {
-        max_connections: 100,
-        max_unidentified_connections: rpc_host::shares::Share::AtMost(2),
+        max_connections: 30,
+        max_unidentified_connections: rpc_host::shares::Share::AtMost(4),
+        max_unidentified_connections_per_peer: rpc_host::shares::Share::AtMost(3),
         unidentified_timeout: Duration::from_secs(3600),
         ..RegistryOptions::default()
     };
     let doors = Doors::start_with(Auth::Required, "none", options.clone()).await;
-    let mut strangers = Vec::new();
-    // This machine has 8 beyond.
-    for _ in 0..10 {
-        let mut peer = doors.registry.peer().await;
-        peer.send(&get("/healthz", "")).await;
-        assert_eq!(peer.reply().await.status, 200);
-        strangers.push(peer);
+    let connect = async |host| Peer::connect_from([127, 0, 0, host], doors.registry.address).await;
+    let asks = get("/v1/instances", &doors.header("observer"));
+    let (mut known, mut flood) = (Vec::new(), Vec::new());
+    for round in 0..15 {
+        for first in ["", "G", "GET /healthz HTTP/1.1\r\nHo"] {
+            let mut peer = connect(66).await;
+            peer.send(first).await;
+            flood.push(peer);
+        }
+        let mut peer = connect(7).await;
+        peer.send(&asks).await;
+        assert_eq!(peer.reply().await.status, 200, "{round}");
+        known.push(peer);
     }
-    let mut further = doors.registry.peer().await;
-    further.send(&get("/healthz", "")).await;
-    further.reply().await.refuses(503, "max_unidentified_connections");
-    // One of them shows who it is, and leaves its place to the next.
-    strangers[0].send(&get("/v1/instances", &doors.header("observer"))).await;
-    assert_eq!(strangers[0].reply().await.status, 200);
-    let mut further = doors.registry.peer().await;
-    further.send(&get("/healthz", "")).await;
-    assert_eq!(further.reply().await.status, 200);
+    for mut peer in known {
+        peer.send(&asks).await;
+        assert_eq!(peer.reply().await.status, 200);
+    }
+    for mut peer in flood.drain(..40) {
+        assert_eq!(peer.end().await, "", "it was closed to make room");
+    }
     // Who may do something without is no stranger.
     let doors = Doors::start_with(Auth::Required, "observe", options).await;
     let mut others = Vec::new();
@@ -443,12 +448,16 @@ async fn those_who_have_not_shown_who_they_are_have_a_share_of_the_connections()
         assert_eq!(peer.reply().await.status, 200);
         others.push(peer);
     }
+    for mut peer in others {
+        peer.send(&get("/healthz", "")).await;
+        assert_eq!(peer.reply().await.status, 200);
+    }
 }
 
 #[tokio::test]
 async fn a_connection_on_which_nobody_shows_who_it_is_is_closed_soon_and_others_stay() {
     let options = RegistryOptions {
-        unidentified_timeout: Duration::from_millis(400),
+        unidentified_timeout: Duration::from_secs(1),
         header_timeout: Duration::from_secs(3600),
         ..RegistryOptions::default()
     };
@@ -463,9 +472,11 @@ async fn a_connection_on_which_nobody_shows_who_it_is_is_closed_soon_and_others_
     assert_eq!(healthy.reply().await.status, 200);
     let mut slow = doors.registry.peer().await;
     slow.send("GET /v1/instances HTTP/1.1\r\nAuthor").await;
+    let started = std::time::Instant::now();
     for mut stranger in [silent, healthy, slow] {
         assert_eq!(stranger.end().await, "");
     }
+    assert!(started.elapsed() < Duration::from_millis(1900), "a head is no request yet");
     // Several times as long as they had.
     let again = doors.registry.peer().await.end().await;
     assert_eq!(again, "");

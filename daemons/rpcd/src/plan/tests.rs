@@ -171,6 +171,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             ("RPCD_SERVER_UNREGISTER_TIMEOUT", "8s"),
             ("RPCD_SERVER_MAX_UNIDENTIFIED_BYTES", "19"),
             ("RPCD_SERVER_MAX_UNIDENTIFIED_CONNECTIONS", "20"),
+            ("RPCD_SERVER_MAX_UNIDENTIFIED_CONNECTIONS_PER_PEER", "22"),
             ("RPCD_SERVER_UNIDENTIFIED_TIMEOUT", "21s"),
             ("RPCD_SERVER_BACKLOG", "9"),
             ("RPCD_SERVER_HEARTBEAT_INTERVAL", "9s"),
@@ -213,6 +214,7 @@ fn every_limit_of_the_file_reaches_the_server() {
             .tcp_user_timeout(seconds(17))
             .max_unidentified_bytes(19)
             .max_unidentified_connections(Share::AtMost(20))
+            .max_unidentified_connections_per_peer(Share::AtMost(22))
             .unidentified_timeout(seconds(21))
             .backlog(9)
     );
@@ -245,6 +247,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         ("RPCD_REGISTRY_SERVER_MAX_HELD_PER_CONNECTION", "25"),
         ("RPCD_REGISTRY_SERVER_MAX_UNIDENTIFIED_BYTES", "33"),
         ("RPCD_REGISTRY_SERVER_MAX_UNIDENTIFIED_CONNECTIONS", "34"),
+        ("RPCD_REGISTRY_SERVER_MAX_UNIDENTIFIED_CONNECTIONS_PER_PEER", "36"),
         ("RPCD_REGISTRY_SERVER_UNIDENTIFIED_TIMEOUT", "35s"),
         ("RPCD_REGISTRY_SERVER_KEEP_ALIVE", "12s"),
         ("RPCD_REGISTRY_SERVER_MAX_HISTORY", "13"),
@@ -311,6 +314,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         allowed_hosts: vec!["a.example".to_owned(), "b.example".to_owned()],
         max_unidentified_bytes: 33,
         max_unidentified_connections: Share::AtMost(34),
+        max_unidentified_connections_per_peer: Share::AtMost(36),
         unidentified_timeout: Duration::from_secs(35),
         max_held_per_connection: 25,
         backlog: 11,

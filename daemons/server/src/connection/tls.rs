@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use rpc_host::tls::{Entered, TlsEntrance};
 use rpc_socket::Socket;
 use rpc_wire::fault::Fault;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::{first_bytes, refuse_as, serve_as};
 use crate::places::connections::Slot;
@@ -36,8 +36,13 @@ pub(super) async fn serve(
         return refuse_as(stream, first, &Fault::tls_only(), "403 Forbidden").await;
     }
     let closing = slot.closing().clone();
-    let entering = closing.run_until_cancelled(entrance.enter(stream, &first, address));
-    let Some(Some(Entered { mut socket, certificate })) = entering.await else { return Ok(()) };
+    let until = slot.first_until(&state.limits);
+    let entering = timeout_at(until.into(), entrance.enter(stream, &first, address));
+    let Some(Ok(Some(Entered { mut socket, certificate }))) =
+        closing.run_until_cancelled(entering).await
+    else {
+        return Ok(());
+    };
     first.clear();
     let peer = Peer { address, certificate: certificate.clone() };
     tracing::debug!(peer = %address, names = ?certificate.as_ref().map(|it| it.names()), "inside TLS");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rpc_host::net::Room;
 use rpc_host::shares::{Full, Place, Share, Shares};
-use rpc_host::strangers::Strangers;
+use rpc_host::strangers::{Seat, Seats, StrangerLimits};
 use rpc_security::Guard;
 use tokio_util::sync::CancellationToken;
 
@@ -20,24 +20,12 @@ const PLACES_FOR_LOOPBACK: usize = 8;
 /// The places for all connections.
 #[derive(Debug)]
 pub(crate) struct ConnectionPlaces {
-    places: Arc<Shares>,
-    /// For connections of strangers, who may do nothing before they have shown a token; `None` where
-    /// everyone may do everything.
-    strangers: Option<Strangers>,
+    seats: Seats,
     /// For connections that get a refusal; further ones are closed unread.
     refusals: Arc<Shares>,
     /// Those that give way, by when they began to wait.
     waiting: Mutex<BTreeMap<(Instant, u64), Waiting>>,
     next: AtomicU64,
-}
-
-/// Why there is no place for a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoPlace {
-    /// For none.
-    Full(Full),
-    /// For none of a stranger, of whom there are that many.
-    Strangers(usize),
 }
 
 #[derive(Debug)]
@@ -50,9 +38,10 @@ struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Slot {
     places: Arc<ConnectionPlaces>,
-    held: Held,
-    /// As long as the peer is a stranger.
-    stranger: Option<Place>,
+    seat: Seat,
+    /// It is kept in the list of those that give way, unless another connection has got it.
+    waiting: Option<(Instant, u64)>,
+    opened: Instant,
     closing: CancellationToken,
     expulsion: Option<Expulsion>,
 }
@@ -65,60 +54,45 @@ pub(crate) struct Expulsion {
     why: Arc<OnceLock<String>>,
 }
 
-#[derive(Debug)]
-enum Held {
-    Place(Place),
-    /// It is kept in the list of those that give way, unless another connection has got it.
-    Waiting((Instant, u64)),
-    /// Another connection has it.
-    Gone,
-}
-
 impl ConnectionPlaces {
     /// As many as the limits say and there are open files for.
     pub(crate) fn new(limits: &Limits, guard: &Guard) -> Arc<Self> {
         let room = Room::for_connections(limits.max_connections);
+        let places = Shares::with_places_for_loopback(
+            room.connections,
+            limits.max_connections_per_peer,
+            PLACES_FOR_LOOPBACK,
+        );
+        let strangers = StrangerLimits {
+            most: limits.max_unidentified_connections,
+            per_peer: limits.max_unidentified_connections_per_peer,
+        };
         Arc::new(Self {
-            places: Shares::with_places_for_loopback(
-                room.connections,
-                limits.max_connections_per_peer,
-                PLACES_FOR_LOOPBACK,
-            ),
-            strangers: Strangers::new(
-                guard,
-                limits.max_unidentified_connections.of(room.connections),
-                PLACES_FOR_LOOPBACK,
-            ),
+            seats: Seats::new(places, guard, strangers),
             refusals: Shares::new(room.refusals, Share::Quarter),
             waiting: Mutex::default(),
             next: AtomicU64::new(0),
         })
     }
 
-    /// A place for a connection that `closing` closes, if need be that of one that waits.
+    /// A place for a connection that `closing` closes, if need be that of one that waits, or of a stranger.
     ///
     /// # Errors
-    /// The peer has its share, or all others are busy, or it is one of too many strangers.
+    /// The peer has its share, or all others are busy.
     pub(crate) fn take(
         self: &Arc<Self>,
         peer: IpAddr,
         closing: CancellationToken,
-    ) -> Result<Slot, NoPlace> {
-        let stranger = match &self.strangers {
-            Some(strangers) => strangers.take(peer).map_err(NoPlace::Strangers)?,
-            None => None,
-        };
-        loop {
-            match self.places.take(peer) {
-                Ok(place) => {
-                    let held = Held::Place(place);
-                    let places = Arc::clone(self);
-                    return Ok(Slot { places, held, stranger, closing, expulsion: None });
-                }
-                Err(Full::Whole(_)) if self.close_longest_waiting() => {}
-                Err(full) => return Err(NoPlace::Full(full)),
-            }
-        }
+    ) -> Result<Slot, Full> {
+        let seat = self.seats.take_or_free(peer, &closing, || self.close_longest_waiting())?;
+        Ok(Slot {
+            places: Arc::clone(self),
+            seat,
+            waiting: None,
+            opened: Instant::now(),
+            closing,
+            expulsion: None,
+        })
     }
 
     /// A place for a connection that is being refused.
@@ -143,14 +117,20 @@ impl ConnectionPlaces {
 impl Slot {
     /// The peer is no stranger any more.
     pub(crate) fn become_known(&mut self) {
-        self.stranger = None;
+        self.seat.become_known();
     }
 
-    /// How long the first request is waited for.
-    pub(crate) fn first_timeout(&self, limits: &Limits) -> Duration {
-        match self.stranger {
-            Some(_) => limits.idle_timeout.min(limits.unidentified_timeout),
-            None => limits.idle_timeout,
+    /// When the connection was accepted.
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Until when the first request of the connection is waited for, from now on.
+    pub(crate) fn first_until(&self, limits: &Limits) -> Instant {
+        let until = Instant::now() + limits.idle_timeout;
+        match self.seat.is_stranger() {
+            true => until.min(self.opened + limits.unidentified_timeout),
+            false => until,
         }
     }
 
@@ -177,28 +157,26 @@ impl Slot {
     }
 
     pub(crate) fn gives_way(&self) -> bool {
-        !matches!(self.held, Held::Place(_))
+        !self.seat.is_known()
     }
 
-    /// From now on the connection gives way; it has waited for a request since then.
+    /// From now on the connection gives way, as a stranger's does anyway; it has waited for a request since then.
     pub(crate) fn give_way(&mut self, since: Instant) {
+        let Some(place) = self.seat.give_up() else { return };
         let key = (since, self.places.next.fetch_add(1, Relaxed));
-        match std::mem::replace(&mut self.held, Held::Waiting(key)) {
-            Held::Place(place) => {
-                let waiting = Waiting { place, closing: self.closing.clone() };
-                self.places.waiting().insert(key, waiting);
-            }
-            other => self.held = other,
-        }
+        let waiting = Waiting { place, closing: self.closing.clone() };
+        self.places.waiting().insert(key, waiting);
+        self.waiting = Some(key);
     }
 
     /// A request has come. Returns whether the connection still has its place.
     pub(crate) fn resume(&mut self) -> bool {
-        if let Held::Waiting(key) = self.held {
-            let waiting = self.places.waiting().remove(&key);
-            self.held = waiting.map_or(Held::Gone, |waiting| Held::Place(waiting.place));
+        if let Some(key) = self.waiting.take()
+            && let Some(waiting) = self.places.waiting().remove(&key)
+        {
+            self.seat = Seat::of(waiting.place);
         }
-        matches!(self.held, Held::Place(_))
+        self.seat.is_held()
     }
 }
 
@@ -240,9 +218,9 @@ mod tests {
         let closed = slots.each_ref().map(|slot| slot.closing().is_cancelled());
         assert_eq!(closed, [true, false, false]);
         assert!(!slots[0].resume() && slots[2].resume());
-        assert_eq!(take(5).unwrap_err(), NoPlace::Full(Full::Whole(3)));
+        assert_eq!(take(5).unwrap_err(), Full::Whole(3));
         drop(slots);
-        assert_eq!((places.places.taken(), places.waiting().len()), (1, 0));
+        assert_eq!((places.seats.places().taken(), places.waiting().len()), (1, 0));
     }
 
     #[test]
@@ -253,7 +231,7 @@ mod tests {
         let mut first = places.take(peer(1), CancellationToken::new()).unwrap();
         first.give_way(Instant::now());
         let again = places.take(peer(1), CancellationToken::new());
-        assert_eq!(again.unwrap_err(), NoPlace::Full(Full::Share(1)));
+        assert_eq!(again.unwrap_err(), Full::Share(1));
         assert!(first.resume());
     }
 }

@@ -58,7 +58,7 @@ impl InMemory {
     pub(crate) fn new(state: Arc<ServerState>) -> Self {
         let never = CancellationToken::new();
         let no_peer = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into();
-        Self { session: Session::new(state, &no_peer, BytesMut::new(), &never) }
+        Self { session: Session::new(state, &no_peer, BytesMut::new(), (Instant::now(), &never)) }
     }
 
     /// Takes bytes as a connection would receive them (one request, many, or a part of one, whose
