@@ -81,7 +81,7 @@ async fn message(
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let visitor = match http.door.let_in(peer, &head.headers).await {
+    let visitor = match http.door.let_in(&peer, &head.headers).await {
         Ok(visitor) => visitor,
         Err(refused) => return refused,
     };

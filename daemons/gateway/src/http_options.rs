@@ -26,6 +26,13 @@ pub struct HttpOptions {
     pub max_connections: usize,
     /// The same of one peer; a quarter, at least 256.
     pub max_connections_per_peer: Share,
+    /// With a guard, connections of those who have not shown yet who they are; a quarter, at least 256. For a further one
+    /// the oldest of the peer that has most is closed.
+    pub max_unidentified_connections: Share,
+    /// Of these, of one peer; 64. For a further one its oldest is closed.
+    pub max_unidentified_connections_per_peer: Share,
+    /// Such a connection is closed after this time; 5 s.
+    pub unidentified_timeout: Duration,
     /// Connections that wait to be accepted; 128. The system refuses further ones.
     pub backlog: u32,
     /// Time for the head of a request, and idle time of a connection; 60 s. Then the connection is closed.
@@ -52,6 +59,9 @@ impl Default for HttpOptions {
             max_buffered_bytes: 128 << 20,
             max_connections: 1024,
             max_connections_per_peer: Share::Quarter,
+            max_unidentified_connections: Share::Quarter,
+            max_unidentified_connections_per_peer: Share::AtMost(64),
+            unidentified_timeout: Duration::from_secs(5),
             backlog: 128,
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(10),

@@ -7,11 +7,12 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, stream};
 use rpc_client::{Client, ClientOptions};
 use rpc_gateway::{Endpoint, Gateway, GatewayOptions, HttpOptions};
+use rpc_host::shares::Share;
 use rpc_security::{Access, AuditLog, Auth, Guard, Role, TokenFile, secret};
 use rpc_server::{Failure, Server, ServerHandle, rpc_method};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -381,6 +382,82 @@ async fn a_peer_that_reads_nothing_loses_its_connection() {
     let _silent = fixture.open(&post(&headers, &message.to_string())).await;
     let is_served = async || fixture.post("", &legacy("ping", json!({}))).await.status == 200;
     timeout(TIMEOUT, async { while !is_served().await {} }).await.unwrap();
+}
+
+/// A gateway that asks for tokens, and the header with one that may call.
+async fn guarded(http: HttpOptions) -> (Fixture, String) {
+    use rpc_security::secret::ExposeSecret;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens");
+    let secret = secret::generate();
+    std::fs::write(&path, secret::line("ci", &[Role::Call], &secret) + "\n").unwrap();
+    let access = Access { auth: Auth::Required, ..Access::default() };
+    let guard = Guard::new(access, Some(TokenFile::load(&path).unwrap()));
+    let fixture = Fixture::with(GatewayOptions::default(), HttpOptions { guard, ..http }).await;
+    (fixture, format!("authorization: Bearer {}\r\n", secret.expose_secret()))
+}
+
+async fn connect_from(host: u8, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, host], 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+#[tokio::test]
+async fn strangers_of_one_address_keep_nobody_out() {
+    let http = HttpOptions {
+        max_connections: 12,
+        max_unidentified_connections: Share::AtMost(4),
+        max_unidentified_connections_per_peer: Share::AtMost(3),
+        unidentified_timeout: Duration::from_secs(3600),
+        ..HttpOptions::default()
+    };
+    let (fixture, bearer) = guarded(http).await;
+    let double = legacy("tools/call", json!({"name": "double", "arguments": {"number": 4}}));
+    let request = post(&bearer, &double.to_string()).replace("connection: close\r\n", "");
+    let mut known = connect_from(7, fixture.address).await;
+    known.write_all(request.as_bytes()).await.unwrap();
+    read_until(&mut known, "structuredContent").await;
+    let mut flood = Vec::new();
+    for _ in 0..10 {
+        for first in ["", "POST /mcp HTTP/1.1\r\nho"] {
+            let mut stream = connect_from(66, fixture.address).await;
+            stream.write_all(first.as_bytes()).await.unwrap();
+            flood.push(stream);
+        }
+        assert_eq!(fixture.post(&bearer, &double).await.status, 200);
+    }
+    for mut stream in flood.drain(..15) {
+        let mut rest = Vec::new();
+        // It may have been reset: its bytes were not read.
+        let _ = timeout(TIMEOUT, stream.read_to_end(&mut rest)).await.unwrap();
+        assert!(rest.is_empty());
+    }
+    known.write_all(request.as_bytes()).await.unwrap();
+    read_until(&mut known, "structuredContent").await;
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nobody_shows_who_it_is_is_closed_soon_and_others_stay() {
+    let patience = Duration::from_secs(1);
+    let (fixture, bearer) =
+        guarded(HttpOptions { unidentified_timeout: patience, ..HttpOptions::default() }).await;
+    let double = legacy("tools/call", json!({"name": "double", "arguments": {"number": 4}}));
+    let request = post(&bearer, &double.to_string()).replace("connection: close\r\n", "");
+    let mut known = fixture.open(&request).await;
+    read_until(&mut known, "structuredContent").await;
+    let strangers = [
+        fixture.open("").await,
+        fixture.open("POST /mcp HTTP/1.1\r\nho").await,
+        fixture.open("GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n").await,
+    ];
+    for mut stream in strangers {
+        let mut rest = Vec::new();
+        let _ = timeout(TIMEOUT, stream.read_to_end(&mut rest)).await.unwrap();
+    }
+    sleep(patience).await;
+    known.write_all(request.as_bytes()).await.unwrap();
+    read_until(&mut known, "structuredContent").await;
 }
 
 #[tokio::test]

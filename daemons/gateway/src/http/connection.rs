@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rpc_host::net::{Accepted, Listener, listen};
 use rpc_host::shares::{Share, Shares};
+use rpc_host::strangers::{Seats, StrangerLimits, Visit};
 use rpc_host::task::repeat_blocking;
 use rpc_host::write_timeout::WriteTimeout;
 use rpc_security::RELOAD_INTERVAL;
@@ -73,8 +75,13 @@ impl Endpoint {
             }
         }));
         let drain = options.drain_timeout;
+        let strangers = StrangerLimits {
+            most: options.max_unidentified_connections,
+            per_peer: options.max_unidentified_connections_per_peer,
+        };
+        let places = Shares::new(options.max_connections, options.max_connections_per_peer);
         let acceptor = Acceptor {
-            places: Shares::new(options.max_connections, options.max_connections_per_peer),
+            seats: Seats::new(places, &options.guard, strangers),
             refusals: Shares::new(MAX_REFUSALS, Share::Quarter),
             aborted: CancellationToken::new(),
             ending: CancellationToken::new(),
@@ -112,7 +119,7 @@ struct Service {
 
 /// Dropped, it ends all connections.
 struct Acceptor {
-    places: Arc<Shares>,
+    seats: Seats,
     refusals: Arc<Shares>,
     aborted: CancellationToken,
     ending: CancellationToken,
@@ -138,10 +145,12 @@ impl Acceptor {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr, service: Service) {
         let ending = self.ending.clone();
-        match self.places.take(peer.ip()) {
-            Ok(place) => self.spawn(async move {
-                service.serve(stream, peer, &ending).await;
-                drop(place);
+        let closing = CancellationToken::new();
+        match self.seats.take(peer.ip(), &closing) {
+            Ok(seat) => self.spawn(async move {
+                let serving = service.serve(stream, peer, Visit::new(seat), &ending);
+                // Only that of a stranger, who has been told nothing, is closed like this.
+                closing.run_until_cancelled(serving).await;
             }),
             Err(_) => {
                 if let Ok(place) = self.refusals.take(peer.ip()) {
@@ -164,15 +173,25 @@ impl Acceptor {
 
 impl Service {
     /// Serves a connection until it ends. At the end the request in flight is the last.
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr, ending: &CancellationToken) {
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        visit: Visit,
+        ending: &CancellationToken,
+    ) {
         let options = &self.http.options;
         let here = stream.local_addr();
         let on_loopback = here.is_ok_and(|it| it.ip().to_canonical().is_loopback());
-        let from = Peer { ip: peer.ip().to_canonical(), on_loopback };
+        let visit = Arc::new(visit);
+        let ip = peer.ip().to_canonical();
+        let from = Peer { ip, on_loopback, visit: Arc::clone(&visit) };
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(from);
-            self.router.clone().oneshot(request)
+            let visit = Arc::clone(&from.visit);
+            visit.ask();
+            request.extensions_mut().insert(from.clone());
+            self.router.clone().oneshot(request).inspect(move |_| visit.reply())
         });
         let stream = WriteTimeout::new(stream, options.write_timeout);
         let connection = http1::Builder::new()
@@ -181,13 +200,25 @@ impl Service {
             .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
-        let served = tokio::select! {
-            served = connection.as_mut() => served,
-            () = ending.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let served = async {
+            let patience = options.unidentified_timeout;
+            tokio::select! {
+                served = connection.as_mut() => return served,
+                () = visit.remains_stranger(patience) => {}
+                () = ending.cancelled() => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            if visit.is_silent_stranger() && !ending.is_cancelled() {
+                // A request whose head is not whole by now is none.
+                return connection.as_mut().now_or_never().unwrap_or(Ok(()));
+            }
+            // The request in flight, if there is one, has as long again to show who sends it.
+            tokio::select! {
+                served = connection.as_mut() => served,
+                () = visit.remains_stranger(2 * patience) => Ok(()),
             }
         };
+        let served = served.await;
         if let Err(error) = served {
             tracing::debug!(%peer, %error, "connection lost");
         }

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rpc_host::refusals::{self, Refusals};
+use rpc_host::strangers::Visit;
 use rpc_host::web::{self, Asked, Verdict, WebPolicy};
 use rpc_security::secret::bearer;
 use rpc_security::{AuditLog, Caller, Decision, Denied, Guard, Object, Permission, Role, Shown};
@@ -28,10 +29,12 @@ pub(super) const CALLS: Permission = Permission::Needs(Role::Call);
 const FETCH_SITE: HeaderName = HeaderName::from_static(web::FETCH_SITE);
 
 /// Where a connection comes from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Peer {
     pub(super) ip: IpAddr,
     pub(super) on_loopback: bool,
+    /// The connection.
+    pub(super) visit: Arc<Visit>,
 }
 
 pub(super) struct Door {
@@ -84,7 +87,7 @@ impl Door {
     /// What it is answered.
     pub(super) async fn let_in(
         &self,
-        peer: Peer,
+        peer: &Peer,
         headers: &HeaderMap,
     ) -> Result<Visitor, Response> {
         let guard = self.guard.clone();
@@ -95,7 +98,10 @@ impl Door {
         };
         let audit = self.audit.clone();
         let mut visitor = Visitor { guard, audit, address: peer.ip, shown };
-        let Err(denied) = visitor.may_come() else { return Ok(visitor) };
+        let Err(denied) = visitor.may_come() else {
+            peer.visit.become_known();
+            return Ok(visitor);
+        };
         let noted = self.refusals.note(peer.ip, Instant::now());
         if noted.is_ok() {
             visitor.who().refused(&format!("POST {PATH}: {denied}")).await;
