@@ -426,6 +426,48 @@ async fn refusals_are_held_back_and_of_one_peer_only_so_many_are_explained() {
 }
 
 #[tokio::test]
+async fn no_more_refusals_of_one_peer_are_explained_in_a_batch() {
+    let server = Guarded::with(&Tokens::new()).await;
+    let mut peer = server.connect().await;
+    let request = r#"{"jsonrpc":"2.0","id":1,"method":"plus","params":[1,2]}"#;
+    let replies = peer.ask(format!("[{}]", [request; 600].join(","))).await;
+    let codes: Vec<_> = replies.as_array().unwrap().iter().map(|it| &it["error"]["code"]).collect();
+    let explained = codes.iter().filter(|code| **code == REFUSED).count();
+    let too_many = codes.iter().filter(|code| **code == -32002).count();
+    assert!(explained < 100 && explained + too_many == 600, "{explained} {too_many}");
+}
+
+#[tokio::test]
+async fn of_a_peer_that_guesses_no_token_is_looked_at_whether_it_wants_a_reply_or_not() {
+    let mut tokens = Tokens::new();
+    let caller = tokens.add("caller", &[Role::Call], "");
+    let server = Guarded::with(&tokens).await;
+    let oneway = |guess: &str| json!({"id": 1, "method_name": "rpc.whoami", "method_args": [], "meta": {"oneway": true, "token": guess}});
+    let notification = |guess: &str| json!({"jsonrpc": "2.0", "method": "plus", "params": [1, 2], "meta": {"token": guess}});
+    let probe = |guess: &str| json!({"id": 1, "method_name": "rpc.health", "method_args": [], "meta": {"token": guess}});
+    let guesses: [&dyn Fn(&str) -> Value; 3] = [&oneway, &notification, &probe];
+    for (host, guess) in (2..).zip(guesses) {
+        let mut peer = server.connect_from(host).await;
+        let many: String = (0..200).map(|n| guess(&format!("rpcd_{n:040}")).to_string()).collect();
+        peer.send(many).await;
+        peer.send(call(9, "plus", Some(&caller))).await;
+        let reply = loop {
+            let reply = peer.reply().await.unwrap();
+            if reply["id"] == 9 {
+                break reply;
+            }
+        };
+        assert_eq!(reply["error"]["code"], -32002, "{host}: {reply}");
+        let mut other = server.connect_from(host).await;
+        assert_eq!(
+            other.call("plus", Some(&caller)).await["res"],
+            3,
+            "of one that did not guess it is"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_is_taken_out_of_the_file_ends_calls_and_streams() {
     let mut tokens = Tokens::new();
     let all = tokens.add("all", &Role::ALL, "");

@@ -42,6 +42,8 @@ pub(crate) struct Dispatcher {
     peer: SocketAddr,
     /// Who the peer is, if not everyone may do everything.
     visitor: Option<Box<Visitor>>,
+    /// It is a stranger whose address was refused too often: nothing more that it shows is looked at.
+    is_heard_no_more: bool,
     /// The peer's places for calls, looked up with the first that needs one.
     places: Option<PlacesOfPeer>,
     shard: Shard,
@@ -101,6 +103,7 @@ impl Dispatcher {
         Self {
             shard: state.metrics.shard(),
             visitor: Visitor::new(&state.guard, peer).map(Box::new),
+            is_heard_no_more: false,
             places: None,
             state,
             peer: peer.address,
@@ -425,13 +428,17 @@ impl Dispatcher {
     #[cold]
     fn refuse(&mut self, call: &Call<'_>, fault: &Fault, received: Instant) {
         self.count_refused(call, fault, received);
-        if call.meta.oneway {
-            return;
-        }
         if fault.code == Code::Unauthorised && self.visitor.is_some() {
             return self.refuse_unauthorised(call, fault, received);
         }
-        reply::fault(&mut self.output, call.reply_to, fault);
+        self.reply_fault(call, fault);
+    }
+
+    /// Says so, unless no reply is wanted.
+    pub(super) fn reply_fault(&mut self, call: &Call<'_>, fault: &Fault) {
+        if !call.meta.oneway {
+            reply::fault(&mut self.output, call.reply_to, fault);
+        }
     }
 
     /// Runs a synchronous method at once.

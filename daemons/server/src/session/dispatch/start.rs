@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use rpc_host::refusals;
 use rpc_security::{Guard, Identity, Permission, Role};
-use rpc_wire::call::{Call, Meta, ReplyTo, reply};
+use rpc_wire::call::{Call, Meta, ReplyTo};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 use rpc_wire::paths;
@@ -75,6 +75,10 @@ impl Dispatcher {
         let arguments = Arguments { positional: call.args, keyword: call.kwargs };
         let target = Target::find(state, &call.method, self.last_method);
         let caller = match &mut self.visitor {
+            // Its token is not looked at: of many guesses only the last must not tell which was right.
+            Some(_) if self.is_heard_no_more && !is_probe(call) => {
+                return Err(Fault::new(Code::Overloaded, refusals::TooMany.to_string()));
+            }
             Some(visitor) => let_in(visitor, state, call, &target)?,
             None => None,
         };
@@ -266,14 +270,19 @@ impl Dispatcher {
         fault: &Fault,
         received: Instant,
     ) {
-        let is_probe = call.method == paths::RPC_HEALTH;
-        if is_probe || self.in_flight() >= self.state.limits.max_calls_per_connection {
-            return reply::fault(&mut self.output, call.reply_to, fault);
+        if is_probe(call) {
+            return self.reply_fault(call, fault);
         }
         let fault = match self.state.refusals.note(self.peer.ip(), self.now) {
             Ok(()) => fault.clone(),
-            Err(too_many) => Fault::new(Code::Overloaded, too_many.to_string()),
+            Err(too_many) => {
+                self.is_heard_no_more = self.serves_stranger();
+                Fault::new(Code::Overloaded, too_many.to_string())
+            }
         };
+        if call.meta.oneway || self.in_flight() >= self.state.limits.max_calls_per_connection {
+            return self.reply_fault(call, &fault);
+        }
         let reply = async move {
             sleep(refusals::DELAY).await;
             Err(fault)
@@ -305,6 +314,11 @@ impl Dispatcher {
     pub(super) fn places(&mut self) -> &PlacesOfPeer {
         self.places.get_or_insert_with(|| self.state.places.of(self.peer.ip()))
     }
+}
+
+/// Whether it asks for a sign of life only, as those do who show no secret to an address that they do not know yet.
+fn is_probe(call: &Call<'_>) -> bool {
+    call.method == paths::RPC_HEALTH && call.token.is_none()
 }
 
 fn context(call: &Call<'_>, position: usize, received: Instant) -> CallContext {
