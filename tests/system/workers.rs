@@ -312,7 +312,11 @@ async fn a_program_that_hangs_at_its_start_is_replaced_as_soon_as_it_is_edited()
     let (server, at) = Daemon::server_with(&settings, &line).await;
     let pid = call(at, "pid", json!([])).await;
     let works = std::fs::read_to_string(&copy).unwrap();
-    std::fs::write(&copy, "import time\nprint('info it hangs', file=__import__('sys').stderr)\ntime.sleep(1000)\n").unwrap();
+    std::fs::write(
+        &copy,
+        "import time\nprint('info it hangs', file=__import__('sys').stderr)\ntime.sleep(1000)\n",
+    )
+    .unwrap();
     server.line("that it hangs", |line| line.contains("it hangs").then_some(())).await;
     std::fs::write(&copy, format!("{works}\n")).unwrap();
     eventually("the next one serves", async || call(at, "pid", json!([])).await != pid).await;

@@ -272,7 +272,10 @@ impl<T> Conversation<T> {
                 let outcome = Err(Fault::method_failed(error.to_string()));
                 Ok(Reply::Done { id: Some(id), outcome })
             }
-            (Err(_), Some(id)) if line.starts_with(b"{") && let Some(fault) = too_deep(line) => {
+            (Err(_), Some(id))
+                if line.starts_with(b"{")
+                    && let Some(fault) = too_deep(line) =>
+            {
                 Ok(Reply::Done { id: Some(id), outcome: Err(fault) })
             }
             (Err(error), _) => Err(not_a_message(line, &error.to_string())),
@@ -306,7 +309,8 @@ impl<T> Conversation<T> {
         }
         // One that has one call at a time would not read another.
         let room = if concurrency > 1 { concurrency.saturating_sub(self.forgotten) } else { 0 };
-        let holding = cancelled.iter_mut().take(overdue).filter(|(_, is_forgotten)| !**is_forgotten);
+        let holding =
+            cancelled.iter_mut().take(overdue).filter(|(_, is_forgotten)| !**is_forgotten);
         for (_, is_forgotten) in holding.take(room) {
             **is_forgotten = true;
             self.forgotten += 1;

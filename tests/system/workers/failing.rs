@@ -289,8 +289,10 @@ async fn a_stream_that_nobody_reads_ends_and_frees_its_worker() {
         assert!(first["item"].is_string(), "{first}");
         // They read no more; others do.
         let given_up = peers.len();
-        eventually("they are given up", async || call(at, "cancelled", json!([])).await == given_up)
-            .await;
+        eventually("they are given up", async || {
+            call(at, "cancelled", json!([])).await == given_up
+        })
+        .await;
         assert_eq!(call(at, "pid", json!([])).await, pid, "it waited, and was not silent");
         for mut peer in peers {
             let end = loop {

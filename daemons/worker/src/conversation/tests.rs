@@ -9,10 +9,7 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// With these timeouts, and so many calls at a time.
 fn limits(concurrency: usize) -> WorkerLimits {
-    WorkerLimits::default()
-        .concurrency(concurrency)
-        .cancel_timeout(TIMEOUT)
-        .linger_timeout(LINGER)
+    WorkerLimits::default().concurrency(concurrency).cancel_timeout(TIMEOUT).linger_timeout(LINGER)
 }
 
 struct Talk {
@@ -179,9 +176,16 @@ fn what_clients_would_refuse_fails_its_call_only() {
         ("b", 2, "res", deep(128), "deeper than 128"),
         ("c", 3, "res", deep(100_000), "deeper than 128"),
         ("d", 4, "res", "[1e999]".to_owned(), "1e999, which is read as an infinity"),
-        ("e", 5, "error", format!(r#"{{"code":7,"message":"x","data":{value}}}"#), "deeper than 128"),
+        (
+            "e",
+            5,
+            "error",
+            format!(r#"{{"code":7,"message":"x","data":{value}}}"#),
+            "deeper than 128",
+        ),
     ] {
-        let Event::Done(whose, Err(fault)) = talk.says(&format!(r#"{{"id":{id},"{key}":{value}}}"#))
+        let Event::Done(whose, Err(fault)) =
+            talk.says(&format!(r#"{{"id":{id},"{key}":{value}}}"#))
         else {
             panic!("{id}");
         };
