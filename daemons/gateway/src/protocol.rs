@@ -329,10 +329,12 @@ fn by_name(arguments: &RawValue) -> Result<Args, Problem> {
 fn unknown_tool(name: &str, near: &[&str]) -> Problem {
     let start: String = name.chars().take(100).collect();
     let hint = match near {
-        [] => "it may have ended with its service; list the tools again".to_owned(),
-        near => format!("did you mean {}?", near.join(", ")),
+        [] => String::new(),
+        near => format!("did you mean {}? Otherwise ", near.join(", ")),
     };
-    Problem::unknown(format!("Unknown tool: {start}; {hint}"))
+    // Which of them it is tells what is hidden from the caller.
+    let why = "it has ended with its service, or is not offered to you: whoever runs rpcd mcp says by --allow what is";
+    Problem::unknown(format!("Unknown tool: {start}; {hint}{why}; list the tools again"))
 }
 
 /// The name that a header repeats.
