@@ -41,6 +41,9 @@ pub const NO_INSTANCE: &str = "no_instance";
 /// The kind of a failure in JSON: no instance offers the method.
 pub const NO_SUCH_METHOD: &str = "no_such_method";
 
+/// Characters of an error's data that its text repeats; JSON has all of it.
+const DATA: usize = 200;
+
 /// Exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -225,7 +228,8 @@ impl From<CallError> for Failure {
         let failure = Self::new(exit, error.to_string());
         match error {
             CallError::Remote { fault, .. } => {
-                Self { details: Some(Box::new((*fault).into())), ..failure }
+                let message = failure.message + &of_the_method(&fault);
+                Self { details: Some(Box::new((*fault).into())), message, ..failure }
             }
             CallError::NoInstance { .. } => failure.with_kind(NO_INSTANCE),
             CallError::NoSuchMethod(none) => failure
@@ -239,6 +243,17 @@ impl From<CallError> for Failure {
             _ => failure,
         }
     }
+}
+
+/// What an error with a code of the method's own says beside its text.
+fn of_the_method(fault: &Fault) -> String {
+    let Code::Other(code) = fault.code else { return String::new() };
+    let data =
+        fault.data.as_ref().map(Value::to_string).map(|data| match data.char_indices().nth(DATA) {
+            Some((end, _)) => format!(", data {}…", &data[..end]),
+            None => format!(", data {data}"),
+        });
+    format!(" (code {code}{})", data.unwrap_or_default())
 }
 
 impl From<Fault> for Details {
@@ -296,7 +311,8 @@ mod tests {
     fn in_json_a_peers_error_keeps_code_and_data_and_the_kind_is_that_of_the_exit_code() {
         let fault = Fault::new(Code::Other(-5), "it broke").with_data(json!({"why": ["a"]}));
         let failure = Failure::from(remote(fault));
-        assert_eq!(failure.message, "Error calling method: it broke");
+        let text = r#"Error calling method: it broke (code -5, data {"why":["a"]})"#;
+        assert_eq!(failure.message, text);
         let said =
             r#"{"error":{"code":-5,"data":{"why":["a"]},"kind":"remote","message":"it broke"}}"#;
         assert_eq!(failure.to_json(), said);

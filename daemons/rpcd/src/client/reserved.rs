@@ -160,15 +160,27 @@ pub(super) async fn failure(error: CallError, method: &str) -> Failure {
         };
         return Failure { message, ..Failure::from(error) };
     }
-    let message = format!("it is an older server without {method}; upgrade it");
+    let message = match is_foreign(&error, method) {
+        true => format!("it is a server of another make: only servers of rpcd have {method}"),
+        false => format!("it is an older server without {method}; upgrade it"),
+    };
     Failure::new(Exit::Failed, message).with_code(Code::MethodNotFound)
 }
 
 /// Whether the server does not have the method that was called.
 pub(super) fn is_missing(error: &CallError) -> bool {
     match error {
-        CallError::Unsupported { .. } => true,
+        CallError::Unsupported { .. } | CallError::NotInJsonRpc { .. } => true,
         CallError::Remote { fault, .. } => fault.code == Code::MethodNotFound,
+        _ => false,
+    }
+}
+
+/// Whether a server that does not have the reserved method has other words for that than ours and the older ones.
+fn is_foreign(error: &CallError, method: &str) -> bool {
+    match error {
+        CallError::NotInJsonRpc { .. } => true,
+        CallError::Remote { fault, .. } => fault.message != method,
         _ => false,
     }
 }

@@ -48,7 +48,8 @@ fn with_json_an_error_is_one_line_on_standard_output_with_the_same_exit_code() {
     assert_eq!(error(&rpcd("call --json --jsn"), 2)["kind"], "usage");
     // Standard error says it, too, and without --json only there.
     let run = site.run("call fail --json");
-    assert_eq!(run.stderr, "rpcd: Error calling method: it broke\n");
+    let said = "rpcd: Error calling method: it broke (code 7, data {\"why\":[\"a\",1]})\n";
+    assert_eq!(run.stderr, said);
     assert_eq!(site.run("call fail").stdout, "");
 }
 
@@ -282,8 +283,12 @@ fn a_registry_that_is_taken_for_a_server_is_called_what_it_is() {
     let page = "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno";
     let web = runtime();
     let web = (web.block_on(fakes::classic(move |_| Do::WriteAndClose(page.to_owned()))), web);
-    let run = rpcd(&format!("call add 1 2 -p {}", web.0.address.port()));
-    assert!(run.stderr.contains("sent an invalid reply: not JSON; check that"), "{run:?}");
+    let address = web.0.address;
+    let run = rpcd(&format!("call add 1 2 -p {}", address.port()));
+    let said = format!(
+        "it is HTTP, by which a JSON-RPC server is called at its URL, such as -i http://{address}/;"
+    );
+    assert!(run.stderr.contains(&said), "{run:?}");
 }
 
 #[test]
@@ -296,8 +301,8 @@ fn a_method_is_described_with_commands_that_work() {
     for part in ["  Adds two or three numbers", "  c  number  default 10", "Result\n  number"] {
         assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
     }
-    let examples: Vec<&str> =
-        run.stdout.lines().filter(|line| line.contains("rpcd call")).collect();
+    let (_, call_it) = run.stdout.split_once("\nCall it\n").unwrap();
+    let examples: Vec<&str> = call_it.lines().filter(|line| line.contains("rpcd call")).collect();
     assert_eq!(examples.len(), 3, "{}", run.stdout);
     for example in examples {
         let line = example.trim().trim_start_matches("rpcd ").replace('\'', "");

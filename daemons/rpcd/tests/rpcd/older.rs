@@ -39,6 +39,26 @@ fn an_older_server_has_no_log_and_no_statistics_in_the_same_words() {
 }
 
 #[test]
+fn a_json_rpc_server_of_another_make_is_no_older_one() {
+    let threads = runtime();
+    let server = threads.block_on(fakes::extended(|message| {
+        let id = message["id"].clone();
+        let error = json!({"code": -32601, "message": "Method not found"});
+        Do::Write(json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string() + "\n")
+    }));
+    let at = server.address;
+    for (line, what, method) in
+        [("stats", "no statistics", "rpc.stats"), ("logs", "no log", "rpc.logs")]
+    {
+        let run = rpcd(&format!("{line} -p {}", at.port()));
+        let said = format!(
+            "rpcd: {what} from {at}: it is a server of another make: only servers of rpcd have {method}\n"
+        );
+        assert_eq!((run.code, run.stdout.as_str(), run.stderr), (1, "", said), "{line}");
+    }
+}
+
+#[test]
 fn an_older_server_that_lists_its_methods_is_up() {
     if !has_python() {
         return;

@@ -51,7 +51,11 @@ fn no_item_of_a_stream_is_lost_whatever_its_arguments_are() {
         let call = |name| rpcd_args(&[&["call", "-p", &port, name][..], arguments].concat());
         let run = call("fails");
         let said = (run.code, run.stdout.as_str(), run.stderr.as_str());
-        assert_eq!(said, (1, "1\n2\n", "rpcd: Error calling method: it broke\n"), "{arguments:?}");
+        assert_eq!(
+            said,
+            (1, "1\n2\n", "rpcd: Error calling method: it broke (code 7)\n"),
+            "{arguments:?}"
+        );
         let run = call("counts");
         assert_eq!((run.code, run.stdout.as_str()), (0, "1\n2\n"), "{arguments:?}: {run:?}");
     }

@@ -145,6 +145,11 @@ impl Inbox {
         self.buffer.get(self.framer.unfinished_from()..).unwrap_or_default()
     }
 
+    /// Whether what was not released yet begins with that.
+    pub(crate) fn starts_with(&self, bytes: &[u8]) -> bool {
+        self.buffer.starts_with(bytes)
+    }
+
     /// Frees the bytes of every message taken out so far.
     pub(crate) fn release(&mut self) {
         let done = self.framer.unfinished_from();

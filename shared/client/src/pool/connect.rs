@@ -122,6 +122,9 @@ pub(super) async fn probe(
     write_all(&mut socket, &call).await.map_err(|error| lost(error.to_string()))?;
     let mut received = 0;
     loop {
+        if inbox.starts_with(b"HTTP/1.") {
+            return Err(CallError::bad_reply(peer, is_http(peer)));
+        }
         let next = inbox.next_reply().map_err(|error| CallError::bad_frame(peer, error))?;
         if let Some((_, bytes, reply)) = next {
             let (dialect, (accepts_calls, contract)) = match reply {
@@ -198,6 +201,13 @@ pub(super) async fn probe_json_rpc(mut socket: Socket, mut inbox: Inbox) -> Opti
         received += inbox.fill(&mut socket).await.ok().filter(|count| *count > 0)?;
     }
     None
+}
+
+/// A server that answers our line in HTTP: it may be one of JSON-RPC, whose path nobody has said yet.
+fn is_http(peer: &str) -> String {
+    format!(
+        "it is HTTP, by which a JSON-RPC server is called at its URL, such as -i http://{peer}/"
+    )
 }
 
 async fn write_all(socket: &mut Socket, bytes: &[u8]) -> io::Result<()> {

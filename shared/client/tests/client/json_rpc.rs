@@ -373,7 +373,7 @@ async fn a_status_says_what_is_wrong_unless_the_body_does() {
     };
     let error = of("404 Not Found", "<html>").await;
     assert!(
-        matches!(&error, CallError::BadReply { reason, .. } if reason.contains("404")),
+        matches!(&error, CallError::BadReply { reason, .. } if reason.contains("404") && reason.contains("/rpc")),
         "{error}"
     );
     let error = of("403 Forbidden", "").await;

@@ -103,10 +103,17 @@ impl HttpEndpoint {
             }
             _ if !status.is_success() => return Err(self.refused(status)),
             Ok(_) => {
-                let why = "it has no result or error with the id of the call";
+                let url = self.shown();
+                let why = format!("it has no result or error with the id of the call, at {url}");
                 return Err(CallError::bad_reply(&self.peer, why));
             }
-            Err(error) => return Err(unread(&self.peer, &error)),
+            Err(error) => match unread(&self.peer, &error) {
+                CallError::BadReply { peer, reason } => {
+                    let reason = format!("{reason} at {}", self.shown());
+                    return Err(CallError::BadReply { peer, reason });
+                }
+                error => return Err(error),
+            },
         };
         Ok(CallReply { value, sent_at, first_byte, done: Instant::now(), reply_bytes: body.len() })
     }
@@ -142,11 +149,20 @@ impl HttpEndpoint {
         match status {
             StatusCode::UNAUTHORIZED if is_kept_back() => CallError::TokenWithheld { peer },
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let fault = Fault::new(Code::Unauthorised, format!("HTTP {status}"));
+                let text = format!("HTTP {status} at {}", self.shown());
+                let fault = Fault::new(Code::Unauthorised, text);
                 CallError::Remote { peer, fault: Box::new(fault) }
             }
-            _ => CallError::bad_reply(&peer, format_args!("HTTP {status}, and no JSON-RPC")),
+            _ => {
+                let url = self.shown();
+                CallError::bad_reply(&peer, format_args!("HTTP {status} at {url}, and no JSON-RPC"))
+            }
         }
+    }
+
+    /// The URL for an error: the path is often what is wrong, and the query may be a secret.
+    fn shown(&self) -> String {
+        format!("{}{}", self.url.origin().ascii_serialization(), self.url.path())
     }
 
     fn failed(&self, error: &reqwest::Error) -> CallError {
