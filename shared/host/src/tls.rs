@@ -153,8 +153,9 @@ impl TlsEntrance {
         let mut next_notice = SystemTime::UNIX_EPOCH;
         loop {
             let now = SystemTime::now();
-            if next_notice <= now && say_when_it_ends(self.tls.not_after(), now) {
-                next_notice = now + EACH_NOTICE;
+            let not_after = self.tls.not_after();
+            if next_notice <= now && say_when_it_ends(not_after, now) {
+                next_notice = notice_after(not_after, now);
             }
             sleep(LOOK).await;
             let entrance = Arc::clone(&self);
@@ -173,6 +174,12 @@ impl TlsEntrance {
             }
         }
     }
+}
+
+/// When to warn again: once a day, and when the certificate ends, from when on nobody accepts it.
+fn notice_after(not_after: SystemTime, now: SystemTime) -> SystemTime {
+    let next = now + EACH_NOTICE;
+    if not_after > now { next.min(not_after) } else { next }
 }
 
 /// Warns of a certificate that ends soon, or has ended.
@@ -198,4 +205,18 @@ async fn linger(mut stream: TcpStream) {
     };
     // The peer has gone, or keeps sending: it may lose what it was told.
     let _ = timeout(LINGER, discarded).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_ends_is_said_once_a_day_and_when_it_ends() {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        for (before, next) in [(EACH_NOTICE * 2, EACH_NOTICE), (EACH_NOTICE / 2, Duration::ZERO)] {
+            assert_eq!(notice_after(end, end - before), end - next);
+        }
+        assert_eq!(notice_after(end, end), end + EACH_NOTICE);
+    }
 }

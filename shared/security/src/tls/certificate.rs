@@ -1,5 +1,6 @@
 //! A certificate: its names and the time for which it is valid.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::CertificateDer;
@@ -21,6 +22,8 @@ pub(super) fn of_chain(chain: &[CertificateDer<'_>]) -> Option<PeerCertificate> 
 pub(super) struct Facts {
     /// URIs of services first.
     pub(super) names: Vec<String>,
+    /// IP addresses, which name nobody.
+    pub(super) addresses: Vec<IpAddr>,
     pub(super) not_before: SystemTime,
     pub(super) not_after: SystemTime,
 }
@@ -41,13 +44,28 @@ impl Facts {
             .take(MAX_NAMES)
             .collect();
         names.sort_by_key(|name| !name.starts_with(SERVICE_URI));
+        let addresses = alternatives
+            .iter()
+            .flat_map(|extension| &extension.value.general_names)
+            .filter_map(|name| match name {
+                GeneralName::IPAddress(bytes) => address(bytes),
+                _ => None,
+            })
+            .take(MAX_NAMES)
+            .collect();
         let validity = certificate.validity();
         Some(Self {
             names,
+            addresses,
             not_before: time(validity.not_before.timestamp()),
             not_after: time(validity.not_after.timestamp()),
         })
     }
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = || <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
+    v4().or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
 }
 
 fn time(seconds: i64) -> SystemTime {

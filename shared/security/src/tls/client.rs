@@ -1,6 +1,7 @@
 //! Whom a client trusts, and who it is itself.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -283,7 +284,9 @@ impl ServerCertVerifier for ByService {
         if facts.names.iter().any(is_it) {
             return Ok(ServerCertVerified::assertion());
         }
-        let wrong = WrongService { expected: self.name.clone(), names: facts.names };
+        let addresses = facts.addresses.iter().map(IpAddr::to_string);
+        let names = facts.names.iter().cloned().chain(addresses).collect();
+        let wrong = WrongService { expected: self.name.clone(), names };
         Err(CertificateError::Other(OtherError(Arc::new(wrong))).into())
     }
 

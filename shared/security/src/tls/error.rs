@@ -71,7 +71,7 @@ pub enum TlsError {
 pub struct WrongService {
     /// The service that was expected.
     pub expected: String,
-    /// The names in the certificate.
+    /// The names and addresses in the certificate.
     pub names: Vec<String>,
 }
 

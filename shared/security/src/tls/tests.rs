@@ -101,6 +101,10 @@ fn a_server_is_verified_by_its_host_or_by_its_service() {
     let wrong_service = refused_by_client(attempt(service("order")));
     assert!(wrong_service.contains("rpcd://service/orders, orders.example"), "{wrong_service}");
     assert!(wrong_service.contains("not for the service order "), "{wrong_service}");
+    // What names nobody is said as well.
+    let tls = server(&options(&authority.issue("host", &Subject::of(&["127.0.0.1", "::1"]))));
+    let by_address = refused_by_client(shake(client.connect(service("order")).unwrap(), &tls));
+    assert!(by_address.starts_with("it is for 127.0.0.1, ::1, not for"), "{by_address}");
     // A host says nothing of a service, whatever the registry said.
     assert!(attempt(service("orders.example")).is_err());
     assert!(client.connect(ServerIdentity::Host("no host")).is_err());
