@@ -140,8 +140,10 @@ pub(crate) fn warn_if_open(address: SocketAddr, guard: &Guard) {
 
 impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Self {
-        let exit = match error {
+        let exit = match &error {
             ServerError::Bind { .. } => Exit::Unreachable,
+            #[cfg(feature = "tls")]
+            ServerError::Tls(error) => return unusable_tls(error),
             _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())
@@ -160,12 +162,20 @@ impl From<WorkersError> for Failure {
 
 impl From<RegistryError> for Failure {
     fn from(error: RegistryError) -> Self {
-        let exit = match error {
+        let exit = match &error {
             RegistryError::Bind { .. }
             | RegistryError::Store { source: StoreError::Locked, .. } => Exit::Unreachable,
             RegistryError::BadOption { .. } | RegistryError::Etcd(_) => Exit::Usage,
+            #[cfg(feature = "tls")]
+            RegistryError::Tls(error) => return unusable_tls(error),
             _ => Exit::Failed,
         };
         Self::new(exit, error.to_string())
     }
+}
+
+/// What the settings say of TLS cannot be used: the libraries do not know their section.
+#[cfg(feature = "tls")]
+fn unusable_tls(error: &rpc_security::tls::TlsError) -> Failure {
+    Failure::usage(format!("[tls]: cannot serve TLS: {error}"))
 }
