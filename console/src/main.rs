@@ -64,14 +64,15 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
             "standard input or output is not a terminal; in scripts use rpcd: see rpcd --help",
         ));
     }
-    let settings = settings(options)?;
+    let mut settings = settings(options)?;
     let logging = logging::init(&log_options(options, &settings)).map_err(usage)?;
     let keys = rpc_console::keys::keymap(&settings).map_err(usage)?;
     let registries = options.registries(&settings).map_err(usage)?;
     // It is shown to every registry without a token of its own.
     let token = settings.client_token(settings.registries.values().chain([&settings.registry]));
     let client = ClientOptions { token: token.map_err(usage)?, ..settings.client.clone() };
-    let clients = options.clients(&settings).map_err(usage)?;
+    let mut warnings = std::mem::take(&mut settings.warnings);
+    let clients = options.clients(&settings, &mut warnings).map_err(usage)?;
     for named in registries.all() {
         check(named, clients.get(&named.name).unwrap_or(&client))?;
     }
@@ -88,7 +89,7 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
         client,
         clients,
         opened: options.opened(&settings).map_err(usage)?,
-        warnings: settings.warnings.clone(),
+        warnings,
         readonly: options.readonly,
         histories: histories(&settings),
         clock,

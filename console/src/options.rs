@@ -78,17 +78,26 @@ impl Options {
     }
 
     /// The options of calls and requests for each registry of the settings and the instances that it lists, by its
-    /// name in the console.
+    /// name in the console. A file with the token of one of them that cannot be used is no reason not to open the
+    /// others: it is a warning, and that one is asked without a token.
     ///
     /// # Errors
-    /// A file with a token cannot be used.
+    /// The file with the token for all of them cannot be used.
     pub fn clients(
         &self,
         settings: &Settings,
+        warnings: &mut Vec<String>,
     ) -> Result<BTreeMap<String, ClientOptions>, SettingsError> {
         let client = |(name, registry): (&str, &RegistryAddress)| {
             let token = match registry.token_file {
-                Some(_) => settings.registry_token(registry)?,
+                Some(_) => settings
+                    .registry_token(registry, &section(name, settings))
+                    .unwrap_or_else(|error| {
+                        warnings.push(format!(
+                            "{error}, and start the console again: {name} is asked without a token"
+                        ));
+                        None
+                    }),
                 None => settings.client_token([registry])?,
             };
             Ok((name.to_owned(), ClientOptions { token, ..settings.client_of(registry) }))
@@ -168,10 +177,15 @@ fn named(name: &str, registry: &RegistryAddress, settings: &Settings) -> NamedRe
             settings::Colour::Cyan => Some(Colour::Cyan),
         },
         confirm: registry.confirm,
-        section: match settings.registries.get(name) {
-            Some(_) => format!("registry.{name}"),
-            None => "registry".to_owned(),
-        },
+        section: section(name, settings),
+    }
+}
+
+/// The section of the settings that a registry with that name in the console is from.
+fn section(name: &str, settings: &Settings) -> String {
+    match settings.registries.contains_key(name) {
+        true => format!("registry.{name}"),
+        false => "registry".to_owned(),
     }
 }
 
@@ -306,13 +320,17 @@ mod tests {
         std::fs::write(file.path(), secret).unwrap();
         let text = format!("[registry.staging]\nhost = h\ntoken_file = {}", file.path().display());
         let settings = Settings::parse(&text, "config.ini", []).unwrap();
-        let clients = Options::default().clients(&settings).unwrap();
+        let clients = Options::default().clients(&settings, &mut Vec::new()).unwrap();
         let have: Vec<_> = clients.iter().map(|(name, it)| (&**name, it.token.is_some())).collect();
         assert_eq!(have, [("local", false), ("staging", true)]);
         let readable = std::fs::Permissions::from_mode(0o604);
         std::fs::set_permissions(file.path(), readable).unwrap();
-        let error = Options::default().clients(&settings).unwrap_err().to_string();
-        assert!(error.contains("token_file") && !error.contains(secret), "{error}");
+        let mut warnings = Vec::new();
+        let clients = Options::default().clients(&settings, &mut warnings).unwrap();
+        assert!(clients["staging"].token.is_none());
+        let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(warning.starts_with("[registry.staging] token_file: "), "{warning}");
+        assert!(!warning.contains(secret), "{warning}");
     }
 
     #[test]

@@ -219,6 +219,31 @@ async fn an_unknown_key_of_a_file_of_ours_is_an_error_with_the_one_that_was_mean
     tty.until(&[error]);
 }
 
+#[tokio::test]
+async fn rpcd_shows_the_token_of_the_registry_that_it_names() {
+    let registry = RecordingRegistry::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    let secret = "rpcd_0123456789abcdef0123456789abcdef";
+    std::fs::write(&token, secret).unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let (port, shown) = (registry.address().port(), token.display());
+    let file = folder.path().join("c.ini");
+    std::fs::write(&file, format!("[registry.prod]\nport = {port}\ntoken_file = {shown}\n"))
+        .unwrap();
+    let line = format!("instances --config {} --registry prod", file.display());
+    let mut rpcd = Daemon::rpcd_with(&[], line.split(' '));
+    rpcd.exit_code().await;
+    let requests = registry.requests();
+    let bearer = format!("Bearer {secret}");
+    assert!(requests.iter().any(|it| it.authorization.as_ref() == Some(&bearer)), "{requests:?}");
+
+    std::fs::remove_file(&token).unwrap();
+    let mut rpcd = Daemon::rpcd_with(&[], line.split(' '));
+    assert_eq!(rpcd.exit_code().await, 2);
+    assert!(rpcd.transcript().contains("[registry.prod] token_file: "), "{}", rpcd.transcript());
+}
+
 /// Whoever may write to a folder in which others work could have their tokens.
 #[tokio::test]
 async fn no_token_is_shown_to_a_registry_because_a_folder_names_it() {

@@ -124,9 +124,24 @@ impl Plan {
                 direct.and_then(|direct| target::of_settings(direct, &settings))
             }
         };
-        let withheld = shown_to.and_then(|registry| settings.withheld(registry));
+        let typed_registry = match &typed.command {
+            Command::Serve(typed) => typed.registry.as_deref(),
+            command => command.direct().and_then(|direct| direct.through.registry.as_deref()),
+        };
+        let named = typed_registry.and_then(|name| Some((name, settings.registries.get(name)?)));
+        let typed_url = match (typed_registry, named) {
+            (Some(text), None) => target::named_or_url(text, &settings).ok(),
+            _ => None,
+        };
+        let withheld =
+            shown_to.and_then(|registry| settings.withheld(registry, typed_url.as_deref()));
         if !is_daemon {
-            settings.client.token = settings.client_token(shown_to)?;
+            settings.client.token = match named {
+                Some((name, registry)) if registry.token_file.is_some() => {
+                    settings.registry_token(registry, &format!("registry.{name}"))?
+                }
+                _ => settings.client_token(shown_to)?,
+            };
         }
         // A client command logs only on request: its errors go to standard error as one line.
         let logs = is_daemon || matches!(typed.command, Command::Mcp(_));

@@ -35,7 +35,7 @@ pub enum SettingsError {
     #[error("{key}: {message}")]
     Security {
         /// The section and the key.
-        key: &'static str,
+        key: String,
         /// What is wrong, and what to do.
         message: String,
     },

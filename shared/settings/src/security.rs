@@ -41,7 +41,7 @@ impl Security {
     pub fn audit_log(&self) -> Result<Option<AuditLog>, SettingsError> {
         let Some(path) = &self.audit else { return Ok(None) };
         AuditLog::open(path).map(Some).map_err(|error| SettingsError::Security {
-            key: "[security] audit",
+            key: "[security] audit".to_owned(),
             message: format!("cannot write {}: {error}; check its folder", path.display()),
         })
     }
@@ -52,19 +52,24 @@ impl Security {
     /// The file cannot be used, or is missing: the daemon must not start.
     pub fn guard(&self) -> Result<Guard, SettingsError> {
         let file = self.tokens.as_deref().map(TokenFile::load).transpose();
-        let file = file
-            .map_err(|error| SettingsError::Security { key: TOKENS, message: error.to_string() })?;
+        let file = file.map_err(|error| SettingsError::Security {
+            key: TOKENS.to_owned(),
+            message: error.to_string(),
+        })?;
         let auth = self.auth();
         if file.is_none() && auth != Auth::Off {
             let message =
                 format!("missing, and auth = {auth} needs it; name a file, or set auth = off");
-            return Err(SettingsError::Security { key: TOKENS, message });
+            return Err(SettingsError::Security { key: TOKENS.to_owned(), message });
         }
         let Self { anonymous, anonymous_networks, .. } = self;
         let limits_strangers = *anonymous != Roles::NONE || !anonymous_networks.is_empty();
         if file.is_none() && self.auth.is_none() && limits_strangers {
             let message = "missing, and without it anonymous limits nobody: everyone may do everything; name a file, or set auth = off";
-            return Err(SettingsError::Security { key: TOKENS, message: message.to_owned() });
+            return Err(SettingsError::Security {
+                key: TOKENS.to_owned(),
+                message: message.to_owned(),
+            });
         }
         let access =
             Access { auth, anonymous: *anonymous, anonymous_networks: anonymous_networks.clone() };

@@ -282,6 +282,29 @@ fn the_settings_of_a_folder_do_not_say_where_secrets_are_or_go() {
 }
 
 #[test]
+fn why_no_token_is_shown_names_the_registry_that_is_asked_and_what_helps() {
+    let with = |folder: &[&'static str]| {
+        let mut settings = with_environment("RPCD_CLIENT_TOKEN_FILE", "/t").unwrap();
+        settings.registry.also = vec!["b:2".to_owned()];
+        settings.registry.of_folder = folder.to_vec();
+        settings
+    };
+    let settings = with(&["host", "also"]);
+    let of_file = settings.withheld(&settings.registry, None).unwrap();
+    assert!(of_file.contains("to http://10.0.0.1:9999,b:2: "), "{of_file}");
+    assert!(of_file.contains("set RPCD_REGISTRY_HOST and RPCD_REGISTRY_PORT"), "{of_file}");
+    let typed = settings.withheld(&settings.registry, Some("http://a:1,b:2")).unwrap();
+    assert!(typed.contains("to http://a:1,b:2: ./config.ini adds addresses to it"), "{typed}");
+    assert!(typed.contains("(also = b:2)") && typed.contains("RPCD_REGISTRY_ALSO"), "{typed}");
+    assert!(!typed.contains("--registry"), "{typed}");
+    let settings = with(&["also"]);
+    let of_also = settings.withheld(&settings.registry, None).unwrap();
+    assert!(of_also.contains("RPCD_REGISTRY_ALSO"), "{of_also}");
+    let settings = with(&[]);
+    assert_eq!(settings.withheld(&settings.registry, None), None);
+}
+
+#[test]
 fn a_registry_has_tls_of_its_own_and_what_it_does_not_say_is_as_for_clients() {
     let own = "[registry]\ntls = true\n[registry.ca]\ntls_ca = r-ca\n[registry.cert]\ntls_cert = r\n\
                [registry.plain]";

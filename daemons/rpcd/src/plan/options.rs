@@ -91,12 +91,18 @@ impl ServePlan {
         let wanted = !typed.no_registry && (server.announce || typed.registry.is_some());
         let named = typed.registry.as_ref().and_then(|name| settings.registries.get(name));
         let registry = named.unwrap_or(&settings.registry);
+        let section = match (&typed.registry, named) {
+            (Some(name), Some(_)) => format!("registry.{name}"),
+            _ => "registry".to_owned(),
+        };
         let of_settings = target::of_settings_through(typed.registry.as_deref(), settings);
         let is_withheld = of_settings.is_some_and(|registry| !registry.of_folder.is_empty());
         let token = match wanted && !is_withheld {
             // What was typed is where it is, not the section that has its token.
-            true => settings
-                .registry_token(&RegistryAddress { of_folder: Vec::new(), ..registry.clone() })?,
+            true => settings.registry_token(
+                &RegistryAddress { of_folder: Vec::new(), ..registry.clone() },
+                &section,
+            )?,
             false => None,
         };
         let announce = wanted.then(|| AnnouncePlan {
