@@ -442,7 +442,7 @@ fn a_daemon_whose_tokens_cannot_be_used_does_not_start() {
     let path = folder.path().join("tokens");
     let hex = "ab".repeat(32);
     for (text, is_used) in
-        [(format!("ci call sha256:{hex}"), true), (format!("ci admin sha256:{hex}"), false)]
+        [(format!("ci call sha256:{hex}\n"), true), (format!("ci admin sha256:{hex}\n"), false)]
     {
         std::fs::write(&path, text).unwrap();
         let tokens = [("RPCD_SECURITY_TOKENS", path.to_str().unwrap())];
