@@ -10,15 +10,14 @@ use rpc_wire::exact;
 use rpc_wire::fault::Fault;
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use rpc_wire::paths;
-use rpc_wire::signature::{self, NotAMethodList, Signature};
+use rpc_wire::signature::NotAMethodList;
 use serde_json::value::RawValue;
 
 use crate::WorkerLimits;
+use crate::listing::Listing;
 
 /// The id of the first request, which asks for the methods.
 const DISCOVERY: u64 = 0;
-/// Methods of one program that are read.
-const MAX_METHODS: usize = 1000;
 /// Characters shown of a line that is no message.
 const SHOWN: usize = 80;
 
@@ -196,7 +195,7 @@ impl<T> Conversation<T> {
     ///
     /// # Errors
     /// It is something else.
-    pub(crate) fn listing(&mut self, line: &[u8]) -> Result<Vec<Signature>, Offence> {
+    pub(crate) fn listing(&mut self, line: &[u8]) -> Result<Listing, Offence> {
         let list = match self.read(line)? {
             Reply::Done { id: Some(DISCOVERY), outcome: Ok(list) } => list.get(),
             Reply::Done { id: Some(DISCOVERY), outcome: Err(fault) } => {
@@ -206,11 +205,7 @@ impl<T> Conversation<T> {
                 return Err(not_a_message(line, "expected the reply to rpc.discover, with its id"));
             }
         };
-        let read = match list.starts_with('[') {
-            true => signature::from_classic_within(list, MAX_METHODS),
-            false => signature::from_openrpc_within(list, MAX_METHODS),
-        };
-        read.map_err(|NotAMethodList(what)| {
+        Listing::read(list).map_err(|NotAMethodList(what)| {
             let expected = "expected a list like that of all_your_methods, or an OpenRPC document";
             Offence::NoMethods(format!("{what}; {expected}"))
         })

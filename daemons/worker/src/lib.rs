@@ -26,6 +26,7 @@
 //! In reading order:
 //!
 //! - `options`: [`Program`] and [`WorkerLimits`].
+//! - `listing`: the methods that a program lists.
 //! - `conversation`: what is said with one process, without a process: bytes and times are arguments.
 //! - `crew`: which call goes to which process, and what becomes of it; without I/O, too.
 //! - `restarts`: when a process that ended is started again.
@@ -34,7 +35,7 @@
 //! - `process`: starts and ends one process; `talk` moves bytes between it and the crew.
 //! - `slot`: one worker, process after process; `files`: whether its files have changed.
 //!
-//! Inside: `slot → talk → process → lines`, `talk → pool → crew → conversation`.
+//! Inside: `slot → talk → process → lines`, `talk → pool → crew → conversation → listing`.
 //!
 //! Needs Rust 1.95 or later, and Unix.
 
@@ -42,6 +43,7 @@ mod conversation;
 mod crew;
 mod files;
 mod lines;
+mod listing;
 mod options;
 mod pool;
 mod process;
@@ -135,7 +137,7 @@ impl Workers {
             .start(0)
             .await
             .map_err(|why| WorkersError::Start { program: shared.program.clone(), why })?;
-        shared.listing.send_replace(Arc::new(first.methods.clone()));
+        shared.lists(first.listing.clone());
         let mut first = Some(first);
         for worker in 0..shared.limits.workers.max(1) {
             tokio::spawn(shared.clone().keep(worker, first.take()));

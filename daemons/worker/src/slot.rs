@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::crew::Left;
+use crate::listing::Listing;
 use crate::pool::Pool;
 use crate::restarts::{Next, Restarts};
 use crate::talk::{Gone, Talk};
@@ -48,17 +49,30 @@ impl Shared {
     /// Starts a process and asks for its methods.
     pub(crate) async fn start(&self, worker: usize) -> Result<Talk, String> {
         let talk = Talk::start(&self.program, worker, &self.limits).await?;
-        tracing::info!(worker, pid = talk.pid(), methods = talk.methods.len(), "worker started");
+        tracing::info!(
+            worker,
+            pid = talk.pid(),
+            methods = talk.listing.methods.len(),
+            "worker started"
+        );
         Ok(talk)
     }
 
-    fn serve(&self, mut talk: Talk) -> Running {
-        let methods = Arc::new(std::mem::take(&mut talk.methods));
-        self.listing.send_if_modified(|known| {
+    /// What the program lists is served from now on.
+    pub(crate) fn lists(&self, Listing { methods, warnings }: Listing) {
+        let methods = Arc::new(methods);
+        let is_new = self.listing.send_if_modified(|known| {
             let differs = *known != methods;
             *known = methods;
             differs
         });
+        for warning in warnings.into_iter().filter(|_| is_new) {
+            tracing::warn!("of worker `{}`: {warning}", self.program);
+        }
+    }
+
+    fn serve(&self, mut talk: Talk) -> Running {
+        self.lists(std::mem::take(&mut talk.listing));
         self.paused.send_if_modified(std::mem::take);
         let retire = CancellationToken::new();
         let (say_gone, gone) = oneshot::channel();

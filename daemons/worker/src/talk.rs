@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rpc_wire::fault::{Code, Fault};
-use rpc_wire::signature::Signature;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, oneshot};
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::conversation::{Conversation, Offence};
 use crate::crew::{Job, Left, Stalled};
 use crate::lines::{Lines, TooLong};
+use crate::listing::Listing;
 use crate::pool::Pool;
 use crate::process::Process;
 use crate::{Program, WorkerLimits};
@@ -34,7 +34,7 @@ pub(crate) struct Talk {
     conversation: Conversation<Job>,
     limits: WorkerLimits,
     /// What it listed.
-    pub(crate) methods: Vec<Signature>,
+    pub(crate) listing: Listing,
 }
 
 impl Talk {
@@ -55,11 +55,11 @@ impl Talk {
             lines: Lines::new(limits.max_line_bytes),
             conversation: Conversation::new(limits),
             limits: limits.clone(),
-            methods: Vec::new(),
+            listing: Listing::default(),
         };
         match timeout(limits.start_timeout, talk.discover()).await {
-            Ok(Ok(methods)) => {
-                talk.methods = methods;
+            Ok(Ok(listing)) => {
+                talk.listing = listing;
                 Ok(talk)
             }
             Ok(Err(why)) => {
@@ -81,7 +81,7 @@ impl Talk {
 
     /// # Errors
     /// What it did instead; `None`: it ended.
-    async fn discover(&mut self) -> Result<Vec<Signature>, Option<Offence>> {
+    async fn discover(&mut self) -> Result<Listing, Option<Offence>> {
         let output = self.conversation.take_output();
         if let Some(stdin) = &mut self.process.stdin {
             stdin.write_all(&output).await.map_err(|_| None)?;

@@ -13,7 +13,7 @@ use serde_json::Value;
 pub use classic::{from_classic, from_classic_within, to_classic};
 pub use contract::contract;
 pub use openapi::to_openapi;
-pub use openrpc::{from_openrpc, from_openrpc_within, to_openrpc};
+pub use openrpc::{from_openrpc, from_openrpc_within, references, to_openrpc};
 
 /// Parameters of a method that are read; further ones are left out.
 pub const MAX_PARAMETERS: usize = 64;

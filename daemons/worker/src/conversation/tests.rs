@@ -86,9 +86,9 @@ fn it_begins_with_the_question_for_the_methods() {
     assert_eq!(String::from_utf8(question).unwrap(), expected);
     let classic =
         br#"{"id":0,"res":[{"method_name":"add","method_args":["a"],"method_kwargs":{}}]}"#;
-    assert_eq!(it.listing(classic).unwrap()[0].parameters[0].name, "a");
+    assert_eq!(it.listing(classic).unwrap().methods[0].parameters[0].name, "a");
     let openrpc = br#"{"id":0,"res":{"methods":[{"name":"add","x-idempotent":true}]}}"#;
-    assert!(it.listing(openrpc).unwrap()[0].effect.is_idempotent());
+    assert!(it.listing(openrpc).unwrap().methods[0].effect.is_idempotent());
 }
 
 #[test]

@@ -85,12 +85,25 @@ pub fn to_openrpc<'a>(
 /// Reads an OpenRPC document.
 ///
 /// A schema, an example or a default over 64 KiB, or beyond [`MAX_MEMORY`](super::MAX_MEMORY) of them all, is
-/// left out: `true` stands for the schema. So is a parameter behind the [`MAX_PARAMETERS`] first.
+/// left out: `true` stands for the schema. So is a parameter behind the [`MAX_PARAMETERS`] first, and an entry that
+/// is a [reference](references) and no method.
 ///
 /// # Errors
 /// It has no list of methods, or an entry is invalid.
 pub fn from_openrpc(document: &str) -> Result<Vec<Signature>, NotAMethodList> {
     from_openrpc_within(document, usize::MAX)
+}
+
+/// How many entries among the methods of an OpenRPC document are references, `{"$ref": "…"}`.
+pub fn references(document: &str) -> usize {
+    #[derive(Deserialize)]
+    struct Document<'a> {
+        #[serde(borrow)]
+        methods: Vec<&'a RawValue>,
+    }
+    let document = serde_json::from_str::<Document<'_>>(document);
+    let is_reference = |method: &&&RawValue| components::is_reference(method);
+    document.map_or(0, |document| document.methods.iter().filter(is_reference).count())
 }
 
 /// The same of the first `max_methods` methods.
@@ -115,6 +128,7 @@ pub fn from_openrpc_within(
     let mut shared = Shared { components: components.unwrap_or_default(), room: Room::default() };
     let methods = document.methods.into_iter().take(max_methods).enumerate();
     methods
+        .filter(|(_, method)| !components::is_reference(method))
         .map(|(at, method)| {
             let method: Method<'_> = serde_json::from_str(method.get()).map_err(|error| {
                 NotAMethodList::new(&format!("methods[{at}] of the list"), &error)

@@ -27,6 +27,15 @@ struct Reference {
     to: String,
 }
 
+/// Whether an entry refers to what it would be elsewhere.
+pub(super) fn is_reference(entry: &RawValue) -> bool {
+    // Methods are long, and parsing each of them twice is not worth it.
+    entry.get().contains("\"$ref\"") && {
+        let keys = serde_json::from_str::<BTreeMap<String, &RawValue>>(entry.get());
+        keys.is_ok_and(|keys| keys.contains_key("$ref") && !keys.contains_key("name"))
+    }
+}
+
 impl<'a> Components<'a> {
     /// The parameter or result that is meant, where it is a reference.
     pub(super) fn descriptor(&self, text: &'a RawValue) -> &'a RawValue {
