@@ -203,8 +203,10 @@ impl Driver {
                 Reply::Done { id: None, outcome } => {
                     pending.note_unmatched(bytes);
                     let outcome = outcome.map_err(Fault::of_connection);
+                    // It refuses the connection; or, later on, its client: by then its certificate has expired.
                     if let Err(fault) = &outcome
-                        && fault.code.is_retryable()
+                        && (fault.code.is_retryable()
+                            || fault.code == Code::Unauthorised && !frame.is_first)
                     {
                         return Err(End::refused(fault.clone(), frame.is_first));
                     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rpc_client::{Balance, CallError, Client, ClientOptions, Request, RetryOptions};
 use rpc_tests::reserved_port::ReservedPort;
+use serde_json::json;
 
 use crate::fake_registry::FakeRegistry;
 use crate::fakes::{Do, Peer, extended, failure, result};
@@ -67,6 +68,32 @@ async fn a_call_that_may_have_been_executed_is_never_repeated() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
+}
+
+/// As from a server at which the certificate of the connection has expired: another one shows the present one.
+#[tokio::test]
+async fn a_last_word_that_the_client_is_refused_loses_its_connection_only() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let peer = extended(move |request| match request["method_name"].as_str() {
+        Some("m") if count.fetch_add(1, Ordering::SeqCst) == 1 => Do::WriteAndClose(
+            "{\"res\":\"Error calling method: expired\",\"error\":{\"code\":-32004,\"message\":\"expired\"}}\n"
+                .to_owned(),
+        ),
+        Some("m") => Do::Write(result(request, "1")),
+        _ => Do::Write(failure(request, -32601)),
+    })
+    .await;
+    let registry = FakeRegistry::new_style().await;
+    registry.list(&[peer.address]);
+    let client = Client::through_registry(&registry.url(), options()).unwrap();
+    assert_eq!(client.call("m", ()).await, Ok(json!(1)));
+    let lost = client.call("m", ()).await.unwrap_err();
+    assert!(matches!(lost, CallError::ConnectionLost { .. }), "{lost:?}");
+    assert!(lost.to_string().contains("expired"), "{lost}");
+    assert_eq!(client.call("m", ()).await, Ok(json!(1)));
+    let has_id = |call: &serde_json::Value| call.get("id").is_some();
+    assert!(peer.seen.calls().iter().all(has_id), "it is no older server");
 }
 
 #[tokio::test]
