@@ -227,9 +227,9 @@ async fn health_is_asked_inside_tls() {
             }
             let (code, said) = rpcd(&[], &format!("health {at} {}", trusting(&other.ca()))).await;
             assert!(code == 3 && said.contains("certificate is refused: no authority"), "{said}");
-            // It is well, and says no more to whom it does not serve.
+            // Nothing is known of its health.
             let (code, said) = rpcd(&[], &format!("health {at}")).await;
-            assert!(code == 1 && said.contains("HTTP 403"), "{said}");
+            assert!(code == 3 && said.contains("takes TLS only; add --tls"), "{said}");
             let own = as_client(&own);
             let [cert, key] = own;
             let settings = [cert, key, ("CLIENT_TLS", "true"), ("CLIENT_TLS_CA", text(&ca))];

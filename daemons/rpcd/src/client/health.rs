@@ -51,6 +51,14 @@ pub async fn health(plan: &HealthPlan) -> Result<(), Failure> {
             None => older(plan, end).await,
         };
     };
+    if code == 403 && plan.tls.is_none() && is_of_tls_only(&reply) {
+        return Err(Failure::new(
+            Exit::Unreachable,
+            format!(
+                "{address} takes TLS only; add --tls, and --tls-ca FILE if its authority is your own"
+            ),
+        ));
+    }
     if json {
         output::json(&document(address, code, &reply).to_string())?;
     }
@@ -73,6 +81,12 @@ fn unhealthy(address: &str, code: u16, reply: &[u8]) -> String {
         );
     }
     format!("{address} is unhealthy: HTTP {code}; see its log")
+}
+
+/// Whether a daemon refuses plain text, which says nothing of its health.
+fn is_of_tls_only(reply: &[u8]) -> bool {
+    // A registry says so in JSON, a server in text.
+    String::from_utf8_lossy(reply).contains(" takes TLS only")
 }
 
 /// A full server says so before it knows what it is asked.
@@ -197,14 +211,14 @@ async fn get(
     let mut reply = Vec::new();
     let mut stream = stream.take(MAX_REPLY);
     // Do not wait for the peer to close: the status line decides, and a body that can be read is whole. That of a
-    // 503 says whether it only drains.
+    // 503 says whether it only drains, that of a 403 whether it takes TLS only.
     // What is not HTTP, an older server's error for example, may have no line break.
     let is_http = |reply: &[u8]| reply.iter().zip(VERSION.as_bytes()).all(|(is, must)| is == must);
     let is_whole = |reply: &[u8]| !reply.starts_with(b"{") || Reply::parse(reply).is_ok();
     let is_enough = |reply: &[u8]| {
         !is_http(reply) && is_whole(reply)
             || reply.contains(&b'\n')
-                && (body(reply).is_some() || !whole && status(reply) != Some(503))
+                && (body(reply).is_some() || !whole && !matches!(status(reply), Some(403 | 503)))
     };
     while !is_enough(&reply) && stream.read_buf(&mut reply).await? > 0 {}
     Ok(reply)
