@@ -109,7 +109,10 @@ impl Refresh {
         let service = options.service.as_deref();
         let etag = self.etag.as_deref();
         let mut answer = pin!(self.registry.list(PROTO_JSON, service, etag, wait));
-        if matches!(self.shared.list.load().origin, Origin::Nowhere) {
+        let list = self.shared.list.load_full();
+        // A registry that has refused before has answered: it is not silent just because a call waits.
+        let was_refused = list.problem.as_ref().is_some_and(ListProblem::is_refusal);
+        if matches!(list.origin, Origin::Nowhere) && !was_refused {
             tokio::select! {
                 answer = &mut answer => return answer,
                 () = tokio::time::sleep(options.failover_after) => {}
