@@ -6,7 +6,7 @@
 //!   streams read.
 //! - [`net`]: listening sockets, and the open files that connections need.
 //! - [`shares`]: places that peers compete for.
-//! - [`strangers`]: places for those who have not shown who they are.
+//! - [`strangers`]: those of connections, of which those of peers who have not shown who they are give way to others.
 //! - [`refusals`]: who is refused too often is slowed down.
 //! - [`web`]: which HTTP requests are refused because a foreign page may have caused them.
 //! - [`write_timeout`]: a stream whose peer must read.
