@@ -39,7 +39,7 @@ fn editor_and_pager_get_the_terminal_and_give_it_back() {
     tty.press("2");
     tty.until(&["[2 Methods]", "add", "forecast"]);
     tty.press("/add\r\r");
-    tty.until(&["Call shop · add", "^g edit"]);
+    tty.until(&["Call shop · add", "TYPING"]);
 
     tty.press("\x07");
     tty.until(&["editing", "arguments.json"]);

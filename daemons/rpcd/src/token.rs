@@ -236,11 +236,14 @@ mod tests {
             assert_eq!(failure.exit, Exit::Usage);
             assert!(failure.message.contains(what), "{}", failure.message);
         };
-        wrong(NewToken { name: "a b".to_owned(), ..typed() }, "roles");
-        wrong(NewToken { name: "#a".to_owned(), ..typed() }, "space or begins with");
+        wrong(NewToken { name: "a b".to_owned(), ..typed() }, "--name is empty or has a space");
+        wrong(NewToken { roles: String::new(), ..typed() }, "--roles is empty");
+        wrong(NewToken { name: "#a".to_owned(), ..typed() }, "begins with '#'");
         wrong(NewToken { roles: "admin".to_owned(), ..typed() }, "roles must be");
         wrong(NewToken { expires: Some("soon".to_owned()), ..typed() }, "date such as");
         wrong(NewToken { hosts: Some("here".to_owned()), ..typed() }, "networks such as");
-        wrong(NewToken { services: Some("a hosts=::/0".to_owned()), ..typed() }, "twice");
+        wrong(NewToken { services: Some("a hosts=::/0".to_owned()), ..typed() }, "--services is");
+        wrong(NewToken { expires: Some("2020-01-01".to_owned()), ..typed() }, "in the past");
+        wrong(NewToken { hosts: Some("10.1.0.5/16".to_owned()), ..typed() }, "beyond its prefix");
     }
 }

@@ -1,5 +1,8 @@
 //! Errors as JSON, what was probably meant, and what a call was spent on.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+
 use rpc_tests::fakes::{self, Do};
 use rpc_tests::recording_registry::RecordingRegistry;
 use rpc_tests::reserved_port::ReservedPort;
@@ -281,9 +284,14 @@ fn a_registry_that_is_taken_for_a_server_is_called_what_it_is() {
     }
     // Another program that speaks HTTP is none.
     let page = "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno";
-    let web = runtime();
-    let web = (web.block_on(fakes::classic(move |_| Do::WriteAndClose(page.to_owned()))), web);
-    let address = web.0.address;
+    let web = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = web.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut socket in web.incoming().flatten() {
+            let _ = socket.read(&mut [0; 1024]);
+            let _ = socket.write_all(page.as_bytes());
+        }
+    });
     let run = rpcd(&format!("call add 1 2 -p {}", address.port()));
     let said = format!(
         "it is HTTP, by which a JSON-RPC server is called at its URL, such as -i http://{address}/;"
