@@ -610,7 +610,8 @@ impl Dispatcher {
 }
 
 /// The message, refused if its id is longer than `most` bytes: an id is kept while its call is in flight.
-#[inline]
+// As a function of its own it would copy the message of every call twice.
+#[inline(always)]
 fn with_short_id<'a>(
     message: Result<Message<'a>, Rejected<'a>>,
     most: usize,
