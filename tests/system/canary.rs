@@ -8,6 +8,7 @@ use rpc_server::security::Role;
 use rpc_server::security::secret::{self, ExposeSecret, SecretString};
 use rpc_tests::daemon::{Daemon, run_rpcd_with};
 use rpc_tests::eventually::eventually;
+use rpc_tests::pki::{Authority, Subject};
 
 /// A worker whose one method returns its environment.
 const WORKER: &str = r#"while read -r call; do
@@ -20,54 +21,97 @@ const WORKER: &str = r#"while read -r call; do
 done
 "#;
 
+/// Everything that a program of a place logs, and where.
+pub(crate) const LOGS: [(&str, &str); 2] = [("LOG_LEVEL", "trace"), ("LOG_SAVE", "true")];
+
 /// A registry and a server with a worker, both asking for tokens, everything logged.
-struct Place {
-    _folder: tempfile::TempDir,
+pub(crate) struct Place {
+    folder: tempfile::TempDir,
+    authority: Option<Authority>,
     canary: SecretString,
     registry: Daemon,
+    registry_at: SocketAddr,
     server: Daemon,
     server_at: SocketAddr,
 }
 
 impl Place {
-    async fn new() -> Self {
+    /// In plain text; or inside TLS only, by certificates of that authority.
+    pub(crate) async fn new(authority: Option<Authority>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let canary = secret::generate();
         let at = |name: &str| folder.path().join(name);
-        private(&at("tokens"), &format!("{}\n", secret::line("canary", &Role::ALL, &canary)));
+        private(&at("tokens"), &line("canary", &canary));
         private(&at("own"), canary.expose_secret());
         private(&at("worker.sh"), WORKER);
-        let tokens = at("tokens");
-        let settings = [
-            ("SECURITY_TOKENS", tokens.to_str().unwrap()),
-            ("LOG_LEVEL", "trace"),
-            ("LOG_SAVE", "true"),
-        ];
-        let (registry, registry_at) = Daemon::registry_with(&settings, 0, &[]).await;
-        let own = [("TOKEN", canary.expose_secret())];
-        let url = format!("http://{registry_at}");
+        let settings = |name: &str, services: &[&str]| {
+            let mut settings = vec![("SECURITY_TOKENS", at("tokens").display().to_string())];
+            settings.extend(LOGS.map(|(key, value)| (key, value.to_owned())));
+            let issued = authority.as_ref().map(|it| it.issue(name, &Subject::server(services)));
+            if let Some(issued) = issued {
+                settings.extend([
+                    ("TLS_CERT", issued.cert.display().to_string()),
+                    ("TLS_KEY", issued.key.display().to_string()),
+                    ("TLS_REQUIRE", "tls".to_owned()),
+                ]);
+            }
+            settings
+        };
+        let mut own = vec![("TOKEN", canary.expose_secret().to_owned())];
+        own.extend(authority.as_ref().map(|it| ("CLIENT_TLS_CA", it.ca().display().to_string())));
+        let of_registry = settings("registry", &[]);
+        let (registry, registry_at) = Daemon::registry_with(&borrowed(&of_registry), 0, &[]).await;
+        let scheme = if authority.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{registry_at}");
         let worker = format!("sh {}", at("worker.sh").display());
-        let further = ["--registry", &url, "--worker", &worker];
-        let (server, server_at) =
-            Daemon::server_with(&[&settings[..], &own].concat(), &further).await;
+        let further = ["--registry", &url, "--worker", &worker, "--service", "sums"];
+        let of_server = [settings("server", &["sums"]), own.clone()].concat();
+        let (server, server_at) = Daemon::server_with(&borrowed(&of_server), &further).await;
         eventually("the server is listed", async || {
-            let (_, listed, _) = run_rpcd_with(&own, ["instances", "--registry", &url]).await;
+            let ask = ["instances", "--registry", &url];
+            let (_, listed, _) = run_rpcd_with(&borrowed(&own), ask).await;
             listed.contains(&server_at.to_string())
         })
         .await;
-        Self { _folder: folder, canary, registry, server, server_at }
+        Self { folder, authority, canary, registry, registry_at, server, server_at }
     }
 
-    /// Fails if the token is in one of these texts.
-    fn is_in_none_of(&self, what: &str, texts: &[String]) {
-        for text in texts {
-            let is_there = text.contains(self.canary.expose_secret());
-            assert!(!is_there, "{what}: the token is in\n{text}");
+    /// The token.
+    pub(crate) fn canary(&self) -> &str {
+        self.canary.expose_secret()
+    }
+
+    /// The section of `config.ini` by which a client reaches the registry, and shows it the token.
+    pub(crate) fn section(&self, name: &str) -> String {
+        let (host, port) = (self.registry_at.ip(), self.registry_at.port());
+        let own = self.folder.path().join("own");
+        let ca = self.authority.as_ref().map(|it| format!("tls_ca = {}\n", it.ca().display()));
+        format!(
+            "[registry.{name}]\nhost = {host}\nport = {port}\ntoken_file = {}\n{}",
+            own.display(),
+            ca.unwrap_or_default()
+        )
+    }
+
+    /// From now on the daemons know another token only.
+    pub(crate) fn forget(&self) {
+        let next = self.folder.path().join("next");
+        private(&next, &line("other", &secret::generate()));
+        std::fs::rename(next, self.folder.path().join("tokens")).unwrap();
+    }
+
+    /// Fails if the token, or either end of it, is in one of these texts.
+    pub(crate) fn is_in_none_of(&self, what: &str, texts: &[String]) {
+        let canary = self.canary();
+        for part in [&canary[..16], &canary[canary.len() - 16..]] {
+            for text in texts {
+                assert!(!text.contains(part), "{what}: the token is in\n{text}");
+            }
         }
     }
 
     /// What both daemons have said, kept and been started with.
-    fn daemons(&self) -> Vec<String> {
+    pub(crate) fn daemons(&self) -> Vec<String> {
         let mut texts = Vec::new();
         for daemon in [&self.registry, &self.server] {
             texts.extend([daemon.transcript(), command_line(daemon.pid())]);
@@ -77,12 +121,21 @@ impl Place {
     }
 }
 
+fn borrowed<'a>(settings: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
+    settings.iter().map(|(key, value)| (*key, value.as_str())).collect()
+}
+
+/// The file of tokens that has this one, which may do everything.
+fn line(name: &str, secret: &SecretString) -> String {
+    format!("{}\n", secret::line(name, &Role::ALL, secret))
+}
+
 fn private(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn command_line(pid: u32) -> String {
+pub(crate) fn command_line(pid: u32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
 }
 
@@ -104,7 +157,7 @@ pub(crate) fn files_below(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_worker_and_what_it_logs_have_no_token_of_the_server() {
-    let place = Place::new().await;
+    let place = Place::new(None).await;
     let own = [("TOKEN", place.canary.expose_secret())];
     let port = place.server_at.port().to_string();
     let call = ["call", "environment", "-i", "127.0.0.1", "-p", &port];

@@ -18,6 +18,7 @@ mod any_split;
 mod apart_registries;
 mod architecture;
 mod canary;
+mod canary_console;
 mod certificates;
 mod client_ends;
 mod console_secured;
