@@ -35,7 +35,8 @@ fn page() -> PathBuf {
 /// The options of each section of the page.
 fn options() -> [(&'static str, String); 12] {
     fn shown(options: impl Debug) -> String {
-        format!("{options:#?}")
+        // A share that is a number is a line like that of any other number.
+        format!("{options:#?}").replace("AtMost(\n        ", "").replace(",\n    ),", ",")
     }
     let settings = rpc_settings::Settings::default();
     [

@@ -26,7 +26,6 @@ use hyper::{HeaderMap, Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use rpc_host::write_timeout::WriteTimeout;
-use rpc_security::secret::SecretString;
 use rpc_security::{Permission, Role};
 use rpc_wire::paths;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -235,10 +234,4 @@ impl Connection<'_> {
 /// A part of a path; `None` if it is no text.
 fn decoded(part: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(part).decode_utf8().ok()
-}
-
-/// The secret of a request.
-fn bearer(headers: &HeaderMap) -> Option<SecretString> {
-    let given = headers.get_all(header::AUTHORIZATION).iter();
-    rpc_security::secret::bearer(given.map(HeaderValue::as_bytes))
 }

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
+use hyper::header::HeaderValue;
+use hyper::{HeaderMap, header};
+use rpc_security::secret::SecretString;
 use tokio::sync::Notify;
 
 use crate::visitor::Peer;
@@ -55,4 +58,10 @@ impl Drop for Asking<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
+}
+
+/// The secret of a request.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+    let given = headers.get_all(header::AUTHORIZATION).iter();
+    rpc_security::secret::bearer(given.map(HeaderValue::as_bytes))
 }

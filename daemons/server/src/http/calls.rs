@@ -17,13 +17,11 @@ use serde_json::value::RawValue;
 use super::caller::Caller;
 use super::exchange::Exchange;
 use super::problem;
-use super::replies::{Replies, Step};
+use super::replies::{ID, Replies, Step};
 use super::reply::{JSON, Reply, empty, error, whole};
 use crate::reserved::Reserved;
 use crate::state::ServerState;
 
-/// Of the one call of `POST /call/METHOD`.
-pub(super) const ID: Json<'static> = Json::ZERO;
 const TIMEOUT: HeaderName = HeaderName::from_static(paths::TIMEOUT_HEADER);
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Content types of JSON-RPC requests. None is one that a form of a foreign web page could send.

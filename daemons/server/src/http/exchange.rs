@@ -17,8 +17,7 @@ use serde::de::IgnoredAny;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::bearer;
-use super::caller::Caller;
+use super::caller::{Caller, bearer};
 use crate::buffers::{Account, FREE_BYTES};
 use crate::session::Dispatcher;
 use crate::state::ServerState;

@@ -14,8 +14,7 @@ use rpc_wire::signature::to_openapi;
 use serde_json::json as value;
 use tokio::time::sleep;
 
-use super::bearer;
-use super::caller::Caller;
+use super::caller::{Caller, bearer};
 use super::reply::{JSON, Reply, empty, error, json, whole};
 use crate::state::ServerState;
 use crate::visitor::Visitor;

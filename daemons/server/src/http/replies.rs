@@ -10,13 +10,16 @@ use hyper::header::HeaderValue;
 use hyper::{HeaderMap, header};
 use rpc_wire::call::{Reply as Received, reply};
 use rpc_wire::fault::Fault;
+use rpc_wire::json::Json;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use super::calls::ID;
 use super::exchange::Exchange;
 use super::problem;
 use super::reply::{Reply, streamed};
+
+/// Of the one call of `POST /call/METHOD`.
+pub(super) const ID: Json<'static> = Json::ZERO;
 
 const EVENT_STREAM: &str = "text/event-stream";
 const NDJSON: &str = "application/x-ndjson";
