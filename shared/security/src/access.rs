@@ -98,7 +98,9 @@ impl Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// Nobody is known to ask: 401.
-    #[error("this needs a token with the role {0}; set RPCD_TOKEN, or a file with one")]
+    #[error(
+        "this needs a token with the role {0}; set RPCD_TOKEN, or a file with one (by HTTP: Authorization: Bearer TOKEN)"
+    )]
     Unknown(Role),
     /// Who asks is known and lacks the role: 403.
     #[error(
