@@ -35,7 +35,8 @@ use crate::places::connections::Slot;
 use crate::state::ServerState;
 use crate::visitor::{Peer, Visitor};
 use caller::Caller;
-use reply::{Reply, error};
+use problem::refusal;
+use reply::Reply;
 use timer::ConnectionTimer;
 
 /// Maximum size of a request's line and headers.
@@ -193,7 +194,7 @@ impl Connection<'_> {
         }
         let (head, body) = request.into_parts();
         if let Err(why) = origins::judge(self.state, &head.headers, self.caller.on_loopback) {
-            return Ok(error(StatusCode::FORBIDDEN, why));
+            return Ok(refusal(head.uri.path(), StatusCode::FORBIDDEN, why));
         }
         if head.method == Method::OPTIONS {
             return Ok(origins::preflight(&head.headers));
@@ -211,18 +212,18 @@ impl Connection<'_> {
         body: Incoming,
     ) -> Reply {
         let Some(route) = Route::find(path) else {
-            return error(StatusCode::NOT_FOUND, "Not Found");
+            return refusal(path, StatusCode::NOT_FOUND, "Not Found");
         };
         if !route.takes(method) {
-            let mut refusal = error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-            refusal.headers_mut().insert(header::ALLOW, route.allowed());
-            return refusal;
+            let mut reply = refusal(path, StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+            reply.headers_mut().insert(header::ALLOW, route.allowed());
+            return reply;
         }
         match route {
             Route::Rpc => calls::json_rpc(self.state, self.caller, headers, body).await,
             Route::Call(name) => match decoded(name) {
                 Some(name) => calls::call(self.state, self.caller, &name, headers, body).await,
-                None => error(StatusCode::BAD_REQUEST, "the method's name must be UTF-8"),
+                None => refusal(path, StatusCode::BAD_REQUEST, "the method's name must be UTF-8"),
             },
             Route::Page(page, permission) => {
                 pages::reply(self.state, self.caller, (page, permission), headers).await

@@ -105,6 +105,30 @@ async fn rpc(address: SocketAddr, body: &str) -> Reply {
 }
 
 #[tokio::test]
+async fn what_is_no_call_is_refused_at_its_path_by_a_problem_document_as_well() {
+    let address = serve(builder()).await;
+    let json = "Content-Type: application/json\r\n";
+    let get = "GET /call/add HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let foreign = format!("{json}Origin: http://evil.example\r\n");
+    for (request, status, code) in [
+        (post("/call/add", "Content-Type: text/plain\r\n", "[1,2]"), 415, -32600),
+        (get.to_owned(), 405, -32600),
+        (post("/call/add", &foreign, "[1,2]"), 403, -32004),
+        (post("/call/", json, "[1,2]"), 404, -32600),
+        (post("/call/%ff", json, "[1,2]"), 400, -32600),
+    ] {
+        let reply = send(address, &request).await;
+        assert!(reply.head.contains("application/problem+json"), "{status}: {}", reply.head);
+        let (problem, found) = (reply.json(), reply.status);
+        assert_eq!((found, &problem["status"]), (status, &json!(status)), "{problem}");
+        assert_eq!((&problem["code"], &problem["retryable"]), (&json!(code), &json!(false)));
+        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+    }
+    let elsewhere = send(address, &get.replace("/call/add", "/nothing")).await;
+    assert_eq!(elsewhere.json(), json!({"error": "Not Found"}));
+}
+
+#[tokio::test]
 async fn a_batch_of_more_calls_than_may_be_in_flight_is_answered_in_full() {
     let address = serve(builder().limits(Limits::default().max_calls_per_connection(3))).await;
     let call = |id| json!({"jsonrpc": "2.0", "method": "slow", "params": [2], "id": id});

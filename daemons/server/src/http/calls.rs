@@ -18,7 +18,7 @@ use super::caller::Caller;
 use super::exchange::Exchange;
 use super::problem;
 use super::replies::{ID, Replies, Step};
-use super::reply::{JSON, Reply, empty, error, whole};
+use super::reply::{JSON, Reply, empty, whole};
 use crate::reserved::Reserved;
 use crate::state::ServerState;
 
@@ -35,7 +35,7 @@ pub(super) async fn json_rpc(
     body: Incoming,
 ) -> Reply {
     if !has_type(headers, &JSON_RPC_TYPES) {
-        return of_another_type();
+        return of_another_type(paths::RPC);
     }
     let replies = match Exchange::new(state, caller, headers) {
         Ok(mut exchange) => match json_rpc_replies(state, &mut exchange, body).await {
@@ -86,7 +86,7 @@ pub(super) async fn call(
     body: Incoming,
 ) -> Reply {
     if !has_type(headers, &[JSON]) {
-        return of_another_type();
+        return of_another_type(paths::CALL);
     }
     let mut exchange = match Exchange::new(state, caller, headers) {
         Ok(exchange) => exchange,
@@ -166,6 +166,7 @@ fn has_type(headers: &HeaderMap, types: &[&str]) -> bool {
     web::has_type(given, headers.contains_key(header::ORIGIN), types)
 }
 
-fn of_another_type() -> Reply {
-    error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json")
+fn of_another_type(path: &str) -> Reply {
+    let text = "the content type must be application/json";
+    problem::refusal(path, StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
 }

@@ -3,10 +3,11 @@
 use hyper::header::HeaderValue;
 use hyper::{StatusCode, header};
 use rpc_wire::fault::{Code, Fault};
+use rpc_wire::paths;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::reply::{Reply, whole};
+use super::reply::{Reply, error, whole};
 
 const PROBLEM: &str = "application/problem+json";
 /// Seconds after which a request that a busy or draining server refused may be repeated.
@@ -26,9 +27,13 @@ pub(super) struct Problem<'a> {
 
 /// The problem as JSON text. `is_known` says whether the caller has shown who it is.
 pub(super) fn json(fault: &Fault, is_known: bool) -> String {
+    with_status(fault, status(fault, is_known))
+}
+
+fn with_status(fault: &Fault, status: StatusCode) -> String {
     let problem = Problem {
         title: fault.code.meaning().unwrap_or("the method failed"),
-        status: status(fault, is_known).as_u16(),
+        status: status.as_u16(),
         detail: &fault.plain_text(),
         code: fault.code.number(),
         retryable: fault.code.is_retryable(),
@@ -53,6 +58,20 @@ pub(super) fn response(fault: &Fault, is_known: bool) -> Reply {
         }
         _ => {}
     }
+    response
+}
+
+/// The response to a request that is no call: a problem as well where calls go.
+pub(super) fn refusal(path: &str, status: StatusCode, text: &str) -> Reply {
+    if !path.starts_with(paths::CALL) {
+        return error(status, text);
+    }
+    let code = match status {
+        StatusCode::FORBIDDEN => Code::Unauthorised,
+        _ => Code::Malformed,
+    };
+    let mut response = whole(PROBLEM, with_status(&Fault::new(code, text), status));
+    *response.status_mut() = status;
     response
 }
 
