@@ -98,8 +98,11 @@ async fn run(document: &Path) -> usize {
             printed = Some(started.stdout().lines().join("\n"));
         }
     }
-    for (mut daemon, is_ours) in daemons.into_iter().rev() {
+    // All of them first: one in Python ends when those that are connected to it have.
+    for (daemon, _) in daemons.iter().rev() {
         daemon.signal(Signal::INT);
+    }
+    for (mut daemon, is_ours) in daemons.into_iter().rev() {
         let status = daemon.exits_within(SOON).await;
         // Python lets the signal end it.
         assert!(status.success() || !is_ours, "{}", daemon.transcript());
