@@ -1,6 +1,6 @@
 //! One end of a connection of TLS, read by one task and written by another, perhaps.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -77,11 +77,8 @@ impl Tls {
     ) -> Poll<io::Result<()>> {
         let mut state = self.state();
         loop {
-            match state.connection.reader().read(buffer.initialize_unfilled()) {
-                Ok(count) => {
-                    buffer.advance(count);
-                    return Poll::Ready(Ok(()));
-                }
+            match take(&mut state.connection, buffer) {
+                Ok(()) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Poll::Ready(Ok(()));
@@ -194,6 +191,26 @@ impl Drop for Tls {
             let _ = self.flush(&mut state.connection);
         }
     }
+}
+
+/// Moves what was decrypted, as far as there is room. The buffer is not filled with zeros first, which costs as much as
+/// a short message.
+fn take(connection: &mut Connection, buffer: &mut ReadBuf<'_>) -> io::Result<()> {
+    let mut reader = connection.reader();
+    let before = buffer.filled().len();
+    while buffer.remaining() > 0 {
+        let chunk = match reader.fill_buf() {
+            Ok([]) => break,
+            Ok(chunk) => chunk,
+            // Said again the next time.
+            Err(_) if buffer.filled().len() > before => break,
+            Err(error) => return Err(error),
+        };
+        let count = chunk.len().min(buffer.remaining());
+        buffer.put_slice(&chunk[..count]);
+        reader.consume(count);
+    }
+    Ok(())
 }
 
 /// What has arrived; the task is woken by more.
