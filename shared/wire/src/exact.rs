@@ -39,23 +39,8 @@ pub fn check<'a>(json: impl Into<Json<'a>>) -> Result<(), Inexact> {
 }
 
 fn check_numbers(text: &str) -> Result<(), Inexact> {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => at = end_of_string(bytes, at),
-            b'-' | b'0'..=b'9' => {
-                let length = bytes[at..].iter().take_while(|byte| is_of_number(**byte)).count();
-                let number = &text[at..at + length];
-                if !is_exact(number) {
-                    return Err(Inexact(shorten(number)));
-                }
-                at += length;
-            }
-            _ => at += 1,
-        }
-    }
-    Ok(())
+    let inexact = first_number(text, |number| !is_exact(number));
+    inexact.map_or(Ok(()), |number| Err(Inexact(shorten(number))))
 }
 
 /// The first number of the value that is beyond those of f64, such as `1e999`: most readers make an infinity of it.
@@ -67,6 +52,14 @@ pub fn infinite<'a>(json: impl Into<Json<'a>>) -> Option<String> {
     if !memchr::memchr2_iter(b'e', b'E', bytes).any(is_exponent) {
         return None;
     }
+    let is_infinite = |number: &str| number.parse::<f64>().is_ok_and(f64::is_infinite);
+    first_number(text, is_infinite).map(shorten)
+}
+
+/// The first number outside of strings of which that is so.
+#[inline]
+fn first_number(text: &str, is_it: impl Fn(&str) -> bool) -> Option<&str> {
+    let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -74,8 +67,8 @@ pub fn infinite<'a>(json: impl Into<Json<'a>>) -> Option<String> {
             b'-' | b'0'..=b'9' => {
                 let length = bytes[at..].iter().take_while(|byte| is_of_number(**byte)).count();
                 let number = &text[at..at + length];
-                if number.parse::<f64>().is_ok_and(f64::is_infinite) {
-                    return Some(shorten(number));
+                if is_it(number) {
+                    return Some(number);
                 }
                 at += length;
             }
