@@ -125,10 +125,13 @@ async fn ask_by(way: &Way, address: SocketAddr, route: &str, token: Option<&str>
     .await
 }
 
-/// The rows of a table of docs/security.md: a route, and what it needs.
-fn table() -> Vec<(String, String)> {
+/// The section of the registry.
+const REGISTRY: &str = "The registry";
+
+/// The rows of the table in a section of docs/security.md: a method or a route, and what it needs.
+pub(crate) fn table(section: &str) -> Vec<(String, String)> {
     let page = include_str!("../../docs/security.md");
-    let (_, section) = page.split_once("## The registry\n").unwrap();
+    let (_, section) = page.split_once(&format!("## {section}\n")).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
     let row = |row: &str| {
@@ -138,20 +141,22 @@ fn table() -> Vec<(String, String)> {
     rows.map(row).collect()
 }
 
+/// What a permission needs, in the words of the tables.
+pub(crate) fn needs(permission: Permission) -> String {
+    match permission {
+        Permission::Open => "nothing".to_owned(),
+        Permission::Needs(role) => role.to_string(),
+        Permission::Either(role, other) => format!("{role} or {other}"),
+    }
+}
+
 #[test]
 fn docs_security_md_has_every_route_of_the_registry_with_what_it_needs() {
     let in_code: Vec<_> = rpc_registry::routes()
         .into_iter()
-        .map(|(route, permission)| {
-            let needs = match permission {
-                Permission::Open => "nothing".to_owned(),
-                Permission::Needs(role) => role.to_string(),
-                Permission::Either(role, other) => format!("{role} or {other}"),
-            };
-            (route, needs)
-        })
+        .map(|(route, permission)| (route, needs(permission)))
         .collect();
-    assert_eq!(table(), in_code);
+    assert_eq!(table(REGISTRY), in_code);
 }
 
 #[tokio::test]
@@ -162,7 +167,7 @@ async fn every_route_of_the_table_is_for_its_role_only() {
     let wrong = secret::generate();
     let ways = [Way::PLAIN, Way::tls(authority.ca(), None)];
     for (way, (route, needs)) in
-        ways.iter().flat_map(|way| table().into_iter().map(move |row| (way, row)))
+        ways.iter().flat_map(|way| table(REGISTRY).into_iter().map(move |row| (way, row)))
     {
         let ask = async |address, route: &str, token: Option<&str>| {
             ask_by(way, address, route, token).await
@@ -194,7 +199,7 @@ async fn every_route_about_instances_keeps_to_the_services_and_hosts_of_a_token(
     let (_registry, address) = tokens.registry_by_tls(&authority).await;
     let ways = [Way::PLAIN, Way::tls(authority.ca(), None)];
     for (way, (route, needs)) in
-        ways.iter().flat_map(|way| table().into_iter().map(move |row| (way, row)))
+        ways.iter().flat_map(|way| table(REGISTRY).into_iter().map(move |row| (way, row)))
     {
         let ask = async |address, route: &str, token: Option<&str>| {
             ask_by(way, address, route, token).await

@@ -3,41 +3,27 @@
 
 use std::net::SocketAddr;
 
+use rpc_server::security::Role;
 use rpc_server::security::secret::{self, ExposeSecret, SecretString};
-use rpc_server::security::{Permission, Role};
 use rpc_tests::daemon::{Daemon, address_in, path};
 use rpc_tests::eventually::eventually;
 use rpc_tests::queries::lists;
 use serde_json::{Value, json};
 
+use crate::doors::{needs, table};
 use crate::doors_server::Keys;
 use crate::ways::Way;
 
-/// The rows of the table of docs/security.md: a route, and what it needs.
-fn table() -> Vec<(String, String)> {
-    let page = include_str!("../../docs/security.md");
-    let (_, section) = page.split_once("## Tools for agents\n").unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
-    let row = |row: &str| {
-        let (name, needs) = row.split_once("` | ").unwrap();
-        (name.to_owned(), needs.replace('`', ""))
-    };
-    rows.map(row).collect()
-}
+/// The section of its table in docs/security.md.
+const SECTION: &str = "Tools for agents";
 
 #[test]
 fn docs_security_md_has_every_route_of_tools_for_agents_with_what_it_needs() {
-    let needs = |permission| match permission {
-        Permission::Open => "nothing".to_owned(),
-        Permission::Needs(role) => role.to_string(),
-        Permission::Either(role, other) => format!("{role} or {other}"),
-    };
     let in_code: Vec<_> = rpc_gateway::routes()
         .into_iter()
         .map(|(route, permission)| (route, needs(permission)))
         .collect();
-    assert_eq!(table(), in_code);
+    assert_eq!(table(SECTION), in_code);
 }
 
 /// A request with a message: the status, and the first line of what came back that is JSON.

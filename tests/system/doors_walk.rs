@@ -4,43 +4,30 @@
 use std::net::SocketAddr;
 
 use futures_util::future::join_all;
+use rpc_server::security::Role;
 use rpc_server::security::secret::{self, ExposeSecret, SecretString};
-use rpc_server::security::{Permission, Role};
 use rpc_tests::daemon::{Daemon, path};
 use rpc_tests::eventually::soon;
 use rpc_tests::pki::{Authority, Subject};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::doors::{needs, table};
 use crate::doors_server::Keys;
 use crate::ways::Way;
 
-/// The rows of the table of docs/security.md: a method or a route, and what it needs.
-fn table() -> Vec<(String, String)> {
-    let page = include_str!("../../docs/security.md");
-    let (_, section) = page.split_once("## The server\n").unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
-    let row = |row: &str| {
-        let (name, needs) = row.split_once("` | ").unwrap();
-        (name.to_owned(), needs.replace('`', ""))
-    };
-    rows.map(row).collect()
-}
+/// The section of its table in docs/security.md.
+const SECTION: &str = "The server";
 
 #[test]
 fn docs_security_md_has_every_method_and_route_of_the_server_with_what_it_needs() {
-    let needs = |permission| match permission {
-        None => "what the method does".to_owned(),
-        Some(Permission::Open) => "nothing".to_owned(),
-        Some(Permission::Needs(role)) => role.to_string(),
-        Some(Permission::Either(role, other)) => format!("{role} or {other}"),
-    };
+    let needs =
+        |permission: Option<_>| permission.map_or_else(|| "what the method does".to_owned(), needs);
     let in_code: Vec<_> = rpc_server::permissions()
         .into_iter()
         .map(|(name, permission)| (name, needs(permission)))
         .collect();
-    assert_eq!(table(), in_code);
+    assert_eq!(table(SECTION), in_code);
     let mut walked: Vec<_> = Door::ALL.into_iter().filter_map(Door::route).collect();
     walked.dedup();
     let calling = in_code.iter().map(|(name, _)| name).filter(|name| name.starts_with("POST "));
@@ -258,7 +245,7 @@ async fn every_door_lets_in_who_has_the_role_and_nobody_else() {
         .map(|(name, needs)| (name.to_owned(), needs.to_owned()));
     // What calls is walked with each method, as a door.
     let is_row = |(name, _): &(String, String)| !name.starts_with("POST ");
-    let rows: Vec<_> = methods.into_iter().chain(table()).filter(is_row).collect();
+    let rows: Vec<_> = methods.into_iter().chain(table(SECTION)).filter(is_row).collect();
     for way in [Way::PLAIN, Way::tls(authority.ca(), None)] {
         for (name, needs) in &rows {
             let asked = visitors.iter().map(async |(who, secret)| {
