@@ -129,7 +129,7 @@ async fn every_command_of_the_readme_works() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_the_documentation_works() {
-    if !has_python() || !has("curl", "curl") {
+    if !has_python() || !has("curl", "curl") || !has("openssl", "openssl") {
         return;
     }
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs");

@@ -366,6 +366,8 @@ async fn older_clients_may_do_what_anonymous_says() {
         if !answered {
             let text = reply["res"].as_str().unwrap();
             assert!(text.starts_with("Error calling method: this needs a token"), "{text}");
+            // Who runs such a client cannot do anything else about it.
+            assert!(text.ends_with("see [security] anonymous"), "{text}");
         }
         let methods = peer.ask(classic("all_your_methods")).await;
         let is_listed = methods["res"].to_string().contains("plus");

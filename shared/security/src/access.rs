@@ -99,7 +99,7 @@ impl Decision {
 pub enum Denied {
     /// Nobody is known to ask: 401.
     #[error(
-        "this needs a token with the role {0}; set RPCD_TOKEN, or a file with one (by HTTP: Authorization: Bearer TOKEN)"
+        "this needs a token with the role {0}; set RPCD_TOKEN or token_file (by HTTP: Authorization: Bearer TOKEN); for programs that cannot show one see [security] anonymous"
     )]
     Unknown(Role),
     /// Who asks is known and lacks the role: 403.
