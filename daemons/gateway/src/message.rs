@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::problem::Problem;
@@ -44,8 +45,10 @@ pub(crate) struct Id(Box<RawValue>);
 impl Id {
     fn new(raw: &RawValue) -> Option<Self> {
         let text = raw.get();
-        let is_one = text.starts_with(['"', '-']) || text.starts_with(|c: char| c.is_ascii_digit());
-        (is_one && text.len() <= MAX_ID_BYTES).then(|| Self(raw.to_owned()))
+        // Read whole: the answer repeats it, and no client could read `1e992` or half of a surrogate pair.
+        let is_one = text.len() <= MAX_ID_BYTES
+            && matches!(serde_json::from_str(text), Ok(Value::String(_) | Value::Number(_)));
+        is_one.then(|| Self(raw.to_owned()))
     }
 }
 
