@@ -54,6 +54,8 @@ pub(super) struct Attempts<'a> {
     earlier: Duration,
     /// The last peer does not have the method.
     is_unoffered: bool,
+    /// Why the last attempt failed that was to be made again: it is the call's error if there is nobody to make it.
+    failure: Option<Box<CallError>>,
 }
 
 impl<'a> Attempts<'a> {
@@ -84,6 +86,7 @@ impl<'a> Attempts<'a> {
             position: 0,
             earlier: Duration::ZERO,
             is_unoffered: false,
+            failure: None,
         })
     }
 
@@ -244,7 +247,9 @@ impl<'a> Attempts<'a> {
             (Some(peer), _) | (None, Source::Direct(peer)) => Arc::clone(peer),
             (None, Source::Registry(discovery)) => {
                 self.is_picking = true;
-                let picked = discovery.pick(self.wanted()).await?;
+                let picked = discovery.pick(self.wanted()).await;
+                let picked =
+                    picked.map_err(|nobody| self.failure.take().map_or(nobody, |it| *it))?;
                 self.is_picking = false;
                 self.is_guess = picked.is_guess;
                 // This attempt included.
@@ -303,7 +308,10 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    fn timed_out(&self, after: Duration) -> CallError {
+    fn timed_out(&mut self, after: Duration) -> CallError {
+        if let Some(failure) = self.failure.take_if(|it| self.is_picking && it.may_have_run()) {
+            return *failure;
+        }
         let (peer, phase) = match (&self.inner.source, self.tried.last()) {
             (Source::Registry(discovery), Some(_)) if self.is_picking => {
                 return discovery.timed_out(after);

@@ -3,18 +3,16 @@
 use tokio::time::Instant;
 
 use super::Discovery;
+use super::member::Member;
 use crate::wanted::Wanted;
 
 impl Discovery {
     /// Waits for the next look into the registry, which is asked at a pace however many calls wait. Whether an
-    /// instance takes calls then that was not tried, as far as is known: one that is newly listed, or one that a
-    /// probe has found up again.
+    /// instance for the call takes calls then that was not tried, as far as is known: one that is newly listed, or
+    /// one that a probe has found up again.
     pub(crate) async fn look_again(&self, wanted: Wanted<'_>) -> bool {
         self.look().await;
-        let list = self.shared.list.load();
-        let view = self.view(&list, wanted.service);
-        let left = view.anyone(wanted.method).without(wanted.tried);
-        left.members.iter().any(|member| member.gets_calls())
+        self.has_other_that(wanted, Member::gets_calls)
     }
 
     /// Waits for a refresh that begins now or later.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::contracts::{Contracts, Offering};
 use super::list::List;
+use super::member::Member;
 use super::view::{Candidates, Route, View};
 use super::{Discovery, learn};
 use crate::catalog::SUGGESTED;
@@ -142,13 +143,22 @@ impl Discovery {
 
     /// Whether there is an instance for the call besides those that were tried.
     pub(crate) fn has_other(&self, wanted: Wanted<'_>) -> bool {
+        self.has_other_that(wanted, |_| true)
+    }
+
+    /// The same, of those that `is_fit`.
+    pub(super) fn has_other_that(
+        &self,
+        wanted: Wanted<'_>,
+        is_fit: impl Fn(&Member) -> bool,
+    ) -> bool {
         let list = self.shared.list.load();
         let view = self.view(&list, wanted.service);
         if view.is_uniform || is_reserved(wanted.method) {
-            return view.anyone(wanted.method).has_other(wanted.tried);
+            return view.anyone(wanted.method).has_other(wanted.tried, is_fit);
         }
         match view.route(wanted.method, &self.shared.contracts, false) {
-            Route::To(candidates) => candidates.has_other(wanted.tried),
+            Route::To(candidates) => candidates.has_other(wanted.tried, is_fit),
             // Some may turn out to offer it.
             Route::Unknown => true,
             Route::Nowhere => false,

@@ -208,9 +208,9 @@ impl Candidates {
         differ.then(|| Self::plain(members, self.is_guess))
     }
 
-    /// Whether there is one besides `tried`.
-    pub(super) fn has_other(&self, tried: &[Arc<Peer>]) -> bool {
-        self.members.iter().any(|member| !contains(tried, &member.peer))
+    /// Whether there is one besides `tried` that `is_fit`.
+    pub(super) fn has_other(&self, tried: &[Arc<Peer>], is_fit: impl Fn(&Member) -> bool) -> bool {
+        self.members.iter().any(|member| !contains(tried, &member.peer) && is_fit(member))
     }
 }
 

@@ -106,6 +106,7 @@ impl Attempts<'_> {
         }
         tracing::debug!(peer = %peer.name(), %error, "retrying on another instance");
         self.note_retry(peer);
+        self.failure = Some(Box::new(error));
         Ok(())
     }
 
@@ -135,6 +136,7 @@ impl Attempts<'_> {
             self.note_retry(&peer);
         }
         tracing::debug!(%error, "retrying after a look into the registry");
+        self.failure = Some(Box::new(error));
         Ok(())
     }
 

@@ -60,3 +60,25 @@ async fn calls_that_succeed_ask_nobody() {
     assert_eq!(failures(&client, "get", 100).await, []);
     assert_eq!(discoveries(&peers), 0);
 }
+
+#[tokio::test]
+async fn what_the_only_one_that_offers_it_fails_of_is_the_error_of_the_call() {
+    let methods = vec![read_only("get")];
+    let document = to_openrpc("t", "1", &methods).to_string();
+    let only = extended(move |request| match request["method_name"].as_str() {
+        Some("rpc.discover") => Do::Write(result(request, &document)),
+        _ => Do::Close,
+    })
+    .await;
+    let parameters = json!({"service": "stock", "contract": contract(&methods), "wire": 1});
+    let other = Offering::new(&["put"]).await;
+    let registry = registry_of(vec![entry(only.address, parameters), other.entry("orders")]).await;
+    // Also the second time, when it is known who offers what.
+    let client = client_of(&registry);
+    for _ in 0..2 {
+        let error = client.call("get", ()).await.unwrap_err();
+        assert!(matches!(error, CallError::ConnectionLost { executed: true, .. }), "{error}");
+        assert!(error.may_have_run());
+    }
+    assert_eq!(other.count("get"), 0);
+}
