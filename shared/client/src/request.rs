@@ -190,25 +190,32 @@ pub struct KnownInstance {
     pub retried: u64,
 }
 
+/// What a caller waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expects {
+    Result,
+    Items,
+}
+
 /// A call, as connections need it.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) method: String,
     pub(crate) args: Args,
-    pub(crate) stream: bool,
+    pub(crate) expects: Expects,
     pub(crate) wire: Option<WireLog>,
     sent: AtomicBool,
 }
 
 impl Outgoing {
     pub(crate) fn new(method: String, args: Args, wire: Option<WireLog>) -> Self {
-        Self { method, args, stream: false, wire, sent: AtomicBool::new(false) }
+        Self { method, args, expects: Expects::Result, wire, sent: AtomicBool::new(false) }
     }
 
     /// The same call, for another attempt beside this one.
     pub(crate) fn again(&self) -> Self {
-        let Self { method, args, stream, wire, .. } = self;
-        Self { stream: *stream, ..Self::new(method.clone(), args.clone(), wire.clone()) }
+        let Self { method, args, expects, wire, .. } = self;
+        Self { expects: *expects, ..Self::new(method.clone(), args.clone(), wire.clone()) }
     }
 
     /// Notes that its bytes may reach the socket.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::inner::{Inner, Source};
 use crate::deadline::{Failed, after, until};
 use crate::pool::{Peer, Progress, Run};
-use crate::request::{CallReply, Outgoing};
+use crate::request::{CallReply, Expects, Outgoing};
 use crate::wanted::Wanted;
 use crate::{
     AttemptEnd, AttemptLog, AttemptReason, CallError, Dialect, Hedge, Phase, Request, Response,
@@ -88,6 +88,13 @@ impl<'a> Attempts<'a> {
             is_unoffered: false,
             failure: None,
         })
+    }
+
+    /// Before the first attempt.
+    fn expect(&mut self, expects: Expects) {
+        if let Some(outgoing) = Arc::get_mut(&mut self.outgoing) {
+            outgoing.expects = expects;
+        }
     }
 
     /// Calls until there is a result, an error that must not be retried, or no time left.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::pending::{Pending, QueuedCall, Waiting};
 use super::socket::WriteHalf;
 use crate::CallError;
+use crate::request::Expects;
 use crate::token::Shown;
 
 /// With this many unwritten bytes no further call is appended.
@@ -176,7 +177,7 @@ impl<W: WriteHalf> Outbound<W> {
         let start = self.outbox.buffer.len();
         let meta = request::RequestMeta {
             deadline_ms: call.deadline.map(|deadline| milliseconds_until(deadline, now)),
-            stream: call.request.stream,
+            stream: call.request.expects == Expects::Items,
             ..Default::default()
         };
         let outgoing = &call.request;

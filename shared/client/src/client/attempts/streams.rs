@@ -10,6 +10,7 @@ use super::retry::Made;
 use crate::client::inner::Inner;
 use crate::deadline::after;
 use crate::pool::Peer;
+use crate::request::Expects;
 use crate::{AttemptEnd, CallError, CallStream, Request};
 
 /// The peers that a stream was started on before.
@@ -66,9 +67,7 @@ impl Attempts<'_> {
     pub(in crate::client) async fn stream_and_tried(
         mut self,
     ) -> Result<(CallStream, Tried), CallError> {
-        if let Some(outgoing) = Arc::get_mut(&mut self.outgoing) {
-            outgoing.stream = true;
-        }
+        self.expect(Expects::Items);
         let within = self.inner.context.options.timeout;
         let within = self.timeout.map_or(within, |timeout| timeout.min(within));
         let deadline = after(Instant::now(), within);
