@@ -410,6 +410,33 @@ async fn oneway_calls_get_no_reply_not_even_errors() {
 }
 
 #[tokio::test]
+async fn a_oneway_call_goes_on_when_its_caller_closes_and_a_stream_that_nobody_reads_ends() {
+    let (let_go, going) = watch::channel(false);
+    let (done, mut is_done) = watch::channel(false);
+    let done = Arc::new(done);
+    let work = Method::named("work").asynchronous(move || {
+        let (mut going, done) = (going.clone(), Arc::clone(&done));
+        async move { going.wait_for(|going| *going).await.is_ok() && done.send(true).is_ok() }
+    });
+    let forever = Method::named("forever").stream(stream::pending::<u8>);
+    let server = Running::start(Server::builder().method(work).method(forever)).await;
+    let items = r#"{"id":1,"method_name":"forever","meta":{"oneway":true,"stream":true}}"#;
+    assert_eq!(timeout(TIMEOUT, server.exchange(items)).await.unwrap(), "");
+    let call = r#"{"id":1,"method_name":"work","meta":{"oneway":true}}"#;
+    let ended = async {
+        let mut peer = server.connect().await;
+        peer.send(call).await;
+        peer.stream.shutdown().await.unwrap();
+        // By then it has read the end as well.
+        server.exchange(r#"{"id":1,"method_name":"rpc.health"}"#).await;
+        let_go.send(true).unwrap();
+        assert_eq!(peer.rest().await, "");
+        is_done.wait_for(|done| *done).await.is_ok()
+    };
+    assert!(timeout(TIMEOUT, ended).await.unwrap());
+}
+
+#[tokio::test]
 async fn requests_over_a_limit_get_an_error() {
     let limits = Limits::default().max_request_bytes(200).max_nesting(4);
     let server = Running::start(with_limits(limits)).await;

@@ -99,6 +99,7 @@ struct Handle {
     reply_to: Kept,
     method: usize,
     abort: AbortHandle,
+    oneway: bool,
     is_stream: bool,
 }
 
@@ -231,8 +232,11 @@ impl Calls {
         self.stop(|handle| handle.reply_to.get().id() == Some(id));
     }
 
+    /// Cancels the extended calls, of which nobody waits for a reply any more. Nobody ever did for a notification; of
+    /// a stream there is nothing but what is read.
     pub(crate) fn cancel_extended(&self) {
-        self.stop(|handle| handle.reply_to.get().is_extended());
+        let is_notification = |handle: &Handle| handle.oneway && !handle.is_stream;
+        self.stop(|handle| handle.reply_to.get().is_extended() && !is_notification(handle));
     }
 
     pub(crate) fn cancel_streams(&self) {
@@ -262,6 +266,7 @@ impl Calls {
             reply_to: context.reply_to.clone(),
             method: context.method,
             abort,
+            oneway: context.oneway,
             is_stream,
         });
     }
