@@ -11,7 +11,6 @@ use crate::caller::{self, Report};
 use crate::listing::{self, Listing};
 use crate::outcome::Outcome;
 use crate::protocol::Call;
-use crate::reply::Reply;
 use crate::{GatewayOptions, tools::Tools};
 
 /// Every live method as a tool. Cheap to clone; clones are one gateway, which ends with the last.
@@ -83,8 +82,8 @@ impl Gateway {
         Arc::clone(&self.inner.subscriptions).try_acquire_owned().ok()
     }
 
-    /// Makes a call; its result, whatever becomes of it. Dropped, it is cancelled.
-    pub(crate) async fn call(&self, call: &Call, who: &Who, report: Report<'_>) -> Reply {
+    /// Makes a call; how it ended, whatever becomes of it. Dropped, it is cancelled.
+    pub(crate) async fn call(&self, call: &Call, who: &Who, report: Report<'_>) -> Outcome {
         let Inner { client, options, calls, .. } = &*self.inner;
         let noting = Noting::begin(call, who);
         let outcome = match (who.check().await, calls.try_acquire()) {
@@ -93,7 +92,7 @@ impl Gateway {
             (Ok(()), Err(_)) => Outcome::Busy { limit: options.max_calls },
         };
         noting.end(outcome.word()).await;
-        outcome.reply(call)
+        outcome
     }
 }
 

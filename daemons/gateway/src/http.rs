@@ -160,7 +160,7 @@ fn action(
 
 /// The answer of a call; when the client closes its connection, this is dropped, and the call cancelled.
 async fn answer(http: &Http, call: &Call, who: &Who, held: Held) -> Response {
-    let reply = http.gateway.call(call, who, &mut |_| {}).await;
+    let reply = http.gateway.call(call, who, &mut |_| {}).await.reply(call);
     drop(held);
     let json = http.room.house(reply.json).unwrap_or_else(|why| no_room(call, why).into());
     respond(reply.status, json)

@@ -30,9 +30,9 @@
 //! With it:
 //!
 //! - `listing`: keeps the tools; `caller`: makes calls; `audit`: notes them; `gateway`: all of that, with the limits.
-//! - `stdio`: messages as `lines` of a pipe; `http`: as requests.
+//! - `stdio`: messages as `lines` of a pipe, answered through its `output`; `http`: as requests.
 //!
-//! Inside: `stdio → gateway → caller → outcome → protocol → tools → schema`, `gateway → audit → protocol`, `gateway → listing → tools`, `http → gateway`,
+//! Inside: `stdio → output → outcome`, `stdio → gateway → caller → outcome → protocol → tools → schema`, `gateway → audit → protocol`, `gateway → listing → tools`, `http → gateway`,
 //! `protocol → headers → era → message → problem`.
 //!
 //! Needs Rust 1.95 or later.
@@ -50,6 +50,7 @@ mod listing;
 mod message;
 mod options;
 mod outcome;
+mod output;
 mod problem;
 mod protocol;
 mod reply;

@@ -31,6 +31,9 @@ pub struct GatewayOptions {
     pub max_nesting: u32,
     /// Bytes of a result as JSON; 4 MiB. A longer one is an error that says so; a stream ends before it.
     pub max_result_bytes: usize,
+    /// Bytes of results on lines that the client has not read, with those of calls under way, each counted as
+    /// `max_result_bytes`; 256 MiB. Further calls wait until it reads. As many bytes of requests are read before they are answered.
+    pub max_unwritten_bytes: usize,
     /// Items of a stream in one result; 1,000. It ends there.
     pub max_items: usize,
     /// Tools; 2,000. Further ones are left out, which is logged.
@@ -57,6 +60,7 @@ impl Default for GatewayOptions {
             max_message_bytes: 1 << 20,
             max_nesting: 64,
             max_result_bytes: 4 << 20,
+            max_unwritten_bytes: 256 << 20,
             max_items: 1000,
             max_tools: 2000,
             max_page_tools: 500,

@@ -44,7 +44,7 @@ pub(crate) enum Stopped {
 struct ToolResult<'a> {
     content: Vec<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    structured_content: Option<Box<RawValue>>,
+    structured_content: Option<Cow<'a, RawValue>>,
     is_error: bool,
 }
 
@@ -55,24 +55,34 @@ struct Text<'a> {
 }
 
 impl Outcome {
+    /// Bytes of a result as it came; `None`: it is a text that says what happened, which is short.
+    pub(crate) fn result_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Value(value) => Some(value.get().len()),
+            Self::Items { items, .. } => Some(items.iter().map(|item| item.len() + 1).sum()),
+            _ => None,
+        }
+    }
+
     /// The reply to the call.
     pub(crate) fn reply(&self, call: &Call) -> Reply {
         let wraps = !call.era.is_modern();
+        let json = match self {
+            Self::Value(value) => Json::from(value).compact(),
+            Self::Items { items, .. } => Cow::Owned(format!("[{}]", items.join(","))),
+            _ => Cow::default(),
+        };
+        let structured_content = || structured(&json, call, wraps);
         let result = match self {
             Self::Value(value) => ToolResult {
                 content: vec![text(readable(value))],
-                structured_content: structured(&Json::from(value).compact(), call, wraps),
+                structured_content: structured_content(),
                 is_error: false,
             },
             Self::Items { items, stopped } => {
-                let list = format!("[{}]", items.join(","));
-                let mut content = vec![text(list.clone())];
+                let mut content = vec![text(&*json)];
                 content.extend(stopped.map(|why| text(why.text(items.len()))));
-                ToolResult {
-                    content,
-                    structured_content: structured(&list, call, wraps),
-                    is_error: false,
-                }
+                ToolResult { content, structured_content: structured_content(), is_error: false }
             }
             failed => ToolResult {
                 content: vec![text(cut(failed.advice(&call.tool.method)))],
@@ -225,13 +235,12 @@ fn text<'a>(text: impl Into<Cow<'a, str>>) -> Text<'a> {
 }
 
 /// The result as the tool's output schema has it.
-fn structured(value: &str, call: &Call, wraps: bool) -> Option<Box<RawValue>> {
+fn structured<'a>(value: &'a str, call: &Call, wraps: bool) -> Option<Cow<'a, RawValue>> {
     let is_object = value.starts_with('{');
-    let text = match wraps && (call.tool.wraps || !is_object) {
-        true => format!("{{\"result\":{value}}}"),
-        false => value.to_owned(),
-    };
-    RawValue::from_string(text).ok()
+    match wraps && (call.tool.wraps || !is_object) {
+        true => RawValue::from_string(format!("{{\"result\":{value}}}")).ok().map(Cow::Owned),
+        false => serde_json::from_str(value).ok().map(Cow::Borrowed),
+    }
 }
 
 #[cfg(test)]

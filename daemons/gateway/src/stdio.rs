@@ -3,25 +3,24 @@
 use std::collections::HashMap;
 use std::io;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use rpc_client::Args;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::Gateway;
 use crate::audit::Who;
 use crate::lines::{Line, Lines};
 use crate::listing::Listing;
 use crate::message::Id;
+use crate::output::{Output, Room, Unwritten, queue};
 use crate::problem::Problem;
 use crate::protocol::{Action, Call, Session, Subscription, View};
 use crate::reply::{self, Reply};
+use crate::{Gateway, GatewayOptions};
 
-/// Messages that wait to be written; then what would write more waits, and no more is read.
-const QUEUE: usize = 256;
-/// Bytes that are written together.
-const WRITE_BYTES: usize = 64 << 10;
+/// Requests that may wait for others to be answered, beside those that are under way.
+const WAITING: usize = 256;
 
 impl Gateway {
     /// Speaks with one client until `input` ends; then answers everything it was asked, and ends.
@@ -34,14 +33,16 @@ impl Gateway {
         input: impl AsyncRead + Unpin,
         output: impl AsyncWrite + Unpin + Send + 'static,
     ) -> io::Result<()> {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        let mut writing = AbortOnDropHandle::new(tokio::spawn(write(output, receiver)));
+        let GatewayOptions { max_unwritten_bytes: most, max_message_bytes, .. } = *self.options();
+        let (sender, writing) = queue(most);
+        let mut writing = AbortOnDropHandle::new(tokio::spawn(writing.write(output)));
         let ended = |written: Result<io::Result<()>, _>| written.unwrap_or(Ok(()));
         let mut talk = Talk {
             gateway: self.clone(),
             who: Who::default(),
             session: Session::default(),
-            sender,
+            output: sender,
+            requests: Room::new(most.max(max_message_bytes)),
             tasks: JoinSet::new(),
             in_flight: HashMap::new(),
             ending: CancellationToken::new(),
@@ -59,14 +60,16 @@ impl Gateway {
 /// The last message of a request, which ends it.
 struct Answer {
     id: Id,
-    json: String,
+    message: Unwritten,
 }
 
 struct Talk {
     gateway: Gateway,
     who: Who,
     session: Session,
-    sender: mpsc::Sender<String>,
+    output: Output,
+    /// For what is read and not answered.
+    requests: Room,
     tasks: JoinSet<Answer>,
     in_flight: HashMap<Id, AbortHandle>,
     /// Subscriptions end.
@@ -78,12 +81,13 @@ impl Talk {
         let mut lines = Lines::new(input, self.gateway.options().max_message_bytes);
         let mut changes = self.gateway.changes();
         let options = self.gateway.options();
+        let longest = options.max_message_bytes;
         // With more, nobody reads the answers: then no more is read either.
         let most =
-            options.max_calls.saturating_add(options.max_subscriptions).saturating_add(QUEUE);
+            options.max_calls.saturating_add(options.max_subscriptions).saturating_add(WAITING);
         loop {
             tokio::select! {
-                line = lines.next(), if self.tasks.len() < most => match line? {
+                line = lines.next(), if self.tasks.len() < most && self.requests.has(longest) => match line? {
                     Line::Text(line) => self.message(&line).await,
                     Line::TooLong => {
                         let limit = self.gateway.options().max_message_bytes;
@@ -93,7 +97,7 @@ impl Talk {
                     }
                     Line::End => break,
                 },
-                Some(ended) = self.tasks.join_next() => self.ended(ended).await,
+                Some(ended) = self.tasks.join_next() => self.ended(ended),
                 () = changes.next(), if self.session.is_initialized => {
                     self.send(reply::list_changed(None)).await;
                 }
@@ -101,7 +105,7 @@ impl Talk {
         }
         self.ending.cancel();
         while let Some(ended) = self.tasks.join_next().await {
-            self.ended(ended).await;
+            self.ended(ended);
         }
         Ok(())
     }
@@ -125,10 +129,8 @@ impl Talk {
         match self.action(line, &listing) {
             Action::Reply(reply) => self.send(reply.json).await,
             Action::Call(call) => {
-                self.start(call.id.clone(), |talk| {
-                    let (gateway, who, sender) =
-                        (talk.gateway.clone(), talk.who.clone(), talk.sender.clone());
-                    make(gateway, call, who, sender)
+                self.start(call.id.clone(), line.len(), |talk| {
+                    make(talk.gateway.clone(), call, talk.who.clone(), talk.output.clone())
                 })
                 .await
             }
@@ -149,21 +151,22 @@ impl Talk {
             let reply = Reply::problem(Some(&subscription.id), &Problem::limit(why));
             return self.send(reply.json).await;
         };
-        self.start(subscription.id.clone(), |talk| {
-            let (gateway, sender) = (talk.gateway.clone(), talk.sender.clone());
+        self.start(subscription.id.clone(), 0, |talk| {
+            let (gateway, output) = (talk.gateway.clone(), talk.output.clone());
             let ending = talk.ending.clone();
             async move {
-                tell(&gateway, &subscription, &sender, &ending).await;
+                tell(&gateway, &subscription, &output, &ending).await;
                 drop(place);
-                let json = Reply::end_of_subscription(&subscription.id).json;
-                Answer { id: subscription.id, json }
+                let end = Reply::end_of_subscription(&subscription.id).json;
+                let message = output.with_room(end).await;
+                Answer { id: subscription.id, message }
             }
         })
         .await;
     }
 
     /// Starts what answers a request, unless one of that id is under way.
-    async fn start<F>(&mut self, id: Id, answer: impl FnOnce(&Self) -> F)
+    async fn start<F>(&mut self, id: Id, bytes: usize, answer: impl FnOnce(&Self) -> F)
     where
         F: Future<Output = Answer> + Send + 'static,
     {
@@ -171,17 +174,22 @@ impl Talk {
             let problem = Problem::invalid_request("a request with this id is in flight");
             return self.send(Reply::problem(Some(&id), &problem).json).await;
         }
-        let task = self.tasks.spawn(answer(self));
+        let held = self.requests.try_take(bytes);
+        let answer = answer(self);
+        let task = self.tasks.spawn(async move {
+            let _held = held;
+            answer.await
+        });
         self.in_flight.insert(id, task);
     }
 
     /// Answers a request. Its id is free before the client can know it is answered.
-    async fn ended(&mut self, ended: Result<Answer, tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<Answer, tokio::task::JoinError>) {
         match ended {
             // One that was cancelled is removed already, and not answered.
-            Ok(Answer { id, json }) => {
+            Ok(Answer { id, message }) => {
                 if self.in_flight.remove(&id).is_some() {
-                    self.send(json).await;
+                    self.output.send_held(message);
                 }
             }
             // One that panicked has said so.
@@ -190,56 +198,34 @@ impl Talk {
     }
 
     async fn send(&self, message: String) {
-        // The writer has ended only if nobody reads.
-        let _ = self.sender.send(message).await;
+        self.output.send(message).await;
     }
 }
 
-async fn make(gateway: Gateway, call: Box<Call>, who: Who, sender: mpsc::Sender<String>) -> Answer {
+async fn make(gateway: Gateway, mut call: Box<Call>, who: Who, output: Output) -> Answer {
+    let held = output.room_for_result(gateway.options().max_result_bytes).await;
     // A client that reads slowly misses some.
-    let mut report = |message| drop(sender.try_send(message));
-    let json = gateway.call(&call, &who, &mut report).await.json;
-    Answer { id: call.id, json }
+    let mut report = |message| output.try_send(message);
+    let outcome = gateway.call(&call, &who, &mut report).await;
+    call.arguments = Args::none();
+    Answer { id: call.id.clone(), message: Unwritten::result(call, outcome, held) }
 }
 
 async fn tell(
     gateway: &Gateway,
     subscription: &Subscription,
-    sender: &mpsc::Sender<String>,
+    output: &Output,
     ending: &CancellationToken,
 ) {
     let Subscription { id, list_changed } = subscription;
     let mut changes = gateway.changes();
-    let _ = sender.send(reply::acknowledged(id, *list_changed)).await;
+    output.send(reply::acknowledged(id, *list_changed)).await;
     loop {
         tokio::select! {
             () = changes.next(), if *list_changed => {
-                let _ = sender.send(reply::list_changed(Some(id))).await;
+                output.send(reply::list_changed(Some(id))).await;
             }
             () = ending.cancelled() => return,
         }
     }
-}
-
-/// Writes each message on a line, those that wait together.
-async fn write(
-    mut output: impl AsyncWrite + Unpin,
-    mut receiver: mpsc::Receiver<String>,
-) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    while let Some(first) = receiver.recv().await {
-        bytes.extend_from_slice(first.as_bytes());
-        bytes.push(b'\n');
-        while bytes.len() < WRITE_BYTES
-            && let Ok(next) = receiver.try_recv()
-        {
-            bytes.extend_from_slice(next.as_bytes());
-            bytes.push(b'\n');
-        }
-        output.write_all(&bytes).await?;
-        output.flush().await?;
-        bytes.clear();
-        bytes.shrink_to(WRITE_BYTES);
-    }
-    Ok(())
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
@@ -73,9 +75,13 @@ struct Agent {
 
 impl Agent {
     async fn with(options: GatewayOptions) -> Self {
+        Self::of(methods(), options).await
+    }
+
+    async fn of(methods: Vec<Method>, options: GatewayOptions) -> Self {
         let server = Server::builder().bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let (address, handle) = (server.local_addr(), server.handle());
-        handle.replace_methods(methods()).unwrap();
+        handle.replace_methods(methods).unwrap();
         tokio::spawn(server.serve(std::future::pending()));
         let client = Client::direct(address.to_string(), ClientOptions::default()).unwrap();
         let gateway = Gateway::new(client, options);
@@ -312,6 +318,74 @@ async fn a_client_that_reads_no_answers_is_read_no_further() {
         }
     }
     panic!("everything was read");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_results_gets_no_more_of_them_until_it_does() {
+    const CALLS: u64 = 60;
+    const RESULT: usize = 100_000;
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let large = Method::named("large").parameters([]).sync(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        "x".repeat(RESULT)
+    });
+    let options = GatewayOptions {
+        exposure: Exposure { all: true, ..Exposure::default() },
+        max_result_bytes: RESULT + 10,
+        // For ten of them.
+        max_unwritten_bytes: 11 * RESULT,
+        ..GatewayOptions::default()
+    };
+    let mut agent = Agent::of(vec![large], options).await;
+    for id in 0..CALLS {
+        agent.call(id, "large", json!({})).await;
+    }
+    // What does not need a result's room comes though none is left.
+    agent.send(json!({"jsonrpc": "2.0", "id": CALLS, "method": "ping"})).await;
+    let mut before = 0;
+    while made.load(Ordering::SeqCst) == 0 || made.load(Ordering::SeqCst) != before {
+        before = made.load(Ordering::SeqCst);
+        sleep(Duration::from_millis(300)).await;
+    }
+    assert!((5..=11).contains(&before), "{before} calls were made");
+    let mut answers = agent.rest().await;
+    answers.sort_by_key(|it| it["id"].as_u64());
+    let ids: Vec<_> = answers.iter().map(|it| it["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, (0..=CALLS).collect::<Vec<_>>());
+    for answer in &answers[..CALLS as usize] {
+        assert_eq!(answer["result"]["content"][0]["text"].as_str().unwrap().len(), RESULT);
+    }
+    assert_eq!(made.load(Ordering::SeqCst) as u64, CALLS);
+}
+
+#[tokio::test]
+async fn requests_that_wait_are_read_only_as_far_as_there_is_room_and_all_are_answered() {
+    let options = GatewayOptions {
+        max_message_bytes: 20_000,
+        max_result_bytes: 20_000,
+        max_unwritten_bytes: 60_000,
+        ..GatewayOptions::default()
+    };
+    let mut agent = Agent::with(options).await;
+    let mut input = agent.input.take().unwrap();
+    let call = |id: u64| {
+        let mut call = json!({"name": "pause", "arguments": {"milliseconds": 500}});
+        call["note"] = "x".repeat(10_000).into();
+        format!("{}\n", json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call}))
+    };
+    let mut written = 0;
+    let filled = timeout(Duration::from_millis(400), async {
+        for id in 0..100 {
+            input.write_all(call(id).as_bytes()).await.unwrap();
+            written += 1;
+        }
+    });
+    assert!(filled.await.is_err() && written < 20, "{written} were read");
+    drop(input);
+    for _ in 0..written {
+        assert_eq!(agent.next().await["result"]["content"][0]["text"], "500");
+    }
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ const RECHECK: Duration = Duration::from_secs(1);
 pub(super) fn of_call(http: Arc<Http>, call: Box<Call>, who: Who, held: Held) -> Response {
     response(|sender| async move {
         let mut report = |message: String| drop(sender.try_send(event(&message).into()));
-        let reply = http.gateway.call(&call, &who, &mut report).await;
+        let reply = http.gateway.call(&call, &who, &mut report).await.reply(&call);
         drop(held);
         let last = http.room.house(event(&reply.json));
         let last = last.unwrap_or_else(|why| event(&no_room(&call, why)).into());

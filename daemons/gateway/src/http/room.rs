@@ -63,7 +63,8 @@ impl Room {
     ///
     /// # Errors
     /// As [`take`](Self::take).
-    pub(super) fn house(&self, bytes: String) -> Result<Bytes, String> {
+    pub(super) fn house(&self, mut bytes: String) -> Result<Bytes, String> {
+        bytes.shrink_to_fit();
         let held = self.take(bytes.len())?;
         Ok(Bytes::from_owner(Housed { bytes, _held: held }))
     }
