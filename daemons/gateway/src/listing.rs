@@ -1,11 +1,13 @@
 //! Keeps the tools those of the instances that live, by what the client library knows of them.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::poll;
-use rpc_client::{CallError, Catalog, Client, Target};
+use rpc_client::{CallError, Catalog, Client, Target, UnknownInstance};
+use rpc_wire::instance::InstanceKey;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -33,12 +35,12 @@ pub(crate) async fn keep(
     listing: watch::Sender<Option<Listing>>,
 ) {
     if let Some(methods) = &options.described {
-        let tools =
-            Tools::described(methods, &options.exposure, &options.prefix, options.max_tools);
+        let tools = Tools::described(methods, &options);
         return publish(&listing, Listing { tools: Arc::new(tools), note: None });
     }
     let is_direct = !matches!(client.target(), Target::Registry { .. });
     let mut within = FIRST;
+    let mut unknown = BTreeMap::new();
     loop {
         let mut refreshed = pin!(client.list_refreshed());
         // It waits from now on: a change while the methods are learned is not lost.
@@ -46,12 +48,28 @@ pub(crate) async fn keep(
         let catalog = client.catalog_within(within).await;
         within = options.learn_timeout;
         let is_whole = catalog.as_ref().is_ok_and(|catalog| catalog.unknown.is_empty());
+        if let Ok(catalog) = &catalog {
+            unknown = tell_unknown(catalog, &unknown);
+        }
         update(&client, &options, &listing, catalog);
         tokio::select! {
             () = refreshed => {}
             () = sleep(ASK_AGAIN), if is_direct || !is_whole => {}
         }
     }
+}
+
+/// Logs each instance whose methods are not known, and why, unless that was so before.
+fn tell_unknown(
+    catalog: &Catalog,
+    before: &BTreeMap<InstanceKey, String>,
+) -> BTreeMap<InstanceKey, String> {
+    let of = |it: &UnknownInstance| (it.instance.clone(), it.reason.to_string());
+    let unknown: BTreeMap<_, _> = catalog.unknown.iter().map(of).collect();
+    for (instance, reason) in unknown.iter().filter(|(key, why)| before.get(*key) != Some(why)) {
+        tracing::warn!(%instance, reason, "no tools of an instance whose methods are not known");
+    }
+    unknown
 }
 
 fn update(
@@ -64,7 +82,7 @@ fn update(
     let status = client.list_status().filter(|status| status.problem.is_some());
     let mut note = status.map(|status| status.to_string());
     let tools = match catalog {
-        Ok(catalog) => Tools::of(&catalog, &options.exposure, &options.prefix, options.max_tools),
+        Ok(catalog) => Tools::of(&catalog, options, &before.tools),
         // The registry says so.
         Err(CallError::NoInstance { .. }) => Tools::default(),
         Err(error) => {
@@ -79,10 +97,17 @@ fn update(
 fn publish(listing: &watch::Sender<Option<Listing>>, now: Listing) {
     let is_new = |before: &Listing| !Arc::ptr_eq(&before.tools, &now.tools);
     if listing.borrow().as_ref().is_none_or(is_new) {
-        let Tools { not_allowed, left_out, .. } = *now.tools;
-        tracing::info!(tools = now.tools.len(), not_allowed, left_out, "tools");
-        if left_out > 0 {
-            tracing::warn!(left_out, "more tools than max_tools; deny some, or name a service");
+        let Tools { not_allowed, ref left_out, .. } = *now.tools;
+        let (tools, count) = (now.tools.len(), left_out.count);
+        tracing::info!(tools, not_allowed, left_out = count, "tools");
+        for (method, why) in &left_out.first {
+            tracing::warn!(method, why, "no tool of a method");
+        }
+        if count > left_out.first.len() {
+            tracing::warn!(
+                left_out = count,
+                "further methods are no tools; deny some, or name a service"
+            );
         }
     }
     match &now.note {

@@ -38,6 +38,11 @@ pub struct GatewayOptions {
     pub max_items: usize,
     /// Tools; 2,000. Further ones are left out, which is logged.
     pub max_tools: usize,
+    /// Bytes of one tool in the list, of which its description has half at most; 32 KiB. A longer description is cut, a
+    /// tool whose schemas are longer is left out, which is logged.
+    pub max_tool_bytes: usize,
+    /// Bytes of all of them; 8 MiB. Further ones are left out in the same way, of each service as many as there is room for.
+    pub max_list_bytes: usize,
     /// Tools in one page of the list; 500. The rest follows on request.
     pub max_page_tools: usize,
     /// For how long clients may keep the list; 1 s.
@@ -63,6 +68,8 @@ impl Default for GatewayOptions {
             max_unwritten_bytes: 256 << 20,
             max_items: 1000,
             max_tools: 2000,
+            max_tool_bytes: 32 << 10,
+            max_list_bytes: 8 << 20,
             max_page_tools: 500,
             list_ttl: Duration::from_secs(1),
             progress_interval: Duration::from_millis(50),

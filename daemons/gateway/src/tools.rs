@@ -1,21 +1,22 @@
 //! The tools: what live instances offer, as far as it is exposed, in an order that depends on nothing else.
 
+mod entry;
+mod name;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rpc_client::Catalog;
 use rpc_wire::most_similar;
-use rpc_wire::signature::{Effect, Example, Signature};
-use serde_json::{Map, Value, json};
+use rpc_wire::signature::{Effect, Signature};
 
+use crate::GatewayOptions;
 use crate::era::Era;
-use crate::exposure::{Exposure, Offered};
-use crate::schema;
+use crate::exposure::Offered;
+use entry::Entry;
 
-/// Characters of a name that every client and model takes; the protocol has up to 128.
-const MAX_NAME_CHARS: usize = 64;
-/// Examples of a method that its description shows.
-const EXAMPLES: usize = 3;
+/// Names that may be meant by an unknown one.
+const SUGGESTED: usize = 3;
 
 /// All tools of a moment, by name.
 #[derive(Debug, Default, PartialEq)]
@@ -23,8 +24,29 @@ pub(crate) struct Tools {
     all: Vec<Arc<Tool>>,
     /// Methods that are no tools since they may change something.
     pub(crate) not_allowed: usize,
-    /// Tools beyond the limit.
-    pub(crate) left_out: usize,
+    /// Names of earlier lists, by which what they stood for is still called.
+    former: BTreeMap<String, Arc<Tool>>,
+    /// Methods that are none for another reason.
+    pub(crate) left_out: LeftOut,
+}
+
+/// Methods that are no tools.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct LeftOut {
+    pub(crate) count: usize,
+    /// The first of them, with why.
+    pub(crate) first: Vec<(String, String)>,
+}
+
+impl LeftOut {
+    fn note(&mut self, method: &str, why: impl Into<String>) {
+        /// Further ones are only counted.
+        const NAMED: usize = 10;
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push((method.chars().take(100).collect(), why.into()));
+        }
+    }
 }
 
 /// A method as a tool.
@@ -39,9 +61,7 @@ pub(crate) struct Tool {
     pub(crate) stream: bool,
     /// Whether its result is in an object of its own in versions where each result is one.
     pub(crate) wraps: bool,
-    modern: String,
-    /// Where it differs.
-    legacy: Option<String>,
+    entry: Entry,
 }
 
 /// Which services a caller may call; a name, or `None` for instances without one.
@@ -61,9 +81,16 @@ struct Variant<'a> {
     offers: Vec<(Option<&'a str>, &'a Signature)>,
 }
 
+/// What may become a tool.
+struct Candidate<'a> {
+    method: &'a str,
+    service: Option<&'a str>,
+    variant: Variant<'a>,
+}
+
 impl Tools {
-    /// The tools among what a catalog has, at most `max` of them.
-    pub(crate) fn of(catalog: &Catalog, exposure: &Exposure, prefix: &str, max: usize) -> Self {
+    /// The tools among what a catalog has, after those of `before`.
+    pub(crate) fn of(catalog: &Catalog, options: &GatewayOptions, before: &Self) -> Self {
         let methods = catalog.methods().into_iter().map(|method| Method {
             name: method.name,
             variants: method
@@ -83,47 +110,67 @@ impl Tools {
                 })
                 .collect(),
         });
-        Self::from_methods(methods, exposure, prefix, max)
+        Self::from_methods(methods, options, before)
     }
 
-    /// The tools among the methods of one server, at most `max` of them.
-    pub(crate) fn described(
-        methods: &[Signature],
-        exposure: &Exposure,
-        prefix: &str,
-        max: usize,
-    ) -> Self {
+    /// The tools among the methods of one server.
+    pub(crate) fn described(methods: &[Signature], options: &GatewayOptions) -> Self {
         let methods = methods.iter().map(|signature| Method {
             name: &signature.name,
             variants: vec![Variant { signature, offers: vec![(None, signature)] }],
         });
-        Self::from_methods(methods, exposure, prefix, max)
+        Self::from_methods(methods, options, &Self::default())
     }
 
     fn from_methods<'a>(
         methods: impl Iterator<Item = Method<'a>>,
-        exposure: &Exposure,
-        prefix: &str,
-        max: usize,
+        options: &GatewayOptions,
+        before: &Self,
     ) -> Self {
-        let mut named: BTreeMap<String, Arc<Tool>> = BTreeMap::new();
-        let (mut not_allowed, mut left_out) = (0, 0);
+        let mut candidates = Vec::new();
+        let (mut not_allowed, mut left_out) = (0, LeftOut::default());
         for method in methods {
-            for (service, variant) in method.apart() {
+            for candidate in method.apart(&mut left_out) {
+                let Candidate { method, variant, .. } = &candidate;
                 let services: Vec<_> = variant.offers.iter().map(|offer| offer.0).collect();
-                match exposure.offers(method.name, &services, variant.effect()) {
-                    Offered::Yes if named.len() >= max => left_out += 1,
-                    Offered::Yes => {
-                        let name = free_name(&named, prefix, service, method.name);
-                        let tool = Tool::new(name.clone(), method.name, service, &variant);
-                        named.insert(name, Arc::new(tool));
-                    }
+                match options.exposure.offers(method, &services, variant.effect()) {
+                    Offered::Yes => candidates.push(candidate),
                     Offered::NotAllowed => not_allowed += 1,
                     Offered::Denied => {}
                 }
             }
         }
-        Self { all: named.into_values().collect(), not_allowed, left_out }
+        let mut named = BTreeMap::new();
+        let mut bytes = 0;
+        for (name, candidate) in fairly(name_each(candidates, &options.prefix, &mut left_out)) {
+            let Candidate { method, service, variant } = candidate;
+            match Tool::new(name, service, method, &variant, options) {
+                Err(why) => left_out.note(method, why),
+                Ok(_) if named.len() >= options.max_tools => {
+                    left_out.note(method, "there are max_tools");
+                }
+                Ok(tool) if bytes + tool.entry.bytes() > options.max_list_bytes => {
+                    left_out.note(method, "the tools have max_list_bytes");
+                }
+                Ok(tool) => {
+                    bytes += tool.entry.bytes();
+                    named.insert(tool.name.clone(), Arc::new(tool));
+                }
+            }
+        }
+        let former = before.names_besides(&named);
+        Self { all: named.into_values().collect(), not_allowed, former, left_out }
+    }
+
+    /// The names of these tools that are not among the new ones, with those that now are what they were.
+    fn names_besides(&self, new: &BTreeMap<String, Arc<Tool>>) -> BTreeMap<String, Arc<Tool>> {
+        let known = self.all.iter().map(|tool| (&tool.name, tool)).chain(&self.former);
+        let gone = known.filter(|(name, _)| !new.contains_key(*name));
+        gone.filter_map(|(name, tool)| {
+            let is_it = |new: &&Arc<Tool>| new.method == tool.method && new.serves(tool);
+            Some((name.clone(), Arc::clone(new.values().find(is_it)?)))
+        })
+        .collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -146,7 +193,7 @@ impl Tools {
         let mut page = Vec::new();
         let mut last = None;
         while let Some(tool) = visible.next_if(|_| page.len() < max.max(1)) {
-            page.push(tool.json(era));
+            page.push(tool.entry.json(era));
             last = Some(tool.name.as_str());
         }
         let next = if visible.peek().is_some() { last } else { None };
@@ -156,10 +203,15 @@ impl Tools {
     /// The tool of that name, if the caller may use it; else names that may be meant.
     pub(crate) fn find(&self, name: &str, may: May<'_>) -> Result<&Arc<Tool>, Vec<&str>> {
         let found = self.all.binary_search_by(|tool| tool.name.as_str().cmp(name));
-        let found = found.ok().and_then(|at| self.all.get(at));
+        let found = found.ok().and_then(|at| self.all.get(at)).or_else(|| self.former.get(name));
         found.filter(|tool| tool.may_be_called(may)).ok_or_else(|| {
-            let visible = self.all.iter().filter(|tool| tool.may_be_called(may));
-            most_similar(name, visible.map(|tool| tool.name.as_str()), 3)
+            let visible = || self.all.iter().filter(|tool| tool.may_be_called(may));
+            let same = visible().filter(|tool| tool.method == name);
+            let same: Vec<_> = same.take(SUGGESTED).map(|tool| tool.name.as_str()).collect();
+            match same.is_empty() {
+                true => most_similar(name, visible().map(|tool| tool.name.as_str()), SUGGESTED),
+                false => same,
+            }
         })
     }
 }
@@ -167,25 +219,73 @@ impl Tools {
 impl<'a> Method<'a> {
     /// The ways to call it, each with the service that it is limited to: one, unless services differ. Of the
     /// versions of one service, the first.
-    fn apart(&self) -> Vec<(Option<&'a str>, Variant<'a>)> {
+    fn apart(self, left_out: &mut LeftOut) -> Vec<Candidate<'a>> {
+        let Self { name: method, variants } = self;
         let services: BTreeSet<_> =
-            self.variants.iter().flat_map(|it| it.offers.iter().map(|offer| offer.0)).collect();
-        let Some(first) = self.variants.first() else { return Vec::new() };
-        if self.variants.len() == 1 || services.len() == 1 {
+            variants.iter().flat_map(|it| it.offers.iter().map(|offer| offer.0)).collect();
+        let Some(first) = variants.first() else { return Vec::new() };
+        if variants.len() == 1 || services.len() == 1 {
             // Calls may go to each version.
-            let offers = self.variants.iter().flat_map(|it| it.offers.iter().copied()).collect();
-            return vec![(None, Variant { offers, ..first.clone() })];
+            let offers = variants.iter().flat_map(|it| it.offers.iter().copied()).collect();
+            let variant = Variant { offers, ..first.clone() };
+            return vec![Candidate { method, service: None, variant }];
+        }
+        if services.contains(&None) {
+            left_out
+                .note(method, "services differ in it, and one of them has no name to call it by");
         }
         let of = |service: Option<&'a str>| {
             let is_its = |offer: &&(Option<&str>, &Signature)| offer.0 == service;
-            let first = self.variants.iter().find(|it| it.offers.iter().any(|it| is_its(&it)))?;
-            let offers = self.variants.iter().flat_map(|it| it.offers.iter().filter(is_its));
+            let first = variants.iter().find(|it| it.offers.iter().any(|it| is_its(&it)))?;
+            let offers = variants.iter().flat_map(|it| it.offers.iter().filter(is_its));
             let signature = first.offers.iter().find(is_its)?.1;
-            Some((service, Variant { signature, offers: offers.copied().collect() }))
+            let variant = Variant { signature, offers: offers.copied().collect() };
+            Some(Candidate { method, service, variant })
         };
-        // What has no service cannot be told apart from the others.
         services.into_iter().filter(Option::is_some).filter_map(of).collect()
     }
+}
+
+/// Each with its name as a tool: first those that are called as their method is, whose names no other may take.
+fn name_each<'a>(
+    mut candidates: Vec<Candidate<'a>>,
+    prefix: &str,
+    left_out: &mut LeftOut,
+) -> Vec<(String, Candidate<'a>)> {
+    candidates.sort_by_key(|it| !name::is_kept(prefix, it.service, it.method));
+    let mut taken = BTreeSet::new();
+    let mut named = Vec::new();
+    for candidate in candidates {
+        let names = name::of(prefix, candidate.service, candidate.method);
+        let free = names.and_then(|names| {
+            let free = names.into_iter().find(|name| !taken.contains(name));
+            free.ok_or_else(|| "its name as a tool is that of another".to_owned())
+        });
+        match free {
+            Ok(name) => {
+                taken.insert(name.clone());
+                named.push((name, candidate));
+            }
+            Err(why) => left_out.note(candidate.method, why),
+        }
+    }
+    named
+}
+
+/// By turns of one of each service, so that one that offers many leaves room to others.
+fn fairly<'a>(named: Vec<(String, Candidate<'a>)>) -> Vec<(String, Candidate<'a>)> {
+    let mut turns: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    let mut ranked: Vec<_> = named
+        .into_iter()
+        .map(|(name, candidate)| {
+            let service = candidate.variant.offers.first().and_then(|offer| offer.0);
+            let turn = turns.entry(service).or_default();
+            *turn += 1;
+            (*turn, name, candidate)
+        })
+        .collect();
+    ranked.sort_by_key(|(turn, ..)| *turn);
+    ranked.into_iter().map(|(_, name, candidate)| (name, candidate)).collect()
 }
 
 impl Variant<'_> {
@@ -196,43 +296,33 @@ impl Variant<'_> {
 }
 
 impl Tool {
-    fn new(name: String, method: &str, service: Option<&str>, variant: &Variant<'_>) -> Self {
+    /// # Errors
+    /// It can be none, and why.
+    fn new(
+        name: String,
+        service: Option<&str>,
+        method: &str,
+        variant: &Variant<'_>,
+        options: &GatewayOptions,
+    ) -> Result<Self, String> {
         let Variant { signature, offers } = variant;
         let is_sure = offers.iter().all(|(_, it)| it.result == signature.result);
-        let output = schema::output(signature).filter(|_| is_sure);
-        let wraps = output.as_ref().is_some_and(|output| !schema::is_of_objects(output));
-        let tool = |output: Option<Value>| {
-            let mut tool = json!({
-                "name": name,
-                "description": description(signature),
-                "inputSchema": schema::input(&signature.parameters),
-                "annotations": annotations(variant.effect()),
-            });
-            if let Some(output) = output {
-                tool["outputSchema"] = output;
-            }
-            tool.to_string()
-        };
-        let legacy =
-            output.as_ref().filter(|_| wraps).map(|output| tool(Some(schema::wrapped(output))));
-        let modern = tool(output);
-        Self {
+        let entry =
+            Entry::new(&name, signature, is_sure, variant.effect(), options.max_tool_bytes)?;
+        Ok(Self {
             name,
             method: method.to_owned(),
             service: service.map(str::to_owned),
             services: offers.iter().map(|(service, _)| service.map(str::to_owned)).collect(),
             stream: signature.stream,
-            wraps,
-            modern,
-            legacy,
-        }
+            wraps: entry.wraps(),
+            entry,
+        })
     }
 
-    fn json(&self, era: Era) -> &str {
-        match &self.legacy {
-            Some(legacy) if !era.is_modern() => legacy,
-            _ => &self.modern,
-        }
+    /// Whether a service that offers the other offers this one.
+    fn serves(&self, other: &Self) -> bool {
+        !self.services.is_disjoint(&other.services)
     }
 
     fn may_be_called(&self, may: May<'_>) -> bool {
@@ -246,56 +336,6 @@ impl Tool {
         }
         self.services.iter().filter_map(Option::as_deref).find(|service| may(Some(service)))
     }
-}
-
-/// The first name that no other tool has, of characters that every client takes.
-fn free_name(
-    named: &BTreeMap<String, Arc<Tool>>,
-    prefix: &str,
-    service: Option<&str>,
-    method: &str,
-) -> String {
-    let service = service.map(|service| format!("{service}.")).unwrap_or_default();
-    let is_usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let name = format!("{prefix}{service}{method}");
-    let name: String = name.chars().map(|c| if is_usual(c) { c } else { '_' }).collect();
-    let numbered = |number: usize| {
-        let end = if number < 2 { String::new() } else { format!("_{number}") };
-        let start: String = name.chars().take(MAX_NAME_CHARS.saturating_sub(end.len())).collect();
-        start + &end
-    };
-    // One of more numbers than there are names is free.
-    (1..=named.len() + 1).map(numbered).find(|it| !named.contains_key(it)).unwrap_or(name)
-}
-
-fn annotations(effect: Effect) -> Value {
-    json!({"readOnlyHint": effect.is_read_only(), "idempotentHint": effect.is_idempotent()})
-}
-
-fn description(signature: &Signature) -> String {
-    let mut parts = Vec::new();
-    if signature.deprecated {
-        parts.push("Deprecated.".to_owned());
-    }
-    parts.push(match signature.doc.is_empty() {
-        false => signature.doc.clone(),
-        // Clients ask for one.
-        true => format!("The method {}, of which nothing is said.", signature.name),
-    });
-    if signature.stream {
-        parts.push(
-            "Returns a list of what it sends until it ends, or as far as there is time.".to_owned(),
-        );
-    }
-    parts.extend(signature.examples.iter().take(EXAMPLES).map(example));
-    parts.join("\n\n")
-}
-
-fn example(example: &Example) -> String {
-    let arguments: Map<String, Value> = example.arguments.iter().cloned().collect();
-    let name = if example.name.is_empty() { String::new() } else { format!(" ({})", example.name) };
-    let result = example.result.as_ref().map(|result| format!(" returns {result}"));
-    format!("Example{name}: {}{}", Value::Object(arguments), result.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Tools of methods, without instances.
 
-use rpc_wire::signature::Parameter;
+use rpc_wire::signature::{Example, Parameter};
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -22,7 +23,12 @@ fn variant<'a>(signature: &'a Signature, services: &[Option<&'a str>]) -> Varian
 }
 
 fn tools(methods: Vec<Method<'_>>, prefix: &str) -> Tools {
-    Tools::from_methods(methods.into_iter(), &Exposure::default(), prefix, 100)
+    tools_after(&Tools::default(), methods, prefix)
+}
+
+fn tools_after(before: &Tools, methods: Vec<Method<'_>>, prefix: &str) -> Tools {
+    let options = GatewayOptions { prefix: prefix.to_owned(), ..GatewayOptions::default() };
+    Tools::from_methods(methods.into_iter(), &options, before)
 }
 
 /// The tools of methods that services without a name offer.
@@ -39,7 +45,7 @@ fn names(tools: &Tools) -> Vec<&str> {
 }
 
 fn listed(tool: &Tool, era: Era) -> Value {
-    serde_json::from_str(tool.json(era)).unwrap()
+    serde_json::from_str(tool.entry.json(era)).unwrap()
 }
 
 #[test]
@@ -113,29 +119,88 @@ fn where_services_differ_a_tool_names_its_service_and_else_it_does_not() {
 }
 
 #[test]
-fn each_name_is_one_that_clients_take_and_is_there_once() {
+fn each_name_is_one_that_clients_take_and_depends_on_no_other() {
     let long = "x".repeat(200);
-    let methods: Vec<_> = ["a/b", "a b", "a_b", "ä", &long, &format!("{long}y")]
-        .iter()
-        .map(|name| reads(name, json!(true)))
-        .collect();
-    let methods =
-        methods.iter().map(|it| Method { name: &it.name, variants: vec![variant(it, &[None])] });
-    let tools = tools(methods.collect(), "p_");
-    let (whole, numbered) = (&long[..62], &long[..60]);
-    let expected =
-        ["p__", "p_a_b", "p_a_b_2", "p_a_b_3", &format!("p_{numbered}_2"), &format!("p_{whole}")];
-    assert_eq!(names(&tools), expected);
+    let all = ["a/b", "a b", "a_b", "ä", &long, &format!("{long}y"), "\u{1b}[2J"];
+    let named = |names: &[&str]| {
+        let signatures: Vec<_> = names.iter().map(|name| reads(name, json!(true))).collect();
+        let tools = tools(signatures.iter().map(|it| method(&it.name, it)).collect(), "p_");
+        tools.all.iter().map(|it| (it.method.clone(), it.name.clone())).collect::<BTreeMap<_, _>>()
+    };
+    let together = named(&all);
+    for name in all {
+        let alone = &named(&[name])[name];
+        assert_eq!(alone, &together[name]);
+        let is_usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        assert!(alone.len() <= 64 && alone.chars().all(is_usual), "{alone}");
+    }
+    assert_eq!(together["a_b"], "p_a_b");
+    assert_eq!(together["a/b"], "p_a_b_79e9f432");
+    let names: BTreeSet<_> = together.values().collect();
+    assert_eq!(names.len(), all.len());
+}
+
+#[test]
+fn a_method_without_a_name_is_no_tool_and_others_are() {
+    let (empty, good) = (reads("", json!(true)), reads("good", json!(true)));
+    let tools = tools(vec![method("", &empty), method("good", &good)], "");
+    assert_eq!((names(&tools), tools.left_out.count), (vec!["good"], 1));
+    assert_eq!(tools.left_out.first[0].1, "its name is empty");
+}
+
+#[test]
+fn a_tool_is_still_called_by_its_name_when_a_newcomer_has_a_method_of_that_name() {
+    let (number, text) =
+        (reads("get", json!({"type": "number"})), reads("get", json!({"type": "string"})));
+    let ours = || variant(&number, &[Some("ours")]);
+    let alone = || vec![Method { name: "get", variants: vec![ours()] }];
+    let both = || {
+        let newcomer = variant(&text, &[Some("a_newcomer")]);
+        vec![Method { name: "get", variants: vec![newcomer, ours()] }]
+    };
+    let before = tools(alone(), "");
+    let now = tools_after(&before, both(), "");
+    // The list depends on what there is only.
+    assert_eq!(names(&now), names(&tools(both(), "")));
+    assert_eq!(names(&now), ["a_newcomer.get", "ours.get"]);
+    let called = now.find("get", ALL).unwrap();
+    assert_eq!((called.name.as_str(), called.service_for(ALL)), ("ours.get", Some("ours")));
+    let still = tools_after(&now, both(), "");
+    assert_eq!(still, now);
+    // And the other way round.
+    let after = tools_after(&now, alone(), "");
+    assert_eq!(names(&after), ["get"]);
+    assert_eq!(after.find("ours.get", ALL).unwrap().name, "get");
+    assert!(after.find("a_newcomer.get", ALL).is_err());
+    // Who never knew it is told the names.
+    let new = tools(both(), "");
+    assert_eq!(new.find("get", ALL).unwrap_err(), ["a_newcomer.get", "ours.get"]);
 }
 
 #[test]
 fn what_may_change_something_is_counted_and_what_exceeds_the_limit() {
     let (a, b) = (reads("a", json!(true)), reads("b", json!(true)));
     let changes = Signature { name: "c".to_owned(), ..Signature::default() };
-    let methods = [&a, &b, &changes]
-        .map(|it| Method { name: &it.name, variants: vec![variant(it, &[None])] });
-    let tools = Tools::from_methods(methods.into_iter(), &Exposure::default(), "", 1);
-    assert_eq!((names(&tools), tools.left_out, tools.not_allowed), (vec!["a"], 1, 1));
+    let methods = || [&a, &b, &changes].map(|it| method(&it.name, it)).into_iter();
+    let of = |options: GatewayOptions| Tools::from_methods(methods(), &options, &Tools::default());
+    let few = of(GatewayOptions { max_tools: 1, ..GatewayOptions::default() });
+    assert_eq!((names(&few), few.left_out.count, few.not_allowed), (vec!["a"], 1, 1));
+    let short = of(GatewayOptions { max_list_bytes: 300, ..GatewayOptions::default() });
+    assert_eq!((names(&short), short.left_out.count), (vec!["a"], 1));
+    assert!(short.left_out.first[0].1.contains("max_list_bytes"));
+}
+
+#[test]
+fn a_service_with_many_tools_leaves_room_to_others() {
+    let many: Vec<_> = (0..50).map(|n| reads(&format!("a{n}"), json!(true))).collect();
+    let few = [reads("y", json!(true)), reads("z", json!(true))];
+    fn of<'a>(service: &'a str, signature: &'a Signature) -> Method<'a> {
+        Method { name: &signature.name, variants: vec![variant(signature, &[Some(service)])] }
+    }
+    let methods = many.iter().map(|it| of("many", it)).chain(few.iter().map(|it| of("few", it)));
+    let options = GatewayOptions { max_tools: 5, ..GatewayOptions::default() };
+    let tools = Tools::from_methods(methods, &options, &Tools::default());
+    assert_eq!(names(&tools), ["a0", "a1", "a2", "y", "z"]);
 }
 
 #[test]
