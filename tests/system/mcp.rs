@@ -153,18 +153,41 @@ async fn the_last_tools_are_there_with_a_note_while_the_registry_is_away() {
     assert_eq!(result["content"][0]["text"], "13");
 }
 
-#[tokio::test]
-async fn a_silent_instance_does_not_hold_up_the_tools_of_others() {
-    let (_registry, registry) = Daemon::registry(&["--store", "none"]).await;
+/// An instance that is registered and accepts connections, and says nothing.
+async fn silent_instance(registry: std::net::SocketAddr) -> TcpListener {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut agent = Agent::of(&url(registry), &[]);
-    assert_eq!(agent.tools().await, [""; 0]);
     let port = silent.local_addr().unwrap().port();
     let instance = json!({"protocol": "json", "host": "127.0.0.1", "port": port, "status": true, "parameters": {}});
     let body = instance.to_string();
     let (status, body) =
         http(registry, "POST /myRegistry/register?proto=json", body.as_bytes()).await;
     assert_eq!(status, 200, "{body}");
+    silent
+}
+
+#[tokio::test]
+async fn the_first_tools_do_not_wait_for_an_instance_that_says_nothing() {
+    let (_registry, registry) = Daemon::registry(&["--store", "none"]).await;
+    let silent = silent_instance(registry).await;
+    let (_server, server) = Daemon::server(&["--registry", &url(registry)]).await;
+    lists(registry, &[silent.local_addr().unwrap(), server]).await;
+    let started = Instant::now();
+    let mut agent = Agent::of(&url(registry), &[]);
+    let tools = agent.tools().await;
+    let after = started.elapsed();
+    assert!(tools.contains(&"add".to_owned()), "{tools:?}");
+    // Half a second, and what it takes to start.
+    assert!(after < Duration::from_millis(1800), "after {after:?}");
+    let why = |line: &str| line.contains("methods are not known").then_some(());
+    agent.gateway.line("the instance that is left out", why).await;
+}
+
+#[tokio::test]
+async fn a_silent_instance_does_not_hold_up_the_tools_of_others() {
+    let (_registry, registry) = Daemon::registry(&["--store", "none"]).await;
+    let mut agent = Agent::of(&url(registry), &[]);
+    assert_eq!(agent.tools().await, [""; 0]);
+    let _silent = silent_instance(registry).await;
     let (_server, _) = Daemon::server(&["--registry", &url(registry)]).await;
     let started = Instant::now();
     eventually("tools", async || !agent.tools().await.is_empty()).await;

@@ -41,11 +41,15 @@ pub(crate) async fn keep(
     let is_direct = !matches!(client.target(), Target::Registry { .. });
     let mut within = FIRST;
     let mut unknown = BTreeMap::new();
+    let mut is_first = !is_direct;
     loop {
         let mut refreshed = pin!(client.list_refreshed());
         // It waits from now on: a change while the methods are learned is not lost.
         let _ = poll!(refreshed.as_mut());
-        let catalog = client.catalog_within(within).await;
+        let catalog = match std::mem::take(&mut is_first) {
+            true => first(&client, options.learn_timeout).await,
+            false => client.catalog_within(within).await,
+        };
         within = options.learn_timeout;
         let is_whole = catalog.as_ref().is_ok_and(|catalog| catalog.unknown.is_empty());
         if let Ok(catalog) = &catalog {
@@ -56,6 +60,26 @@ pub(crate) async fn keep(
             () = refreshed => {}
             () = sleep(ASK_AGAIN), if is_direct || !is_whole => {}
         }
+    }
+}
+
+/// The first catalog: the list of instances has longer to come than their methods.
+async fn first(client: &Client, learn_timeout: Duration) -> Result<Catalog, CallError> {
+    let learned = async {
+        loop {
+            let mut refreshed = pin!(client.list_refreshed());
+            let is_new = poll!(refreshed.as_mut()).is_ready();
+            if !client.instances().is_empty() {
+                return sleep(learn_timeout).await;
+            }
+            if !is_new {
+                refreshed.await;
+            }
+        }
+    };
+    tokio::select! {
+        catalog = client.catalog_within(FIRST) => catalog,
+        () = learned => client.catalog_within(Duration::ZERO).await,
     }
 }
 
