@@ -10,8 +10,8 @@ use crate::problem::Problem;
 
 /// Stateless versions: each request says all.
 pub(crate) const MODERN: [&str; 1] = ["2026-07-28"];
-/// Versions that begin with `initialize`, the latest first.
-pub(crate) const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
+/// Versions that begin with `initialize`, the latest first. 2025-03-26 is the only one that demands batches.
+pub(crate) const LEGACY: [&str; 3] = ["2025-11-25", "2025-06-18", "2024-11-05"];
 
 /// Methods that only stateless versions have.
 const ONLY_MODERN: [&str; 2] = ["server/discover", "subscriptions/listen"];
@@ -125,9 +125,10 @@ fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
 }
 
-/// The version that `initialize` agrees on.
+/// The version that `initialize` agrees on: the latest that is no later than what is asked for, which who knows that
+/// knows as a rule, or else the latest.
 pub(crate) fn agreed(requested: Option<&str>) -> &'static str {
-    let known = LEGACY.into_iter().find(|known| Some(*known) == requested);
+    let known = LEGACY.into_iter().find(|known| requested.is_some_and(|it| *known <= it));
     known.unwrap_or(LEGACY[0])
 }
 
@@ -179,7 +180,11 @@ mod tests {
 
     #[test]
     fn initialize_agrees_on_what_both_know() {
-        assert_eq!(agreed(Some("2025-03-26")), "2025-03-26");
+        for known in LEGACY {
+            assert_eq!(agreed(Some(known)), known);
+        }
+        // It has batches, which are refused.
+        assert_eq!(agreed(Some("2025-03-26")), "2024-11-05");
         for unknown in [Some("2026-07-28"), Some("1999-01-01"), None] {
             assert_eq!(agreed(unknown), "2025-11-25");
         }

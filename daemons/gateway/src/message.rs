@@ -126,7 +126,8 @@ pub(crate) fn read(bytes: &[u8], limits: FrameLimits) -> Result<Message<'_>, Unr
         Err(too_much) => return Err(Problem::invalid_request(too_much.to_string()).into()),
     };
     if frame.starts_with(b"[") {
-        let why = "batches are no part of this protocol; send one message at a time";
+        let why =
+            "batches are no part of the versions that are served here; send one message at a time";
         return Err(Problem::invalid_request(why).into());
     }
     let keys: Keys<'_> = serde_json::from_slice(frame).map_err(|error| match error.classify() {
