@@ -165,6 +165,8 @@ fn resume(model: &mut Model, now: Now, effects: &mut Effects) {
 }
 
 #[cfg(test)]
+mod changed_tests;
+#[cfg(test)]
 mod confirm_tests;
 #[cfg(test)]
 mod copy_tests;

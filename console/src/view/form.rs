@@ -15,21 +15,27 @@ use super::traffic;
 use rpc_console_core::model::docs as docs_model;
 use rpc_console_core::model::form::{Form, JsonText};
 use rpc_console_core::model::{Model, Pane};
-use rpc_console_core::selectors::method_traffic;
+use rpc_console_core::selectors::{method_news, method_traffic};
 use rpc_console_core::text;
 
+/// Rows of the first line of the documentation, and of what has become of the method, at most.
+const TEXT_ROWS: usize = 2;
 /// Rows of the target, a blank row, and the request.
 const FOOTER: u16 = 3;
 
 /// Rows that the form of the current method needs in a pane of this width.
 pub(super) fn rows_needed(model: &Model, width: u16) -> u16 {
-    let rows = model.forms.get().map_or(0, |form| match &form.json {
-        Some(json) => json.area.lines().len().max(form.fields.len()),
-        None => {
-            let errors = (0..form.fields.len()).filter_map(|index| form.shown_error(index));
-            let more = summary(form, width.saturating_sub(2)).len().saturating_sub(1);
-            form.fields.len() + errors.count() + more
-        }
+    let width = width.saturating_sub(2);
+    let rows = model.forms.get().map_or(0, |form| {
+        let fields = match &form.json {
+            Some(json) => json.area.lines().len().max(form.fields.len()),
+            None => {
+                let errors = (0..form.fields.len()).filter_map(|index| form.shown_error(index));
+                let more = summary(form, width, TEXT_ROWS).len().saturating_sub(1);
+                form.fields.len() + errors.count() + more
+            }
+        };
+        news(model, form, width).len() + fields
     });
     u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(6)
 }
@@ -52,6 +58,12 @@ pub(super) fn form(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     let room = usize::from(area.width).saturating_sub(title.width() + 5);
     let right = Line::from(Span::styled(note(model, screen, form, room), theme.accent()));
     let inner = screen.pane(model, area, Pane::Form, title, right);
+    let news = news(model, form, inner.width);
+    for (row, line) in (0..inner.height).zip(&news) {
+        let line = Span::styled(format!(" {line}"), screen.theme.warning());
+        screen.line(inner, row, Line::from(line));
+    }
+    let inner = below(inner, u16::try_from(news.len()).unwrap_or(0), inner.height);
     match &form.json {
         Some(json) => draw_json(model, screen, form, json, inner),
         None => draw_form(model, screen, form, inner),
@@ -82,15 +94,8 @@ fn draw_form(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect
     // Where the documentation does not fit below, its first line stands above.
     let mut top = 0;
     if !docs::fits(spare) && area.height > 6 {
-        let mut lines = summary(form, area.width);
-        let room = usize::from(spare).max(1);
-        if lines.len() > room {
-            lines.truncate(room);
-            if let Some(last) = lines.last_mut() {
-                *last = text::cut(&format!("{last}……"), text_width(area.width)).into_owned();
-            }
-        }
-        for line in lines {
+        let rows = usize::from(spare).clamp(1, TEXT_ROWS);
+        for line in summary(form, area.width, rows) {
             let line = Span::styled(format!(" {line}"), screen.theme.dim());
             screen.line(area, top, Line::from(line));
             top += 1;
@@ -105,14 +110,27 @@ fn draw_form(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect
     docs::draw(model, screen, form, below(area, top + used, area.height));
 }
 
-/// The first line of the documentation in at most two rows.
-fn summary(form: &Form, width: u16) -> Vec<String> {
-    let Some(first) = form.signature.doc.lines().next() else { return Vec::new() };
+/// What has become of the method while its form is open.
+fn news(model: &Model, form: &Form, width: u16) -> Vec<String> {
+    let news = method_news(model, form).map(|news| wrapped(&format!("≠ {news}"), width, TEXT_ROWS));
+    news.unwrap_or_default()
+}
+
+/// The first line of the documentation.
+fn summary(form: &Form, width: u16, rows: usize) -> Vec<String> {
+    let first = form.signature.doc.lines().next();
+    first.map(|first| wrapped(&text::printable(first), width, rows)).unwrap_or_default()
+}
+
+/// A text in at most so many rows.
+fn wrapped(text: &str, width: u16, rows: usize) -> Vec<String> {
     let width = text_width(width);
-    let mut lines = text::wrap_words(&text::printable(first), width);
-    if lines.len() > 2 {
-        lines.truncate(2);
-        lines[1] = text::cut(&format!("{}……", lines[1]), width).into_owned();
+    let mut lines = text::wrap_words(text, width);
+    if lines.len() > rows {
+        lines.truncate(rows);
+        if let Some(last) = lines.last_mut() {
+            *last = text::cut(&format!("{last}……"), width).into_owned();
+        }
     }
     lines
 }

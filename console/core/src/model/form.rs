@@ -1,5 +1,6 @@
 //! The form of a call: a typed field per parameter, built from the method's signature.
 
+mod changed;
 mod example;
 mod field;
 mod json;
@@ -67,11 +68,26 @@ impl Forms {
         let timeout = self.default_timeout;
         let new = || Form { service: service.clone(), ..Form::new(Arc::clone(signature)) };
         let form = self.forms.entry(id).or_insert_with(|| new().with_timeout(timeout));
-        if !form.is_of(signature) {
+        if form.has_input() {
+            form.relearn(signature);
+        } else if !form.is_of(signature) {
             *form = new().with_timeout(timeout);
         }
         form.set_variables(&self.variables);
         form
+    }
+
+    /// Takes the signature that the method on screen has now; what was typed stays. Nobody is told of a change of
+    /// an empty form that is not `focused`.
+    pub fn relearn(&mut self, signature: &Arc<Signature>, focused: bool) {
+        let current = self.current.as_ref().and_then(|id| self.forms.get_mut(id));
+        if let Some(form) = current.filter(|form| !Arc::ptr_eq(&form.signature, signature)) {
+            form.relearn(signature);
+            form.set_variables(&self.variables);
+            if !focused && !form.has_input() {
+                form.accept_changes();
+            }
+        }
     }
 
     /// Sets the variables that the fields may refer to.
@@ -112,6 +128,8 @@ pub struct Form {
     pub target: Option<InstanceKey>,
     /// The timeout.
     pub timeout: Duration,
+    /// The method before it changed.
+    before: Option<changed::Before>,
     /// The example that is filled in next.
     next_example: usize,
     /// The timeout it was opened with.
@@ -131,6 +149,7 @@ impl Form {
             json: None,
             target: None,
             timeout: DEFAULT_TIMEOUT,
+            before: None,
             next_example: 0,
             default_timeout: DEFAULT_TIMEOUT,
         }
@@ -182,6 +201,7 @@ impl Form {
             field.clear();
         }
         self.focus = 0;
+        self.accept_changes();
         if self.json.is_some() {
             self.open_json(&self.to_json(), None);
         }

@@ -212,6 +212,12 @@ impl Methods {
         self.get(id).or_else(|| self.all().find(|method| !is_known && method.id.name == id.name))
     }
 
+    /// Whether no instance has the method, as far as what they have is known.
+    pub fn is_gone(&self, id: &MethodId) -> bool {
+        let of_service = self.offers.iter().filter(|((service, _), _)| *service == id.service);
+        self.get(id).is_none() && of_service.into_iter().all(|(_, offer)| offer.methods.is_some())
+    }
+
     /// The methods of this name, by service.
     pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Method> {
         self.union.values().filter(move |method| method.id.name == name)
@@ -315,10 +321,14 @@ impl Methods {
         visible.iter().position(|method| method.id == *id)
     }
 
-    /// Selects the first visible method if the selected one is not visible, or always with `prefer_first`.
+    /// Selects the first visible method if the selected one is not visible, or always with `prefer_first`. One that
+    /// may be listed again in a moment, as while its service is asked for its new methods, stays selected.
     pub fn keep_selection(&mut self, prefer_first: bool) {
         let visible = self.visible();
-        if prefer_first || self.selected_index(&visible).is_none() {
+        let is_awaited = |id: &MethodId| self.get(id).is_none() && !self.is_gone(id);
+        let is_kept = self.selected_index(&visible).is_some()
+            || self.selected.as_ref().is_some_and(is_awaited);
+        if prefer_first || !is_kept {
             self.selected = visible.first().map(|method| method.id.clone());
         }
     }

@@ -15,7 +15,7 @@ use crate::model::instances::Row;
 use crate::model::json::decoded;
 use crate::model::methods::Method;
 use crate::model::service::MethodId;
-use crate::model::{Model, View};
+use crate::model::{Model, Pane, View};
 use crate::text;
 
 /// Bytes of a call shown in a question.
@@ -23,7 +23,12 @@ const SHOWN_BYTES: usize = 200;
 
 /// Shows the form of the selected method, unless another one is being filled in.
 pub(super) fn sync_form(model: &mut Model) {
-    if model.focus() != crate::model::Pane::Methods && model.forms.get().is_some() {
+    if let Some(id) = &model.forms.current
+        && model.focus() != Pane::Methods
+    {
+        if let Some(method) = model.methods.get(id) {
+            model.forms.relearn(&method.signature, model.focus() == Pane::Form);
+        }
         return;
     }
     let Some(method) = model.methods.selected_method() else { return };
@@ -64,6 +69,7 @@ pub(super) fn form(model: &mut Model, now: Now, effects: &mut Effects) {
         model.notify_error(format!("not sent: {why}"), now);
         return;
     };
+    form.accept_changes();
     let pending = PendingCall {
         method: form.id(),
         written: written.unwrap_or_else(|_| args.clone()),

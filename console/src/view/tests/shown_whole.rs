@@ -151,3 +151,27 @@ fn a_silent_registry_is_said_in_the_header() {
         assert!(!screen.contains("▲ late") && !screen.contains("1 late"), "{screen}");
     }
 }
+
+#[test]
+fn what_has_become_of_the_method_stands_above_its_form() {
+    use rpc_console_core::message::InstanceUpdate;
+    for size in SIZES {
+        let (mut model, now) = fixture::form();
+        types(&mut model, "1", now);
+        let mut methods = fixture::methods();
+        methods[0].parameters.truncate(2);
+        for key in [
+            fixture::key(8089),
+            fixture::key(8090),
+            rpc_wire::instance::Instance::new("10.0.0.7", 8089).key(),
+        ] {
+            let methods = std::sync::Arc::new(methods.clone().into());
+            feed(&mut model, Msg::Instance(key, InstanceUpdate::Methods(Ok(methods))), now);
+        }
+        let screen = shown(&mut model, now, size);
+        assert!(words(&screen).contains("≠ the method has changed: c is gone"), "{screen}");
+        press(&mut model, Key::ctrl('j'), now);
+        let screen = shown(&mut model, now, size);
+        assert!(words(&screen).contains("≠ the method has changed: c is gone"), "{screen}");
+    }
+}
