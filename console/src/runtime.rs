@@ -330,6 +330,7 @@ impl Console {
                 Effect::Copy { what, text } => self.copy(what, text),
                 Effect::Monitor(instance) => self.tasks.attach(*instance),
                 Effect::StopMonitor(key) => self.tasks.detach(&key),
+                Effect::AskAgain(key) => self.tasks.ask_again(key),
                 Effect::Call(request) => self.tasks.call(*request),
                 Effect::Cancel(id) => self.tasks.cancel(id),
                 Effect::RecordCall(call) => self.tasks.remember(*call),

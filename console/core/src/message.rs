@@ -217,6 +217,8 @@ pub enum Effect {
     Monitor(Box<Instance>),
     /// Stop monitoring an instance.
     StopMonitor(InstanceKey),
+    /// Ask an instance for its methods again: their documentation may be another one, which no contract tells.
+    AskAgain(InstanceKey),
     /// Stop all tasks of the current registry and connect to this one, or to a server.
     SwitchRegistry(Target),
     /// Send a call.

@@ -106,6 +106,27 @@ impl Contracts {
             }
         }
     }
+
+    /// Asks an instance again for the methods of its contract, which the documentation is no part of; `None`: it shows
+    /// none.
+    pub(super) fn ask_again(
+        &self,
+        key: InstanceKey,
+        inbox: mpsc::Sender<Msg>,
+    ) -> Option<impl Future<Output = ()> + use<>> {
+        let digest = self.homes.get(&key)?.clone();
+        let discovery = self.discovery.clone();
+        Some(async move {
+            let Some(client) = discovery.client(&key) else { return };
+            // What fails is known already, or will be: this is no probe.
+            let Ok(found) = discovery.ask(&client).await else { return };
+            if found.digest == digest
+                && let Ok(methods) = discovery.keep(found.methods)
+            {
+                let _ = inbox.send(Msg::Contract(digest, methods)).await;
+            }
+        })
+    }
 }
 
 impl Drop for Contract {
@@ -227,6 +248,13 @@ mod tests {
         assert_eq!((known, methods.len()), (&digest, 3));
         contracts.add(&instance(2, &digest));
         assert!(messages.try_recv().is_err(), "nobody is asked for what is known");
+
+        let (replies, mut answers) = mpsc::channel(1);
+        contracts.ask_again(honest.key(), replies.clone()).unwrap().await;
+        let answer = answers.try_recv().unwrap();
+        assert!(matches!(answer, Msg::Contract(of, again) if of == digest && again.len() == 3));
+        contracts.ask_again(liar.key(), replies).unwrap().await;
+        assert!(answers.try_recv().is_err(), "it says nothing of that contract");
 
         // A second contract is beyond the limit, until the first one is gone.
         let other = instance(serve(1).await, "00000000000000000000000000000000");

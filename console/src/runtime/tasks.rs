@@ -51,6 +51,8 @@ pub(super) struct Tasks {
     calls: HashMap<CallId, (AbortHandle, Attempts)>,
     load: Option<load::Running>,
     copying: Option<AbortHandle>,
+    /// Asks an instance for its methods again.
+    asking: Option<AbortHandle>,
     /// Stops the latest filtering of a large result.
     selecting: Option<Arc<AtomicBool>>,
     pub(super) history: Option<history::Keeper>,
@@ -87,6 +89,7 @@ impl Tasks {
             calls: HashMap::new(),
             load: None,
             copying: None,
+            asking: None,
             selecting: None,
             history: None,
             requests,
@@ -309,6 +312,14 @@ impl Tasks {
         }
     }
 
+    /// Asks an instance for the methods of its contract again. The latest question counts.
+    pub(super) fn ask_again(&mut self, key: InstanceKey) {
+        let Some(asked) = self.contracts.ask_again(key, self.replies.clone()) else { return };
+        if let Some(earlier) = self.asking.replace(tokio::spawn(asked).abort_handle()) {
+            earlier.abort();
+        }
+    }
+
     /// Stops monitoring an instance; a waiting one takes its place.
     pub(super) fn detach(&mut self, key: &InstanceKey) {
         self.directory.forget(key);
@@ -354,7 +365,7 @@ impl Drop for Tasks {
         let sampling = self.sampling.as_ref().map(|(_, task)| task);
         let calls = self.calls.values().map(|(task, _)| task);
         let tasks = self.feeds.iter().chain(monitored).chain(calls);
-        for task in tasks.chain(&self.copying).chain(sampling) {
+        for task in tasks.chain(&self.copying).chain(&self.asking).chain(sampling) {
             task.abort();
         }
     }

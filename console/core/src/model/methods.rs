@@ -109,6 +109,9 @@ impl Methods {
 
     /// Sets the methods of a contract.
     pub fn learn(&mut self, digest: String, methods: Arc<MethodList>) {
+        if self.contracts.get(&digest) == Some(&methods) {
+            return;
+        }
         self.stale();
         self.contracts.insert(digest, methods);
     }

@@ -3,6 +3,7 @@
 use super::docs::{DocKind, DocLine, Docs, docs};
 use super::json::Document;
 use super::scroll::Step;
+use super::service::{MethodId, Service};
 use crate::text;
 
 /// Longer texts are cut: they are wrapped for every frame. The pager shows all.
@@ -57,6 +58,19 @@ impl Reader {
             service => format!("Docs of {service} · {}", docs.signature.name),
         };
         Self { title, body: Body::Docs(Box::new(docs)), top: 0 }
+    }
+
+    /// The method whose documentation it is.
+    pub fn method(&self) -> Option<MethodId> {
+        let Body::Docs(docs) = &self.body else { return None };
+        let service = Some(&*docs.offered.service).filter(|name| !name.is_empty());
+        let service = service.map(Service::named).unwrap_or_default();
+        Some(MethodId::new(&service, docs.signature.name.clone()))
+    }
+
+    /// Reads the documentation that the method has now.
+    pub fn renew(&mut self, docs: Docs) {
+        self.body = Body::Docs(Box::new(docs));
     }
 
     /// The lines, at most `width` cells wide.

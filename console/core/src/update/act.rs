@@ -45,7 +45,7 @@ pub(super) fn act(model: &mut Model, action: Action, now: Now, effects: &mut Eff
         OpenMethod | Send | NextField | PreviousField | EditField | EditJson | Pick | ResetForm
         | NextTarget | NextTimeout | Example => form(model, action, now, effects),
         CancelCall => cancel_call(model, now, effects),
-        Docs => reading::docs(model, now),
+        Docs => reading::docs(model, now, effects),
         Fold | Unfold | FoldAll if model.focus() == Pane::Instances => {
             instances(model, action, now);
         }
@@ -242,7 +242,7 @@ fn form(model: &mut Model, action: Action, now: Now, effects: &mut Effects) {
     match action {
         Action::OpenMethod => match model.saved.selected.clone() {
             Some(name) => saved::open(model, &name, now),
-            None => open_method(model),
+            None => open_method(model, effects),
         },
         Action::Send => send::form(model, now, effects),
         Action::NextField => next_field(model, 1),

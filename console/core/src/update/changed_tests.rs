@@ -6,10 +6,10 @@ use rpc_wire::instance::WatchEvent;
 use rpc_wire::signature::{Parameter, Signature};
 use serde_json::json;
 
-use crate::fixture::{self, after, feed, press, types};
+use crate::fixture::{self, after, feed, key, press, types};
 use crate::key::{Code, Key};
-use crate::message::{Msg, RegistryUpdate};
-use crate::model::{Model, Now, Pane};
+use crate::message::{Effect, Msg, RegistryUpdate};
+use crate::model::{Model, Now, Overlay, Pane};
 use crate::selectors::method_news;
 
 const OLD: &str = "00000000000000000000000000000001";
@@ -107,4 +107,24 @@ fn a_method_stays_selected_while_its_server_is_asked_and_one_that_is_gone_says_s
     announce(&mut model, OLD, now);
     reply(&mut model, OLD, vec![discount(10, &[])], now);
     assert_eq!((values(&model)[0], news(&model)), (("price", "200"), None), "it is back");
+}
+
+#[test]
+fn opening_a_form_or_its_documentation_asks_again_and_shows_the_documentation_of_now() {
+    let (mut model, now) = filled();
+    let documented = |doc: &str| Signature { doc: doc.to_owned(), ..discount(10, &[]) };
+    reply(&mut model, OLD, vec![documented("Before.")], now);
+    let asked = [Effect::AskAgain(key(8089))];
+    assert_eq!(press(&mut model, Key::plain(Code::F(2)), now), asked);
+    let shown = |model: &Model| {
+        let Some(Overlay::Reader(reader)) = &model.overlay else { panic!("{:?}", model.overlay) };
+        reader.lines(60)[1].text.clone()
+    };
+    assert_eq!(shown(&model), "Before.");
+    reply(&mut model, OLD, vec![documented("After.")], now);
+    assert_eq!(shown(&model), "After.");
+    assert_eq!((model.forms.get().unwrap().signature.doc.as_str(), news(&model)), ("After.", None));
+    press(&mut model, Key::plain(Code::Esc), now);
+    model.set_focus(Pane::Methods);
+    assert_eq!(press(&mut model, ENTER, now), asked);
 }

@@ -138,7 +138,7 @@ pub(super) fn accept(model: &mut Model, now: Now, effects: &mut Effects) {
             (model.methods.selected, model.methods.is_chosen) = (Some(id), true);
             model.saved.selected = None;
             show(model, View::Methods);
-            open_method(model);
+            open_method(model, effects);
         }
         Some(Entry::Correct(_, text)) => {
             let input = tui_input::Input::new(text);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rpc_wire::instance::{Instance, InstanceKey, WatchEvent};
 use rpc_wire::report::Readiness;
 
-use super::Effects;
+use super::{Effects, reading};
 use crate::action::{Action, Context};
 use crate::message::{DemoUpdate, Effect, InstanceUpdate, RegistryUpdate, Sample};
 use crate::model::Model;
@@ -352,6 +352,7 @@ fn join(model: &mut Model, instance: &Instance) {
 /// Applies the methods of a contract, to all instances that show it.
 pub(super) fn contract(model: &mut Model, digest: String, methods: Arc<MethodList>) {
     model.methods.learn(digest.clone(), methods);
+    reading::renew(model);
     for row in model.instances.all_mut().filter(|row| row.instance.contract() == Some(&*digest)) {
         row.methods = model.methods.count(&row.key);
         model.methods.errors.remove(&row.key);

@@ -5,6 +5,7 @@ use rpc_wire::signature::Signature;
 use serde_json::value::RawValue;
 
 use super::show::show;
+use super::{Effects, reading};
 use crate::model::Now;
 use crate::model::calls::Tab;
 use crate::model::diff::diff;
@@ -13,8 +14,9 @@ use crate::model::{Model, Pane, View};
 use crate::selectors::selected_call;
 use crate::text;
 
-pub(super) fn open_method(model: &mut Model) {
+pub(super) fn open_method(model: &mut Model, effects: &mut Effects) {
     let Some(method) = model.methods.selected_method() else { return };
+    reading::ask_again(method, effects);
     let (id, signature) = (method.id.clone(), method.signature.clone());
     let scope = model.methods.scope.clone();
     let form = model.forms.open(&id.service, &signature);

@@ -1,6 +1,9 @@
 //! Opening a text over the view: a string of the result, an item of a stream, a documentation.
 
+use super::Effects;
+use crate::message::Effect;
 use crate::model::json::{Part, Scalar, scalar};
+use crate::model::methods::Method;
 use crate::model::reader::Reader;
 use crate::model::{Model, Now, Overlay, Pane};
 use crate::selectors::docs_of;
@@ -9,14 +12,34 @@ use crate::selectors::docs_of;
 const LONG: usize = 40;
 
 /// Opens the documentation of the method in the form, or of the selected one.
-pub(super) fn docs(model: &mut Model, now: Now) {
+pub(super) fn docs(model: &mut Model, now: Now, effects: &mut Effects) {
     let found = match model.focus() {
         Pane::Methods => model.methods.selected_method().map(|method| method.id.clone()),
         _ => model.forms.current.clone(),
     };
+    if let Some(method) = found.as_ref().and_then(|id| model.methods.get(id)) {
+        ask_again(method, effects);
+    }
     match found.and_then(|id| docs_of(model, &id)).map(Reader::docs) {
         Some(reader) => model.overlay = Some(Overlay::Reader(reader)),
         None => model.notify_error("no method selected", now),
+    }
+}
+
+/// Asks one of the instances that have the method: its documentation may have changed.
+pub(super) fn ask_again(method: &Method, effects: &mut Effects) {
+    effects.extend(method.on.iter().next().cloned().map(Effect::AskAgain));
+}
+
+/// Shows the documentation that instances have now, if one is open.
+pub(super) fn renew(model: &mut Model) {
+    let Some(Overlay::Reader(reader)) = &mut model.overlay else { return };
+    let Some(id) = reader.method() else { return };
+    model.methods.refresh();
+    if let Some(docs) = docs_of(model, &id)
+        && let Some(Overlay::Reader(reader)) = &mut model.overlay
+    {
+        reader.renew(docs);
     }
 }
 
