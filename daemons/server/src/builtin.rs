@@ -67,19 +67,18 @@ fn multiply(a: Number, b: Number) -> Result<Number, Failure> {
 #[rpc_method(crate, read_only)]
 #[example(7, 2 => 3.5)]
 #[example("by zero": 7, 0 => "Division by zero error!")]
-fn divide(a: Number, b: Number) -> Quotient {
+fn divide(a: Number, b: Number) -> Result<Quotient, Failure> {
     if b.to_float() == 0.0 {
-        Quotient::Text("Division by zero error!")
-    } else {
-        Quotient::Number(a.to_float() / b.to_float())
+        return Ok(Quotient::Text("Division by zero error!"));
     }
+    number::finite(a.to_float() / b.to_float()).map(Quotient::Number)
 }
 
 /// The area of a circle; always a float.
 #[rpc_method(crate, read_only)]
 #[example(1 => std::f64::consts::PI)]
-fn area_of_circle(radius: Number) -> f64 {
-    std::f64::consts::PI * radius.to_float() * radius.to_float()
+fn area_of_circle(radius: Number) -> Result<f64, Failure> {
+    number::finite(std::f64::consts::PI * radius.to_float() * radius.to_float())
 }
 
 /// Multiplies a number by itself.

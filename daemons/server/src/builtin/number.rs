@@ -21,7 +21,7 @@ impl Number {
     /// The sum.
     ///
     /// # Errors
-    /// It cannot be represented exactly.
+    /// It cannot be represented, exactly if both are integers: a bad argument.
     pub fn plus(self, other: Self) -> Result<Self, Failure> {
         self.with(other, i128::checked_add, |a, b| a + b)
     }
@@ -29,7 +29,7 @@ impl Number {
     /// The difference.
     ///
     /// # Errors
-    /// It cannot be represented exactly.
+    /// It cannot be represented, exactly if both are integers: a bad argument.
     pub fn minus(self, other: Self) -> Result<Self, Failure> {
         self.with(other, i128::checked_sub, |a, b| a - b)
     }
@@ -37,7 +37,7 @@ impl Number {
     /// The product.
     ///
     /// # Errors
-    /// It cannot be represented exactly.
+    /// It cannot be represented, exactly if both are integers: a bad argument.
     pub fn times(self, other: Self) -> Result<Self, Failure> {
         self.with(other, i128::checked_mul, |a, b| a * b)
     }
@@ -58,14 +58,27 @@ impl Number {
     ) -> Result<Self, Failure> {
         const HELD: std::ops::RangeInclusive<i128> = i64::MIN as i128..=u64::MAX as i128;
         match (self, other) {
-            (Self::Integer(a), Self::Integer(b)) => {
-                integers(a, b).filter(|result| HELD.contains(result)).map(Self::Integer).ok_or_else(
-                    || Failure::new("the result cannot be held exactly (from -2^63 to 2^64-1)"),
-                )
-            }
-            (a, b) => Ok(Self::Float(floats(a.to_float(), b.to_float()))),
+            (Self::Integer(a), Self::Integer(b)) => integers(a, b)
+                .filter(|result| HELD.contains(result))
+                .map(Self::Integer)
+                .ok_or_else(|| beyond("the result cannot be held exactly (from -2^63 to 2^64-1)")),
+            (a, b) => finite(floats(a.to_float(), b.to_float())).map(Self::Float),
         }
     }
+}
+
+/// A result that JSON can carry.
+///
+/// # Errors
+/// It is infinite, or no number.
+pub(super) fn finite(result: f64) -> Result<f64, Failure> {
+    let text = "the result cannot be held (beyond about 1.8e308)";
+    if result.is_finite() { Ok(result) } else { Err(beyond(text)) }
+}
+
+/// Of these methods nothing fails but what the caller asks of them.
+fn beyond(text: &str) -> Failure {
+    Failure::bad_arguments(format!("{text}; give smaller numbers"))
 }
 
 impl Serialize for Number {
@@ -147,10 +160,14 @@ mod tests {
 
     #[test]
     fn an_inexact_result_is_an_error() {
-        let exact = "the result cannot be held exactly (from -2^63 to 2^64-1)";
+        let exact =
+            "the result cannot be held exactly (from -2^63 to 2^64-1); give smaller numbers";
         check(number("18446744073709551615").plus(number("1")), exact);
         check(number("18446744073709551615").times(number("18446744073709551615")), exact);
         check(number("-9223372036854775808").minus(number("1")), exact);
+        let beyond = "the result cannot be held (beyond about 1.8e308); give smaller numbers";
+        check(number("1e300").times(number("1e300")), beyond);
+        check(number("-1.7e308").minus(number("1e308")), beyond);
     }
 
     #[test]
