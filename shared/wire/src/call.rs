@@ -15,5 +15,5 @@ mod words;
 pub use args::{Args, ArgsError, IntoArgs, is_name};
 pub use json_rpc::{Batch, JsonRpcReply, is_meant as is_meant_as_json_rpc};
 pub use message::{Call, Message, Messages, Meta, Received, Rejected, ReplyTo, Token};
-pub use reply::{ReceivedReply, Reply, ReplyError};
+pub use reply::{Outline, ReceivedReply, Reply, ReplyError};
 pub use words::{Words, WordsError};

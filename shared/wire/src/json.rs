@@ -173,7 +173,7 @@ impl<'a> Parts<'a> {
         let mut end = start;
         match bytes.get(start)? {
             b'"' => end = end_of_string(bytes, start),
-            b'[' | b'{' => end = end_of_container(bytes, start),
+            b'[' | b'{' => end = end_of_container(bytes, start).unwrap_or(bytes.len()),
             b']' | b'}' => return None,
             _ => {
                 while bytes.get(end).is_some_and(|byte| !AFTER_SCALAR[usize::from(*byte)]) {
@@ -186,8 +186,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The position after the list or object that starts at `start`.
-fn end_of_container(bytes: &[u8], start: usize) -> usize {
+/// The position after the list or object that starts at `start`; `None` if it does not end.
+fn end_of_container(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     let mut depth = 0_u32;
     while let Some(&byte) = bytes.get(at) {
@@ -195,12 +195,20 @@ fn end_of_container(bytes: &[u8], start: usize) -> usize {
         match byte {
             b'"' => at = end_of_string(bytes, at - 1),
             b'[' | b'{' => depth += 1,
-            b']' | b'}' if depth == 1 => return at,
+            b']' | b'}' if depth == 1 => return Some(at),
             b']' | b'}' => depth -= 1,
             _ => {}
         }
     }
-    at
+    None
+}
+
+/// The keys and values of an object whose values may be anything that has strings and brackets as JSON has them, such as
+/// `NaN`; `None` if it is not whole.
+pub(crate) fn lenient_entries(text: &str) -> Option<Entries<'_>> {
+    let is_whole =
+        text.starts_with('{') && end_of_container(text.as_bytes(), 0) == Some(text.len());
+    is_whole.then(|| Entries(Parts { text, at: 1 }))
 }
 
 /// Bytes between values: commas, colons and white space.

@@ -11,7 +11,7 @@ use super::request::string;
 use crate::exact::{self, Inexact};
 use crate::fault::{Fault, WireError};
 use crate::framing::{FrameError, Framer};
-use crate::json::{Json, end_of_string};
+use crate::json::{self, Json, end_of_string};
 
 /// Appends the part before a result; the result's JSON and [`end_result`] follow.
 pub fn begin_result(out: &mut Vec<u8>, to: ReplyTo<'_>) {
@@ -277,6 +277,27 @@ impl<'a> Reply<'a> {
     }
 }
 
+/// What can be told of a reply that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outline {
+    /// The call's id.
+    pub id: u64,
+    /// It was to be an item of a stream.
+    pub is_item: bool,
+}
+
+impl Outline {
+    /// `None` if the frame is no whole object with one id.
+    pub fn of(frame: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(frame.trim_ascii());
+        let keys = || json::lenient_entries(&text);
+        let mut ids = keys()?.filter(|(key, _)| key.text() == "\"id\"");
+        let (Some((_, id)), None) = (ids.next(), ids.next()) else { return None };
+        let is_item = keys()?.any(|(key, _)| key.text() == "\"item\"");
+        Some(Self { id: id.text().parse().ok()?, is_item })
+    }
+}
+
 /// In the classic dialect an error is a text with one of three prefixes.
 fn classic_outcome(value: &RawValue) -> Result<&RawValue, Fault> {
     let text = value.get();
@@ -292,6 +313,9 @@ fn classic_outcome(value: &RawValue) -> Result<&RawValue, Fault> {
 
 fn read_fault(error: &RawValue) -> Result<Fault, ReplyError> {
     exact::check(error)?;
+    if let Some(number) = exact::infinite(error) {
+        return Err(Inexact(number).into());
+    }
     let error: WireError<'_> = serde_json::from_str(error.get())
         .map_err(|error| ReplyError::NotJson(error.to_string()))?;
     Ok(Fault::from_wire(error))
@@ -451,6 +475,43 @@ mod tests {
     }
 
     #[test]
+    fn an_error_with_a_number_beyond_floats_names_it() {
+        let frame = br#"{"id":1,"error":{"code":7,"message":"x","data":[1e999]}}"#;
+        let Err(error) = Reply::parse(frame) else { panic!() };
+        assert_eq!(error, ReplyError::Inexact(Inexact("1e999".to_owned())));
+    }
+
+    #[test]
+    fn of_a_reply_that_cannot_be_read_the_call_is_known_if_it_is_a_whole_object_with_one_id() {
+        let deep = format!("{{\"res\":{}{},\"id\":3}}", "[".repeat(9999), "]".repeat(9999));
+        for (frame, id, is_item) in [
+            (r#"{"id":3,"res":NaN}"#, 3, false),
+            (r#" {"res" : [-Infinity, {"id":4, "item":"}"}], "id" : 3} "#, 3, false),
+            (r#"{"id":3,"item":{"a":nan}}"#, 3, true),
+            (&deep, 3, false),
+        ] {
+            let outline = Outline::of(frame.as_bytes());
+            assert_eq!(outline, Some(Outline { id, is_item }), "{frame}");
+        }
+        let latin = b"{\"id\":3,\"res\":\"caf\xe9\"}";
+        assert_eq!(Outline::of(latin), Some(Outline { id: 3, is_item: false }));
+        for frame in [
+            "",
+            "NaN",
+            r#"[{"id":3}]"#,
+            r#"{"res":NaN}"#,
+            r#"{"id":NaN}"#,
+            r#"{"id":"3","res":NaN}"#,
+            r#"{"id":3,"res":NaN,"id":4}"#,
+            r#"{"id":3,"res":{"id":4,"res":NaN}"#,
+            r#"{"id":3,"res":"x}"#,
+            r#"{"id":3,"res":NaN}{"id":4}"#,
+        ] {
+            assert_eq!(Outline::of(frame.as_bytes()), None, "{frame}");
+        }
+    }
+
+    #[test]
     fn foreign_ids_and_later_keys_are_unknown() {
         for frame in [r#"{"id":"x","res":1}"#, r#"{"id":"x"}"#, r#"{"later":true}"#] {
             assert!(matches!(Reply::parse(frame.as_bytes()), Ok(Reply::Unknown)), "{frame}");
@@ -461,6 +522,24 @@ mod tests {
                 "{frame}"
             );
         }
+    }
+
+    #[test]
+    fn any_bytes_that_are_a_reply_have_its_outline() {
+        rpc_fuzz::bytes("reply", |bytes| {
+            let outline = Outline::of(bytes);
+            let (of, is_item) = match Reply::parse(bytes) {
+                Ok(Reply::Done { id: Some(id), .. } | Reply::End { id } | Reply::Empty { id }) => {
+                    (id, false)
+                }
+                Ok(Reply::Item { id, .. }) => (id, true),
+                _ => return,
+            };
+            // A key may be written with escapes.
+            if !bytes.contains(&b'\\') {
+                assert_eq!(outline, Some(Outline { id: of, is_item }));
+            }
+        });
     }
 
     #[test]
