@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use rpc_wire::call::request::{self, RequestMeta};
-use rpc_wire::call::{Args, Reply, ReplyError, reply};
+use rpc_wire::call::{Args, Outline, Reply, ReplyError, reply};
 use rpc_wire::exact;
 use rpc_wire::fault::Fault;
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
@@ -196,7 +196,8 @@ impl<T> Conversation<T> {
     /// # Errors
     /// It is something else.
     pub(crate) fn listing(&mut self, line: &[u8]) -> Result<Listing, Offence> {
-        let list = match self.read(line)? {
+        let reply = Reply::parse(line).map_err(|error| not_a_message(line, &error.to_string()))?;
+        let list = match reply {
             Reply::Done { id: Some(DISCOVERY), outcome: Ok(list) } => list.get(),
             Reply::Done { id: Some(DISCOVERY), outcome: Err(fault) } => {
                 return Err(Offence::NoMethods(fault.classic_text()));
@@ -219,24 +220,16 @@ impl<T> Conversation<T> {
         if line.trim_ascii().is_empty() {
             return Ok(Event::Nothing);
         }
-        Ok(match self.read(line)? {
+        let reply = match Reply::parse(line) {
+            Ok(reply) => reply,
+            Err(error) => return self.unreadable(line, &error, now),
+        };
+        Ok(match reply {
             Reply::Done { id: Some(id), outcome } => match self.ended(id, now) {
                 Some(waiting) => Event::Done(waiting, passed_on(line, outcome)),
                 None => Event::Nothing,
             },
-            Reply::Item { id, item, .. } => match self.calls.get(&id) {
-                Some(call) => {
-                    self.last_sign = Some(now);
-                    match call.cancelled {
-                        None => match passed_on(line, Ok(item)) {
-                            Ok(item) => Event::Item(id, item),
-                            Err(fault) => Event::Unfit(id, fault),
-                        },
-                        Some(_) => Event::Nothing,
-                    }
-                }
-                None => Event::Nothing,
-            },
+            Reply::Item { id, item, .. } => self.item(id, now, || passed_on(line, Ok(item))),
             Reply::End { id } => self.ended(id, now).map_or(Event::Nothing, Event::End),
             Reply::Empty { id } => match self.ended(id, now) {
                 Some(waiting) => {
@@ -255,26 +248,35 @@ impl<T> Conversation<T> {
         })
     }
 
-    fn read<'a>(&self, line: &'a [u8]) -> Result<Reply<'a>, Offence> {
-        let only = match self.calls.len() {
-            1 => self.calls.keys().next().copied(),
-            _ => None,
+    /// A line that is no reply: an error of its call, if that is known, since others have done nothing wrong.
+    fn unreadable(
+        &mut self,
+        line: &[u8],
+        error: &ReplyError,
+        now: Instant,
+    ) -> Result<Event<T>, Offence> {
+        let Some(Outline { id, is_item }) = Outline::of(line) else {
+            return Err(not_a_message(line, &error.to_string()));
         };
-        match (Reply::parse(line), only) {
-            (Ok(reply), _) => Ok(reply),
-            // A result, and not something that was printed by mistake.
-            (Err(error @ ReplyError::NotFinite), Some(id)) => {
-                let outcome = Err(Fault::method_failed(error.to_string()));
-                Ok(Reply::Done { id: Some(id), outcome })
-            }
-            (Err(_), Some(id))
-                if line.starts_with(b"{")
-                    && let Some(fault) = too_deep(line) =>
-            {
-                Ok(Reply::Done { id: Some(id), outcome: Err(fault) })
-            }
-            (Err(error), _) => Err(not_a_message(line, &error.to_string())),
+        let fault = too_deep(line).unwrap_or_else(|| Fault::method_failed(error.to_string()));
+        Ok(match is_item {
+            true => self.item(id, now, || Err(fault)),
+            false => self.ended(id, now).map_or(Event::Nothing, |who| Event::Done(who, Err(fault))),
+        })
+    }
+
+    fn item(
+        &mut self,
+        id: u64,
+        now: Instant,
+        item: impl FnOnce() -> Result<Box<RawValue>, Fault>,
+    ) -> Event<T> {
+        let Some(call) = self.calls.get(&id) else { return Event::Nothing };
+        self.last_sign = Some(now);
+        if call.cancelled.is_some() {
+            return Event::Nothing;
         }
+        item().map_or_else(|fault| Event::Unfit(id, fault), |item| Event::Item(id, item))
     }
 
     fn ended(&mut self, id: u64, now: Instant) -> Option<T> {

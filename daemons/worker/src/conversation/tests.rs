@@ -158,12 +158,31 @@ fn what_is_no_message_is_an_offence_that_says_where_to_print() {
 }
 
 #[test]
-fn a_result_that_json_does_not_have_fails_its_call_only() {
-    let mut talk = Talk::with(&["a"]);
-    let Event::Done("a", Err(fault)) = talk.says(r#"{"id": 1, "res": NaN}"#) else { panic!() };
-    assert!(fault.message.contains("NaN"));
+fn a_reply_that_cannot_be_read_fails_its_call_only() {
+    let mut talk = Talk::with(&["a", "b", "c", "d", "e", "f"]);
+    for (who, line, why) in [
+        ("c", r#"{"id": 3, "res": NaN}"#, "NaN"),
+        ("a", r#"{"res": [-Infinity], "id": 1}"#, "NaN or Infinity"),
+        ("b", r#"{"id":2,"error":{"code":7,"message":"x","data":[1e999]}}"#, "the number 1e999"),
+        ("d", r#"{"id":4,"error":"boom"}"#, "expected an error object with code and message"),
+        ("e", r#"{"id":5,"res":'single'}"#, "not JSON"),
+    ] {
+        let Event::Done(whose, Err(fault)) = talk.says(line) else { panic!("{line}") };
+        assert_eq!((whose, fault.code.number()), (who, -32603), "{line}");
+        assert!(fault.message.contains(why), "{line}: {}", fault.message);
+    }
+    assert_eq!(talk.says(r#"{"id":9,"res":NaN}"#), Event::Nothing, "a reply to nobody");
+    let item = talk.says(r#"{"id":6,"item":NaN}"#);
+    assert!(matches!(item, Event::Unfit(6, _)), "{item:?}");
+}
+
+#[test]
+fn an_error_that_cannot_be_read_since_it_is_too_deep_fails_its_call_only() {
     let mut talk = Talk::with(&["a", "b"]);
-    assert!(talk.offends(r#"{"id": 1, "res": NaN}"#).contains("no message"), "whose is unknown");
+    let data = "[".repeat(1000) + &"]".repeat(1000);
+    let line = format!(r#"{{"id":2,"error":{{"code":7,"message":"x","data":{data}}}}}"#);
+    let Event::Done("b", Err(fault)) = talk.says(&line) else { panic!() };
+    assert!(fault.message.contains("deeper than 128"), "{}", fault.message);
 }
 
 #[test]
