@@ -12,7 +12,7 @@ use rpc_tests::eventually::{SOON, soon};
 use rpc_tests::fakes::{self, Do};
 use rpc_tests::proxy::Proxy;
 use rpc_tests::python::{has_python, old_client};
-use rpc_tests::queries::{has_in_flight, lists};
+use rpc_tests::queries::{has_in_flight, http, lists};
 use rpc_tests::raw::{Raw, classic, extended};
 use rpc_tests::recording_registry::{Manner, RecordingRegistry};
 use rustix::process::Signal;
@@ -120,6 +120,41 @@ async fn calls_that_outlast_the_drain_may_have_been_executed() {
     for text in [abandoned["res"].to_string(), older.reply().await["res"].to_string()] {
         assert!(text.contains("may have been executed"), "{text}");
     }
+    assert_eq!(server.exit_code().await, 0);
+}
+
+#[tokio::test]
+async fn calls_by_http_that_outlast_the_drain_are_told_so_and_what_wants_no_reply_gets_none() {
+    let settings = [("SERVER_DRAIN_TIMEOUT", "300ms"), ("SERVER_DEFAULT_DEADLINE", "9m")];
+    let (mut server, address) = unlisted(&settings).await;
+    let sleep = json!({"jsonrpc": "2.0", "method": "sleep", "params": [600]});
+    let mut request = sleep.clone();
+    request["id"] = json!(5);
+    let text = request.to_string();
+    let by_call = tokio::spawn(async move { http(address, "POST /call/sleep", b"[600]").await });
+    let by_rpc = tokio::spawn(async move { http(address, "POST /rpc", text.as_bytes()).await });
+    let mut half = TcpStream::connect(address).await.unwrap();
+    let head = "POST /call/add HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    half.write_all(format!("{head}content-length: 5\r\n\r\n[1").as_bytes()).await.unwrap();
+    let mut silent = Raw::connect(address).await;
+    silent.send(format!("{sleep}\n[{sleep}]\n")).await;
+    let oneway =
+        json!({"id": 7, "method_name": "sleep", "method_args": [600], "meta": {"oneway": true}});
+    silent.send(format!("{oneway}\n")).await;
+    has_in_flight(address, "sleep", 5).await;
+    server.signal(Signal::TERM);
+
+    let (status, body) = by_call.await.unwrap();
+    assert_eq!(status, 500, "{body}");
+    assert!(body.contains("-32006") && body.contains("may have been executed"), "{body}");
+    let (status, body) = by_rpc.await.unwrap();
+    let reply: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &reply["id"], &reply["error"]["code"]), (200, &json!(5), &json!(-32006)));
+    let mut refused = String::new();
+    soon("its refusal", half.read_to_string(&mut refused)).await.unwrap();
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("-32003"), "{refused}");
+    assert_eq!(silent.reply().await, json!({"draining": true}));
+    assert_eq!(silent.line().await, None, "nobody asked for a reply");
     assert_eq!(server.exit_code().await, 0);
 }
 

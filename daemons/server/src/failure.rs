@@ -175,6 +175,11 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Fault {
     Fault::method_failed("the method panicked")
 }
 
+/// A call is not taken, since the server takes none for now or any more.
+pub(crate) fn draining() -> Fault {
+    Fault::new(Code::Draining, "the server is draining; call another instance")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,6 +41,8 @@ use timer::ConnectionTimer;
 
 /// Maximum size of a request's line and headers.
 const HEAD_BYTES: usize = 64 * 1024;
+/// How long the last replies may take to go out, once the server has ended; less than it waits for connections.
+const LAST_REPLIES: Duration = Duration::from_millis(400);
 /// After so long others have their turn before the next request, as on a JSON connection.
 const TURN: Duration = Duration::from_millis(1);
 
@@ -81,7 +83,7 @@ pub(crate) async fn serve(
     let closing = slot.closing().clone().cancelled_owned();
     let patience = sleep_until((slot.opened() + limits.unidentified_timeout).into());
     tokio::pin!(serving, closing, patience);
-    let (mut is_closing, mut is_late) = (false, false);
+    let (mut is_closing, mut is_late, mut is_aborted) = (false, false, false);
     let ended = loop {
         let in_turns = poll_fn(|context| {
             connection.turn.begin();
@@ -102,17 +104,20 @@ pub(crate) async fn serve(
                 is_stranger = false;
                 slot.become_known();
             }
+            // Connections are asked to close before that.
+            () = state.aborted.cancelled(), if is_closing && !is_aborted => {
+                (is_aborted, is_stranger) = (true, false);
+                patience.as_mut().reset(time::Instant::now() + LAST_REPLIES);
+            }
             // The request in flight, if there is one, has as long again to show who sends it.
-            () = &mut patience, if is_stranger => {
-                if is_late || !caller.is_asking() {
+            () = &mut patience, if is_stranger || is_aborted => {
+                if is_aborted || is_late || !caller.is_asking() {
                     return;
                 }
                 is_late = true;
                 serving.as_mut().graceful_shutdown();
                 patience.as_mut().reset(time::Instant::now() + limits.unidentified_timeout);
             }
-            // Connections are asked to close before that.
-            () = state.aborted.cancelled(), if is_closing => return,
         }
     };
     if let Err(error) = ended {

@@ -69,6 +69,9 @@ impl Writer for WriteHalf<'_> {
     }
 }
 
+/// Why a call has no end, though it may have begun.
+pub(crate) const ENDED: &str = "the server ended before the call did";
+
 /// One JSON connection.
 pub(crate) struct Session {
     state: Arc<ServerState>,
@@ -262,7 +265,7 @@ impl Session {
                     timer.as_mut().reset(self.next_check().into());
                 }
                 () = state.aborted.cancelled(), if self.is_draining() => {
-                    self.dispatcher.abandon_all("the server ended before the call did");
+                    self.dispatcher.abandon_all(ENDED);
                     self.write_some(&writer)?;
                     return Ok(true);
                 }

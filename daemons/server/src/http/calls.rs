@@ -62,7 +62,7 @@ async fn json_rpc_replies(
     exchange: &mut Exchange,
     body: Incoming,
 ) -> Result<(), Fault> {
-    let body = exchange.read(body).await?;
+    let body = exchange.read(state, body).await?;
     let empty = || Fault::new(Code::NotJson, "request is not JSON: it is empty");
     let received = exchange.sole(&body, |framer, body| Messages::new(framer, body).next())?;
     let (message, _) = received.ok_or_else(empty)?;
@@ -114,7 +114,7 @@ async fn begin_call(
     body: Incoming,
 ) -> Result<(), Fault> {
     let deadline_ms = timeout(headers)?;
-    let body = exchange.read(body).await?;
+    let body = exchange.read(state, body).await?;
     let range = exchange.sole(&body, Framer::next)?;
     let body = range.and_then(|range| body.get(range));
     let not_json = |error: serde_json::Error| {

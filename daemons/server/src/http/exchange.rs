@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::caller::{Caller, bearer};
 use crate::buffers::{Account, FREE_BYTES};
-use crate::session::Dispatcher;
+use crate::failure::draining;
+use crate::session::{Dispatcher, ENDED};
 use crate::state::ServerState;
 
 /// How often the right to a stream is looked at again, as on a JSON connection.
@@ -62,10 +63,14 @@ impl Exchange {
     /// Reads the whole body.
     ///
     /// # Errors
-    /// It is too long, or too slow.
-    pub(super) async fn read(&mut self, body: Incoming) -> Result<Bytes, Fault> {
+    /// It is too long or too slow, or the server ends.
+    pub(super) async fn read(
+        &mut self,
+        state: &ServerState,
+        body: Incoming,
+    ) -> Result<Bytes, Fault> {
         let is_stranger = self.dispatcher.serves_stranger();
-        let limits = &self.dispatcher.state().limits;
+        let limits = &state.limits;
         let (most, within) = match is_stranger {
             true => (limits.max_unidentified_bytes, limits.unidentified_timeout),
             false => (limits.max_request_bytes, limits.request_timeout),
@@ -79,7 +84,10 @@ impl Exchange {
             return read;
         }
         let late = || Fault::new(Code::NotJson, "the body did not come in time");
-        timeout(within, reading).await.map_err(|_| late())?
+        tokio::select! {
+            read = timeout(within, reading) => read.map_err(|_| late())?,
+            () = state.aborted.cancelled() => Err(draining()),
+        }
     }
 
     async fn read_all(&mut self, mut body: Incoming, most: usize) -> Result<Bytes, Fault> {
@@ -207,6 +215,7 @@ impl Exchange {
     async fn step(&mut self) {
         let state = self.dispatcher.state().clone();
         let draining = pin!(state.draining.cancelled());
+        let aborted = pin!(state.aborted.cancelled());
         let is_guarded = self.dispatcher.has_guarded_streams();
         tokio::select! {
             biased;
@@ -214,6 +223,7 @@ impl Exchange {
                 self.is_draining = true;
                 self.dispatcher.begin_drain();
             }
+            () = aborted => self.dispatcher.abandon_all(ENDED),
             () = sleep(RECHECK), if is_guarded => self.dispatcher.recheck_streams(),
             _ = self.dispatcher.finish_next() => {}
         }

@@ -101,6 +101,7 @@ struct Handle {
     abort: AbortHandle,
     oneway: bool,
     is_stream: bool,
+    oneway: bool,
 }
 
 /// What is dropped when a call is done.
@@ -243,12 +244,13 @@ impl Calls {
         self.stop(|handle| handle.is_stream);
     }
 
-    /// Drops all calls in flight; returns how each is replied to, and its batch.
+    /// Drops all calls in flight; returns how each that wants a reply is replied to, and its batch.
     pub(crate) fn abandon(&mut self) -> impl Iterator<Item = (Kept, Option<u64>)> {
         self.running = FuturesUnordered::new();
         self.argument_bytes = 0;
         self.stopped.clear();
-        std::mem::take(&mut self.handles).into_iter().map(|handle| (handle.reply_to, handle.batch))
+        let handles = std::mem::take(&mut self.handles).into_iter();
+        handles.filter(|handle| !handle.oneway).map(|handle| (handle.reply_to, handle.batch))
     }
 
     fn stop(&self, which: impl Fn(&Handle) -> bool) {
@@ -268,6 +270,7 @@ impl Calls {
             abort,
             oneway: context.oneway,
             is_stream,
+            oneway: context.oneway,
         });
     }
 }

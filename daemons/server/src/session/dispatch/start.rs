@@ -21,7 +21,7 @@ use crate::arguments::{Arguments, Parameters};
 use crate::call::{self, Dialect};
 use crate::catalogue::Found;
 use crate::extract::Parts;
-use crate::failure::panicked;
+use crate::failure::{draining, panicked};
 use crate::layer::Next;
 use crate::method::{self, Body, Given, Method, Started};
 use crate::permit::Permit;
@@ -420,10 +420,6 @@ fn let_in(
     }
     visitor.may(target.permission(), state.object())?;
     Ok(visitor.identity().ok().flatten().cloned())
-}
-
-fn draining() -> Fault {
-    Fault::new(Code::Draining, "the server is draining; call another instance")
 }
 
 fn no_such_method(name: &str) -> Fault {
