@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rpc_wire::call::request::{self, RequestMeta};
 use rpc_wire::call::{Args, Outline, Reply, ReplyError, reply};
 use rpc_wire::exact;
-use rpc_wire::fault::Fault;
+use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use rpc_wire::paths;
 use rpc_wire::signature::NotAMethodList;
@@ -18,7 +18,7 @@ use crate::listing::Listing;
 
 /// The id of the first request, which asks for the methods.
 const DISCOVERY: u64 = 0;
-/// Characters shown of a line that is no message.
+/// Characters shown of a line that is no message, as they are shown.
 const SHOWN: usize = 80;
 
 /// The calls in flight of one process, and the bytes that it has still to be sent. `T` is what a caller
@@ -37,6 +37,8 @@ pub(crate) struct Conversation<T> {
     /// When it wrote last something of a call, waited for or not; or began to be listened to again.
     last_sign: Option<Instant>,
     patience: Patience,
+    /// The log has that it gives codes that are not its own.
+    is_told_of_codes: bool,
 }
 
 /// How long cancelled calls may go on.
@@ -107,10 +109,13 @@ pub(crate) enum Offence {
 impl fmt::Display for Offence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAMessage { line, why } => write!(
-                f,
-                "wrote a line that is no message ({why}): {line:?}; print to standard error what is not meant for callers"
-            ),
+            Self::NotAMessage { line, why } => {
+                write!(f, "wrote a line that is no message ({why}): {line:?}")?;
+                match line.starts_with('{') {
+                    true => Ok(()),
+                    false => write!(f, "; print to standard error what is not meant for callers"),
+                }
+            }
             Self::TooLong(most) => write!(
                 f,
                 "wrote a line of more than {most} bytes (max_line_bytes); return less, or stream it"
@@ -142,6 +147,7 @@ impl<T> Conversation<T> {
             first_call: None,
             last_sign: None,
             patience: limits.into(),
+            is_told_of_codes: false,
         };
         it.say(|out| {
             let meta = RequestMeta::default();
@@ -202,6 +208,9 @@ impl<T> Conversation<T> {
             Reply::Done { id: Some(DISCOVERY), outcome: Err(fault) } => {
                 return Err(Offence::NoMethods(fault.classic_text()));
             }
+            Reply::Empty { id: DISCOVERY } => {
+                return Err(Offence::NoMethods("its reply has neither res nor error".to_owned()));
+            }
             _ => {
                 return Err(not_a_message(line, "expected the reply to rpc.discover, with its id"));
             }
@@ -226,7 +235,10 @@ impl<T> Conversation<T> {
         };
         Ok(match reply {
             Reply::Done { id: Some(id), outcome } => match self.ended(id, now) {
-                Some(waiting) => Event::Done(waiting, passed_on(line, outcome)),
+                Some(waiting) => {
+                    let outcome = outcome.map_err(|fault| self.with_code_of_its_own(fault));
+                    Event::Done(waiting, passed_on(line, outcome))
+                }
                 None => Event::Nothing,
             },
             Reply::Item { id, item, .. } => self.item(id, now, || passed_on(line, Ok(item))),
@@ -277,6 +289,20 @@ impl<T> Conversation<T> {
             return Event::Nothing;
         }
         item().map_or_else(|fault| Event::Unfit(id, fault), |item| Event::Item(id, item))
+    }
+
+    /// Most codes of the table say what a server did with a call, and clients act by them: they take it to another
+    /// instance, though this one has run it.
+    fn with_code_of_its_own(&mut self, fault: Fault) -> Fault {
+        if matches!(fault.code, Code::MethodFailed | Code::BadArguments | Code::Other(_)) {
+            return fault;
+        }
+        let Fault { code, data, .. } = &fault;
+        if !std::mem::replace(&mut self.is_told_of_codes, true) {
+            tracing::warn!(%code, "the worker fails with a code that only rpcd may give; callers get {} instead. Use codes above -32000", Code::MethodFailed);
+        }
+        let message = format!("{} (code {code} of the worker)", fault.plain_text());
+        Fault { data: data.clone(), ..Fault::method_failed(message) }
     }
 
     fn ended(&mut self, id: u64, now: Instant) -> Option<T> {
@@ -392,7 +418,12 @@ fn too_deep(line: &[u8]) -> Option<Fault> {
 
 fn not_a_message(line: &[u8], why: &str) -> Offence {
     let text = String::from_utf8_lossy(line.get(..4 * SHOWN).unwrap_or(line));
-    let shown: String = text.chars().take(SHOWN).collect();
+    let mut length = 0;
+    let fits = |shown: &char| {
+        length += shown.escape_debug().count();
+        length <= SHOWN
+    };
+    let shown: String = text.chars().take_while(fits).collect();
     Offence::NotAMessage { line: shown, why: why.to_owned() }
 }
 

@@ -96,7 +96,7 @@ rpc_server::__limits! {
         /// a cancelled stream. Default 5 s, at least `cancel_timeout`. Over it, it is restarted.
         linger_timeout: Duration = Duration::from_secs(5);
         /// How long the caller of a stream may read nothing while its process waits to write. Default
-        /// 10 s. Over it the stream ends with -32002.
+        /// 10 s. Over it the stream ends with -32006.
         stall_timeout: Duration = Duration::from_secs(10);
         /// Time for the calls in flight of a process that is replaced. Default 8 s. Over it they fail.
         drain_timeout: Duration = Duration::from_secs(8);

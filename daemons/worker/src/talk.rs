@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use rpc_wire::fault::{Code, Fault};
+use rpc_wire::fault::Fault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, oneshot};
@@ -332,7 +332,7 @@ async fn room(stalled: &mut Option<(Stalled, Instant)>, pool: &Pool, key: u64) {
         Err(_late) => {
             let text =
                 "the stream was read too slowly (stall_timeout); read faster, or ask for less";
-            crew.fail(key, id, Fault::new(Code::Overloaded, text), now);
+            crew.fail(key, id, Fault::abandoned(text), now);
         }
     }
     if let Some(conversation) = crew.with(key) {

@@ -303,7 +303,7 @@ impl Fault {
 
 /// The `error` object: code, a complete message, retryability, data.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(expecting = "an error object with code and message")]
+#[serde(expecting = "an object")]
 pub(crate) struct WireError<'a> {
     code: i64,
     #[serde(default)]

@@ -1,5 +1,6 @@
 //! Lines in, events out.
 
+use serde_json::json;
 use serde_json::value::to_raw_value;
 
 use super::*;
@@ -98,6 +99,7 @@ fn what_is_no_list_of_methods_is_an_offence() {
         ("ready", "no message"),
         (r#"{"id":1,"res":[]}"#, "expected the reply to rpc.discover"),
         (r#"{"id":0,"res":7}"#, "or an OpenRPC document"),
+        (r#"{"id":0,"result":[]}"#, "neither res nor error"),
         (r#"{"id":0,"res":"","error":{"code":-32601,"message":"x"}}"#, "No service found for: x"),
     ] {
         let said = it.listing(line.as_bytes()).unwrap_err().to_string();
@@ -151,10 +153,12 @@ fn what_is_no_message_is_an_offence_that_says_where_to_print() {
     let mut talk = Talk::with(&["a"]);
     for line in ["hello", "3", "[]", "{", r#"{"id":"1","res":1}"#, r#"{"res":1}"#, "\u{fffd}"] {
         let said = talk.offends(line);
-        assert!(said.contains("no message") && said.contains("standard error"), "{said}");
+        assert!(said.contains("no message"), "{said}");
+        assert_eq!(said.contains("standard error"), !line.starts_with('{'), "{said}");
     }
-    let long = talk.offends(&"é".repeat(1000));
-    assert!(long.chars().count() < 300, "{long}");
+    for long in ["é", "\u{12}"].map(|it| talk.offends(&it.repeat(1000))) {
+        assert!(long.chars().count() < 300, "{long}");
+    }
 }
 
 #[test]
@@ -164,7 +168,7 @@ fn a_reply_that_cannot_be_read_fails_its_call_only() {
         ("c", r#"{"id": 3, "res": NaN}"#, "NaN"),
         ("a", r#"{"res": [-Infinity], "id": 1}"#, "NaN or Infinity"),
         ("b", r#"{"id":2,"error":{"code":7,"message":"x","data":[1e999]}}"#, "the number 1e999"),
-        ("d", r#"{"id":4,"error":"boom"}"#, "expected an error object with code and message"),
+        ("d", r#"{"id":4,"error":"boom"}"#, "must be an object with code and message"),
         ("e", r#"{"id":5,"res":'single'}"#, "not JSON"),
     ] {
         let Event::Done(whose, Err(fault)) = talk.says(line) else { panic!("{line}") };
@@ -174,6 +178,21 @@ fn a_reply_that_cannot_be_read_fails_its_call_only() {
     assert_eq!(talk.says(r#"{"id":9,"res":NaN}"#), Event::Nothing, "a reply to nobody");
     let item = talk.says(r#"{"id":6,"item":NaN}"#);
     assert!(matches!(item, Event::Unfit(6, _)), "{item:?}");
+}
+
+#[test]
+fn a_code_that_says_that_a_call_did_not_run_is_not_the_workers() {
+    for (given, code) in
+        [(7, 7), (-32602, -32602), (-32050, -32050), (-32002, -32603), (-32601, -32603)]
+    {
+        let mut talk = Talk::with(&["a"]);
+        let line =
+            format!(r#"{{"id":1,"error":{{"code":{given},"message":"sold out","data":[1]}}}}"#);
+        let Event::Done("a", Err(fault)) = talk.says(&line) else { panic!("{line}") };
+        assert_eq!((fault.code.number(), fault.data), (code, Some(json!([1]))), "{line}");
+        assert!(fault.message.contains("sold out"), "{}", fault.message);
+        assert_eq!(fault.message.contains(&format!("code {given}")), given != code);
+    }
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn outcome(
 /// What the server sent is not a reply.
 fn unread(peer: &str, error: &ReplyError) -> CallError {
     match error {
-        ReplyError::NotJson(_) => CallError::bad_reply(peer, error),
+        ReplyError::NotJson(_) | ReplyError::NoError(_) => CallError::bad_reply(peer, error),
         ReplyError::NotFinite | ReplyError::Inexact(_) => {
             CallError::NotExact { peer: peer.to_owned(), reason: error.to_string() }
         }

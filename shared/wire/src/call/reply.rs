@@ -152,6 +152,9 @@ pub enum ReplyError {
     /// Not JSON.
     #[error("the reply is not JSON: {0}")]
     NotJson(String),
+    /// Its `error` is none.
+    #[error("the reply's error must be an object with code and message: {0}")]
+    NoError(String),
     /// It has a number that would be rounded.
     #[error(transparent)]
     Inexact(#[from] Inexact),
@@ -316,8 +319,11 @@ fn read_fault(error: &RawValue) -> Result<Fault, ReplyError> {
     if let Some(number) = exact::infinite(error) {
         return Err(Inexact(number).into());
     }
-    let error: WireError<'_> = serde_json::from_str(error.get())
-        .map_err(|error| ReplyError::NotJson(error.to_string()))?;
+    let error: WireError<'_> = serde_json::from_str(error.get()).map_err(|error| {
+        // The position is in a text that nobody sees.
+        let why = error.to_string();
+        ReplyError::NoError(why.split(" at line ").next().unwrap_or_default().to_owned())
+    })?;
     Ok(Fault::from_wire(error))
 }
 
@@ -479,6 +485,17 @@ mod tests {
         let frame = br#"{"id":1,"error":{"code":7,"message":"x","data":[1e999]}}"#;
         let Err(error) = Reply::parse(frame) else { panic!() };
         assert_eq!(error, ReplyError::Inexact(Inexact("1e999".to_owned())));
+    }
+
+    #[test]
+    fn of_an_error_that_is_none_it_is_said_what_it_lacks() {
+        for (error, lacks) in
+            [(r#"{"message":"no"}"#, "missing field `code`"), ("7", "expected an object")]
+        {
+            let frame = format!(r#"{{"id":1,"error":{error}}}"#);
+            let Err(ReplyError::NoError(why)) = Reply::parse(frame.as_bytes()) else { panic!() };
+            assert!(why.ends_with(lacks), "{why}");
+        }
     }
 
     #[test]
