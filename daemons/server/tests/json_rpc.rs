@@ -253,6 +253,24 @@ async fn the_replies_of_a_batch_have_a_limit_together() {
 }
 
 #[tokio::test]
+async fn replies_that_wait_for_others_of_their_batch_have_the_same_limit() {
+    let echo = Method::named("echo").parameters(["it"]).asynchronous(async |it: String| {
+        tokio::task::yield_now().await;
+        it
+    });
+    let limits = Limits::default().max_unwritten_bytes(1000);
+    let mut stream = connect(builder().method(echo).limits(limits)).await;
+    let call = |text: &str| json!({"jsonrpc": "2.0", "method": "echo", "params": [text], "id": 1});
+    let replies = ask(&mut stream, &json!(vec![call(&"x".repeat(400)); 5]).to_string()).await;
+    let replies = replies.as_array().unwrap();
+    let lost = replies.iter().filter(|reply| error(reply) == (-32005, json!(1)));
+    let told = lost.map(|reply| reply["error"]["message"].as_str().unwrap());
+    let told: Vec<_> = told.filter(|text| text.contains("was executed")).collect();
+    assert_eq!((replies.len(), told.len()), (5, 2), "{replies:?}");
+    assert_eq!(ask(&mut stream, &json!([call("y")]).to_string()).await, json!([result(1, "y")]));
+}
+
+#[tokio::test]
 async fn a_peer_that_closes_its_half_gets_its_replies() {
     let mut stream = connect(builder()).await;
     let request = json!({"jsonrpc": "2.0", "method": "slow", "params": [50, "x"], "id": 1});

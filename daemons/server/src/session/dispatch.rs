@@ -251,7 +251,7 @@ impl Dispatcher {
                 let start = self.output.len();
                 self.finish(&context, outcome);
                 if let Some(serial) = context.batch {
-                    self.finish_of_batch(serial, start);
+                    self.finish_of_batch(&context, serial, start);
                 }
             }
         }

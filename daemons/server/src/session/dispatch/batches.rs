@@ -8,7 +8,8 @@ use rpc_wire::json::Json;
 
 use super::start::time_limit;
 use super::{Dispatcher, with_short_id};
-use crate::session::calls::deadline_exceeded;
+use crate::buffers::FREE_BYTES;
+use crate::session::calls::{CallContext, deadline_exceeded};
 use crate::state::ServerState;
 
 impl Dispatcher {
@@ -48,7 +49,7 @@ impl Dispatcher {
         let (received, has_waited) = (begun.received, begun.has_waited);
         let start = self.output.len();
         self.calls.set_batch(Some(serial));
-        let is_full = self.batches.reply_bytes(serial) >= state.limits.max_unwritten_bytes;
+        let is_full = self.batches.reply_bytes() >= most_reply_bytes(state);
         let request = begun.batch.next();
         let is_last = request.is_none();
         let message = request.map(|request| request.map(Message::Call));
@@ -102,8 +103,14 @@ impl Dispatcher {
         }
     }
 
-    /// A call of the batch has finished, and its reply was written to the output from `start` on.
-    pub(super) fn finish_of_batch(&mut self, serial: u64, start: usize) {
+    /// A call of the batch has finished, and its reply was written to the output from `start` on. It is kept until the others
+    /// have, if there is room.
+    pub(super) fn finish_of_batch(&mut self, context: &CallContext, serial: u64, start: usize) {
+        let most = most_reply_bytes(&self.state);
+        if self.batches.reply_bytes() >= most && self.output.len() > start {
+            self.output.truncate(start);
+            reply::fault(&mut self.output, context.reply_to(), &lost_in_a_batch(most));
+        }
         self.batches.collect(serial, &mut self.output, start);
         if !self.batches.is_begun(serial) {
             self.end_batch(serial);
@@ -111,10 +118,23 @@ impl Dispatcher {
     }
 }
 
-fn too_much_for_a_batch(state: &ServerState) -> Fault {
+/// How much of a connection's replies may wait for others of their batches; one reply goes beyond it.
+fn most_reply_bytes(state: &ServerState) -> usize {
     let most = state.limits.max_unwritten_bytes;
+    if state.buffers.are_full() { most.min(FREE_BYTES) } else { most }
+}
+
+fn too_much_for_a_batch(state: &ServerState) -> Fault {
+    let most = most_reply_bytes(state);
     let text = format!(
-        "the replies of this batch are over {most} bytes (max_unwritten_bytes); send fewer requests in one"
+        "the replies of batches are over {most} bytes (max_unwritten_bytes); send fewer requests in one"
+    );
+    Fault::new(Code::TooLarge, text)
+}
+
+fn lost_in_a_batch(most: usize) -> Fault {
+    let text = format!(
+        "the call was executed, but its reply is lost: those of batches are over {most} bytes (max_unwritten_bytes); send fewer requests in one"
     );
     Fault::new(Code::TooLarge, text)
 }
@@ -177,9 +197,9 @@ impl Batches {
         self.begun.as_ref().filter(|begun| begun.has_waited).map(|_| self.next_serial)
     }
 
-    /// Bytes of its replies until now.
-    pub(crate) fn reply_bytes(&self, serial: u64) -> usize {
-        self.open.iter().find(|open| open.serial == serial).map_or(0, |open| open.replies.len())
+    /// Bytes of all replies until now.
+    pub(crate) fn reply_bytes(&self) -> usize {
+        self.open.iter().map(|open| open.replies.len()).sum()
     }
 
     /// Bytes of all that is kept.
