@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -28,6 +30,17 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub struct Call {
     facts: Arc<Facts>,
     cancelled: CancellationToken,
+    waiting: Waiting,
+}
+
+/// Whether a call waits, and has not begun.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Waiting(Arc<AtomicBool>);
+
+impl Waiting {
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.load(Relaxed)
+    }
 }
 
 /// What a [`Call`] is made of.
@@ -73,7 +86,11 @@ impl Identity {
 
 impl Call {
     pub(crate) fn new(facts: Facts) -> Self {
-        Self { facts: Arc::new(facts), cancelled: CancellationToken::new() }
+        Self {
+            facts: Arc::new(facts),
+            cancelled: CancellationToken::new(),
+            waiting: Waiting::default(),
+        }
     }
 
     /// A call inside this process: for tests of a method, and for callers that use it as a function.
@@ -156,6 +173,16 @@ impl Call {
     /// The token behind [`is_cancelled`](Self::is_cancelled), for APIs that take one.
     pub fn cancellation_token(&self) -> CancellationToken {
         self.cancelled.child_token()
+    }
+
+    /// Says whether it waits for its turn and has not begun: a server that ends meanwhile tells its caller that another instance
+    /// may take it, and not that it may have been executed.
+    pub fn set_waiting(&self, waits: bool) {
+        self.waiting.0.store(waits, Relaxed);
+    }
+
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.waiting.clone()
     }
 
     /// Cancels the call when dropped.

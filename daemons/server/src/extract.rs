@@ -37,7 +37,7 @@ use std::ops::Deref;
 use tokio_util::sync::DropGuard;
 
 use crate::Failure;
-use crate::call::Call;
+use crate::call::{Call, Waiting};
 
 /// A type that a method can take in front of its parameters, made from the call.
 #[diagnostic::on_unimplemented(
@@ -81,6 +81,11 @@ impl<'a> Parts<'a> {
     /// A state of the server, by its type.
     pub fn state<T: 'static>(&self) -> Option<&T> {
         self.states.get()
+    }
+
+    /// Whether the call waits, if anybody can have said so.
+    pub(crate) fn waiting(&self) -> Option<Waiting> {
+        self.made.get().map(Call::waiting)
     }
 
     /// Cancels the call when dropped, if anybody has it.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rpc_server::Call;
 use rpc_wire::call::Args;
 use rpc_wire::call::request::RequestMeta;
 use rpc_wire::fault::{Code, Fault};
@@ -38,10 +39,8 @@ struct Member {
 /// A call, until its caller has what it waits for.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) method: Arc<str>,
+    pub(crate) call: Call,
     pub(crate) args: Args,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) traceparent: Option<String>,
     pub(crate) answer: Answer,
     /// Whether a process that dies may have executed it without harm, so that another one gets it:
     /// once, since it may be what the first one died of.
@@ -101,6 +100,7 @@ impl Crew {
         }
         self.next_id += 1;
         job.id = self.next_id;
+        job.call.set_waiting(true);
         self.queue.push_back(job);
         self.fill(now);
         Ok(self.next_id)
@@ -151,6 +151,9 @@ impl Crew {
         let was_called = conversation.was_called();
         let (unsent, sent) = conversation.finish();
         let (again, lost): (Vec<_>, Vec<_>) = sent.into_iter().partition(|job| job.may_run_again);
+        for job in &unsent {
+            job.call.set_waiting(true);
+        }
         let again = again.into_iter().map(|job| Job { may_run_again: false, ..job });
         let mut waiting: Vec<Job> = again.chain(unsent).collect();
         waiting.sort_by_key(|job| std::cmp::Reverse(job.id));
@@ -268,7 +271,7 @@ impl Crew {
             let free = self.members.iter_mut().filter(|it| it.takes_calls && in_flight(it) < most);
             let Some(member) = free.min_by_key(in_flight) else { return };
             let Some(job) = self.queue.pop_front() else { return };
-            let left = job.deadline.map(|deadline| deadline.saturating_duration_since(now));
+            let left = job.call.deadline().map(|deadline| deadline.saturating_duration_since(now));
             if left.is_some_and(|left| left.is_zero()) {
                 // The server's own timer may be later.
                 let text = "the deadline passed while the call waited for a worker";
@@ -282,9 +285,10 @@ impl Crew {
                 deadline_ms: left.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
                 stream: matches!(job.answer, Answer::Many { .. }),
                 oneway: false,
-                traceparent: job.traceparent.clone(),
+                traceparent: job.call.traceparent().map(str::to_owned),
             };
-            let waiting = member.conversation.call(job.id, &job.method, &job.args, &meta);
+            job.call.set_waiting(false);
+            let waiting = member.conversation.call(job.id, job.call.method(), &job.args, &meta);
             *waiting = Some(job);
             member.wake.notify_one();
         }

@@ -34,29 +34,20 @@ impl Pool {
     /// The method of that signature, whose calls go to the crew.
     pub(crate) fn method(self: &Arc<Self>, signature: Signature) -> Method {
         let pool = self.clone();
-        let name: Arc<str> = signature.name.as_str().into();
         let may_run_again = signature.effect.is_idempotent();
-        let job = move |call: &Call, args, answer| Job {
-            method: name.clone(),
-            args,
-            deadline: call.deadline(),
-            traceparent: call.traceparent().map(str::to_owned),
-            answer,
-            may_run_again,
-            id: 0,
-            given: None,
-        };
+        let job =
+            move |call, args, answer| Job { call, args, answer, may_run_again, id: 0, given: None };
         if signature.stream {
             Method::forwarded_stream(signature, move |call: Call, args| {
                 let (items, received) = mpsc::channel(ITEMS);
                 let (end, ended) = oneshot::channel();
-                let ticket = pool.submit(job(&call, args, Answer::Many { items, end }));
+                let ticket = pool.submit(job(call, args, Answer::Many { items, end }));
                 read(ticket, received, ended)
             })
         } else {
             Method::forwarded(signature, move |call: Call, args: Args| {
                 let (result, received) = oneshot::channel();
-                let ticket = pool.submit(job(&call, args, Answer::Once(result)));
+                let ticket = pool.submit(job(call, args, Answer::Once(result)));
                 async move {
                     let ticket = ticket?;
                     let outcome = received.await.unwrap_or_else(|_| Err(lost()));

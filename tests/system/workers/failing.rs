@@ -307,6 +307,29 @@ async fn a_stream_that_nobody_reads_ends_and_frees_its_worker() {
 }
 
 #[tokio::test]
+async fn calls_that_wait_when_a_server_ends_were_not_executed() {
+    if !has_python() {
+        return;
+    }
+    let settings = [("SERVER_DRAIN_TIMEOUT", "300ms"), ("SERVER_DEFAULT_DEADLINE", "9m")];
+    let (mut server, at) = serve_with(&settings, "", &[]).await;
+    let mut peer = Raw::connect(at).await;
+    peer.send(with_meta(1, "nap", &json!([600]), &json!({}))).await;
+    peer.send(with_meta(2, "nap", &json!([600]), &json!({}))).await;
+    rpc_tests::queries::has_in_flight(at, "nap", 2).await;
+    let by_http = tokio::spawn(async move { http(at, "POST /call/nap", b"[600]").await });
+    rpc_tests::queries::has_in_flight(at, "nap", 3).await;
+    server.signal(Signal::TERM);
+    assert_eq!(peer.reply().await, json!({"draining": true}));
+    for (id, code) in [(1, -32006), (2, -32003)] {
+        let reply = peer.reply().await;
+        assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!(id), &json!(code)), "{reply}");
+    }
+    assert_eq!(by_http.await.unwrap().0, 503);
+    assert_eq!(server.exit_code().await, 0);
+}
+
+#[tokio::test]
 async fn a_replaced_process_gets_time_for_its_calls_and_no_more() {
     if !has_python() {
         return;

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 use tokio_util::sync::DropGuard;
 
+use crate::call::Waiting;
 use crate::failure::panicked;
 use crate::method::{ItemStream, Unary};
 use crate::permit::Permit;
@@ -44,6 +45,8 @@ pub(crate) struct CallContext {
     pub(crate) oneway: bool,
     /// The batch that it belongs to.
     pub(crate) batch: Option<u64>,
+    /// It can say that it waits.
+    pub(crate) waiting: Option<Waiting>,
     /// The caller reads a stream; a unary result is sent as its only item.
     pub(crate) is_stream: bool,
 }
@@ -101,7 +104,15 @@ struct Handle {
     abort: AbortHandle,
     oneway: bool,
     is_stream: bool,
-    oneway: bool,
+    waiting: Option<Waiting>,
+}
+
+/// A call that nobody waits for any more.
+pub(crate) struct Abandoned {
+    pub(crate) reply_to: Kept,
+    pub(crate) batch: Option<u64>,
+    /// It waited for its turn, and is certainly not executed.
+    pub(crate) has_waited: bool,
 }
 
 /// What is dropped when a call is done.
@@ -244,13 +255,18 @@ impl Calls {
         self.stop(|handle| handle.is_stream);
     }
 
-    /// Drops all calls in flight; returns how each that wants a reply is replied to, and its batch.
-    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = (Kept, Option<u64>)> {
+    /// Drops all calls in flight; returns those that want a reply.
+    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Abandoned> {
+        // What waits can begin no more.
         self.running = FuturesUnordered::new();
         self.argument_bytes = 0;
         self.stopped.clear();
         let handles = std::mem::take(&mut self.handles).into_iter();
-        handles.filter(|handle| !handle.oneway).map(|handle| (handle.reply_to, handle.batch))
+        handles.filter(|handle| !handle.oneway).map(|handle| Abandoned {
+            reply_to: handle.reply_to,
+            batch: handle.batch,
+            has_waited: handle.waiting.is_some_and(|waiting| waiting.is_on()),
+        })
     }
 
     fn stop(&self, which: impl Fn(&Handle) -> bool) {
@@ -270,7 +286,7 @@ impl Calls {
             abort,
             oneway: context.oneway,
             is_stream,
-            oneway: context.oneway,
+            waiting: context.waiting.take(),
         });
     }
 }
@@ -290,6 +306,7 @@ impl CallContext {
             argument_bytes: 0,
             oneway: false,
             batch: None,
+            waiting: None,
             is_stream: false,
         }
     }

@@ -18,8 +18,8 @@ use rpc_wire::json::Json;
 
 use self::batches::Batches;
 use self::start::UNKNOWN;
-use super::calls::{CallContext, Calls, Progress};
-use crate::failure::panicked;
+use super::calls::{Abandoned, CallContext, Calls, Progress};
+use crate::failure::{draining, panicked};
 use crate::method::{Given, RunNow};
 use crate::metrics::{MethodMetrics, Outcome, Shard};
 use crate::older_clients::Noted;
@@ -389,12 +389,14 @@ impl Dispatcher {
         }
     }
 
-    /// No call in flight is waited for any more: of each it is unknown whether it has run.
+    /// No call in flight is waited for any more: of those that have begun it is unknown whether they have run.
     pub(crate) fn abandon_all(&mut self, why: &str) {
-        let fault = Fault::abandoned(why);
-        for (reply_to, batch) in self.calls.abandon() {
+        let begun = Fault::abandoned(why);
+        let not_begun = if self.draining { draining() } else { begun.clone() };
+        for Abandoned { reply_to, batch, has_waited } in self.calls.abandon() {
             let start = self.output.len();
-            reply::fault(&mut self.output, reply_to.get(), &fault);
+            let fault = if has_waited { &not_begun } else { &begun };
+            reply::fault(&mut self.output, reply_to.get(), fault);
             if let Some(serial) = batch {
                 self.batches.collect(serial, &mut self.output, start);
             }
@@ -402,7 +404,7 @@ impl Dispatcher {
         self.batches.end_all(&mut self.output);
         self.waiting_bytes = 0;
         for _ in self.classic_waiting.drain(..) {
-            reply::fault(&mut self.output, ReplyTo::Classic, &fault);
+            reply::fault(&mut self.output, ReplyTo::Classic, &not_begun);
         }
         self.flush_final_error();
     }

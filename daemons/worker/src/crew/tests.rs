@@ -44,11 +44,13 @@ impl Site {
         answer: Answer,
         deadline: Option<Instant>,
     ) -> Result<u64, Fault> {
+        let call = Call::in_process(method);
         let job = Job {
-            method: method.into(),
+            call: match deadline {
+                Some(deadline) => call.with_deadline(deadline),
+                None => call,
+            },
             args: Args::none(),
-            deadline,
-            traceparent: None,
             answer,
             may_run_again: method == "idempotent",
             id: 0,

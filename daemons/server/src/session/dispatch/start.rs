@@ -141,13 +141,14 @@ impl Dispatcher {
             return Err(needs_stream(call));
         }
         let permit = self.permit(position, is_stream)?;
-        let context = context(call, position, received);
+        let mut context = context(call, position, received);
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let started = catch_unwind(AssertUnwindSafe(|| {
             let given = Given { parameters, arguments, parts };
             match body {
                 Started::Async(body) => {
                     let result = body(given)?;
+                    context.waiting = parts.waiting();
                     let held = Held { permit: Some(permit), cancelled: parts.guard() };
                     self.calls.start(context, result, deadline, held);
                 }
@@ -158,6 +159,7 @@ impl Dispatcher {
                 }
                 Started::Stream(body) => {
                     let items = body(given)?;
+                    context.waiting = parts.waiting();
                     let held = Held { permit: Some(permit), cancelled: parts.guard() };
                     let deadline = call.meta.deadline_ms.map(|_| deadline);
                     self.calls.start_stream(context, items, deadline, held);
@@ -203,7 +205,8 @@ impl Dispatcher {
             return Err(needs_stream(call));
         }
         let permit = self.permit(position, is_stream)?;
-        let context = context(call, position, received);
+        let mut context = context(call, position, received);
+        context.waiting = Some(seen.waiting());
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let held = Held { permit: None, cancelled: Some(seen.guard()) };
         let arguments = Arguments { positional: call.args, keyword: call.kwargs };
