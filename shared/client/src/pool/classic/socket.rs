@@ -142,7 +142,9 @@ fn read(
             Ok(Exchange::Failed(CallError::Remote { peer: peer.to_owned(), fault: fault.into() }))
         }
         Ok(_) => Err(CallError::bad_reply(peer, "it has no `res`, or it has an id")),
-        Err(error @ (ReplyError::NotJson(_) | ReplyError::NoError(_))) => Err(CallError::bad_reply(peer, error)),
+        Err(error @ (ReplyError::NotJson(_) | ReplyError::NoError(_))) => {
+            Err(CallError::bad_reply(peer, error))
+        }
         Err(error @ (ReplyError::NotFinite | ReplyError::Inexact(_))) => {
             let (peer, reason) = (peer.to_owned(), error.to_string());
             Ok(Exchange::Failed(CallError::NotExact { peer, reason }))

@@ -73,10 +73,15 @@ async fn what_the_only_one_that_offers_it_fails_of_is_the_error_of_the_call() {
     let parameters = json!({"service": "stock", "contract": contract(&methods), "wire": 1});
     let other = Offering::new(&["put"]).await;
     let registry = registry_of(vec![entry(only.address, parameters), other.entry("orders")]).await;
-    // Also the second time, when it is known who offers what.
-    let client = client_of(&registry);
-    for _ in 0..2 {
-        let error = client.call("get", ()).await.unwrap_err();
+    let options = ClientOptions { timeout: Duration::from_secs(600), ..options() };
+    let client = Client::through_registry(&registry.url(), options).unwrap();
+    // The second time it is known who offers what, the third time there is nobody to ask who else does.
+    for round in 0..3 {
+        if round == 2 {
+            registry.reply("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+        let call = tokio::time::timeout(Duration::from_secs(60), client.call("get", ()));
+        let error = call.await.expect("nothing to wait for").unwrap_err();
         assert!(matches!(error, CallError::ConnectionLost { executed: true, .. }), "{error}");
         assert!(error.may_have_run());
     }
