@@ -26,7 +26,8 @@ pub(crate) async fn call(
         Ok(request) => request.timeout(options.timeout),
         Err(error) => return Outcome::Failed(CallError::BadArguments(error.to_string())),
     };
-    let request = Request { service: call.service.clone(), ..request };
+    let (service, traceparent) = (call.service.clone(), call.traceparent.clone());
+    let request = Request { service, traceparent, ..request };
     if call.tool.stream {
         let mut progress = call.progress.as_ref().map(|token| Progress {
             token,

@@ -67,6 +67,8 @@ pub(crate) struct Meta<'a> {
     client: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "progressToken")]
     progress: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    traceparent: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +110,11 @@ impl<'a> Meta<'a> {
     pub(crate) fn client(&self) -> Option<String> {
         let client: ClientInfo<'_> = serde_json::from_str(self.client?.get()).ok()?;
         client.shown()
+    }
+
+    /// The trace context, if it says one.
+    pub(crate) fn traceparent(&self) -> Option<Cow<'a, str>> {
+        self.traceparent.and_then(text)
     }
 
     /// Where progress is to be reported, if it is.

@@ -14,6 +14,8 @@ pub(crate) struct Headers {
     pub(crate) version: Header,
     pub(crate) method: Header,
     pub(crate) name: Header,
+    /// The trace context of HTTP.
+    pub(crate) traceparent: Header,
 }
 
 /// A header's value.
@@ -55,6 +57,14 @@ impl Header {
 }
 
 impl Headers {
+    /// The trace context, if one is given.
+    pub(crate) fn traceparent(&self) -> Option<&str> {
+        match &self.traceparent {
+            Header::Given(context) => Some(context),
+            _ => None,
+        }
+    }
+
     /// Whether they are those of a stateless request.
     ///
     /// # Errors
@@ -103,7 +113,8 @@ mod tests {
     }
 
     fn headers(version: &str, method: &str, name: &str) -> Headers {
-        Headers { version: given(version), method: given(method), name: given(name) }
+        let [version, method, name] = [version, method, name].map(given);
+        Headers { version, method, name, ..Headers::default() }
     }
 
     #[test]

@@ -218,5 +218,10 @@ fn headers(all: &HeaderMap) -> Headers {
             _ => Header::Unreadable,
         }
     };
-    Headers { version: of("mcp-protocol-version"), method: of("mcp-method"), name: of("mcp-name") }
+    Headers {
+        version: of("mcp-protocol-version"),
+        method: of("mcp-method"),
+        name: of("mcp-name"),
+        traceparent: of("traceparent"),
+    }
 }

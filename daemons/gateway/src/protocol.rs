@@ -60,6 +60,8 @@ pub(crate) struct Call {
     pub(crate) progress: Option<ProgressToken>,
     /// What the client calls itself.
     pub(crate) client: Option<String>,
+    /// The trace context in which it is made.
+    pub(crate) traceparent: Option<String>,
 }
 
 /// A request to be told of changes.
@@ -209,7 +211,7 @@ impl Session {
                     Era::Modern => meta.client(),
                     Era::Legacy => self.client.clone(),
                 };
-                call(request, (era, meta.progress(), client), view)
+                call(request, (era, &meta, client), view)
             }
             ("server/discover", Era::Modern) => {
                 let discovered = Discovered {
@@ -298,7 +300,7 @@ fn list(request: &Request<'_>, era: Era, view: &View<'_>) -> Result<Action, Prob
 
 fn call(
     request: &Request<'_>,
-    (era, progress, client): (Era, Option<ProgressToken>, Option<String>),
+    (era, meta, client): (Era, &Meta<'_>, Option<String>),
     view: &View<'_>,
 ) -> Result<Action, Problem> {
     let missing = || Problem::invalid_params("params.name is missing: the name of a tool");
@@ -314,9 +316,20 @@ fn call(
         service: tool.service_for(view.may).map(str::to_owned),
         tool: Arc::clone(tool),
         arguments,
-        progress,
+        progress: meta.progress(),
         client,
+        traceparent: traceparent(meta, view.headers),
     })))
+}
+
+/// The trace context of the message, or else that of what it came with.
+fn traceparent(meta: &Meta<'_>, headers: Option<&Headers>) -> Option<String> {
+    /// Today's have 55, and later ones may have more.
+    const MAX_BYTES: usize = 256;
+    let of_headers = || Some(Cow::Borrowed(headers?.traceparent()?));
+    let context = meta.traceparent().or_else(of_headers)?;
+    let is_one = context.len() <= MAX_BYTES && context.bytes().all(|it| it.is_ascii_graphic());
+    is_one.then(|| context.into_owned())
 }
 
 /// Arguments as they were written, without losing a digit.

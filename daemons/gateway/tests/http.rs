@@ -9,7 +9,7 @@ use rpc_client::{Client, ClientOptions};
 use rpc_gateway::{Endpoint, Gateway, GatewayOptions, HttpOptions};
 use rpc_host::shares::Share;
 use rpc_security::{Access, AuditLog, Auth, Guard, Role, TokenFile, secret};
-use rpc_server::{Failure, Server, ServerHandle, rpc_method};
+use rpc_server::{Call, Failure, Server, ServerHandle, rpc_method};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -29,6 +29,12 @@ fn double(number: i64) -> i64 {
 #[rpc_method(read_only)]
 async fn wait() -> Result<(), Failure> {
     std::future::pending().await
+}
+
+/// The trace context of the call.
+#[rpc_method(read_only)]
+fn trace(call: Call) -> Option<String> {
+    call.traceparent().map(str::to_owned)
 }
 
 /// Tells that a call of [`hold`] has begun.
@@ -75,8 +81,14 @@ impl Fixture {
     }
 
     async fn with(options: GatewayOptions, http: HttpOptions) -> Self {
-        let methods =
-            vec![double::method(), wait::method(), hold::method(), text::method(), count::method()];
+        let methods = vec![
+            double::method(),
+            wait::method(),
+            hold::method(),
+            text::method(),
+            count::method(),
+            trace::method(),
+        ];
         let server = Server::builder().name("numbers");
         let server = server.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let (behind, handle) = (server.local_addr(), server.handle());
@@ -351,6 +363,17 @@ async fn slow_and_large_requests_are_refused_and_idle_connections_closed() {
     let mut idle = fixture.open("POST /mcp HTTP/1.1\r\nhost: ").await;
     let mut rest = Vec::new();
     let _ = timeout(TIMEOUT, idle.read_to_end(&mut rest)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_is_made_in_the_trace_context_of_its_request() {
+    let fixture = Fixture::new().await;
+    let call = |meta: Value| legacy("tools/call", json!({"name": "trace", "_meta": meta}));
+    let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let reply = fixture.post(&format!("traceparent: {context}\r\n"), &call(json!({}))).await;
+    assert_eq!(reply.json()["result"]["structuredContent"]["result"], context);
+    let reply = fixture.post("", &call(json!({"traceparent": context}))).await;
+    assert_eq!(reply.json()["result"]["structuredContent"]["result"], context);
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ pub struct Request {
     /// How a registry lists the instance at `on`, if a registry gave that address: TLS verifies it by that. `None`:
     /// somebody named it, and it is verified as the client's registry lists it, or else by its host.
     pub listed: Option<ListedAs>,
+    /// The W3C trace context in which the call is made, sent as it is: `00-…-…-01`. Only this system's servers are told.
+    pub traceparent: Option<String>,
     /// Records what is sent and received, whether the call succeeds or fails; attempts on several
     /// instances are recorded one after the other.
     pub wire: Option<WireLog>,
@@ -69,6 +71,7 @@ impl Request {
             service: None,
             on: None,
             listed: None,
+            traceparent: None,
             wire: None,
             attempts: None,
         }
@@ -102,6 +105,12 @@ impl Request {
     #[must_use]
     pub fn on_listed(self, instance: &Instance) -> Self {
         Self { listed: Some(ListedAs::from(instance)), ..self.on(instance.key().to_string()) }
+    }
+
+    /// The same, in this W3C trace context.
+    #[must_use]
+    pub fn traceparent(self, context: impl Into<String>) -> Self {
+        Self { traceparent: Some(context.into()), ..self }
     }
 
     /// The same, with what it sends and receives recorded.
@@ -203,19 +212,25 @@ pub(crate) struct Outgoing {
     pub(crate) method: String,
     pub(crate) args: Args,
     pub(crate) expects: Expects,
+    pub(crate) traceparent: Option<String>,
     pub(crate) wire: Option<WireLog>,
     sent: AtomicBool,
 }
 
 impl Outgoing {
     pub(crate) fn new(method: String, args: Args, wire: Option<WireLog>) -> Self {
-        Self { method, args, expects: Expects::Result, wire, sent: AtomicBool::new(false) }
+        let sent = AtomicBool::new(false);
+        Self { method, args, expects: Expects::Result, traceparent: None, wire, sent }
     }
 
     /// The same call, for another attempt beside this one.
     pub(crate) fn again(&self) -> Self {
-        let Self { method, args, expects, wire, .. } = self;
-        Self { expects: *expects, ..Self::new(method.clone(), args.clone(), wire.clone()) }
+        let Self { method, args, expects, traceparent, wire, .. } = self;
+        Self {
+            expects: *expects,
+            traceparent: traceparent.clone(),
+            ..Self::new(method.clone(), args.clone(), wire.clone())
+        }
     }
 
     /// Notes that its bytes may reach the socket.

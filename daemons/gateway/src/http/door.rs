@@ -73,7 +73,8 @@ impl Door {
             let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
             origin.to_str().is_ok_and(|origin| web.allows(origin, host))
         };
-        let own = ["mcp-protocol-version", "mcp-method", "mcp-name"].map(HeaderName::from_static);
+        let own = ["mcp-protocol-version", "mcp-method", "mcp-name", "traceparent"];
+        let own = own.map(HeaderName::from_static);
         let usual = [header::CONTENT_TYPE, header::AUTHORIZATION, header::ACCEPT];
         CorsLayer::new()
             .allow_origin(AllowOrigin::predicate(is_allowed))

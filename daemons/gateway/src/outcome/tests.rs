@@ -20,6 +20,7 @@ fn call(era: Era, result: Value) -> Call {
         arguments: Args::none(),
         progress: None,
         client: None,
+        traceparent: None,
     }
 }
 

@@ -158,6 +158,7 @@ fn headers_are_compared_before_the_version_is() {
         version: given(version),
         method: given("tools/call"),
         name: given("add"),
+        ..Headers::default()
     };
     let call = modern("tools/call", r#""name":"add""#);
     asked.headers = Some(headers("2026-07-28"));
@@ -182,6 +183,26 @@ fn a_call_has_its_arguments_as_they_were_written() {
     let call = legacy("tools/call", r#"{"name":"add","_meta":{"progressToken":7}}"#);
     let Action::Call(call) = Asked::new().action(&call) else { panic!() };
     assert!(call.progress.is_some() && call.arguments == Args::none());
+}
+
+#[test]
+fn a_call_has_the_trace_context_of_its_message_or_else_of_its_headers() {
+    let of = |meta: &str, header: Option<&str>| {
+        let params = format!(r#"{{"name":"add","_meta":{{{meta}}}}}"#);
+        let traceparent = header.map(|it| Header::Given(it.to_owned())).unwrap_or_default();
+        let mut asked = Asked::new();
+        asked.headers = Some(Headers { traceparent, ..Headers::default() });
+        match asked.action(&legacy("tools/call", &params)) {
+            Action::Call(call) => call.traceparent,
+            other => panic!("{meta}: {other:?}"),
+        }
+    };
+    assert_eq!(of("", None), None);
+    assert_eq!(of("", Some("00-a-b-01")).as_deref(), Some("00-a-b-01"));
+    assert_eq!(of(r#""traceparent":"00-c-d-00""#, Some("00-a-b-01")).as_deref(), Some("00-c-d-00"));
+    for strange in [r#""traceparent":"a b""#, r#""traceparent":"\n""#, r#""traceparent":{}"#] {
+        assert_eq!(of(strange, None), None, "{strange}");
+    }
 }
 
 #[test]

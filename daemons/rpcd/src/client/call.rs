@@ -73,6 +73,7 @@ impl Calls<'_> {
             service: None,
             on: None,
             listed: None,
+            traceparent: None,
             wire: None,
             attempts: None,
         };

@@ -166,6 +166,7 @@ fn request(method: &str, server: &Listed, timeout: Duration) -> Request {
         service: None,
         on: Some(server.address.clone()),
         listed: server.listed.clone(),
+        traceparent: None,
         wire: None,
         attempts: None,
     }

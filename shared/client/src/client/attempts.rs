@@ -68,9 +68,11 @@ impl<'a> Attempts<'a> {
             None => None,
         };
         let may_be_listed = only.is_some() && request.listed.is_none() && inner.awaits_list();
+        let mut outgoing = Outgoing::new(request.method, request.args, request.wire);
+        outgoing.traceparent = request.traceparent;
         Ok(Self {
             inner,
-            outgoing: Arc::new(Outgoing::new(request.method, request.args, request.wire)),
+            outgoing: Arc::new(outgoing),
             idempotent: request.idempotent,
             service: request.service,
             only,

@@ -178,7 +178,8 @@ impl<W: WriteHalf> Outbound<W> {
         let meta = request::RequestMeta {
             deadline_ms: call.deadline.map(|deadline| milliseconds_until(deadline, now)),
             stream: call.request.expects == Expects::Items,
-            ..Default::default()
+            traceparent: call.request.traceparent.clone(),
+            oneway: false,
         };
         let outgoing = &call.request;
         self.outbox.append(|out| {

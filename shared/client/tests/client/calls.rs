@@ -29,6 +29,18 @@ async fn a_call_gets_its_reply_and_sends_its_remaining_time() {
 }
 
 #[tokio::test]
+async fn a_request_says_its_trace_context_if_it_has_one() {
+    let peer = adder().await;
+    let client = direct(peer.address);
+    let add = || Request::new("add", (1, 2)).unwrap();
+    client.request(add().traceparent("00-a-b-01")).await.unwrap();
+    client.request(add()).await.unwrap();
+    let calls = peer.seen.calls();
+    assert_eq!(calls[0]["meta"]["traceparent"], "00-a-b-01");
+    assert_eq!(calls[1]["meta"].get("traceparent"), None);
+}
+
+#[tokio::test]
 async fn a_request_reports_timing_and_peer() {
     let peer =
         extended(|request| Do::WriteAfter(Duration::from_millis(30), result(request, "[1.50]")))

@@ -65,6 +65,7 @@ pub(super) fn clients(
         service: None,
         on: plan.on.clone(),
         listed: None,
+        traceparent: None,
         wire: None,
         attempts: None,
     };

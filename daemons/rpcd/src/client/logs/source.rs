@@ -106,6 +106,7 @@ async fn of_instance(
         service: None,
         on: Some(name.to_owned()),
         listed,
+        traceparent: None,
         wire: None,
         attempts: None,
     };
