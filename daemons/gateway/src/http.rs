@@ -12,13 +12,15 @@ mod room;
 
 use std::sync::Arc;
 
-use axum::body::{Body, HttpBody, to_bytes};
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
 use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use rpc_host::body;
 use rpc_host::web::has_type;
 use rpc_security::Permission;
 use tokio::time::timeout;
@@ -42,6 +44,9 @@ const PATH: &str = "/mcp";
 const JSON: &str = "application/json";
 /// How often a message is kept while it is handled: as it came, as the arguments of a call, and as the request of that.
 const COPIES: usize = 3;
+
+/// Bytes that are read of the body of a request that is refused for who sends it.
+const STRANGERS_BYTES: usize = 64 << 10;
 
 /// Every route, and what it needs.
 pub fn routes() -> Vec<(String, Permission)> {
@@ -74,23 +79,42 @@ fn router(http: Arc<Http>) -> Router {
         .with_state(http)
 }
 
-/// One message.
+/// One message. What is not read of it is discarded.
 async fn message(
     State(http): State<Arc<Http>>,
     Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Response {
-    let (head, body) = request.into_parts();
-    let visitor = match http.door.let_in(&peer, &head.headers).await {
-        Ok(visitor) => visitor,
-        Err(refused) => return refused,
+    let (head, mut body) = request.into_parts();
+    let options = &http.options;
+    let (response, most, within) = match http.door.let_in(&peer, &head.headers).await {
+        Ok(visitor) => {
+            let response = answer_message(&http, visitor, &head.headers, &mut body).await;
+            (response, body::MAX_DISCARDED, options.body_timeout)
+        }
+        Err(refused) => (refused, STRANGERS_BYTES, options.unidentified_timeout),
     };
-    let content_type = head.headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
-    if !has_type(content_type, head.headers.contains_key(header::ORIGIN), &[JSON]) {
+    if !head.headers.contains_key(header::EXPECT) {
+        body::discard(&mut body, most, within).await;
+    }
+    response
+}
+
+async fn answer_message(
+    http: &Arc<Http>,
+    visitor: Visitor,
+    headers: &HeaderMap,
+    body: &mut Body,
+) -> Response {
+    let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    if !has_type(content_type, headers.contains_key(header::ORIGIN), &[JSON]) {
         let problem = Problem::invalid_request(format!("content-type must be {JSON}"));
         return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, &problem);
     }
     let limit = http.gateway.options().max_message_bytes;
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|length| length > limit) {
+        return too_large(limit);
+    }
     // What has no length may be as long as any.
     let length = body.size_hint().upper().and_then(|length| usize::try_from(length).ok());
     let length = length.unwrap_or(limit).min(limit);
@@ -98,13 +122,13 @@ async fn message(
         Ok(held) => held,
         Err(why) => return busy(why),
     };
-    let body = match timeout(http.options.body_timeout, to_bytes(body, limit)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
-            let why = format!(
-                "the message cannot be read, or is larger than {limit} bytes (max_message_bytes)"
-            );
-            return refusal(StatusCode::PAYLOAD_TOO_LARGE, &Problem::invalid_request(why));
+    let whole = Limited::new(body, limit).collect();
+    let message = match timeout(http.options.body_timeout, whole).await {
+        Ok(Ok(message)) => message.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return too_large(limit),
+        Ok(Err(error)) => {
+            let problem = Problem::invalid_request(format!("the message cannot be read: {error}"));
+            return refusal(StatusCode::BAD_REQUEST, &problem);
         }
         Err(_) => {
             let problem =
@@ -113,24 +137,24 @@ async fn message(
         }
     };
     let listing = http.gateway.listing().await;
-    let action = action(&http, &body, &head.headers, &visitor, &listing);
-    drop(body);
+    let action = action(http, &message, headers, &visitor, &listing);
+    drop(message);
     match action {
-        Action::Reply(answer) => reply(&http, answer),
+        Action::Reply(answer) => reply(http, answer),
         Action::Call(call) => {
             let who = visitor.who();
-            if call.tool.stream && call.progress.is_some() && takes_events(&head.headers) {
-                return events::of_call(http, call, who, held);
+            if call.tool.stream && call.progress.is_some() && takes_events(headers) {
+                return events::of_call(Arc::clone(http), call, who, held);
             }
-            answer(&http, &call, &who, held).await
+            answer(http, &call, &who, held).await
         }
         Action::Subscribe(subscription) => match http.gateway.subscribe() {
-            Some(place) => events::of_subscription(http, subscription, visitor, place),
+            Some(place) => events::of_subscription(Arc::clone(http), subscription, visitor, place),
             None => {
                 let limit = http.gateway.options().max_subscriptions;
                 let why =
                     format!("{limit} subscriptions are open (max_subscriptions); end one first");
-                reply(&http, Reply::problem(Some(&subscription.id), &Problem::limit(why)))
+                reply(http, Reply::problem(Some(&subscription.id), &Problem::limit(why)))
             }
         },
         // A connection is no session: a request is cancelled by closing what it is answered on.
@@ -185,6 +209,11 @@ fn respond(status: Status, json: Bytes) -> Response {
         Status::NotFound => StatusCode::NOT_FOUND,
     };
     (status, [(header::CONTENT_TYPE, JSON)], Body::from(json)).into_response()
+}
+
+fn too_large(limit: usize) -> Response {
+    let why = format!("the message is larger than {limit} bytes (max_message_bytes)");
+    refusal(StatusCode::PAYLOAD_TOO_LARGE, &Problem::invalid_request(why))
 }
 
 /// There is no room.

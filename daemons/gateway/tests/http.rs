@@ -366,6 +366,25 @@ async fn slow_and_large_requests_are_refused_and_idle_connections_closed() {
 }
 
 #[tokio::test]
+async fn who_sends_a_message_over_the_limit_before_it_reads_is_told_so() {
+    let fixture = Fixture::new().await;
+    let length = 10_000_000;
+    let mut stream = fixture.open(&post("", &"x".repeat(length))).await;
+    let mut reply = String::new();
+    timeout(TIMEOUT, stream.read_to_string(&mut reply)).await.unwrap().unwrap();
+    assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
+    assert!(reply.contains("larger than 1048576 bytes (max_message_bytes)"), "{reply}");
+    // Without a length it is read as far as the limit.
+    let chunked = format!(
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         transfer-encoding: chunked\r\n\r\n{length:x}\r\n{}\r\n0\r\n\r\n",
+        "x".repeat(length)
+    );
+    let reply = fixture.ask(&chunked).await;
+    assert!(reply.status == 413 && reply.body.contains("max_message_bytes"), "{}", reply.body);
+}
+
+#[tokio::test]
 async fn a_call_is_made_in_the_trace_context_of_its_request() {
     let fixture = Fixture::new().await;
     let call = |meta: Value| legacy("tools/call", json!({"name": "trace", "_meta": meta}));

@@ -9,6 +9,7 @@
 //! - [`strangers`]: those of connections, of which those of peers who have not shown who they are give way to others.
 //! - [`refusals`]: who is refused too often is slowed down.
 //! - [`web`]: which HTTP requests are refused because a foreign page may have caused them.
+//! - `body` (with the feature `http`): the rest of a request that is refused before it is read.
 //! - [`write_timeout`]: a stream whose peer must read.
 //! - `tls` (with that feature): the entrance of a daemon by TLS.
 //! - [`figures`]: what guard and TLS have done, on a daemon's page of metrics.
@@ -21,6 +22,8 @@
 //!
 //! Needs Rust 1.95 or later.
 
+#[cfg(feature = "http")]
+pub mod body;
 pub mod figures;
 pub mod logging;
 pub mod net;

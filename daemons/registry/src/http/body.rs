@@ -5,13 +5,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header;
 use hyper::http::request::Parts;
+use rpc_host::body;
 
 use crate::RegistryOptions;
 use crate::error::Refusal;
-
-/// An unread body is read and discarded up to this size, so that a sender that reads no reply
-/// before it has sent everything gets the reply instead of a reset connection.
-const MAX_DISCARDED: usize = 32 * 1024 * 1024;
 
 /// The whole body.
 ///
@@ -41,19 +38,9 @@ pub(super) async fn discard(
 ) {
     let (most, within) = match is_stranger {
         true => (options.max_unidentified_bytes, options.unidentified_timeout),
-        false => (MAX_DISCARDED, options.body_timeout),
+        false => (body::MAX_DISCARDED, options.body_timeout),
     };
-    if body.is_end_stream() || head.headers.contains_key(header::EXPECT) {
-        return;
+    if !head.headers.contains_key(header::EXPECT) {
+        body::discard(body, most, within).await;
     }
-    let take_in = async {
-        let mut taken = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            taken += frame.data_ref().map_or(0, Bytes::len);
-            if taken > most {
-                return;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(within, take_in).await;
 }
