@@ -25,6 +25,15 @@ const clients = {
     await assert.rejects(client.request("nope", []), { code: -32601 });
     await assert.rejects(client.request("add", [1]), { code: -32602 });
   },
+
+  // The document that describes the methods: valid, with an example of each built-in one.
+  "schema-utils-js": async (host, port) => {
+    const { parseOpenRPCDocument } = (await import("@open-rpc/schema-utils-js")).default;
+    const document = await (await fetch(`http://${host}:${port}/openrpc.json`)).json();
+    const { methods } = await parseOpenRPCDocument(document);
+    assert(methods.length > 10);
+    for (const { name, examples } of methods) assert(examples?.length, name);
+  },
 };
 
 async function jayson(client) {

@@ -45,6 +45,11 @@ async fn json_rpc_2_0_calls_our_server_over_http() {
 }
 
 #[tokio::test]
+async fn the_openrpc_document_is_valid_and_has_an_example_of_each_builtin_method() {
+    succeeds("json_rpc.mjs", "schema-utils-js").await;
+}
+
+#[tokio::test]
 async fn the_openapi_document_is_valid() {
     succeeds("json_rpc.py", "openapi").await;
 }

@@ -211,6 +211,26 @@ mod tests {
     }
 
     #[test]
+    fn an_example_without_a_name_has_one_in_a_document_only() {
+        let mut method = add();
+        method.examples.push(Example { name: String::new(), ..method.examples[0].clone() });
+        let document = to_openrpc("t", "1", [&method]);
+        assert_eq!(document["methods"][0]["examples"][1]["name"], "Example 2");
+        assert_eq!(from_openrpc(&document.to_string()).unwrap(), [method]);
+    }
+
+    #[test]
+    fn values_of_an_example_that_have_no_names_are_those_of_the_parameters_in_order() {
+        let document = json!({"methods": [{
+            "name": "m", "params": [{"name": "a"}, {"name": "b"}],
+            "examples": [{"params": [{"value": 1}, {"name": "", "value": 2}]}],
+        }]});
+        let read = from_openrpc(&document.to_string()).unwrap();
+        let given = [("a".to_owned(), json!(1)), ("b".to_owned(), json!(2))];
+        assert_eq!(read[0].examples[0].arguments, given);
+    }
+
+    #[test]
     fn a_default_of_null_is_kept() {
         let mut optional = add();
         optional.parameters = vec![Parameter::optional("x", json!(true), Value::Null)];

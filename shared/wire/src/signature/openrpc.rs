@@ -36,10 +36,11 @@ pub fn to_openrpc<'a>(
         }
         written
     };
-    let example = |example: &Example| {
+    let example = |(at, example): (usize, &Example)| {
         let named = |(name, value): &(String, Value)| json!({"name": name, "value": value});
+        let name = if example.name.is_empty() { &unnamed(at) } else { &example.name };
         let mut written = json!({
-            "name": example.name,
+            "name": name,
             "params": example.arguments.iter().map(named).collect::<Vec<_>>(),
         });
         if let Some(result) = &example.result {
@@ -71,7 +72,7 @@ pub fn to_openrpc<'a>(
         mark("x-idempotent", signature.effect.is_idempotent());
         mark("deprecated", signature.deprecated);
         if !signature.examples.is_empty() {
-            method["examples"] = signature.examples.iter().map(example).collect();
+            method["examples"] = signature.examples.iter().enumerate().map(example).collect();
         }
         method
     };
@@ -215,7 +216,7 @@ fn signature<'a>(method: Method<'a>, shared: &mut Shared<'a>) -> Result<Signatur
             .map_err(|error| NotAMethodList::new("a parameter", &error))?;
         Ok(parameter(param, shared))
     });
-    let parameters = parameters.collect::<Result<_, _>>()?;
+    let parameters: Vec<Parameter> = parameters.collect::<Result<_, _>>()?;
     let result = method.result.map(|content| {
         let content = shared.components.descriptor(content);
         let content = serde_json::from_str(content.get())
@@ -223,6 +224,14 @@ fn signature<'a>(method: Method<'a>, shared: &mut Shared<'a>) -> Result<Signatur
         Ok(result(content, shared))
     });
     let room = &mut shared.room;
+    // An example of another form (a reference, say) is left out; the method is still usable.
+    let examples = method.examples.into_iter().filter_map(|text| example(text, &parameters, room));
+    let mut examples: Vec<Example> = examples.collect();
+    for (at, example) in examples.iter_mut().enumerate() {
+        if example.name == unnamed(at) {
+            example.name.clear();
+        }
+    }
     Ok(Signature {
         name: method.name,
         doc: documentation(method.summary, method.description),
@@ -235,8 +244,7 @@ fn signature<'a>(method: Method<'a>, shared: &mut Shared<'a>) -> Result<Signatur
             (false, false) => Effect::Unknown,
         },
         deprecated: method.deprecated,
-        // An example of another form (a reference, say) is left out; the method is still usable.
-        examples: method.examples.into_iter().filter_map(|text| example(text, room)).collect(),
+        examples,
     })
 }
 
@@ -264,11 +272,21 @@ fn schema(text: Option<&RawValue>, shared: &mut Shared<'_>) -> Value {
     shared.components.complete(schema, &mut shared.room)
 }
 
-fn example(text: &RawValue, room: &mut Room) -> Option<Example> {
+/// The name of an example that has none: in a document each has one.
+fn unnamed(at: usize) -> String {
+    format!("Example {}", at + 1)
+}
+
+fn example(text: &RawValue, parameters: &[Parameter], room: &mut Room) -> Option<Example> {
     let pairing: Pairing = room.read(text)?;
+    // A value without a name is that of the parameter at its place.
+    let argument = |(at, given): (usize, Named)| match parameters.get(at) {
+        Some(parameter) if given.name.is_empty() => (parameter.name.clone(), given.value),
+        _ => (given.name, given.value),
+    };
     Some(Example {
         name: pairing.name,
-        arguments: pairing.params.into_iter().map(|named| (named.name, named.value)).collect(),
+        arguments: pairing.params.into_iter().enumerate().map(argument).collect(),
         result: pairing.result.map(|named| named.value),
     })
 }
