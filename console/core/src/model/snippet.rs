@@ -1,7 +1,10 @@
 //! A call as text for a shell, a script or a program.
 
+mod command;
 mod environment;
 mod mcp;
+mod python;
+mod rust;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -12,7 +15,6 @@ use rpc_wire::is_hidden;
 
 use super::service::Service;
 use crate::text;
-use environment::Part;
 pub use environment::marked;
 
 /// A call to format.
@@ -129,147 +131,13 @@ impl Snippet {
         Ok(json_rpc(&self.method, params))
     }
 
-    fn curl(&self) -> Result<String, String> {
-        let url = match (&self.speaks, self.stream) {
-            (Speaks::JsonRpcAt(url), _) => url.clone(),
-            (Speaks::JsonRpc, _) => return Err("the server does not speak HTTP".to_owned()),
-            (Speaks::Ours, true) => return Err("streams need rpcd or Rust".to_owned()),
-            (Speaks::Ours, false) => format!("http://{}/rpc", self.peer()?),
-        };
-        let body = environment::shell(&self.json_rpc(&marked(&self.args)?)?)?;
-        let url = command_line(&[url])?;
-        Ok(format!("curl -H 'content-type: application/json' -d {body} -- {url}"))
-    }
-
     /// The request with marked names of variables.
     fn marked_wire(&self) -> Result<String, String> {
         Ok(wire(&self.method, &marked(&self.args)?))
     }
 
-    /// The instance to call, if its host is not an option for the command that gets it.
-    fn target(&self) -> Result<Option<&InstanceKey>, String> {
-        match &self.target {
-            Some(key) if key.host.starts_with('-') => Err(format!("{key} is no address")),
-            target => Ok(target.as_ref()),
-        }
-    }
-
-    /// The arguments as words of a command line, with marked names of variables.
-    fn words(&self) -> Result<Vec<String>, String> {
-        marked(&self.args)?.to_words().map_err(|error| error.to_string())
-    }
-
     fn peer(&self) -> Result<&InstanceKey, String> {
         self.peer.as_ref().ok_or_else(|| "no instance has the method".to_owned())
-    }
-
-    /// Where it is called, as options of `rpcd`.
-    fn place(&self) -> Result<Vec<String>, String> {
-        let mut words = Vec::new();
-        match self.target()? {
-            _ if let Speaks::JsonRpcAt(url) = &self.speaks => {
-                words.extend(["-i".to_owned(), url.clone()]);
-            }
-            Some(key) => {
-                words.extend(["-i".to_owned(), key.host.clone()]);
-                words.extend(["-p".to_owned(), key.port.to_string()]);
-            }
-            None => {
-                words.extend(["--registry".to_owned(), self.registry.clone()]);
-                let service = self.service.name();
-                words.extend(
-                    service.into_iter().flat_map(|name| ["--service".to_owned(), name.to_owned()]),
-                );
-            }
-        }
-        Ok(words)
-    }
-
-    fn rpcd(&self) -> Result<String, String> {
-        let mut words = vec!["rpcd".to_owned(), "call".to_owned()];
-        words.extend(self.place()?);
-        if self.stream {
-            words.push("--stream".to_owned());
-        } else if self.timeout != DEFAULT_TIMEOUT {
-            words.extend(["--timeout".to_owned(), crate::text::flag_duration(self.timeout)]);
-        }
-        // Arguments may look like options.
-        words.extend(["--".to_owned(), self.method.clone()]);
-        words.extend(self.words()?);
-        command_line(&words)
-    }
-
-    fn netcat(&self) -> Result<String, String> {
-        let peer = self.peer()?;
-        let (wire, host) = (environment::shell(&self.marked_wire()?)?, quote(&peer.host));
-        Ok(format!("printf %s {wire} | nc -N -- {host} {}", peer.port))
-    }
-
-    /// A whole program; tests compare it with `examples/copied_call.rs`, which is compiled.
-    fn rust(&self) -> Result<String, String> {
-        let method = &self.method;
-        let timeout = match self.timeout.subsec_nanos() {
-            0 => format!("from_secs({})", self.timeout.as_secs()),
-            _ => format!("from_millis({})", self.timeout.as_millis()),
-        };
-        let open = match &self.target {
-            Some(key) => format!("direct({:?}, options)?", key.to_string()),
-            None => {
-                let service = self.service.name();
-                let service = service.map(|name| format!(".service({})", debug(name)));
-                let service = service.unwrap_or_default();
-                format!("through_registry({:?}, options)?{service}", self.registry)
-            }
-        };
-        let words: Vec<String> = self.words()?.iter().map(|word| expression(word)).collect();
-        let args = match &words[..] {
-            [] => "let args = Args::none();".to_owned(),
-            words => format!("let args = Args::from_words([{}])?;", words.join(", ")),
-        };
-        let send = if self.stream {
-            format!(
-                "for item in client.stream({method:?}, args)? {{\n        \
-                     println!(\"{{}}\", item?.value);\n    \
-                 }}"
-            )
-        } else {
-            format!("println!(\"{{}}\", client.call({method:?}, args)?);")
-        };
-        Ok(format!(
-            "use std::time::Duration;\n\
-             \n\
-             use rpc_client::blocking::Client;\n\
-             use rpc_client::{{Args, ClientOptions}};\n\
-             \n\
-             fn main() -> Result<(), Box<dyn std::error::Error>> {{\n    \
-                 let timeout = Duration::{timeout};\n    \
-                 let options = ClientOptions {{ timeout, ..ClientOptions::default() }};\n    \
-                 let client = Client::{open};\n    \
-                 {args}\n    \
-                 {send}\n    \
-                 Ok(())\n\
-             }}\n"
-        ))
-    }
-
-    fn python(&self) -> Result<String, String> {
-        let peer = self.peer()?;
-        let request = self.marked_wire()?;
-        let (request, host) = (environment::python(&request), environment::python(&peer.host));
-        let (modules, request) = match request.contains("os.environ[") {
-            true => ("json, os, socket", format!("({request})")),
-            false => ("json, socket", request),
-        };
-        let (port, timeout) = (peer.port, self.timeout.as_secs_f64());
-        Ok(format!(
-            "import {modules}\n\
-             \n\
-             with socket.create_connection(({host}, {port}), timeout={timeout}) as server:\n    \
-                 server.sendall({request}.encode())\n    \
-                 server.shutdown(socket.SHUT_WR)\n    \
-                 reply = b\"\".join(iter(lambda: server.recv(65536), b\"\"))\n\
-             print(json.loads(reply))\n"
-        ))
     }
 }
 
@@ -294,46 +162,6 @@ fn quote(word: &str) -> String {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-/// A Rust string literal, raw if that is easier to read.
-fn literal(text: &str) -> String {
-    if !text.contains(['"', '\\']) || text.contains(is_hidden) {
-        return debug(text);
-    }
-    let mut hashes = "#".to_owned();
-    while text.contains(&format!("\"{hashes}")) {
-        hashes.push('#');
-    }
-    format!("r{hashes}\"{text}\"{hashes}")
-}
-
-/// A Rust string literal in which every hidden character is escaped.
-fn debug(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in format!("{text:?}").chars() {
-        if is_hidden(c) { escaped.extend(c.escape_unicode()) } else { escaped.push(c) }
-    }
-    escaped
-}
-
-/// A word as an expression of Rust.
-fn expression(word: &str) -> String {
-    let parts = environment::parts(word);
-    if !parts.iter().any(|part| matches!(part, Part::Variable(_))) {
-        return literal(word);
-    }
-    let (mut format, mut values) = (String::new(), String::new());
-    for part in parts {
-        match part {
-            Part::Text(text) => format.push_str(&text.replace('{', "{{").replace('}', "}}")),
-            Part::Variable(name) => {
-                format.push_str("{}");
-                values.push_str(&format!(", std::env::var({name:?})?"));
-            }
-        }
-    }
-    format!("format!({}{values}).as_str()", debug(&format))
 }
 
 /// The request in the dialect of its server, with hidden characters escaped. JSON-RPC takes all arguments by name where
@@ -376,7 +204,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn snippet() -> Snippet {
+    pub(super) fn snippet() -> Snippet {
         let keyword = json!({"c": "it's $HOME"});
         Snippet {
             service: Service::default(),
@@ -390,6 +218,11 @@ mod tests {
             stream: false,
             speaks: Speaks::Ours,
         }
+    }
+
+    pub(super) fn shell(script: &str) -> String {
+        let output = std::process::Command::new("sh").args(["-c", script]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
     }
 
     #[test]
@@ -414,34 +247,6 @@ mod tests {
     }
 
     #[test]
-    fn curl_calls_our_servers_in_json_rpc() {
-        let args = Args::from_values(&[json!(1), json!("it's")], &serde_json::Map::new());
-        let command = Snippet { args, ..snippet() }.write(Format::Curl).unwrap();
-        let sent = shell(&command.replace("curl -H", "printf '%s\n' -H"));
-        let sent: Vec<_> = sent.lines().collect();
-        assert_eq!(
-            sent,
-            [
-                "-H",
-                "content-type: application/json",
-                "-d",
-                r#"{"jsonrpc":"2.0","id":1,"method":"add","params":[1,"it's"]}"#,
-                "--",
-                "http://127.0.0.1:8089/rpc"
-            ]
-        );
-        let command = snippet().write(Format::Curl).unwrap();
-        assert!(command.contains(r#""params":{"a":1,"b":"-x","c":"#), "{command}");
-        let unknown = Snippet { parameters: Vec::new(), ..snippet() };
-        assert!(unknown.write(Format::Curl).is_err(), "by position and by name");
-    }
-
-    fn shell(script: &str) -> String {
-        let output = std::process::Command::new("sh").args(["-c", script]).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    #[test]
     fn a_shell_passes_on_exactly_the_quoted_word() {
         for word in [
             "",
@@ -459,62 +264,6 @@ mod tests {
         ] {
             assert_eq!(shell(&format!("printf '%s.' {}", quote(word))), format!("{word}."));
         }
-    }
-
-    #[test]
-    fn an_rpcd_command_has_the_target_and_every_argument() {
-        let mut snippet = snippet();
-        assert_eq!(
-            snippet.write(Format::Rpcd).unwrap(),
-            r#"rpcd call --registry http://127.0.0.1:9999 -- add 1 '"-x"' 'c="it'\''s $HOME"'"#
-        );
-        snippet.target.clone_from(&snippet.peer);
-        snippet.timeout = Duration::from_secs(30);
-        snippet.args = Args::none();
-        let expected = "rpcd call -i 127.0.0.1 -p 8089 --timeout 30s -- add";
-        assert_eq!(snippet.write(Format::Rpcd).unwrap(), expected);
-    }
-
-    #[test]
-    fn a_method_of_a_service_is_called_there() {
-        let args = Args::none();
-        let mut snippet = Snippet { service: Service::named("orders"), args, ..snippet() };
-        let command = "rpcd call --registry http://127.0.0.1:9999 --service orders -- add";
-        assert_eq!(snippet.write(Format::Rpcd).unwrap(), command);
-        let open = r#"through_registry("http://127.0.0.1:9999", options)?.service("orders");"#;
-        let rust = snippet.write(Format::Rust).unwrap();
-        assert!(rust.contains(open), "{rust}");
-        // One server has no choice of services.
-        snippet.target.clone_from(&snippet.peer);
-        for format in [Format::Rpcd, Format::Rust] {
-            assert!(!snippet.write(format).unwrap().contains("service"));
-        }
-    }
-
-    #[test]
-    fn an_nc_command_sends_the_wire_format() {
-        let snippet = snippet();
-        let command = snippet.write(Format::Netcat).unwrap();
-        let (printf, nc) = command.split_once(" | ").unwrap();
-        assert_eq!(shell(printf), snippet.write(Format::Wire).unwrap());
-        assert_eq!(nc, "nc -N -- 127.0.0.1 8089");
-    }
-
-    /// The code of an example, without its header.
-    fn example(name: &str) -> String {
-        let path = format!("{}/../../examples/{name}.rs", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).unwrap();
-        text.split_once("\n\nuse ").map(|(_, rest)| format!("use {rest}")).unwrap()
-    }
-
-    #[test]
-    fn rust_snippets_are_the_compiled_examples() {
-        let mut snippet = snippet();
-        assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_call"));
-        (snippet.stream, snippet.args) = (true, Args::none());
-        snippet.target.clone_from(&snippet.peer);
-        "countdown".clone_into(&mut snippet.method);
-        assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_stream"));
     }
 
     #[test]
@@ -537,27 +286,5 @@ mod tests {
         let sent: serde_json::Value =
             serde_json::from_str(&shell(printed.split_once(" | ").unwrap().0)).unwrap();
         assert_eq!(sent["method_kwargs"], keyword, "it is the same call");
-    }
-
-    #[test]
-    fn a_host_that_looks_like_an_option_is_none() {
-        let mut snippet = snippet();
-        snippet.target = Some(rpc_wire::instance::Instance::new("-e/bin/sh", 80).key());
-        snippet.peer.clone_from(&snippet.target);
-        assert_eq!(snippet.write(Format::Rpcd).unwrap_err(), "-e/bin/sh:80 is no address");
-        let netcat = snippet.write(Format::Netcat).unwrap();
-        assert!(netcat.ends_with("nc -N -- -e/bin/sh 80"), "{netcat}");
-    }
-
-    #[test]
-    fn rust_and_python_escape_quotes_and_hashes() {
-        let mut snippet = snippet();
-        snippet.args = Args::from_values(&[json!("a\"# b")], &serde_json::Map::new());
-        let rust = snippet.write(Format::Rust).unwrap();
-        assert!(rust.contains(r####"[r##""a\"# b""##]"####), "{rust}");
-        let python = snippet.write(Format::Python).unwrap();
-        assert!(python.contains(r#"("127.0.0.1", 8089)"#), "{python}");
-        snippet.stream = true;
-        assert!(snippet.write(Format::Python).is_err());
     }
 }

@@ -71,22 +71,17 @@ pub(super) fn python(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, Snippet};
+    use super::super::{Format, Snippet, tests};
     use super::*;
     use serde_json::{Map, json};
 
     fn snippet(text: &str) -> Snippet {
+        let args = Args::from_values(&[json!(text)], &Map::new());
         Snippet {
-            service: Default::default(),
             method: "hello".to_owned(),
-            args: Args::from_values(&[json!(text)], &Map::new()),
             parameters: vec!["name".to_owned()],
-            target: None,
-            peer: Some(rpc_wire::instance::Instance::new("127.0.0.1", 8089).key()),
-            registry: "http://127.0.0.1:9999".to_owned(),
-            timeout: std::time::Duration::from_secs(10),
-            stream: false,
-            speaks: Default::default(),
+            args,
+            ..tests::snippet()
         }
     }
 

@@ -47,23 +47,15 @@ mod tests {
     use rpc_wire::call::Args;
     use serde_json::{Map, json};
 
-    use super::super::{Format, Snippet, Speaks};
+    use super::super::{Format, Snippet, Speaks, tests};
 
     fn snippet() -> Snippet {
+        let count = Map::from_iter([("count".to_owned(), json!(2))]);
         Snippet {
-            service: Default::default(),
             method: "place".to_owned(),
-            args: Args::from_values(
-                &[json!("tea")],
-                &Map::from_iter([("count".to_owned(), json!(2))]),
-            ),
+            args: Args::from_values(&[json!("tea")], &count),
             parameters: vec!["what".to_owned(), "count".to_owned()],
-            target: None,
-            peer: None,
-            registry: "http://127.0.0.1:9999".to_owned(),
-            timeout: std::time::Duration::from_secs(10),
-            stream: false,
-            speaks: Speaks::Ours,
+            ..tests::snippet()
         }
     }
 

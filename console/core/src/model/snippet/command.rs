@@ -1,0 +1,158 @@
+//! A call as a command for a shell.
+
+use rpc_wire::instance::InstanceKey;
+
+use super::{DEFAULT_TIMEOUT, Snippet, Speaks, command_line, environment, marked, quote};
+
+impl Snippet {
+    /// The instance to call, if its host is not an option for the command that gets it.
+    fn target(&self) -> Result<Option<&InstanceKey>, String> {
+        match &self.target {
+            Some(key) if key.host.starts_with('-') => Err(format!("{key} is no address")),
+            target => Ok(target.as_ref()),
+        }
+    }
+
+    /// The arguments as words of a command line, with marked names of variables.
+    pub(super) fn words(&self) -> Result<Vec<String>, String> {
+        marked(&self.args)?.to_words().map_err(|error| error.to_string())
+    }
+
+    /// Where it is called, as options of `rpcd`.
+    pub(super) fn place(&self) -> Result<Vec<String>, String> {
+        let mut words = Vec::new();
+        match self.target()? {
+            _ if let Speaks::JsonRpcAt(url) = &self.speaks => {
+                words.extend(["-i".to_owned(), url.clone()]);
+            }
+            Some(key) => {
+                words.extend(["-i".to_owned(), key.host.clone()]);
+                words.extend(["-p".to_owned(), key.port.to_string()]);
+            }
+            None => {
+                words.extend(["--registry".to_owned(), self.registry.clone()]);
+                let service = self.service.name();
+                words.extend(
+                    service.into_iter().flat_map(|name| ["--service".to_owned(), name.to_owned()]),
+                );
+            }
+        }
+        Ok(words)
+    }
+
+    pub(super) fn rpcd(&self) -> Result<String, String> {
+        let mut words = vec!["rpcd".to_owned(), "call".to_owned()];
+        words.extend(self.place()?);
+        if self.stream {
+            words.push("--stream".to_owned());
+        } else if self.timeout != DEFAULT_TIMEOUT {
+            words.extend(["--timeout".to_owned(), crate::text::flag_duration(self.timeout)]);
+        }
+        // Arguments may look like options.
+        words.extend(["--".to_owned(), self.method.clone()]);
+        words.extend(self.words()?);
+        command_line(&words)
+    }
+
+    pub(super) fn netcat(&self) -> Result<String, String> {
+        let peer = self.peer()?;
+        let (wire, host) = (environment::shell(&self.marked_wire()?)?, quote(&peer.host));
+        Ok(format!("printf %s {wire} | nc -N -- {host} {}", peer.port))
+    }
+
+    pub(super) fn curl(&self) -> Result<String, String> {
+        let url = match (&self.speaks, self.stream) {
+            (Speaks::JsonRpcAt(url), _) => url.clone(),
+            (Speaks::JsonRpc, _) => return Err("the server does not speak HTTP".to_owned()),
+            (Speaks::Ours, true) => return Err("streams need rpcd or Rust".to_owned()),
+            (Speaks::Ours, false) => format!("http://{}/rpc", self.peer()?),
+        };
+        let body = environment::shell(&self.json_rpc(&marked(&self.args)?)?)?;
+        let url = command_line(&[url])?;
+        Ok(format!("curl -H 'content-type: application/json' -d {body} -- {url}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rpc_wire::call::Args;
+    use serde_json::json;
+
+    use super::super::tests::{shell, snippet};
+    use super::super::{Format, Snippet};
+    use crate::model::service::Service;
+
+    #[test]
+    fn an_rpcd_command_has_the_target_and_every_argument() {
+        let mut snippet = snippet();
+        assert_eq!(
+            snippet.write(Format::Rpcd).unwrap(),
+            r#"rpcd call --registry http://127.0.0.1:9999 -- add 1 '"-x"' 'c="it'\''s $HOME"'"#
+        );
+        snippet.target.clone_from(&snippet.peer);
+        snippet.timeout = Duration::from_secs(30);
+        snippet.args = Args::none();
+        let expected = "rpcd call -i 127.0.0.1 -p 8089 --timeout 30s -- add";
+        assert_eq!(snippet.write(Format::Rpcd).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_method_of_a_service_is_called_there() {
+        let args = Args::none();
+        let mut snippet = Snippet { service: Service::named("orders"), args, ..snippet() };
+        let command = "rpcd call --registry http://127.0.0.1:9999 --service orders -- add";
+        assert_eq!(snippet.write(Format::Rpcd).unwrap(), command);
+        let open = r#"through_registry("http://127.0.0.1:9999", options)?.service("orders");"#;
+        let rust = snippet.write(Format::Rust).unwrap();
+        assert!(rust.contains(open), "{rust}");
+        // One server has no choice of services.
+        snippet.target.clone_from(&snippet.peer);
+        for format in [Format::Rpcd, Format::Rust] {
+            assert!(!snippet.write(format).unwrap().contains("service"));
+        }
+    }
+
+    #[test]
+    fn an_nc_command_sends_the_wire_format() {
+        let snippet = snippet();
+        let command = snippet.write(Format::Netcat).unwrap();
+        let (printf, nc) = command.split_once(" | ").unwrap();
+        assert_eq!(shell(printf), snippet.write(Format::Wire).unwrap());
+        assert_eq!(nc, "nc -N -- 127.0.0.1 8089");
+    }
+
+    #[test]
+    fn a_host_that_looks_like_an_option_is_none() {
+        let mut snippet = snippet();
+        snippet.target = Some(rpc_wire::instance::Instance::new("-e/bin/sh", 80).key());
+        snippet.peer.clone_from(&snippet.target);
+        assert_eq!(snippet.write(Format::Rpcd).unwrap_err(), "-e/bin/sh:80 is no address");
+        let netcat = snippet.write(Format::Netcat).unwrap();
+        assert!(netcat.ends_with("nc -N -- -e/bin/sh 80"), "{netcat}");
+    }
+
+    #[test]
+    fn curl_calls_our_servers_in_json_rpc() {
+        let args = Args::from_values(&[json!(1), json!("it's")], &serde_json::Map::new());
+        let command = Snippet { args, ..snippet() }.write(Format::Curl).unwrap();
+        let sent = shell(&command.replace("curl -H", "printf '%s\n' -H"));
+        let sent: Vec<_> = sent.lines().collect();
+        assert_eq!(
+            sent,
+            [
+                "-H",
+                "content-type: application/json",
+                "-d",
+                r#"{"jsonrpc":"2.0","id":1,"method":"add","params":[1,"it's"]}"#,
+                "--",
+                "http://127.0.0.1:8089/rpc"
+            ]
+        );
+        let command = snippet().write(Format::Curl).unwrap();
+        assert!(command.contains(r#""params":{"a":1,"b":"-x","c":"#), "{command}");
+        let unknown = Snippet { parameters: Vec::new(), ..snippet() };
+        assert!(unknown.write(Format::Curl).is_err(), "by position and by name");
+    }
+}
