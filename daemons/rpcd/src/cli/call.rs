@@ -15,8 +15,8 @@ Examples:
   rpcd call add 1 2 -v                         who replied, and what took how long
   rpcd call -i http://127.0.0.1:8545/rpc add 1 2    any JSON-RPC server; at HOST:PORT by -i and -p
 
-VALUE and NAME=VALUE are read as the method's schema says: a string is taken as it is, anything else \
-must be JSON. Where the schema is unknown, what parses as JSON is JSON, anything else a string. \
+VALUE and NAME=VALUE are read as the method's schema says: a string is taken as it is, without \
+the quotes if it has those of JSON; anything else must be JSON. Where the schema is unknown, what parses as JSON is JSON, anything else a string. \
 NAME:=JSON is always JSON. After -- nothing is an option. A string result prints without quotes, any \
 other as JSON, indented and coloured on a terminal. A stream is printed as it arrives.
 Without -m: with -i or -p one server is called, else any instance that the registry lists and that \
