@@ -54,6 +54,16 @@ impl Exchange {
         Ok(Self::exact(bytes, "{\"id\":7,\"res\":13}\n"))
     }
 
+    /// `plus(6, 7)` with an id: a worker's.
+    ///
+    /// # Errors
+    /// Never; the signature is that of [`IntoArgs`].
+    pub fn plus_extended() -> anyhow::Result<Self> {
+        let mut bytes = Vec::new();
+        request::extended(&mut bytes, 7, "plus", &(6, 7).into_args()?, &Default::default());
+        Ok(Self::exact(bytes, "{\"id\":7,\"res\":13}\n"))
+    }
+
     /// `add(1, 2)` in JSON-RPC 2.0.
     pub fn add_json_rpc() -> Self {
         Self::exact(

@@ -12,6 +12,7 @@ pub mod sustained;
 pub mod tls;
 pub mod tools;
 pub mod watchers;
+pub mod workers;
 
 use crate::plan::OverloadOptions;
 use crate::round::Scenario;
@@ -21,6 +22,7 @@ pub fn rpc() -> Vec<Scenario> {
     let mut scenarios = calls::all();
     scenarios.extend([pooled::scenario(), tools::scenario(), open_loop::scenario()]);
     scenarios.push(idle::scenario());
+    scenarios.extend(workers::all());
     scenarios
 }
 

@@ -12,7 +12,7 @@ fn the_table_of_calls_is_printed_and_written() {
     let written = run(&["rpc", "--idle", "100", "--measure", "30ms"]);
     let scenarios = written["scenarios"].as_array().unwrap();
     let keys: Vec<_> = scenarios.iter().map(|one| one["key"].as_str().unwrap()).collect();
-    assert_eq!(keys, ["A", "B", "C", "D", "M", "O", "T", "S", "I"]);
+    assert_eq!(keys, ["A", "B", "C", "D", "M", "O", "T", "S", "I", "Y1", "Y64"]);
     for scenario in scenarios {
         for row in scenario["rows"].as_array().unwrap() {
             let run = &row["runs"][0];
