@@ -2,49 +2,52 @@
 //!
 //! On hyper alone: a router, layers and boxed bodies would cost a call as much as the rest of it.
 
+mod activity;
 mod caller;
 mod calls;
 mod exchange;
+mod headers;
 mod origins;
 mod pages;
 mod problem;
 mod replies;
 mod reply;
-mod timer;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{HeaderMap, Method, Request, StatusCode, header};
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
+use rpc_host::body;
 use rpc_host::write_timeout::WriteTimeout;
 use rpc_security::{Permission, Role};
 use rpc_wire::paths;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{self, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
 use crate::places::connections::Slot;
 use crate::state::ServerState;
 use crate::visitor::{Peer, Visitor};
+use activity::{Activity, Noted};
 use caller::Caller;
+use headers::Headers;
 use problem::refusal;
-use reply::Reply;
-use timer::ConnectionTimer;
+use reply::{Body, Reply};
 
 /// Maximum size of a request's line and headers.
 const HEAD_BYTES: usize = 64 * 1024;
 /// How long the last replies may take to go out, once the server has ended; less than it waits for connections.
 const LAST_REPLIES: Duration = Duration::from_millis(400);
-/// After so long others have their turn before the next request, as on a JSON connection.
-const TURN: Duration = Duration::from_millis(1);
 
 /// Every route by which methods are called. What each call needs its method says, also in a batch.
 pub(crate) const CALLS: [&str; 2] = [paths::RPC, paths::CALL];
@@ -72,28 +75,30 @@ pub(crate) async fn serve(
         slot.become_known();
     }
     let caller = Caller::new(peer, on_loopback, !is_stranger);
-    let connection = Connection { state, caller: &caller, turn: Turn::default() };
+    let activity = Activity::new(Instant::now());
+    let connection = Connection { state, caller: &caller, activity: &activity };
     let service = service_fn(|request| connection.reply(request));
+    let stream = Noted::new(WriteTimeout::new(stream, limits.write_timeout), &activity);
+    // Its own time limit for a head costs a second look at the connection after every reply.
     let serving = http1::Builder::new()
-        .timer(ConnectionTimer::default())
-        .header_read_timeout(limits.request_timeout)
         .max_buf_size(HEAD_BYTES)
         .keep_alive(keep_alive)
-        .serve_connection(TokioIo::new(WriteTimeout::new(stream, limits.write_timeout)), service);
+        .serve_connection(TokioIo::new(stream), service);
     let closing = slot.closing().clone().cancelled_owned();
-    let patience = sleep_until((slot.opened() + limits.unidentified_timeout).into());
-    tokio::pin!(serving, closing, patience);
+    tokio::pin!(serving, closing);
+    let mut head = Alarm::at(Instant::now() + limits.request_timeout);
+    let mut patience = Alarm::at(slot.opened() + limits.unidentified_timeout);
     let (mut is_closing, mut is_late, mut is_aborted) = (false, false, false);
     let ended = loop {
         let in_turns = poll_fn(|context| {
-            connection.turn.begin();
+            activity.begin_turn();
             serving.as_mut().poll(context)
         });
         tokio::select! {
             biased;
             ended = in_turns => break ended,
             () = &mut closing, if !is_closing => {
-                if is_stranger && !caller.is_asking() && !state.draining.is_cancelled() {
+                if is_stranger && !activity.is_asking() && !state.draining.is_cancelled() {
                     // Its place is another's: there is no time for a request that is not whole.
                     return;
                 }
@@ -107,16 +112,24 @@ pub(crate) async fn serve(
             // Connections are asked to close before that.
             () = state.aborted.cancelled(), if is_closing && !is_aborted => {
                 (is_aborted, is_stranger) = (true, false);
-                patience.as_mut().reset(time::Instant::now() + LAST_REPLIES);
+                patience = Alarm::at(Instant::now() + LAST_REPLIES);
+            }
+            () = poll_fn(|context| head.poll(context)) => {
+                let now = Instant::now();
+                let until = activity.waits_since().unwrap_or(now) + limits.request_timeout;
+                if until <= now {
+                    return;
+                }
+                head = Alarm::at(until);
             }
             // The request in flight, if there is one, has as long again to show who sends it.
-            () = &mut patience, if is_stranger || is_aborted => {
-                if is_aborted || is_late || !caller.is_asking() {
+            () = poll_fn(|context| patience.poll(context)), if is_stranger || is_aborted => {
+                if is_aborted || is_late || !activity.is_asking() {
                     return;
                 }
                 is_late = true;
                 serving.as_mut().graceful_shutdown();
-                patience.as_mut().reset(time::Instant::now() + limits.unidentified_timeout);
+                patience = Alarm::at(Instant::now() + limits.unidentified_timeout);
             }
         }
     };
@@ -125,28 +138,31 @@ pub(crate) async fn serve(
     }
 }
 
+/// A timer of one task, which looks at it whenever it does anything: it is polled once, and when it is due.
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    is_set: bool,
+}
+
+impl Alarm {
+    fn at(until: Instant) -> Self {
+        Self { sleep: Box::pin(sleep_until(until.into())), is_set: false }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_set && !self.sleep.is_elapsed() {
+            return Poll::Pending;
+        }
+        self.is_set = true;
+        self.sleep.as_mut().poll(context)
+    }
+}
+
 /// One connection, for its requests.
 struct Connection<'a> {
     state: &'a Arc<ServerState>,
     caller: &'a Caller,
-    turn: Turn,
-}
-
-/// Since when the connection has handled requests that came at once, without others having their turn.
-#[derive(Debug, Default)]
-struct Turn(Mutex<Option<Instant>>);
-
-impl Turn {
-    /// Others had their turn.
-    fn begin(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Whether others should have theirs, before a request that is to be handled now.
-    fn is_over(&self, now: Instant) -> bool {
-        let mut began = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        now.saturating_duration_since(*began.get_or_insert(now)) >= TURN
-    }
+    activity: &'a Activity,
 }
 
 /// What a path stands for.
@@ -190,44 +206,68 @@ impl<'a> Route<'a> {
 
 impl Connection<'_> {
     /// Replies to one request.
-    async fn reply(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
-        let _asking = self.caller.ask();
-        let now = Instant::now();
+    async fn reply(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let _asking = self.activity.ask();
+        let mut now = Instant::now();
         self.state.lag.matters(now);
-        if self.turn.is_over(now) {
+        if self.activity.turn_is_over(now) {
             tokio::task::yield_now().await;
+            now = Instant::now();
         }
-        let (head, body) = request.into_parts();
-        if let Err(why) = origins::judge(self.state, &head.headers, self.caller.on_loopback) {
-            return Ok(refusal(head.uri.path(), StatusCode::FORBIDDEN, why));
+        let (head, mut body) = request.into_parts();
+        let headers = Headers::of(&head.headers, now);
+        let reply = match origins::judge(self.state, &headers, self.caller.on_loopback) {
+            Err(why) => refusal(head.uri.path(), StatusCode::FORBIDDEN, why),
+            Ok(()) if head.method == Method::OPTIONS => origins::preflight(&headers),
+            Ok(()) => {
+                let path = head.uri.path();
+                let mut reply = self.route(&head.method, path, &headers, &mut body).await;
+                origins::let_read(&mut reply, &head.method, &headers);
+                reply
+            }
+        };
+        // A sender that waits until it is asked to go on sends nothing after this reply.
+        if !body.is_end_stream() && !headers.expects_continue() {
+            self.discard(&mut body, headers.came).await;
         }
-        if head.method == Method::OPTIONS {
-            return Ok(origins::preflight(&head.headers));
+        Ok(reply.into_response(head.headers))
+    }
+
+    /// Reads what is left of a body, within the limits of its request, which came at this time.
+    async fn discard(&self, rest: &mut Incoming, came: Instant) {
+        let limits = &self.state.limits;
+        let (most, within) = match self.caller.is_known() {
+            true => (body::MAX_DISCARDED, limits.request_timeout),
+            false => (limits.max_unidentified_bytes, limits.unidentified_timeout),
+        };
+        let within = within.saturating_sub(came.elapsed());
+        tokio::select! {
+            () = body::discard(rest, most, within) => {}
+            () = self.state.aborted.cancelled() => {}
         }
-        let mut reply = self.route(&head.method, head.uri.path(), &head.headers, body).await;
-        origins::let_read(&mut reply, &head.method, &head.headers);
-        Ok(reply)
     }
 
     async fn route(
         &self,
         method: &Method,
         path: &str,
-        headers: &HeaderMap,
-        body: Incoming,
+        headers: &Headers<'_>,
+        body: &mut Incoming,
     ) -> Reply {
         let Some(route) = Route::find(path) else {
             return refusal(path, StatusCode::NOT_FOUND, "Not Found");
         };
         if !route.takes(method) {
-            let mut reply = refusal(path, StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-            reply.headers_mut().insert(header::ALLOW, route.allowed());
-            return reply;
+            let reply = refusal(path, StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+            return reply.with(header::ALLOW, route.allowed());
         }
         match route {
             Route::Rpc => calls::json_rpc(self.state, self.caller, headers, body).await,
             Route::Call(name) => match decoded(name) {
-                Some(name) => calls::call(self.state, self.caller, &name, headers, body).await,
+                Some(name) => {
+                    let ask = || self.activity.ask();
+                    calls::call(self.state, self.caller, &name, (headers, body), ask).await
+                }
                 None => refusal(path, StatusCode::BAD_REQUEST, "the method's name must be UTF-8"),
             },
             Route::Page(page, permission) => {

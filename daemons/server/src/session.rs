@@ -34,6 +34,8 @@ use crate::places::connections::Slot;
 use crate::state::ServerState;
 use crate::visitor::Peer;
 use arrival::Arrival;
+#[cfg(feature = "http")]
+pub(crate) use dispatch::Defaults;
 pub(crate) use dispatch::Dispatcher;
 pub use memory::InMemory;
 use timing::Timers;
@@ -162,7 +164,7 @@ impl Session {
         let account = state.buffers.account(closing.clone());
         let now = Instant::now();
         let arrival = Arrival::new(now, state.lag.at(now));
-        let mut dispatcher = Dispatcher::new(state.clone(), peer);
+        let mut dispatcher = Dispatcher::new(state.clone(), peer, Instant::now());
         Self {
             is_guarded: !state.guard.is_open(),
             is_stranger: dispatcher.serves_stranger(),

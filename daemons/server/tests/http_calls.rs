@@ -197,6 +197,26 @@ async fn a_call_takes_bare_arguments_and_returns_the_bare_result() {
 }
 
 #[tokio::test]
+async fn the_headers_of_a_json_rpc_request_say_what_its_calls_do_not() {
+    let address = serve(builder()).await;
+    let rpc = async |headers: &str, body: &str| {
+        let headers = format!("Content-Type: application/json\r\n{headers}");
+        send(address, &post("/rpc", &headers, body)).await.json()
+    };
+    let headers = "Timeout: 100.5\r\nTraceparent: 00-1-2-01\r\n";
+    let plain = r#"{"jsonrpc":"2.0","id":1,"method":"seen"}"#;
+    assert_eq!(rpc(headers, plain).await["result"], json!([100, "00-1-2-01", true]));
+    let own = r#"{"jsonrpc":"2.0","id":2,"method":"seen","meta":{"deadline_ms":50500,"traceparent":"00-3-4-01"}}"#;
+    assert_eq!(rpc(headers, own).await["result"], json!([50, "00-3-4-01", true]));
+    let both = rpc(headers, &format!("[{plain},{own}]")).await;
+    assert_eq!(both[0]["result"], json!([100, "00-1-2-01", true]));
+    assert_eq!(both[1]["result"], json!([50, "00-3-4-01", true]));
+    let slow = r#"{"jsonrpc":"2.0","id":3,"method":"slow","params":[5000]}"#;
+    assert_eq!(rpc("Timeout: 0.05\r\n", slow).await["error"]["code"], -32000);
+    assert_eq!(rpc("Timeout: soon\r\n", plain).await["error"]["code"], -32600);
+}
+
+#[tokio::test]
 async fn a_failed_call_is_a_problem_document_with_the_status_of_its_kind() {
     let limits = Limits::default().max_request_bytes(1000).max_calls_per_connection(1);
     let address = serve(builder().limits(limits)).await;

@@ -101,8 +101,8 @@ impl WebPolicy {
     /// operator's.
     fn knows(&self, host: &str) -> bool {
         let known = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case(host));
-        host.parse::<IpAddr>().is_ok()
-            || !host.contains('.')
+        !host.contains('.')
+            || host.parse::<IpAddr>().is_ok()
             || known(&self.own_names)
             || known(&self.allowed_hosts)
     }

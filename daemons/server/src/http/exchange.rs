@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::HeaderMap;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use rpc_wire::call::{Message, Rejected};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
@@ -17,20 +16,25 @@ use serde::de::IgnoredAny;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::caller::{Caller, bearer};
+use super::caller::Caller;
+use super::headers::Headers;
 use crate::buffers::{Account, FREE_BYTES};
 use crate::failure::draining;
-use crate::session::{Dispatcher, ENDED};
+use crate::session::{Defaults, Dispatcher, ENDED};
 use crate::state::ServerState;
 
 /// How often the right to a stream is looked at again, as on a JSON connection.
 const RECHECK: Duration = Duration::from_secs(1);
+/// Room for a short reply.
+const SHORT_REPLY: usize = 128;
 /// Requests of a batch that are handled before others have their turn.
 const AT_ONCE: usize = 20;
 
 /// One HTTP request and the calls in it. Dropped with the request, it cancels them.
 pub(super) struct Exchange {
     dispatcher: Dispatcher,
+    /// When its message came.
+    came: Instant,
     /// What it keeps, among all that the server keeps for its peers; `None`: never more than is free.
     account: Option<Account>,
     /// Told that the server drains.
@@ -43,16 +47,16 @@ impl Exchange {
     pub(super) fn new(
         state: &Arc<ServerState>,
         caller: &Caller,
-        headers: &HeaderMap,
+        headers: &Headers<'_>,
     ) -> Result<Self, Fault> {
-        let mut dispatcher = Dispatcher::new(state.clone(), &caller.peer);
-        if let Some(secret) = bearer(headers) {
+        let mut dispatcher = Dispatcher::new(state.clone(), &caller.peer, headers.came);
+        if let Some(secret) = headers.bearer() {
             dispatcher.show(secret)?;
         }
         if !dispatcher.serves_stranger() {
             caller.become_known();
         }
-        Ok(Self { dispatcher, account: None, is_draining: false })
+        Ok(Self { dispatcher, came: headers.came, account: None, is_draining: false })
     }
 
     /// Whether the caller is known by the token it has shown.
@@ -67,7 +71,7 @@ impl Exchange {
     pub(super) async fn read(
         &mut self,
         state: &ServerState,
-        body: Incoming,
+        body: &mut Incoming,
     ) -> Result<Bytes, Fault> {
         let is_stranger = self.dispatcher.serves_stranger();
         let limits = &state.limits;
@@ -76,24 +80,33 @@ impl Exchange {
             false => (limits.max_request_bytes, limits.request_timeout),
         };
         let most = most.min(limits.max_request_bytes);
-        let mut reading = pin!(self.read_all(body, most));
-        // Most have come with their heads, and need no timer.
-        if let Poll::Ready(read) =
-            poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await
-        {
-            return read;
-        }
-        let late = || Fault::new(Code::NotJson, "the body did not come in time");
-        tokio::select! {
-            read = timeout(within, reading) => read.map_err(|_| late())?,
-            () = state.aborted.cancelled() => Err(draining()),
-        }
+        let read = {
+            let mut reading = pin!(self.read_all(body, most));
+            // Most have come with their heads, and need no timer.
+            if let Poll::Ready(read) =
+                poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await
+            {
+                return read;
+            }
+            let late = || Fault::new(Code::NotJson, "the body did not come in time");
+            tokio::select! {
+                read = timeout(within, reading) => read.map_err(|_| late())?,
+                () = state.aborted.cancelled() => Err(draining()),
+            }
+        };
+        self.came = Instant::now();
+        read
     }
 
-    async fn read_all(&mut self, mut body: Incoming, most: usize) -> Result<Bytes, Fault> {
+    async fn read_all(&mut self, body: &mut Incoming, most: usize) -> Result<Bytes, Fault> {
+        if usize::try_from(body.size_hint().lower()).is_ok_and(|length| length > most) {
+            return Err(Fault::unreadable(FrameError::TooLarge(most)));
+        }
         // Most come in one piece, which is not copied.
         let (mut first, mut whole) = (Bytes::new(), Vec::new());
-        while let Some(frame) = body.frame().await {
+        while !body.is_end_stream()
+            && let Some(frame) = body.frame().await
+        {
             let frame = frame.map_err(|error| {
                 Fault::new(Code::NotJson, format!("the body cannot be read: {error}"))
             })?;
@@ -159,6 +172,11 @@ impl Exchange {
         }
     }
 
+    /// What the requests of a batch have that say nothing else.
+    pub(super) fn set_defaults(&mut self, defaults: Defaults) {
+        self.dispatcher.set_defaults(defaults);
+    }
+
     /// Handles a message, with all requests of a batch. `state` is that of the server, as for the dispatcher.
     ///
     /// # Errors
@@ -168,10 +186,11 @@ impl Exchange {
         state: &ServerState,
         message: Result<Message<'_>, Rejected<'_>>,
     ) -> Result<(), Fault> {
-        let now = Instant::now();
+        let now = self.came;
         // It may have waited as long as the workers are late.
         let arrived = now.checked_sub(state.lag.at(now)).unwrap_or(now);
         self.dispatcher.begin_turn(now, arrived);
+        self.dispatcher.reserve_output(SHORT_REPLY);
         self.dispatcher.handle(state, message, &[])?;
         let mut handled = 0;
         while self.dispatcher.has_batch() {

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use hyper::header::{HeaderName, HeaderValue};
-use hyper::{HeaderMap, Method, StatusCode, header};
-use rpc_host::web::{self, Asked, Verdict};
+use hyper::header::HeaderValue;
+use hyper::{Method, StatusCode, header};
+use rpc_host::web::Verdict;
 
+use super::headers::Headers;
 use super::reply::{Reply, empty};
 use crate::state::ServerState;
 
@@ -13,7 +14,6 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET,POST");
 /// With `paths::TIMEOUT_HEADER`.
 const HEADERS: HeaderValue =
     HeaderValue::from_static("content-type,authorization,timeout,traceparent");
-const FETCH_SITE: HeaderName = HeaderName::from_static(web::FETCH_SITE);
 /// Seconds for which a browser need not ask again what a page may send.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
 /// What replies depend on.
@@ -28,11 +28,10 @@ const PREFLIGHT: HeaderValue = HeaderValue::from_static(
 /// One may have caused the request, none that is allowed to: why it is refused.
 pub(super) fn judge(
     state: &ServerState,
-    headers: &HeaderMap,
+    headers: &Headers<'_>,
     on_loopback: bool,
 ) -> Result<(), &'static str> {
-    let text = |name: HeaderName| headers.get_all(name).iter().map(|value| value.to_str().ok());
-    let asked = Asked::read([header::HOST, header::ORIGIN, FETCH_SITE].map(text), on_loopback);
+    let asked = headers.asked(on_loopback);
     match state.web.judge(asked) {
         Verdict::Serve => Ok(()),
         Verdict::ServeUnknownHost => {
@@ -49,31 +48,28 @@ pub(super) fn judge(
 }
 
 /// Tells a browser what a page may send. A page of a foreign origin does not get here.
-pub(super) fn preflight(asked: &HeaderMap) -> Reply {
-    let mut reply = empty(StatusCode::OK);
-    let headers = reply.headers_mut();
-    headers.insert(header::VARY, PREFLIGHT);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
-    allow(headers, asked);
+pub(super) fn preflight(asked: &Headers<'_>) -> Reply {
+    let mut reply = empty(StatusCode::OK)
+        .with(header::VARY, PREFLIGHT)
+        .with(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS)
+        .with(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS)
+        .with(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
+    allow(&mut reply, asked);
     reply
 }
 
 /// Lets the page that asked read the reply. One of a foreign origin does not get here.
-pub(super) fn let_read(reply: &mut Reply, method: &Method, asked: &HeaderMap) {
-    let headers = reply.headers_mut();
+pub(super) fn let_read(reply: &mut Reply, method: &Method, asked: &Headers<'_>) {
     // No cache keeps the reply to a call.
     if method != Method::POST {
-        headers.insert(header::VARY, ORIGIN);
+        reply.add(header::VARY, ORIGIN);
     }
-    allow(headers, asked);
+    allow(reply, asked);
 }
 
-fn allow(headers: &mut HeaderMap, asked: &HeaderMap) {
-    const ALLOW: HeaderName = header::ACCESS_CONTROL_ALLOW_ORIGIN;
-    if let Some(origin) = asked.get(header::ORIGIN) {
-        headers.insert(ALLOW, origin.clone());
+fn allow(reply: &mut Reply, asked: &Headers<'_>) {
+    if let Some(origin) = asked.origin() {
+        reply.add(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     }
 }
 

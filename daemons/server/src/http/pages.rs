@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::header::HeaderValue;
-use hyper::{HeaderMap, StatusCode, header};
+use hyper::{StatusCode, header};
 use rpc_host::refusals;
 use rpc_metrics::Format;
 use rpc_security::Permission;
@@ -14,7 +14,9 @@ use rpc_wire::signature::to_openapi;
 use serde_json::json as value;
 use tokio::time::sleep;
 
-use super::caller::{Caller, bearer};
+use super::caller::Caller;
+use super::headers::Headers;
+use super::problem::RETRY_AFTER;
 use super::reply::{JSON, Reply, empty, error, json, whole};
 use crate::state::ServerState;
 use crate::visitor::Visitor;
@@ -24,7 +26,7 @@ pub(super) async fn reply(
     state: &Arc<ServerState>,
     caller: &Caller,
     (page, permission): (&'static str, Permission),
-    headers: &HeaderMap,
+    headers: &Headers<'_>,
 ) -> Reply {
     let sees_everything = match let_in(state, caller, permission, headers).await {
         Ok(sees_everything) => sees_everything,
@@ -47,10 +49,10 @@ async fn let_in(
     state: &ServerState,
     caller: &Caller,
     permission: Permission,
-    headers: &HeaderMap,
+    headers: &Headers<'_>,
 ) -> Result<bool, Reply> {
     let Some(mut visitor) = Visitor::new(&state.guard, &caller.peer) else { return Ok(true) };
-    let shown = bearer(headers).map_or(Ok(()), |secret| visitor.show(secret));
+    let shown = headers.bearer().map_or(Ok(()), |secret| visitor.show(secret));
     if !visitor.is_stranger() {
         caller.become_known();
     }
@@ -63,21 +65,21 @@ async fn let_in(
     let noted = state.refusals.note(caller.peer.address.ip(), Instant::now());
     sleep(refusals::DELAY).await;
     Err(match noted {
-        Err(too_many) => error(StatusCode::TOO_MANY_REQUESTS, &too_many.to_string()),
+        Err(too_many) => {
+            let reply = error(StatusCode::TOO_MANY_REQUESTS, &too_many.to_string());
+            reply.with(header::RETRY_AFTER, RETRY_AFTER)
+        }
         Ok(()) if refusal.is_unknown() => {
-            let mut reply = error(StatusCode::UNAUTHORIZED, &refusal.text());
-            let challenge = HeaderValue::from_static("Bearer");
-            reply.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-            reply
+            let reply = error(StatusCode::UNAUTHORIZED, &refusal.text());
+            reply.with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
         }
         Ok(()) => error(StatusCode::FORBIDDEN, &refusal.text()),
     })
 }
 
 /// All metrics, in the format that `Accept` asks for.
-fn metrics(state: &ServerState, headers: &HeaderMap) -> Reply {
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let format = Format::for_accept(accept);
+fn metrics(state: &ServerState, headers: &Headers<'_>) -> Reply {
+    let format = Format::for_accept(headers.accepted());
     whole(format.content_type(), state.metrics.render(state.metric_facts(Instant::now()), format))
 }
 

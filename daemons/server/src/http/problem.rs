@@ -11,7 +11,7 @@ use super::reply::{Reply, error, whole};
 
 const PROBLEM: &str = "application/problem+json";
 /// Seconds after which a request that a busy or draining server refused may be repeated.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// A failed call.
 #[derive(Debug, Serialize)]
@@ -46,19 +46,16 @@ fn with_status(fault: &Fault, status: StatusCode) -> String {
 /// The response to a call that failed.
 pub(super) fn response(fault: &Fault, is_known: bool) -> Reply {
     let status = status(fault, is_known);
-    let mut response = whole(PROBLEM, json(fault, is_known));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
+    let response = whole(PROBLEM, json(fault, is_known)).with_status(status);
     match status {
         StatusCode::UNAUTHORIZED => {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
         }
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+            response.with(header::RETRY_AFTER, RETRY_AFTER)
         }
-        _ => {}
+        _ => response,
     }
-    response
 }
 
 /// The response to a request that is no call: a problem as well where calls go.
@@ -70,9 +67,7 @@ pub(super) fn refusal(path: &str, status: StatusCode, text: &str) -> Reply {
         StatusCode::FORBIDDEN => Code::Unauthorised,
         _ => Code::Malformed,
     };
-    let mut response = whole(PROBLEM, with_status(&Fault::new(code, text), status));
-    *response.status_mut() = status;
-    response
+    whole(PROBLEM, with_status(&Fault::new(code, text), status)).with_status(status)
 }
 
 fn status(fault: &Fault, is_known: bool) -> StatusCode {

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use hyper::header;
 use hyper::header::HeaderValue;
-use hyper::{HeaderMap, header};
 use rpc_wire::call::{Reply as Received, reply};
 use rpc_wire::fault::Fault;
 use rpc_wire::json::Json;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
+use super::activity::Asking;
 use super::exchange::Exchange;
+use super::headers::Headers;
 use super::problem;
 use super::reply::{Reply, streamed};
 
@@ -54,12 +56,14 @@ impl Step {
 pub(super) struct Replies {
     exchange: Exchange,
     waiting: VecDeque<Step>,
+    /// Of a stream, until all of it is written.
+    asking: Option<Asking>,
 }
 
 impl Replies {
     /// Those to the call of this exchange.
     pub(super) fn new(exchange: Exchange) -> Self {
-        Self { exchange, waiting: VecDeque::new() }
+        Self { exchange, waiting: VecDeque::new(), asking: None }
     }
 
     pub(super) async fn next(&mut self) -> Option<Step> {
@@ -81,8 +85,9 @@ impl Replies {
     }
 
     /// The stream that begins with this step, in the form that the caller asks for.
-    pub(super) fn stream(mut self, first: Step, headers: &HeaderMap) -> Reply {
+    pub(super) fn stream(mut self, first: Step, headers: &Headers<'_>, asking: Asking) -> Reply {
         self.waiting.push_front(first);
+        self.asking = Some(asking);
         match asks_for(headers, EVENT_STREAM) {
             true => self.into_events(),
             false => self.into_lines(),
@@ -106,9 +111,7 @@ impl Replies {
             };
             Some((Ok(event), rest))
         });
-        let mut reply = streamed(EVENT_STREAM, events);
-        reply.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
-        reply
+        streamed(EVENT_STREAM, events).with(header::CACHE_CONTROL, NO_CACHE)
     }
 
     /// One line with each item. A body that is cut off has failed: its last line is the problem.
@@ -152,9 +155,8 @@ fn event(name: &[u8], data: &[u8]) -> Bytes {
     event.into()
 }
 
-fn asks_for(headers: &HeaderMap, content_type: &str) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|value| value.split(',')).any(|one| {
+fn asks_for(headers: &Headers<'_>, content_type: &str) -> bool {
+    headers.accepted().flat_map(|value| value.split(',')).any(|one| {
         let essence = one.split(';').next().unwrap_or_default();
         essence.trim().eq_ignore_ascii_case(content_type)
     })

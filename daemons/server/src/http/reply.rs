@@ -7,28 +7,34 @@ use futures_util::{Stream, TryStreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::Frame;
-use hyper::header::HeaderValue;
-use hyper::{Response, StatusCode, header};
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
 
-/// A reply with a whole body, or with one that goes on.
-pub(super) type Reply = Response<Either<Full<Bytes>, UnsyncBoxBody<Bytes, io::Error>>>;
+/// A whole body, or one that goes on.
+pub(super) type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, io::Error>>;
+
+/// A reply.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    content_type: Option<&'static str>,
+    /// Besides its type.
+    headers: HeaderMap,
+    body: Body,
+}
 
 pub(super) const JSON: &str = "application/json";
 
 /// A reply without a body.
 pub(super) fn empty(status: StatusCode) -> Reply {
-    let mut reply = Response::new(Either::Left(Full::default()));
-    *reply.status_mut() = status;
-    reply
+    let body = Either::Left(Full::default());
+    Reply { status, content_type: None, headers: HeaderMap::new(), body }
 }
 
 /// A reply of this type; of length zero, too.
 pub(super) fn whole(content_type: &'static str, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Either::Left(Full::new(body.into())));
-    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    reply
+    Reply::ok(content_type, Either::Left(Full::new(body.into())))
 }
 
 /// A reply whose body is made while it is read; one that ends with an error is cut off.
@@ -37,20 +43,52 @@ pub(super) fn streamed(
     pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
 ) -> Reply {
     let body = StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync();
-    let mut reply = Response::new(Either::Right(body));
-    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    reply
+    Reply::ok(content_type, Either::Right(body))
 }
 
 /// A reply in JSON.
 pub(super) fn json(status: StatusCode, content: &impl Serialize) -> Reply {
     // It always serialises.
-    let mut reply = whole(JSON, serde_json::to_vec(content).unwrap_or_default());
-    *reply.status_mut() = status;
-    reply
+    whole(JSON, serde_json::to_vec(content).unwrap_or_default()).with_status(status)
 }
 
 /// What is wrong with a request.
 pub(super) fn error(status: StatusCode, text: &str) -> Reply {
     json(status, &json!({ "error": text }))
+}
+
+impl Reply {
+    fn ok(content_type: &'static str, body: Body) -> Self {
+        let (status, content_type) = (StatusCode::OK, Some(content_type));
+        Self { status, content_type, headers: HeaderMap::new(), body }
+    }
+
+    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.add(name, value);
+        self
+    }
+
+    pub(super) fn add(&mut self, name: HeaderName, value: HeaderValue) {
+        self.headers.insert(name, value);
+    }
+
+    /// As hyper sends it, with the memory of the request's headers, which are not needed any more.
+    pub(super) fn into_response(self, mut spare: HeaderMap) -> Response<Body> {
+        let Self { status, content_type, headers, body } = self;
+        spare.clear();
+        if let Some(content_type) = content_type {
+            spare.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        // Each is there once.
+        spare.extend(headers);
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = spare;
+        response
+    }
 }

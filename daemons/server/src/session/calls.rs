@@ -22,7 +22,8 @@ use crate::permit::Permit;
 /// Calls in flight, polled by the connection's own task.
 #[derive(Default)]
 pub(crate) struct Calls {
-    running: FuturesUnordered<BoxFuture<'static, Progress>>,
+    /// `None` until there is one: few connections and HTTP requests ever have any.
+    running: Option<FuturesUnordered<BoxFuture<'static, Progress>>>,
     handles: Vec<Handle>,
     next_serial: u64,
     /// Of all calls in flight.
@@ -160,7 +161,7 @@ impl Calls {
         self.register(&mut context, abort, false);
         let timed = timeout_at(deadline.into(), AssertUnwindSafe(result).catch_unwind());
         let call = Abortable::new(timed, registration);
-        self.running.push(Box::pin(async move {
+        self.running.get_or_insert_default().push(Box::pin(async move {
             let outcome = match call.await {
                 Err(_aborted) => Err(cancelled()),
                 Ok(Err(_elapsed)) => Err(deadline_exceeded(deadline - context.started)),
@@ -189,7 +190,7 @@ impl Calls {
 
     /// Continues a stream after an item.
     pub(crate) fn resume(&mut self, context: CallContext, mut rest: Rest) {
-        self.running.push(Box::pin(async move {
+        self.running.get_or_insert_default().push(Box::pin(async move {
             let next = AssertUnwindSafe(rest.items.next()).catch_unwind();
             let next = match rest.deadline {
                 Some(deadline) => timeout_at(deadline.into(), next).await,
@@ -211,7 +212,7 @@ impl Calls {
 
     /// The next progress of any call; `None` if none is in flight.
     pub(crate) async fn next(&mut self) -> Option<Progress> {
-        let mut progress = self.running.next().await?;
+        let mut progress = self.running.as_mut()?.next().await?;
         if let Progress::Done(context, _) | Progress::End(context) = &progress {
             self.handles.retain(|handle| handle.serial != context.serial);
             self.argument_bytes -= context.argument_bytes;
@@ -258,7 +259,7 @@ impl Calls {
     /// Drops all calls in flight; returns those that want a reply.
     pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Abandoned> {
         // What waits can begin no more.
-        self.running = FuturesUnordered::new();
+        self.running = None;
         self.argument_bytes = 0;
         self.stopped.clear();
         let handles = std::mem::take(&mut self.handles).into_iter();

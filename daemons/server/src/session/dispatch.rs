@@ -1,6 +1,7 @@
 //! Frame → call → reply, without a socket: output is bytes, time is an argument.
 
 mod batches;
+mod defaults;
 mod start;
 
 use std::collections::VecDeque;
@@ -17,6 +18,8 @@ use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
 use self::batches::Batches;
+#[cfg(feature = "http")]
+pub(crate) use self::defaults::Defaults;
 use self::start::UNKNOWN;
 use super::calls::{Abandoned, CallContext, Calls, Progress};
 use crate::failure::{draining, panicked};
@@ -98,8 +101,7 @@ impl Waiting {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(state: Arc<ServerState>, peer: &Peer) -> Self {
-        let now = Instant::now();
+    pub(crate) fn new(state: Arc<ServerState>, peer: &Peer, now: Instant) -> Self {
         Self {
             shard: state.metrics.shard(),
             visitor: Visitor::new(&state.guard, peer).map(Box::new),
@@ -282,6 +284,12 @@ impl Dispatcher {
         &self.output
     }
 
+    /// Makes room for a reply of this length, so that it is not made again and again.
+    #[cfg(feature = "http")]
+    pub(crate) fn reserve_output(&mut self, length: usize) {
+        self.output.reserve(length);
+    }
+
     pub(crate) fn discard_output(&mut self) {
         self.output.clear();
     }
@@ -342,6 +350,12 @@ impl Dispatcher {
     #[cfg(feature = "http")]
     pub(crate) fn is_known(&mut self) -> bool {
         self.visitor.as_mut().is_some_and(|visitor| matches!(visitor.identity(), Ok(Some(_))))
+    }
+
+    /// What the requests of the next batch have that say nothing else.
+    #[cfg(feature = "http")]
+    pub(crate) fn set_defaults(&mut self, defaults: Defaults) {
+        self.batches.set_defaults(defaults);
     }
 
     /// Takes the output.

@@ -6,6 +6,7 @@ use rpc_wire::call::{Batch, Call, Message, ReplyTo, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
+use super::defaults::Defaults;
 use super::start::time_limit;
 use super::{Dispatcher, with_short_id};
 use crate::buffers::FREE_BYTES;
@@ -52,7 +53,8 @@ impl Dispatcher {
         let is_full = self.batches.reply_bytes() >= most_reply_bytes(state);
         let request = begun.batch.next();
         let is_last = request.is_none();
-        let message = request.map(|request| request.map(Message::Call));
+        let message =
+            request.map(|request| request.map(|call| Message::Call(begun.defaults.of(call))));
         match message.map(|message| with_short_id(message, state.limits.max_id_bytes)) {
             Some(Ok(Message::Call(call))) => {
                 let admitted = match (is_full, has_waited) {
@@ -146,11 +148,14 @@ pub(crate) struct Batches {
     begun: Option<Begun>,
     open: Vec<Open>,
     next_serial: u64,
+    /// Of the batch that begins next.
+    defaults: Option<Box<Defaults>>,
 }
 
 /// A batch of which not all requests have been handled.
 pub(crate) struct Begun {
     batch: Batch,
+    defaults: Box<Defaults>,
     /// When it arrived: deadlines count from then.
     received: Instant,
     /// A request has waited for others of it.
@@ -168,8 +173,14 @@ impl Batches {
     /// Begins with a batch.
     pub(super) fn begin(&mut self, batch: Batch, received: Instant) {
         self.next_serial += 1;
-        self.begun = Some(Begun { batch, received, has_waited: false });
+        let defaults = self.defaults.take().unwrap_or_default();
+        self.begun = Some(Begun { batch, defaults, received, has_waited: false });
         self.open.push(Open { serial: self.next_serial, replies: Vec::new() });
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn set_defaults(&mut self, defaults: Defaults) {
+        self.defaults = Some(Box::new(defaults));
     }
 
     /// Whether the batch that was begun last has requests left.

@@ -1,0 +1,207 @@
+//! What a connection is doing: what the limits of its time depend on.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// After so long others have their turn before the next request, as on a JSON connection.
+const TURN: Duration = Duration::from_millis(1);
+/// There is no such time yet.
+const NEVER: u64 = u64::MAX;
+/// Parts of a reply that are short together are written as one, for which the system has less to do.
+const ONE_PIECE: usize = 1024;
+
+/// One connection. All that note and ask belong to one task.
+#[derive(Debug)]
+pub(super) struct Activity {
+    since: Instant,
+    /// Held by each request without a whole reply, too.
+    asked: Arc<()>,
+    /// In nanoseconds since then, when something was written last.
+    wrote: AtomicU64,
+    is_writing: AtomicBool,
+    /// When it began to handle requests that came at once, without others having their turn.
+    turn: AtomicU64,
+}
+
+/// A request without a whole reply, as long as it is held.
+#[derive(Debug)]
+pub(super) struct Asking(#[expect(dead_code, reason = "counted")] Arc<()>);
+
+impl Activity {
+    pub(super) fn new(now: Instant) -> Self {
+        let (wrote, turn) = (AtomicU64::new(0), AtomicU64::new(NEVER));
+        Self { since: now, asked: Arc::default(), wrote, is_writing: AtomicBool::new(false), turn }
+    }
+
+    pub(super) fn ask(&self) -> Asking {
+        Asking(Arc::clone(&self.asked))
+    }
+
+    pub(super) fn is_asking(&self) -> bool {
+        Arc::strong_count(&self.asked) > 1
+    }
+
+    /// Since when the next head has been waited for, if it is: the reply before it is with the system.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        let waits = !self.is_asking() && !self.is_writing.load(Relaxed);
+        waits.then(|| self.since + Duration::from_nanos(self.wrote.load(Relaxed)))
+    }
+
+    /// Others had their turn.
+    pub(super) fn begin_turn(&self) {
+        self.turn.store(NEVER, Relaxed);
+    }
+
+    /// Whether others should have theirs, before a request that is to be handled now.
+    pub(super) fn turn_is_over(&self, now: Instant) -> bool {
+        let now = self.nanos(now);
+        let began = self.turn.load(Relaxed);
+        if began == NEVER {
+            self.turn.store(now, Relaxed);
+            return false;
+        }
+        now.saturating_sub(began) >= TURN.as_nanos() as u64
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.since).as_nanos()).unwrap_or(NEVER)
+    }
+}
+
+/// The stream of a connection, whose writes are noted.
+#[derive(Debug)]
+pub(super) struct Noted<'a, S> {
+    stream: S,
+    activity: &'a Activity,
+}
+
+impl<'a, S> Noted<'a, S> {
+    pub(super) fn new(stream: S, activity: &'a Activity) -> Self {
+        Self { stream, activity }
+    }
+
+    fn note<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let is_ready = written.is_ready();
+        self.activity.is_writing.store(!is_ready, Relaxed);
+        if is_ready {
+            self.activity.wrote.store(self.activity.nanos(Instant::now()), Relaxed);
+        }
+        written
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Noted<'_, S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<'_, S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut whole = [0; ONE_PIECE];
+        let mut length = 0;
+        for part in parts {
+            let Some(place) = whole.get_mut(length..length + part.len()) else {
+                let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+                return self.note(written);
+            };
+            place.copy_from_slice(part);
+            length += part.len();
+        }
+        let written = Pin::new(&mut self.stream).poll_write(context, &whole[..length]);
+        self.note(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.activity.is_writing.store(flushed.is_pending(), Relaxed);
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[test]
+    fn a_connection_waits_for_a_head_from_its_last_reply_on() {
+        let now = Instant::now();
+        let activity = Activity::new(now);
+        assert_eq!(activity.waits_since(), Some(now));
+        let (asking, stream) = (activity.ask(), activity.ask());
+        drop(asking);
+        assert_eq!(activity.waits_since(), None, "its reply goes on");
+        drop(stream);
+        assert_eq!(activity.waits_since(), Some(now));
+    }
+
+    #[test]
+    fn a_turn_begins_with_its_first_request() {
+        let now = Instant::now();
+        let activity = Activity::new(now);
+        assert!(!activity.turn_is_over(now + TURN));
+        assert!(!activity.turn_is_over(now + TURN * 3 / 2));
+        assert!(activity.turn_is_over(now + TURN * 2));
+        activity.begin_turn();
+        assert!(!activity.turn_is_over(now + TURN * 9));
+    }
+
+    #[tokio::test]
+    async fn what_is_written_counts_when_the_peer_takes_it() {
+        let began = Instant::now();
+        let activity = Activity::new(began);
+        let (near, mut far) = duplex(4);
+        let mut noted = Noted::new(near, &activity);
+        let parts: Vec<u8> = (0..100).collect();
+        let write = async {
+            let mut rest = [&parts[..50], &parts[50..]].map(IoSlice::new);
+            let mut rest = &mut rest[..];
+            while !rest.is_empty() {
+                let written = noted.write_vectored(rest).await.unwrap();
+                IoSlice::advance_slices(&mut rest, written);
+            }
+        };
+        let read = async {
+            tokio::task::yield_now().await;
+            assert_eq!(activity.waits_since(), None, "it has not taken all");
+            let mut taken = vec![0; 100];
+            far.read_exact(&mut taken).await.unwrap();
+            taken
+        };
+        let ((), taken) = tokio::join!(write, read);
+        assert_eq!(taken, parts);
+        assert!(activity.waits_since() > Some(began));
+    }
+}

@@ -1,0 +1,159 @@
+//! The limits of an HTTP connection's time, and of what is sent to it and not read.
+#![cfg(feature = "http")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what they expect"
+)]
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use rpc_server::{Limits, Method, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(400);
+
+async fn serve(limits: Limits) -> SocketAddr {
+    let nap = Method::named("nap").parameters(["ms"]).asynchronous(async |ms: u64| {
+        sleep(Duration::from_millis(ms)).await;
+    });
+    let drip = Method::named("drip").parameters(["ms"]).stream(|ms: u64| {
+        stream::iter(1..=2).then(move |item| async move {
+            sleep(Duration::from_millis(ms)).await;
+            item
+        })
+    });
+    let builder = Server::builder().methods([nap, drip]).limits(limits);
+    let server = builder.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = server.local_addr();
+    tokio::spawn(server.serve(std::future::pending()));
+    address
+}
+
+fn call(method: &str, arguments: &str) -> String {
+    format!(
+        "POST /call/{method} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{arguments}",
+        arguments.len()
+    )
+}
+
+/// What comes until the server closes, and when it does.
+async fn rest(stream: &mut TcpStream) -> (String, Duration) {
+    let began = Instant::now();
+    let mut rest = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
+    (String::from_utf8(rest).unwrap(), began.elapsed())
+}
+
+#[tokio::test]
+async fn a_connection_is_closed_when_the_next_head_is_not_whole_in_time() {
+    let server = serve(Limits::default().request_timeout(SHORT)).await;
+    for head in ["POST /call/nap HT", ""] {
+        // After a request that took longer than a head may.
+        let mut stream = TcpStream::connect(server).await.unwrap();
+        stream.write_all(call("nap", "[600]").as_bytes()).await.unwrap();
+        let mut reply = vec![0; 4];
+        stream.read_exact(&mut reply).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (reply, after) = rest(&mut stream).await;
+        assert!(reply.ends_with("\r\n\r\nnull"), "{reply}");
+        assert!(after > SHORT * 3 / 4 && after < SHORT * 10, "{after:?}");
+    }
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nX: ").await.unwrap();
+    let (reply, after) = rest(&mut stream).await;
+    assert!(reply.is_empty() && after > SHORT * 3 / 4, "{after:?}: {reply}");
+}
+
+#[tokio::test]
+async fn a_stream_may_be_silent_for_longer_than_a_head_may_take() {
+    let server = serve(Limits::default().request_timeout(SHORT)).await;
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    stream.write_all(call("drip", "[900]").as_bytes()).await.unwrap();
+    let (reply, _) = rest(&mut stream).await;
+    assert!(reply.ends_with("2\r\n1\n\r\n2\r\n2\n\r\n0\r\n\r\n"), "{reply}");
+}
+
+/// What a program gets that sends everything before it reads anything.
+fn send_all_then_read(server: SocketAddr, head: &str, body: &[u8]) -> String {
+    let mut stream = std::net::TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    for part in body.chunks(64 * 1024) {
+        stream.write_all(part).unwrap();
+        // The server could not reply and close without the rest being noticed.
+        thread::yield_now();
+    }
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).unwrap();
+    String::from_utf8(reply).unwrap()
+}
+
+fn in_chunks(body: &[u8]) -> Vec<u8> {
+    let chunk = |part: &[u8]| [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();
+    let mut chunks: Vec<u8> = body.chunks(10_000).flat_map(chunk).collect();
+    chunks.extend_from_slice(b"0\r\n\r\n");
+    chunks
+}
+
+#[tokio::test]
+async fn who_sends_a_body_that_is_too_large_before_reading_is_told_so() {
+    let server = serve(Limits::default()).await;
+    let body = vec![b'7'; 10 << 20];
+    let head = |path: &str, length: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: application/json\r\n{length}\r\n\r\n"
+        )
+    };
+    let known = format!("Content-Length: {}", body.len());
+    let chunked = "Transfer-Encoding: chunked";
+    let chunks = in_chunks(&body);
+    let ask = async |path: &str, length: &str, body: &[u8]| {
+        let (head, body) = (head(path, length), body.to_vec());
+        tokio::task::spawn_blocking(move || send_all_then_read(server, &head, &body)).await.unwrap()
+    };
+    for (length, body) in [(known.as_str(), &body), (chunked, &chunks)] {
+        let reply = ask("/call/nap", length, body).await;
+        assert!(reply.starts_with("HTTP/1.1 413 "), "{length}: {reply}");
+        assert!(reply.contains("application/problem+json") && reply.contains("-32005"), "{reply}");
+        let reply = ask("/rpc", length, body).await;
+        assert!(
+            reply.starts_with("HTTP/1.1 200 ") && reply.contains("-32005"),
+            "{length}: {reply}"
+        );
+        // Nobody reads bodies here.
+        let reply = ask("/nowhere", length, body).await;
+        assert!(reply.starts_with("HTTP/1.1 404 "), "{length}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_not_discarded_for_ever() {
+    let server = serve(Limits::default().request_timeout(SHORT)).await;
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    let head = "POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let began = Instant::now();
+    let mut reply = vec![0; 12];
+    timeout(PATIENCE, stream.read_exact(&mut reply)).await.unwrap().unwrap();
+    assert_eq!(reply, b"HTTP/1.1 404");
+    assert!(began.elapsed() > SHORT * 3 / 4, "{:?}", began.elapsed());
+    // One that waits to be asked for its body has its reply at once.
+    let began = Instant::now();
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    let head = head.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    timeout(PATIENCE, stream.read_exact(&mut reply)).await.unwrap().unwrap();
+    assert_eq!(reply, b"HTTP/1.1 404");
+    assert!(began.elapsed() < SHORT * 3 / 4, "{:?}", began.elapsed());
+}
