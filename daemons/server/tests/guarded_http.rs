@@ -111,3 +111,41 @@ async fn a_connection_over_http_is_closed_soon_unless_a_request_shows_a_token() 
     sleep(patience).await;
     assert_eq!(call(&mut known, &"x".repeat(300_000)).await, Some(200));
 }
+
+#[tokio::test]
+async fn who_guesses_tokens_is_soon_told_to_wait() {
+    let limits = Limits::default().max_unidentified_connections_per_peer(Share::Whole);
+    let (address, _) = start(limits).await;
+    let guess = move |path: &'static str| async move {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let body = r#"{"jsonrpc":"2.0","id":1,"method":"length","params":["x"]}"#;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Authorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{body}",
+            generate().expose_secret(),
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        timeout(TIMEOUT, stream.read_to_string(&mut reply)).await.unwrap().unwrap();
+        reply.to_ascii_lowercase()
+    };
+    let guesses: Vec<_> = (0..70).map(|_| tokio::spawn(guess("/call/length"))).collect();
+    let (mut unknown, mut too_many) = (0, 0);
+    for reply in guesses {
+        let reply = reply.await.unwrap();
+        match &reply[..12] {
+            "http/1.1 401" => {
+                assert!(reply.contains("www-authenticate: bearer"), "{reply}");
+                unknown += 1;
+            }
+            "http/1.1 429" => {
+                assert!(reply.contains("retry-after: 1"), "{reply}");
+                assert!(reply.contains("problem+json") && reply.contains("-32002"), "{reply}");
+                too_many += 1;
+            }
+            _ => panic!("{reply}"),
+        }
+    }
+    assert!(unknown >= 50 && too_many >= 1, "{unknown} and {too_many}");
+}

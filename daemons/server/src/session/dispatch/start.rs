@@ -77,7 +77,7 @@ impl Dispatcher {
         let caller = match &mut self.visitor {
             // Its token is not looked at: of many guesses only the last must not tell which was right.
             Some(_) if self.is_heard_no_more && !is_probe(call) => {
-                return Err(Fault::new(Code::Overloaded, refusals::TooMany.to_string()));
+                return Err(refused_too_often());
             }
             Some(visitor) => let_in(visitor, state, call, &target)?,
             None => None,
@@ -278,9 +278,9 @@ impl Dispatcher {
         }
         let fault = match self.state.refusals.note(self.peer.ip(), self.now) {
             Ok(()) => fault.clone(),
-            Err(too_many) => {
+            Err(refusals::TooMany) => {
                 self.is_heard_no_more = self.serves_stranger();
-                Fault::new(Code::Overloaded, too_many.to_string())
+                refused_too_often()
             }
         };
         if call.meta.oneway || self.in_flight() >= self.state.limits.max_calls_per_connection {
@@ -423,6 +423,11 @@ fn let_in(
     }
     visitor.may(target.permission(), state.object())?;
     Ok(visitor.identity().ok().flatten().cloned())
+}
+
+/// A limit of the peer: others may still be told why they are refused.
+fn refused_too_often() -> Fault {
+    Fault::over_limit("refusals_per_peer", refusals::TooMany.to_string())
 }
 
 fn no_such_method(name: &str) -> Fault {
