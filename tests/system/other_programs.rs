@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
-use rpc_tests::daemon::Daemon;
+use rpc_tests::daemon::{Daemon, path};
+use rpc_tests::python::script;
 use rpc_tests::{peers, slow};
+use serde_json::{Value, json};
 
 async fn succeeds(program: &str, client: &str) {
-    let (_server, address) = Daemon::server(&["--no-registry"]).await;
+    succeeds_with(program, client, &[]).await;
+}
+
+/// The same with further arguments of the server.
+async fn succeeds_with(program: &str, client: &str, arguments: &[&str]) {
+    let (_server, address) = Daemon::server(&[&["--no-registry"], arguments].concat()).await;
     let port = address.port().to_string();
     let Some(output) = peers::run(program, &[client, "127.0.0.1", &port]).await else { return };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -45,13 +52,63 @@ async fn json_rpc_2_0_calls_our_server_over_http() {
 }
 
 #[tokio::test]
-async fn the_openrpc_document_is_valid_and_has_an_example_of_each_builtin_method() {
+async fn the_openrpc_document_is_valid() {
     succeeds("json_rpc.mjs", "schema-utils-js").await;
 }
 
 #[tokio::test]
 async fn the_openapi_document_is_valid() {
     succeeds("json_rpc.py", "openapi").await;
+}
+
+/// The method list of a worker whose methods share schemas.
+fn orders() -> Value {
+    let money = json!({"$ref": "#/components/schemas/Money"});
+    let amount = json!({"$ref": "#/components/schemas/Money/properties/amount"});
+    let result = |schema| json!({"name": "result", "schema": schema});
+    json!({
+        "openrpc": "1.3.2",
+        "info": {"title": "Orders", "version": "1"},
+        "methods": [{
+            "name": "order.place",
+            "params": [
+                {"name": "items", "required": true, "schema": {"type": "array", "items": money}},
+                {"name": "tip", "schema": amount},
+            ],
+            "result": result(json!({"type": "object", "properties": {"total": money}})),
+            "examples": [{"params": [{"value": [{"amount": 1}]}]}],
+        }, {
+            "name": "order.watch", "params": [], "result": result(money), "x-stream": true,
+        }],
+        "components": {"schemas": {"Money": {
+            "type": "object", "properties": {"amount": {"type": "number"}},
+        }}},
+    })
+}
+
+/// The program succeeds with a server whose worker has this method list.
+async fn succeeds_with_worker(program: &str, client: &str, list: &Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let document = folder.path().join("openrpc.json");
+    std::fs::write(&document, list.to_string()).unwrap();
+    let worker = format!("python3 -B '{}' '{}'", path(&script("described.py")), path(&document));
+    succeeds_with(program, client, &["--worker", &worker]).await;
+}
+
+#[tokio::test]
+async fn the_openrpc_document_is_valid_with_schemas_that_methods_of_a_worker_share() {
+    succeeds_with_worker("json_rpc.mjs", "schema-utils-js", &orders()).await;
+}
+
+#[tokio::test]
+async fn the_openapi_document_is_valid_with_schemas_that_refer_to_others_and_to_themselves() {
+    let mut list = orders();
+    list["methods"][1]["params"] = json!([
+        {"name": "tree", "schema": {"type": "object", "properties": {"child": {"$ref": "#"}}}},
+        {"name": "parts", "schema": {"$ref": "#/components/schemas/Part"}},
+    ]);
+    list["components"]["schemas"]["Part"] = json!({"items": {"anyOf": [{"$ref": "#/components/schemas/Part"}, {"$ref": "#/$defs/None"}]}});
+    succeeds_with_worker("json_rpc.py", "openapi", &list).await;
 }
 
 /// How long schemathesis may take: a minute of requests, and what is before and after.

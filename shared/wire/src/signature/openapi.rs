@@ -1,9 +1,12 @@
 //! The method list as an OpenAPI document.
 
+mod components;
+
 use serde_json::{Map, Value, json};
 
 use super::{Parameter, Signature};
 use crate::paths;
+use components::Components;
 
 /// The OpenAPI 3.1 document: what `POST /call/METHOD` takes and returns, method by method.
 pub fn to_openapi<'a>(
@@ -11,11 +14,13 @@ pub fn to_openapi<'a>(
     version: &str,
     signatures: impl IntoIterator<Item = &'a Signature>,
 ) -> Value {
+    let mut components = Components::default();
+    components.insert("Problem", problem());
     let paths: Map<String, Value> = signatures
         .into_iter()
         .map(|signature| {
             let path = format!("{}{}", paths::CALL, signature.name);
-            (path, json!({ "post": operation(signature) }))
+            (path, json!({ "post": operation(signature, &mut components) }))
         })
         .collect();
     json!({
@@ -23,7 +28,7 @@ pub fn to_openapi<'a>(
         "info": {"title": title, "version": version},
         "paths": paths,
         "components": {
-            "schemas": {"Problem": problem()},
+            "schemas": components.into_schemas(),
             "responses": {"Failed": {
                 "description": "The call failed, or was not made.",
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -34,8 +39,16 @@ pub fn to_openapi<'a>(
     })
 }
 
-fn operation(signature: &Signature) -> Value {
-    let result = signature.result.clone().unwrap_or(Value::Bool(true));
+fn operation(signature: &Signature, components: &mut Components) -> Value {
+    let name = &signature.name;
+    let result = signature.result.as_ref();
+    let result = result.map(|schema| components.embed(&format!("{name}.result"), schema));
+    let result = result.unwrap_or(Value::Bool(true));
+    let schemas: Vec<Value> = signature
+        .parameters
+        .iter()
+        .map(|parameter| described(parameter, name, components))
+        .collect();
     let (description, content) = match signature.stream {
         true => (
             "The items, one per line or event.",
@@ -52,7 +65,7 @@ fn operation(signature: &Signature) -> Value {
         }],
         "requestBody": {
             "required": required,
-            "content": {"application/json": {"schema": {"anyOf": [by_name(signature), by_position(signature)]}}},
+            "content": {"application/json": {"schema": {"anyOf": [by_name(signature, &schemas), by_position(signature, schemas)]}}},
         },
         "responses": {
             "200": {"description": description, "content": content},
@@ -69,12 +82,9 @@ fn operation(signature: &Signature) -> Value {
     operation
 }
 
-fn by_name(signature: &Signature) -> Value {
-    let properties: Map<String, Value> = signature
-        .parameters
-        .iter()
-        .map(|parameter| (parameter.name.clone(), described(parameter)))
-        .collect();
+fn by_name(signature: &Signature, schemas: &[Value]) -> Value {
+    let names = signature.parameters.iter().map(|parameter| parameter.name.clone());
+    let properties: Map<String, Value> = names.zip(schemas.iter().cloned()).collect();
     let required: Vec<&str> = signature
         .parameters
         .iter()
@@ -84,21 +94,21 @@ fn by_name(signature: &Signature) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
-fn by_position(signature: &Signature) -> Value {
+fn by_position(signature: &Signature, schemas: Vec<Value>) -> Value {
     let required = signature.parameters.iter().filter(|parameter| parameter.is_required()).count();
     let mut schema = json!({"type": "array", "minItems": required, "items": false});
-    let items: Vec<Value> = signature.parameters.iter().map(described).collect();
     // An empty list is no list of schemas.
-    if !items.is_empty() {
-        schema["prefixItems"] = Value::Array(items);
+    if !schemas.is_empty() {
+        schema["prefixItems"] = Value::Array(schemas);
     }
     schema
 }
 
-/// The schema of a parameter, with its documentation and default.
-fn described(parameter: &Parameter) -> Value {
-    let mut schema = match &parameter.schema {
-        Value::Object(schema) => schema.clone(),
+/// The schema of a method's parameter, with its documentation and default.
+fn described(parameter: &Parameter, method: &str, components: &mut Components) -> Value {
+    let name = format!("{method}.{}", parameter.name);
+    let mut schema = match components.embed(&name, &parameter.schema) {
+        Value::Object(schema) => schema,
         _ => Map::new(),
     };
     if !parameter.doc.is_empty() {

@@ -77,9 +77,10 @@ fn localise(value: &mut Value, wanted: &mut Vec<String>) {
             for (key, value) in entries.iter_mut() {
                 match value {
                     Value::String(to) if key == "$ref" => {
-                        if let Some(name) = to.strip_prefix(SCHEMAS) {
-                            wanted.push(name.to_owned());
-                            *to = format!("#/$defs/{name}");
+                        if let Some(path) = to.strip_prefix(SCHEMAS) {
+                            let name = path.split('/').next().unwrap_or_default();
+                            wanted.push(name.replace("~1", "/").replace("~0", "~"));
+                            *to = format!("#/$defs/{path}");
                         }
                     }
                     value => localise(value, wanted),
@@ -105,6 +106,7 @@ mod tests {
                     {"$ref": "#/components/contentDescriptors/Who"},
                     {"name": "b", "schema": {"$ref": "#/components/schemas/None"}},
                     {"name": "c", "schema": {"type": "integer"}},
+                    {"name": "d", "schema": {"$ref": "#/components/schemas/D~1E/items"}},
                 ],
                 "result": {"$ref": "#/components/contentDescriptors/Who"},
             }],
@@ -116,11 +118,12 @@ mod tests {
                     "A": {"properties": {"b": {"$ref": "#/components/schemas/B"}}},
                     "B": {"anyOf": [{"$ref": "#/components/schemas/A"}, {"type": "null"}]},
                     "C": {"type": "string"},
+                    "D/E": {"items": {"type": "string"}},
                 },
             },
         });
         let method = &from_openrpc(&document.to_string()).unwrap()[0];
-        let [who, missing, plain] = &method.parameters[..] else { panic!("{method:?}") };
+        let [who, missing, plain, inner] = &method.parameters[..] else { panic!("{method:?}") };
         let schema = json!({
             "$ref": "#/$defs/A",
             "$defs": {
@@ -132,6 +135,8 @@ mod tests {
         assert_eq!(missing.schema, json!({"$ref": "#/$defs/None", "$defs": {"None": true}}));
         assert_eq!(plain.schema, json!({"type": "integer"}));
         assert_eq!(method.result, Some(schema));
+        assert_eq!(inner.schema["$ref"], "#/$defs/D~1E/items");
+        assert_eq!(inner.schema["$defs"], json!({"D/E": {"items": {"type": "string"}}}));
     }
 
     #[test]

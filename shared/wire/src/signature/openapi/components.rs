@@ -1,0 +1,200 @@
+//! Schemas as parts of an OpenAPI document: what they refer to within themselves is among its components.
+
+use serde_json::{Map, Value, json};
+
+const DEFINITIONS: &str = "$defs";
+/// Sets of other schemas of the same names that are compared.
+const COMPARED: usize = 16;
+
+/// The schemas among the components of a document.
+#[derive(Default)]
+pub(super) struct Components {
+    schemas: Map<String, Value>,
+    /// The same with the references that they had.
+    originals: Map<String, Value>,
+    /// How many sets of the same names there are.
+    sets: usize,
+}
+
+/// The references of one schema, and what they are in the document.
+struct References<'a> {
+    root: &'a Value,
+    /// The component that the whole schema is.
+    whole: &'a str,
+    /// Which components of their names the schema's own are.
+    number: usize,
+}
+
+impl Components {
+    /// One that the document has of its own.
+    pub(super) fn insert(&mut self, name: &str, schema: Value) {
+        self.originals.insert(name.to_owned(), schema.clone());
+        self.schemas.insert(name.to_owned(), schema);
+    }
+
+    /// All of them.
+    pub(super) fn into_schemas(self) -> Map<String, Value> {
+        self.schemas
+    }
+
+    /// The schema as it is at any place of the document. What it calls `$defs` become components, and it becomes
+    /// one itself, of that name, where it refers to another part of itself.
+    pub(super) fn embed(&mut self, name: &str, schema: &Value) -> Value {
+        let is_whole = refers_to_itself(schema);
+        let definitions = schema.get(DEFINITIONS).and_then(Value::as_object);
+        let definitions =
+            definitions.into_iter().flatten().map(|(name, part)| (name.as_str(), part));
+        let parts: Vec<_> = definitions.chain(is_whole.then_some((name, schema))).collect();
+        // Other schemas of these names may be those of another service.
+        let is_free = |number: &usize| {
+            let known = |name| self.originals.get(&component(name, *number));
+            parts.iter().all(|(name, part)| known(name).is_none_or(|known| known == *part))
+        };
+        let mut numbers = (1..=self.sets.min(COMPARED)).chain(self.sets + 1..);
+        let number = numbers.find(is_free).unwrap_or_default();
+        self.sets = self.sets.max(number);
+        let references = References { root: schema, whole: name, number };
+        for (name, part) in parts {
+            let name = component(name, number);
+            if !self.originals.contains_key(&name) {
+                self.originals.insert(name.clone(), part.clone());
+                self.schemas.insert(name, references.resolved(part));
+            }
+        }
+        match is_whole {
+            true => json!({ "$ref": references.to_component(name, "") }),
+            false => references.resolved(schema),
+        }
+    }
+}
+
+impl References<'_> {
+    /// That part of the schema, with references that mean the same in the document. What refers to nothing may be
+    /// anything.
+    fn resolved(&self, part: &Value) -> Value {
+        match part {
+            Value::Array(values) => values.iter().map(|value| self.resolved(value)).collect(),
+            Value::Object(object) => {
+                let is_root = std::ptr::eq(part, self.root);
+                let entries = object.iter().filter(|(key, _)| !(is_root && *key == DEFINITIONS));
+                let entry = |(key, value): (&String, &Value)| {
+                    let value = match local(key, value) {
+                        Some(path) => self.in_document(path)?.into(),
+                        None => self.resolved(value),
+                    };
+                    Some((key.clone(), value))
+                };
+                Value::Object(entries.filter_map(entry).collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn in_document(&self, path: &str) -> Option<String> {
+        self.root.pointer(path).filter(|_| path != "/$defs")?;
+        Some(match definition(path) {
+            Some((name, rest)) => self.to_component(&name, rest),
+            None => self.to_component(self.whole, path),
+        })
+    }
+
+    fn to_component(&self, name: &str, rest: &str) -> String {
+        format!("#/components/schemas/{}{rest}", component(name, self.number))
+    }
+}
+
+/// The path within a schema that an entry refers to.
+fn local<'a>(key: &str, value: &'a Value) -> Option<&'a str> {
+    value.as_str().filter(|_| key == "$ref")?.strip_prefix('#')
+}
+
+/// The definition that a path leads to, and the rest of the path.
+fn definition(path: &str) -> Option<(String, &str)> {
+    let path = path.strip_prefix("/$defs/")?;
+    let (name, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
+    Some((name.replace("~1", "/").replace("~0", "~"), rest))
+}
+
+/// Whether a schema refers to a part of itself that is no definition.
+fn refers_to_itself(schema: &Value) -> bool {
+    match schema {
+        Value::Array(values) => values.iter().any(refers_to_itself),
+        Value::Object(object) => object.iter().any(|(key, value)| match local(key, value) {
+            Some(path) => definition(path).is_none(),
+            None => refers_to_itself(value),
+        }),
+        _ => false,
+    }
+}
+
+/// The name of a component: documents allow few characters.
+fn component(name: &str, number: usize) -> String {
+    let is_usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let name: String = name.chars().map(|c| if is_usual(c) { c } else { '_' }).collect();
+    if number < 2 { name } else { format!("{name}_{number}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_are_shared_components() {
+        let money = json!({"$ref": "#/$defs/Mo~1ney", "$defs": {
+            "Mo/ney": {"properties": {"currency": {"$ref": "#/$defs/Currency"}}},
+            "Currency": {"enum": ["EUR"]},
+        }});
+        let list = json!({"items": {"$ref": "#/$defs/Currency/x"}, "$defs": {
+            "Currency": {"enum": ["EUR"]},
+        }});
+        let mut components = Components::default();
+        assert_eq!(components.embed("a", &money), json!({"$ref": "#/components/schemas/Mo_ney"}));
+        assert_eq!(components.embed("a", &list), json!({"items": {}}), "there is no such part");
+        assert_eq!(
+            Value::Object(components.into_schemas()),
+            json!({
+                "Mo_ney": {"properties": {"currency": {"$ref": "#/components/schemas/Currency"}}},
+                "Currency": {"enum": ["EUR"]},
+            })
+        );
+    }
+
+    #[test]
+    fn a_schema_that_refers_to_itself_is_a_component() {
+        let tree = json!({"properties": {
+            "child": {"$ref": "#"},
+            "other": {"$ref": "#/properties/child"},
+            "elsewhere": {"$ref": "https://example.com/schema"},
+            "leaf": {"$ref": "#/$defs/Leaf"},
+        }, "$defs": {"Leaf": {"type": "string"}}});
+        let mut components = Components::default();
+        let place = "#/components/schemas/plant.tree";
+        assert_eq!(components.embed("plant.tree", &tree), json!({ "$ref": place }));
+        let schemas = components.into_schemas();
+        assert_eq!(
+            schemas["plant.tree"],
+            json!({"properties": {
+                "child": {"$ref": place},
+                "other": {"$ref": format!("{place}/properties/child")},
+                "elsewhere": {"$ref": "https://example.com/schema"},
+                "leaf": {"$ref": "#/components/schemas/Leaf"},
+            }})
+        );
+        assert_eq!(schemas["Leaf"], json!({"type": "string"}));
+    }
+
+    #[test]
+    fn schemas_of_one_name_that_differ_are_told_apart() {
+        let mut components = Components::default();
+        components.insert("Problem", json!({"type": "object"}));
+        let problem =
+            |kind: &str| json!({"$ref": "#/$defs/Problem", "$defs": {"Problem": {"type": kind}}});
+        let mut place = |kind| components.embed("a", &problem(kind))["$ref"].clone();
+        assert_eq!(place("object"), "#/components/schemas/Problem");
+        assert_eq!(place("string"), "#/components/schemas/Problem_2");
+        assert_eq!(place("number"), "#/components/schemas/Problem_3");
+        assert_eq!(place("string"), "#/components/schemas/Problem_2");
+        let schemas = components.into_schemas();
+        assert_eq!((schemas.len(), &schemas["Problem_3"]), (3, &json!({"type": "number"})));
+    }
+}
