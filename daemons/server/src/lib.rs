@@ -64,7 +64,7 @@
 //!
 //! In reading order, the way a call travels:
 //!
-//! - [`server`]: puts a server together, and shuts it down gracefully.
+//! - [`server`]: puts a server together, and shuts it down gracefully; `handle` does so from outside.
 //! - `acceptor`: accepts connections within limits.
 //! - `drain`: who asked the server to take no new calls for now; `older_clients`: who must get notice of
 //!   its end.
@@ -109,6 +109,7 @@ mod error;
 pub mod extract;
 mod failure;
 mod finite;
+mod handle;
 #[cfg(feature = "http")]
 mod http;
 mod lag;
