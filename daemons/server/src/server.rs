@@ -16,7 +16,6 @@ use rpc_security::{Guard, RELOAD_INTERVAL, TlsOptions};
 use rpc_wire::instance::is_service_name;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 #[cfg(feature = "tls")]
 use tracing::Instrument;
