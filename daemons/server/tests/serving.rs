@@ -204,7 +204,7 @@ async fn a_failure_on_the_extended_dialect_has_a_code() {
         (r#"{"id":1,"method_name":"add"}"#, -32602),
         (r#"{"id":1,"method_name":"add","method_args":["a","b"]}"#, -32602),
         (r#"{"id":1,"method_name":"add","method_args":[18446744073709551616,1]}"#, -32602),
-        (r#"{"id":1,"method_name":"add","method_args":[18446744073709551615,1]}"#, -32603),
+        (r#"{"id":1,"method_name":"add","method_args":[18446744073709551615,1]}"#, -32602),
         (r#"{"id":1,"method_name":"add","method_args":[1,2],"meta":{"deadline_ms":0}}"#, -32000),
         (r#"{"id":1,"method_name":"sleep","method_args":[9],"meta":{"deadline_ms":1}}"#, -32000),
         (r#"{"id":1,"method_name":"rpc.logs"}"#, -32602),
