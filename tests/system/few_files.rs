@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rpc_tests::binaries::binary;
-use rpc_tests::daemon::Daemon;
+use rpc_tests::daemon::{Daemon, path};
 use rpc_tests::eventually::{eventually, eventually_within};
-use rpc_tests::raw::Raw;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rpc_tests::python::{has_python, script};
+use rpc_tests::raw::{Raw, extended};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 const FILES: u64 = 64;
@@ -130,4 +132,65 @@ async fn a_daemon_that_starts_with_few_files_keeps_some_of_them_from_connections
         drop(inside);
         eventually("it serves again", async || dialect.is_served(address).await).await;
     }
+}
+
+/// Kills the worker whose process that is.
+fn kill(pid: &Value) {
+    let pid = Pid::from_raw(i32::try_from(pid.as_i64().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+}
+
+/// A call of the worker on a connection that is open.
+async fn pid_of_worker(peer: &mut Raw) -> Value {
+    peer.ask(extended(&json!(1), "pid", &json!([]))).await["res"].clone()
+}
+
+#[tokio::test]
+async fn connections_leave_files_for_the_processes_of_workers() {
+    if !has_python() {
+        return;
+    }
+    let mut shell = Command::new("sh");
+    let worker = path(&script("worker.py")).to_owned();
+    let program = binary("rpcd");
+    let command = "serve --no-registry -l 127.0.0.1 -p 0 --worker \"$0\"";
+    let line = format!("ulimit -n {FILES}; exec {} {command}", program.display());
+    shell.args(["-c", &line, &format!("python3 -B '{worker}'")]);
+    let daemon = Daemon::start("serve", shell);
+    let address = daemon.announced_address().await;
+    let mut inside = CALL.fill(address).await;
+    let pid = pid_of_worker(&mut inside[0]).await;
+    kill(&pid);
+    eventually("there is another", async || {
+        let now = pid_of_worker(&mut inside[0]).await;
+        now.is_number() && now != pid
+    })
+    .await;
+    let said = daemon.stderr().text();
+    assert!(!said.contains("cannot be started"), "{said}");
+}
+
+#[tokio::test]
+async fn a_worker_for_which_there_is_no_file_is_started_when_there_is_one() {
+    if !has_python() {
+        return;
+    }
+    let command = format!("python3 -B '{}'", path(&script("worker.py")));
+    let (mut daemon, address) = Daemon::server(&["--no-registry", "--worker", &command]).await;
+    let mut peer = Raw::connect(address).await;
+    let pid = pid_of_worker(&mut peer).await;
+    let server = Pid::from_raw(i32::try_from(daemon.pid()).unwrap());
+    let files = |most| Rlimit { current: Some(most), maximum: Some(20_000) };
+    let before = prlimit(server, Resource::Nofile, files(4)).unwrap();
+    kill(&pid);
+    let mut tries = 0;
+    while tries < 6 {
+        let no_room = |line: &str| line.contains("no room for it now").then_some(());
+        daemon.line("that it is tried again", no_room).await;
+        tries = daemon.stderr().text().matches("no room for it now").count();
+    }
+    assert!(daemon.is_running(), "that says nothing about the program");
+    prlimit(server, Resource::Nofile, before).unwrap();
+    let now = pid_of_worker(&mut peer).await;
+    assert!(now.is_number() && now != pid, "{now}");
 }

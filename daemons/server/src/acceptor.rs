@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -46,7 +47,8 @@ pub(crate) struct Entrance {
 
 impl Acceptor {
     pub(crate) fn new(state: Arc<ServerState>, listener: Listener) -> Self {
-        let places = ConnectionPlaces::new(&state.limits, &state.guard);
+        let places =
+            ConnectionPlaces::new(&state.limits, &state.guard, state.kept_files.load(Relaxed));
         let connections = TaskTracker::new();
         Self { listener, has_second: false, entrance: Entrance { state, places, connections } }
     }

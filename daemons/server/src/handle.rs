@@ -1,5 +1,6 @@
 //! Stops a server that serves, and changes what it serves: [`ServerHandle`].
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock, Weak};
 
 use tokio_util::sync::CancellationToken;
@@ -57,6 +58,14 @@ impl ServerHandle {
             metrics,
             identity.about(),
         )
+    }
+
+    /// Keeps so many open files for something that its methods need, such as processes: connections take the rest. It
+    /// counts from the start of [`Server::serve`](crate::Server::serve) on.
+    pub fn keep_files(&self, files: usize) {
+        if let Some(state) = self.state.upgrade() {
+            state.kept_files.fetch_add(files, Relaxed);
+        }
     }
 
     /// Takes no new calls until [`resume`](Self::resume): they get the error -32003, `draining`, which a

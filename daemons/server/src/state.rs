@@ -3,6 +3,7 @@
 use std::sync::Arc;
 #[cfg(feature = "http")]
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use rpc_host::logging::LogRing;
@@ -88,6 +89,8 @@ pub(crate) struct ServerState {
     pub(crate) layers: Option<Next>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    /// Open files that connections leave to something else.
+    pub(crate) kept_files: AtomicUsize,
     /// What is kept for all connections.
     pub(crate) buffers: Arc<Buffers>,
     /// Places for calls in flight.
@@ -129,6 +132,7 @@ impl ServerState {
             methods,
             states: States::default(),
             layers: None,
+            kept_files: AtomicUsize::new(0),
             buffers: Buffers::new(limits.max_buffered_bytes),
             places: CallPlaces::new(&limits),
             limits,

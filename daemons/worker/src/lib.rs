@@ -66,6 +66,11 @@ use files::Files;
 pub use options::{Program, ProgramError, WorkerLimits};
 use pool::Pool;
 use slot::Shared;
+use talk::NotStarted;
+
+/// Open files of a worker, whose process and the one that takes its place have three pipes and a handle each; as many are
+/// needed to start one.
+const FILES: usize = 8;
 
 /// Why workers cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -133,10 +138,9 @@ impl Workers {
             processes: TaskTracker::new(),
             next_key: AtomicU64::new(0),
         });
-        let first = shared
-            .start(0)
-            .await
-            .map_err(|why| WorkersError::Start { program: shared.program.clone(), why })?;
+        let first = shared.start(0).await.map_err(|NotStarted { why, .. }| {
+            WorkersError::Start { program: shared.program.clone(), why }
+        })?;
         shared.lists(first.listing.clone());
         let mut first = Some(first);
         for worker in 0..shared.limits.workers.max(1) {
@@ -173,6 +177,7 @@ impl Workers {
         let mut failed = self.shared.failed.subscribe();
         let mut paused = self.shared.paused.subscribe();
         replace(&server, &listing.borrow_and_update().clone())?;
+        server.keep_files(self.shared.limits.workers.max(1) * FILES + FILES);
         Ok(AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
                 tokio::select! {

@@ -53,14 +53,18 @@ impl Restarts {
             return Next::GiveUp;
         }
         let doublings = self.deaths.checked_sub(2);
-        let pause = doublings.map(|n| FIRST_PAUSE.saturating_mul(1_u32 << n.min(16)));
-        Next::StartAfter(pause.unwrap_or_default().min(LONGEST_PAUSE))
+        Next::StartAfter(doublings.map(pause).unwrap_or_default())
     }
 
     /// How many processes in a row died at once, without a call.
     pub(crate) fn deaths(&self) -> usize {
         self.deaths
     }
+}
+
+/// The pause that has doubled so many times.
+pub(crate) fn pause(doublings: usize) -> Duration {
+    FIRST_PAUSE.saturating_mul(1_u32 << doublings.min(16)).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use tokio_util::task::TaskTracker;
 use crate::crew::Left;
 use crate::listing::Listing;
 use crate::pool::Pool;
-use crate::restarts::{Next, Restarts};
-use crate::talk::{Gone, Talk};
+use crate::restarts::{self, Next, Restarts};
+use crate::talk::{Gone, NotStarted, Talk};
 use crate::{Program, WorkerLimits};
 
 /// What all workers share.
@@ -47,7 +47,7 @@ struct Running {
 
 impl Shared {
     /// Starts a process and asks for its methods.
-    pub(crate) async fn start(&self, worker: usize) -> Result<Talk, String> {
+    pub(crate) async fn start(&self, worker: usize) -> Result<Talk, NotStarted> {
         let talk = Talk::start(&self.program, worker, &self.limits).await?;
         tracing::info!(
             worker,
@@ -125,15 +125,29 @@ impl Shared {
         }
     }
 
-    /// Starts a process, and anew whenever its files change before it has listed its methods.
+    /// Starts a process, and anew whenever its files change before it has listed its methods, or the system had no room for
+    /// it.
     async fn start_latest(
         &self,
         worker: usize,
         files: &mut Option<watch::Receiver<()>>,
     ) -> Result<Talk, String> {
+        let mut refused = 0;
         loop {
             tokio::select! {
-                talk = self.start(worker) => return talk,
+                talk = self.start(worker) => match talk {
+                    Ok(talk) => return Ok(talk),
+                    Err(NotStarted { why, may_start_later: false }) => return Err(why),
+                    Err(NotStarted { why, .. }) => {
+                        let pause = restarts::pause(refused);
+                        refused += 1;
+                        tracing::warn!(worker, ?pause, "the worker {why}; trying again");
+                        tokio::select! {
+                            () = sleep(pause) => {}
+                            () = changed(files) => {}
+                        }
+                    }
+                },
                 () = changed(files) => {
                     tracing::info!(worker, "its files have changed again; starting the worker anew");
                 }

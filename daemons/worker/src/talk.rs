@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rpc_wire::fault::Fault;
+use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, oneshot};
@@ -41,15 +42,13 @@ impl Talk {
     /// Starts a process and asks for its methods.
     ///
     /// # Errors
-    /// Why it does not serve, as the rest of a sentence that begins with its name.
+    /// Why it does not serve.
     pub(crate) async fn start(
         program: &Program,
         worker: usize,
         limits: &WorkerLimits,
-    ) -> Result<Self, String> {
-        let process = Process::start(program, worker).map_err(|error| {
-            format!("cannot be started: {error}; check the command and its path")
-        })?;
+    ) -> Result<Self, NotStarted> {
+        let process = Process::start(program, worker).map_err(NotStarted::by_the_system)?;
         let mut talk = Self {
             process,
             lines: Lines::new(limits.max_line_bytes),
@@ -64,18 +63,18 @@ impl Talk {
             }
             Ok(Err(why)) => {
                 let ended = timeout(limits.exit_timeout, talk.process.ended());
-                Err(match why {
+                Err(NotStarted::by_itself(match why {
                     Some(offence) => offence.to_string(),
                     None => {
                         ended.await.unwrap_or_else(|_| "closed its standard output".to_owned())
                             + "; it listed no methods"
                     }
-                })
+                }))
             }
-            Err(_late) => Err(format!(
+            Err(_late) => Err(NotStarted::by_itself(format!(
                 "did not list its methods within {:?} (start_timeout); does it read a line from standard input, and flush each line that it writes?",
                 limits.start_timeout
-            )),
+            ))),
         }
     }
 
@@ -141,6 +140,33 @@ impl Talk {
             let _ = gone.send(Gone { why, served: since.elapsed(), left });
         }
         process.end(&limits).await;
+    }
+}
+
+/// Why a program does not serve.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotStarted {
+    /// As the rest of a sentence that begins with its name.
+    pub(crate) why: String,
+    /// The system has no room for it now. That says nothing about the program.
+    pub(crate) may_start_later: bool,
+}
+
+impl NotStarted {
+    fn by_itself(why: String) -> Self {
+        Self { why, may_start_later: false }
+    }
+
+    fn by_the_system(error: io::Error) -> Self {
+        let number = Errno::from_io_error(&error);
+        // The last is a program that is being written.
+        let for_now = [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM, Errno::TXTBSY];
+        let may_start_later = number.is_some_and(|number| for_now.contains(&number));
+        let hint = match may_start_later {
+            true => "there is no room for it now (ulimit -n, ulimit -u, memory)",
+            false => "check the command and its path",
+        };
+        Self { why: format!("cannot be started: {error}; {hint}"), may_start_later }
     }
 }
 
@@ -337,5 +363,18 @@ async fn room(stalled: &mut Option<(Stalled, Instant)>, pool: &Pool, key: u64) {
     }
     if let Some(conversation) = crew.with(key) {
         conversation.excuse(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_has_no_room_for_may_start_later() {
+        for (error, later) in [(Errno::MFILE, true), (Errno::AGAIN, true), (Errno::NOENT, false)] {
+            let NotStarted { why, may_start_later } = NotStarted::by_the_system(error.into());
+            assert_eq!((may_start_later, why.contains("ulimit")), (later, later), "{why}");
+        }
     }
 }

@@ -55,9 +55,9 @@ pub(crate) struct Expulsion {
 }
 
 impl ConnectionPlaces {
-    /// As many as the limits say and there are open files for.
-    pub(crate) fn new(limits: &Limits, guard: &Guard) -> Arc<Self> {
-        let room = Room::for_connections(limits.max_connections);
+    /// As many as the limits say and there are open files for, beside those that are kept for something else.
+    pub(crate) fn new(limits: &Limits, guard: &Guard, kept_files: usize) -> Arc<Self> {
+        let room = Room::for_connections_beside(limits.max_connections, kept_files);
         let places = Shares::with_places_for_loopback(
             room.connections,
             limits.max_connections_per_peer,

@@ -39,8 +39,14 @@ const OTHER_FILES: usize = 24;
 impl Room {
     /// Room for `max_connections`, or for as many as there are files for: then that is logged.
     pub fn for_connections(max_connections: usize) -> Self {
+        Self::for_connections_beside(max_connections, 0)
+    }
+
+    /// The same, with so many files left for something else that the process does.
+    pub fn for_connections_beside(max_connections: usize, kept: usize) -> Self {
         let open_files = open_files_limit();
-        let room = Self::within(open_files, max_connections);
+        let kept = u64::try_from(kept).unwrap_or(u64::MAX);
+        let room = Self::within(open_files.saturating_sub(kept), max_connections);
         if room.connections < max_connections {
             let connections = room.connections;
             tracing::warn!(
