@@ -39,6 +39,8 @@ pub(crate) struct Conversation<T> {
     patience: Patience,
     /// The log has that it gives codes that are not its own.
     is_told_of_codes: bool,
+    /// The log has that it answers with ids that are none.
+    is_told_of_ids: bool,
 }
 
 /// How long cancelled calls may go on.
@@ -148,6 +150,7 @@ impl<T> Conversation<T> {
             last_sign: None,
             patience: limits.into(),
             is_told_of_codes: false,
+            is_told_of_ids: false,
         };
         it.say(|out| {
             let meta = RequestMeta::default();
@@ -251,6 +254,9 @@ impl<T> Conversation<T> {
                 None => Event::Nothing,
             },
             Reply::Draining => Event::Nothing,
+            Reply::Done { id: None, .. } | Reply::Unknown if Outline::of(line).is_some() => {
+                self.of_no_call(line)
+            }
             Reply::Done { id: None, .. } => {
                 return Err(not_a_message(line, "the id of its call is missing"));
             }
@@ -270,11 +276,23 @@ impl<T> Conversation<T> {
         let Some(Outline { id, is_item }) = Outline::of(line) else {
             return Err(not_a_message(line, &error.to_string()));
         };
+        let Some(id) = id else { return Ok(self.of_no_call(line)) };
         let fault = too_deep(line).unwrap_or_else(|| Fault::method_failed(error.to_string()));
         Ok(match is_item {
             true => self.item(id, now, || Err(fault)),
             false => self.ended(id, now).map_or(Event::Nothing, |who| Event::Done(who, Err(fault))),
         })
+    }
+
+    /// A line with an id that is no number is of no call, such as the reply of a JSON-RPC library to a `cancel`.
+    fn of_no_call(&mut self, line: &[u8]) -> Event<T> {
+        if !std::mem::replace(&mut self.is_told_of_ids, true) {
+            let line = beginning(line);
+            tracing::warn!(
+                "the worker answers with an id that no call has, which is ignored: {line:?}. Answer each call with its number"
+            );
+        }
+        Event::Nothing
     }
 
     fn item(
@@ -417,14 +435,18 @@ fn too_deep(line: &[u8]) -> Option<Fault> {
 }
 
 fn not_a_message(line: &[u8], why: &str) -> Offence {
+    Offence::NotAMessage { line: beginning(line), why: why.to_owned() }
+}
+
+/// What is shown of a line.
+fn beginning(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line.get(..4 * SHOWN).unwrap_or(line));
     let mut length = 0;
     let fits = |shown: &char| {
         length += shown.escape_debug().count();
         length <= SHOWN
     };
-    let shown: String = text.chars().take_while(fits).collect();
-    Offence::NotAMessage { line: shown, why: why.to_owned() }
+    text.chars().take_while(fits).collect()
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ impl Default for Guess {
 
 impl Guess {
     pub(crate) fn level(&mut self, line: &str) -> Level {
-        if !line.starts_with([' ', '\t']) {
+        if begins_an_exception(line) {
+            self.last = Level::Error;
+        } else if !line.starts_with([' ', '\t']) {
             let mut words = line.split([' ', '\t', ':', '[', ']', '(', ')', '|', '=', ',', '"']);
             // A date and a time are no words.
             let words = words.by_ref().filter(|it| it.contains(char::is_alphabetic)).take(WORDS);
@@ -27,6 +29,11 @@ impl Guess {
         }
         self.last
     }
+}
+
+/// Whether that is the first line that Python writes of an exception without a traceback, such as a SyntaxError.
+fn begins_an_exception(line: &str) -> bool {
+    line.trim_start().starts_with("File \"") && line.contains("\", line ")
 }
 
 fn of_word(word: &str) -> Option<Level> {
@@ -69,6 +76,19 @@ mod tests {
             ("", Level::Info),
         ] {
             assert_eq!(Guess::default().level(line), level, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_lines_of_a_syntax_error_are_errors() {
+        let mut guess = Guess::default();
+        for line in [
+            "  File \"/x/methods.py\", line 3",
+            "    def add(a, b)",
+            "    ^",
+            "SyntaxError: expected ':'",
+        ] {
+            assert_eq!(guess.level(line), Level::Error, "{line}");
         }
     }
 

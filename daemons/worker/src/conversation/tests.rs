@@ -141,8 +141,16 @@ fn a_stream_has_items_and_an_end() {
 #[test]
 fn blank_lines_and_replies_to_nobody_are_ignored() {
     let mut talk = Talk::with(&["a"]);
-    for line in ["", " \r", r#"{"id":9,"res":1}"#, r#"{"id":9,"end":true}"#, r#"{"draining":true}"#]
-    {
+    for line in [
+        "",
+        " \r",
+        r#"{"id":9,"res":1}"#,
+        r#"{"id":9,"end":true}"#,
+        r#"{"draining":true}"#,
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request"}}"#,
+        r#"{"id":"1","res":1}"#,
+        r#"{"id":"1","res":NaN}"#,
+    ] {
         assert_eq!(talk.says(line), Event::Nothing, "{line}");
     }
     assert_eq!(talk.it.in_flight(), 1);
@@ -151,7 +159,7 @@ fn blank_lines_and_replies_to_nobody_are_ignored() {
 #[test]
 fn what_is_no_message_is_an_offence_that_says_where_to_print() {
     let mut talk = Talk::with(&["a"]);
-    for line in ["hello", "3", "[]", "{", r#"{"id":"1","res":1}"#, r#"{"res":1}"#, "\u{fffd}"] {
+    for line in ["hello", "3", "[]", "{", r#"{"res":1}"#, "\u{fffd}"] {
         let said = talk.offends(line);
         assert!(said.contains("no message"), "{said}");
         assert_eq!(said.contains("standard error"), !line.starts_with('{'), "{said}");

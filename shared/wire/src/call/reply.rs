@@ -283,8 +283,8 @@ impl<'a> Reply<'a> {
 /// What can be told of a reply that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outline {
-    /// The call's id.
-    pub id: u64,
+    /// The call's id; `None`: it is no number.
+    pub id: Option<u64>,
     /// It was to be an item of a stream.
     pub is_item: bool,
 }
@@ -297,7 +297,7 @@ impl Outline {
         let mut ids = keys()?.filter(|(key, _)| key.text() == "\"id\"");
         let (Some((_, id)), None) = (ids.next(), ids.next()) else { return None };
         let is_item = keys()?.any(|(key, _)| key.text() == "\"item\"");
-        Some(Self { id: id.text().parse().ok()?, is_item })
+        Some(Self { id: id.text().parse().ok(), is_item })
     }
 }
 
@@ -502,23 +502,23 @@ mod tests {
     fn of_a_reply_that_cannot_be_read_the_call_is_known_if_it_is_a_whole_object_with_one_id() {
         let deep = format!("{{\"res\":{}{},\"id\":3}}", "[".repeat(9999), "]".repeat(9999));
         for (frame, id, is_item) in [
-            (r#"{"id":3,"res":NaN}"#, 3, false),
-            (r#" {"res" : [-Infinity, {"id":4, "item":"}"}], "id" : 3} "#, 3, false),
-            (r#"{"id":3,"item":{"a":nan}}"#, 3, true),
-            (&deep, 3, false),
+            (r#"{"id":3,"res":NaN}"#, Some(3), false),
+            (r#" {"res" : [-Infinity, {"id":4, "item":"}"}], "id" : 3} "#, Some(3), false),
+            (r#"{"id":3,"item":{"a":nan}}"#, Some(3), true),
+            (&deep, Some(3), false),
+            (r#"{"id":NaN}"#, None, false),
+            (r#"{"id":"3","res":NaN}"#, None, false),
         ] {
             let outline = Outline::of(frame.as_bytes());
             assert_eq!(outline, Some(Outline { id, is_item }), "{frame}");
         }
         let latin = b"{\"id\":3,\"res\":\"caf\xe9\"}";
-        assert_eq!(Outline::of(latin), Some(Outline { id: 3, is_item: false }));
+        assert_eq!(Outline::of(latin), Some(Outline { id: Some(3), is_item: false }));
         for frame in [
             "",
             "NaN",
             r#"[{"id":3}]"#,
             r#"{"res":NaN}"#,
-            r#"{"id":NaN}"#,
-            r#"{"id":"3","res":NaN}"#,
             r#"{"id":3,"res":NaN,"id":4}"#,
             r#"{"id":3,"res":{"id":4,"res":NaN}"#,
             r#"{"id":3,"res":"x}"#,
@@ -554,7 +554,7 @@ mod tests {
             };
             // A key may be written with escapes.
             if !bytes.contains(&b'\\') {
-                assert_eq!(outline, Some(Outline { id: of, is_item }));
+                assert_eq!(outline, Some(Outline { id: Some(of), is_item }));
             }
         });
     }
