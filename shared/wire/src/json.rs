@@ -208,7 +208,7 @@ fn end_of_container(bytes: &[u8], start: usize) -> Option<usize> {
 pub(crate) fn lenient_entries(text: &str) -> Option<Entries<'_>> {
     let is_whole =
         text.starts_with('{') && end_of_container(text.as_bytes(), 0) == Some(text.len());
-    is_whole.then(|| Entries(Parts { text, at: 1 }))
+    is_whole.then_some(Entries(Parts { text, at: 1 }))
 }
 
 /// Bytes between values: commas, colons and white space.
