@@ -11,7 +11,10 @@ const described = {
     { name: "fail", params: [] },
   ],
 };
+const notes = [];
 const methods = {
+  note: (params, done) => done(null, notes.push(params)),
+  notes: (params, done) => done(null, notes),
   add: (params, done) => {
     const [a, b] = Array.isArray(params) ? params : [params.a, params.b];
     if (typeof a !== "number" || typeof b !== "number") return done({ code: -32602, message: "Two numbers" });

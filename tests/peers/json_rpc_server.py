@@ -13,6 +13,19 @@ def add(a: float, b: float) -> float:
     return a + b
 
 
+notes = []
+
+
+@methods.add(name="note")
+def note(*text):
+    notes.append(text)
+
+
+@methods.add(name="notes")
+def all_notes():
+    return notes
+
+
 @methods.add(name="fail")
 def fail():
     raise pjrpc.server.exceptions.JsonRpcError(code=17, message="It failed", data={"why": "asked"})

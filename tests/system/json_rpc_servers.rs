@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rpc_client::{CallError, Client, ClientOptions, Code, Dialect, Request, Target};
 use rpc_tests::daemon::run_rpcd;
+use rpc_tests::eventually::eventually;
 use rpc_tests::home::Home;
 use rpc_tests::peers::{self, Server};
 use serde_json::json;
@@ -66,6 +67,24 @@ async fn our_client_calls_them_without_being_told_what_they_are() {
         let error = client.methods().await.unwrap_err();
         assert!(matches!(error, CallError::NotInJsonRpc { .. }), "{target}: {error}");
         client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn our_client_and_rpcd_send_them_notifications() {
+    let Some((_servers, targets)) = all("").await else { return };
+    for target in targets {
+        let client = Client::new(target.clone(), ClientOptions::default()).unwrap();
+        let before = client.call("notes", ()).await.unwrap().as_array().unwrap().len();
+        client.notify("note", ("full", 7)).await.unwrap();
+        let (code, out, said) = rpcd("call", &target, &["note", "empty", "--notify"]).await;
+        assert_eq!((code, out.as_str(), said.as_str()), (0, "", ""), "{target}");
+        let notes = async || {
+            let notes = client.call("notes", ()).await.unwrap();
+            notes.as_array().unwrap()[before..].to_vec()
+        };
+        eventually("the server has both", async || notes().await.len() == 2).await;
+        assert_eq!(notes().await, [json!(["full", 7]), json!(["empty"])], "{target}");
     }
 }
 

@@ -76,6 +76,8 @@ pub enum AttemptEnd {
     Pending,
     /// With a result. A stream has begun.
     Replied,
+    /// A notification is written; nobody replies to it.
+    Sent,
     /// Another attempt beside it had the result first.
     Cancelled,
     /// With this error. Another attempt may have followed.
@@ -155,6 +157,7 @@ impl fmt::Display for AttemptEnd {
         match self {
             Self::Pending => f.pad("pending"),
             Self::Replied => f.pad("replied"),
+            Self::Sent => f.pad("sent"),
             Self::Cancelled => f.pad("cancelled, since another replied first"),
             Self::Failed(error) => write!(f, "failed: {error}"),
         }

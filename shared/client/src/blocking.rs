@@ -127,6 +127,23 @@ impl Client {
         self.run(|client| async move { client.request(request).await })
     }
 
+    /// See [`crate::Client::notify`].
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn notify(&self, method: &str, args: impl IntoArgs) -> Result<(), CallError> {
+        let (method, args) = own(method, args)?;
+        self.run(|client| async move { client.notify(&method, args).await })
+    }
+
+    /// See [`crate::Client::notify_request`].
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn notify_request(&self, request: Request) -> Result<(), CallError> {
+        self.run(|client| async move { client.notify_request(request).await })
+    }
+
     /// See [`crate::Client::stream`].
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod attempts;
 mod inner;
 mod latencies;
+mod notify;
 mod restart;
 #[cfg(feature = "tower")]
 mod service;

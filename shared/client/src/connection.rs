@@ -45,7 +45,7 @@ use driver::Driver;
 use inbound::Inbound;
 pub(crate) use inbox::{Frame, Heard, Inbox};
 use inline_call::{Halves, InlineStart};
-use outbound::Outbound;
+use outbound::{Notification, Outbound};
 use pending::{QueuedCall, ReplyTo};
 use shared::{FIRST_ID, Handle, Shared};
 use slots::Slots;
@@ -130,6 +130,32 @@ impl Connection {
         let result = shared.halves.receive(id, inline, reply, received_bytes, commands).await;
         guard.disarm();
         result.unwrap_or_else(|_| Err(shared.driver_gone(request.is_sent()).into()))
+    }
+
+    /// Sends a notification, and waits until it is written. Dropping the future gives it up, unless its bytes are on
+    /// their way to the socket.
+    pub(crate) async fn notify(
+        &self,
+        request: &Arc<Outgoing>,
+        deadline: Instant,
+    ) -> Result<CallReply, Failed> {
+        let shared = &self.handle.shared;
+        until(deadline, async {
+            let slot = shared.slots.take(|| !self.is_open()).await;
+            slot.ok_or_else(|| shared.retired())?;
+            let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
+            let mut guard = CancelOnDrop::new(&self.handle, id);
+            let (written, end) = oneshot::channel();
+            let request = Arc::clone(request);
+            let is_sent = Arc::clone(&request);
+            let notification = Notification { id, request, deadline, written };
+            let sent = self.handle.commands.send(Command::Notify(notification));
+            sent.map_err(|_| shared.retired())?;
+            let end = end.await;
+            guard.disarm();
+            end.unwrap_or_else(|_| Err(shared.driver_gone(is_sent.is_sent())))
+        })
+        .await
     }
 
     /// Whether the peer replies to a ping on this very connection. So does one whose answer proves nothing: more is on

@@ -13,7 +13,7 @@
 //!
 //! In reading order:
 //!
-//! - [`Client`]: calls, streams, discovery.
+//! - [`Client`]: calls, notifications, streams, discovery.
 //! - [`ClientOptions`]: every limit and time, with its default; [`EjectionOptions`]: which instances get no
 //!   calls for a while.
 //! - [`KnownInstance`]: an instance, with its [`InstanceHealth`].
@@ -102,6 +102,7 @@ pub mod tls;
 mod token;
 #[doc(hidden)]
 pub mod typed;
+mod unwritten;
 mod wanted;
 mod wire_log;
 

@@ -5,6 +5,7 @@ mod connect;
 mod evidence;
 mod json_rpc;
 mod load;
+mod notify;
 mod route;
 mod slowness;
 mod tally;
@@ -160,7 +161,7 @@ impl Peer {
         self.route.port()
     }
 
-    /// Makes one call. Dropping the future cancels it.
+    /// Makes one call, or sends a notification. Dropping the future cancels it.
     pub(crate) async fn call(
         self: &Arc<Self>,
         request: &Arc<Outgoing>,
@@ -172,6 +173,10 @@ impl Peer {
             request.mark_unsent();
             let link = until(deadline, self.link(progress)).await?;
             let result = match &*link {
+                // In a box, as below.
+                _ if request.is_notification() => {
+                    Box::pin(self.notify(&link, request, deadline)).await
+                }
                 Link::Extended(connection) => connection.call(request, deadline).await,
                 Link::Classic(pool) => until(deadline, pool.call(request)).await,
                 // In a box: every call would have to carry its state.

@@ -204,6 +204,8 @@ pub struct KnownInstance {
 pub(crate) enum Expects {
     Result,
     Items,
+    /// A notification: that its bytes are written is all.
+    Nothing,
 }
 
 /// A call, as connections need it.
@@ -233,6 +235,11 @@ impl Outgoing {
         }
     }
 
+    /// Whether no reply is wanted, not even an error.
+    pub(crate) fn is_notification(&self) -> bool {
+        self.expects == Expects::Nothing
+    }
+
     /// Notes that its bytes may reach the socket.
     pub(crate) fn mark_sent(&self) {
         self.sent.store(true, Ordering::Relaxed);
@@ -248,7 +255,7 @@ impl Outgoing {
     }
 }
 
-/// A result as a connection returns it.
+/// A result as a connection returns it; `null` for a notification.
 #[derive(Debug)]
 pub(crate) struct CallReply {
     pub(crate) value: Box<RawValue>,
@@ -256,4 +263,12 @@ pub(crate) struct CallReply {
     pub(crate) first_byte: Instant,
     pub(crate) done: Instant,
     pub(crate) reply_bytes: usize,
+}
+
+impl CallReply {
+    /// What there is instead of the result of a notification, which is written now.
+    pub(crate) fn none() -> Self {
+        let (value, now) = (RawValue::NULL.to_owned(), Instant::now());
+        Self { value, sent_at: now, first_byte: now, done: now, reply_bytes: 0 }
+    }
 }

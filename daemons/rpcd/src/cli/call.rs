@@ -13,6 +13,7 @@ Examples:
   rpcd call echo -d @order.json                arguments from a file
   rpcd call --service orders get 7             an instance of this service
   rpcd call add 1 2 -v                         who replied, and what took how long
+  rpcd call --notify log 'disk is full'        no reply is waited for
   rpcd call -i http://127.0.0.1:8545/rpc add 1 2    any JSON-RPC server; at HOST:PORT by -i and -p
 
 VALUE and NAME=VALUE are read as the method's schema says: a string is taken as it is, without \
@@ -46,6 +47,10 @@ pub struct Call {
     /// Call a streaming method even if the server does not describe it as one
     #[arg(long, conflicts_with_all = ["repeat", "concurrency"])]
     pub stream: bool,
+    /// Send a notification: nobody replies, and it is done when it is sent. Whether the method ran, or exists, is
+    /// not told
+    #[arg(long, conflicts_with = "stream")]
+    pub notify: bool,
     /// Print to standard error where the call went and why, who replied, and what the time was spent on
     #[arg(short, long)]
     pub verbose: bool,

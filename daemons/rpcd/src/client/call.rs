@@ -80,7 +80,15 @@ impl Calls<'_> {
         if let Some(hint) = self.discovery.hint(&plan.method) {
             output::warn(&hint);
         }
+        if plan.notify && self.discovery.is_missing(&plan.method) {
+            let name = &plan.method;
+            output::warn(&format!("{name} is not among the server's methods; nobody will tell"));
+        }
         match (is_stream, plan.repeat) {
+            (true, _) if plan.notify => Err(Failure::usage(format!(
+                "{} is a stream, and without its items nothing; call it without --notify",
+                plan.method
+            ))),
             (true, 1) => output::while_read(self.follow(request)).await,
             (true, _) => Err(Failure::usage(format!(
                 "{} is a stream; call it without --repeat and --concurrency",
@@ -96,8 +104,8 @@ impl Calls<'_> {
             request.timeout = Some(self.discovery.left());
         }
         let log = self.log_of(&mut request);
-        let error = match self.client.request(request.clone()).await {
-            Ok(response) => return self.print(&response, &log),
+        let error = match self.send(request.clone()).await {
+            Ok(response) => return self.print(response, &log),
             Err(CallError::Timeout { peer, phase, .. }) => {
                 CallError::Timeout { peer, phase, after: self.discovery.timeout() }
             }
@@ -106,6 +114,7 @@ impl Calls<'_> {
         say(&log.attempts());
         // A server refuses to call a stream method as another one: nothing was executed.
         if matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::BadArguments)
+            && !self.plan.notify
             && self.discovery.method(&self.plan.method).await?.is_some_and(|method| method.stream)
         {
             request.timeout = self.plan.timeout;
@@ -118,12 +127,20 @@ impl Calls<'_> {
         Err(explain::failure(error, &plan.method, &mut self.discovery, plan.stream).await)
     }
 
+    /// The response, if one is wanted.
+    async fn send(&self, request: Request) -> Result<Option<Response>, CallError> {
+        if self.plan.notify {
+            return self.client.notify_request(request).await.map(|()| None);
+        }
+        self.client.request(request).await.map(Some)
+    }
+
     async fn repeat(&self, request: &Request) -> Result<(), Failure> {
         let plan = self.plan;
         let calls = stream::iter(0..plan.repeat).map(|_| {
             let mut request = request.clone();
             let log = self.log_of(&mut request);
-            async { (self.client.request(request).await, log) }
+            async { (self.send(request).await, log) }
         });
         let mut replies = std::pin::pin!(calls.buffered(plan.concurrency));
         let mut first = None;
@@ -131,7 +148,7 @@ impl Calls<'_> {
         while let Some((reply, log)) = replies.next().await {
             let failure = match reply {
                 Ok(response) => {
-                    self.print(&response, &log)?;
+                    self.print(response, &log)?;
                     continue;
                 }
                 Err(error) => Failure::of_call(error),
@@ -219,9 +236,13 @@ impl Calls<'_> {
         }
     }
 
-    fn print(&self, response: &Response, log: &AttemptLog) -> Result<(), Failure> {
+    fn print(&self, response: Option<Response>, log: &AttemptLog) -> Result<(), Failure> {
+        let Some(response) = response else {
+            say(&log.attempts());
+            return Ok(());
+        };
         if self.plan.verbose {
-            output::say(&self.story(response, &log.attempts()));
+            output::say(&self.story(&response, &log.attempts()));
         }
         output::value(response.value.get(), self.plan.json)
     }

@@ -173,6 +173,11 @@ impl<'a> Discovery<'a> {
         }
     }
 
+    /// Whether what the one server says that it has is known, without this method.
+    pub(super) fn is_missing(&self, name: &str) -> bool {
+        matches!(&self.found, Some(Ok(Found::OfOne(methods))) if !methods.iter().any(|it| it.name == name))
+    }
+
     /// Why nothing was discovered.
     pub(super) fn error(&self) -> Option<&CallError> {
         self.found.as_ref()?.as_ref().err()

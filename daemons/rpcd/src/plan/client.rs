@@ -102,6 +102,8 @@ pub struct CallPlan {
     pub json: bool,
     /// Whether the method is a stream, whatever discovery says.
     pub stream: bool,
+    /// Whether no reply is wanted.
+    pub notify: bool,
     /// Whether to print who replied and how long it took.
     pub verbose: bool,
 }
@@ -325,6 +327,7 @@ impl CallPlan {
             idempotent: typed.idempotent,
             json: typed.asking.json,
             stream: typed.stream,
+            notify: typed.notify,
             verbose: typed.verbose,
             options,
         })

@@ -18,6 +18,7 @@ mod errors;
 mod help;
 mod logs;
 mod mistakes;
+mod notifications;
 mod older;
 mod openrpc;
 mod output;

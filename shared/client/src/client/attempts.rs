@@ -99,6 +99,12 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// Sends a notification; of the errors it has those until it is sent.
+    pub(super) async fn notify(&mut self) -> Result<(), CallError> {
+        self.expect(Expects::Nothing);
+        self.call().await.map(drop)
+    }
+
     /// Calls until there is a result, an error that must not be retried, or no time left.
     pub(super) async fn call(&mut self) -> Result<CallReply, CallError> {
         let within = self.timeout.unwrap_or(self.inner.context.options.timeout);
@@ -141,6 +147,11 @@ impl<'a> Attempts<'a> {
                 continue;
             };
             match result {
+                // That it is sent says nothing about the server.
+                Ok(reply) if self.outgoing.is_notification() => {
+                    self.note_end(|| AttemptEnd::Sent);
+                    return Ok(reply);
+                }
                 Ok(reply) => {
                     // A wait before it was sent says nothing about the server.
                     let latency = reply.done.saturating_duration_since(reply.sent_at);

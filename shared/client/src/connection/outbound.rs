@@ -14,14 +14,32 @@ use tokio::time::Instant;
 use super::pending::{Pending, QueuedCall, Waiting};
 use super::socket::WriteHalf;
 use crate::CallError;
-use crate::request::Expects;
+use crate::request::{Expects, Outgoing};
 use crate::token::Shown;
+use crate::unwritten::{Unwritten, Written};
 
 /// With this many unwritten bytes no further call is appended.
 const MAX_UNWRITTEN: usize = 256 << 10;
 /// An empty buffer is shrunk to this. One with at least as many written bytes, and at least half of it
 /// written, is compacted: the move is amortised O(1).
 const KEPT: usize = 64 << 10;
+
+/// A notification that is not written yet.
+#[derive(Debug)]
+pub(super) struct Notification {
+    /// No reply has it, but all messages of the dialect have one.
+    pub(super) id: u64,
+    pub(super) request: Arc<Outgoing>,
+    pub(super) deadline: Instant,
+    pub(super) written: Written,
+}
+
+impl Notification {
+    pub(super) fn fail(self, error: CallError) {
+        // A caller that is gone needs no error.
+        drop(self.written.send(Err(error)));
+    }
+}
 
 /// The bytes to write, and the calls in flight.
 #[derive(Debug)]
@@ -30,6 +48,10 @@ pub(super) struct Outbound<W = Arc<OwnedWriteHalf>> {
     socket: Option<W>,
     /// Calls that wait for room below `max_in_flight`, oldest first.
     waiting: VecDeque<QueuedCall>,
+    /// Notifications that wait for room in the outbox, oldest first. The slots of their callers bound them.
+    notifications: VecDeque<Notification>,
+    /// Those that are in the outbox.
+    unwritten: Unwritten,
     outbox: Outbox,
     /// Calls whose bytes are in the outbox or written.
     pub(super) pending: Pending,
@@ -49,6 +71,8 @@ impl<W: WriteHalf> Outbound<W> {
         Self {
             socket: Some(socket),
             waiting: VecDeque::new(),
+            notifications: VecDeque::new(),
+            unwritten: Unwritten::default(),
             outbox,
             pending: Pending::new(peer, shown.is_withheld()),
             wake_by,
@@ -82,8 +106,18 @@ impl<W: WriteHalf> Outbound<W> {
         self.waiting.push_back(call);
     }
 
+    /// Has a notification written when there is room.
+    pub(super) fn enqueue_notification(&mut self, notification: Notification) {
+        self.notifications.push_back(notification);
+    }
+
     /// Appends waiting calls up to the limits, and writes what the socket takes.
     pub(super) fn write(&mut self, max_in_flight: usize) -> io::Result<()> {
+        while self.outbox.len() < MAX_UNWRITTEN
+            && let Some(notification) = self.notifications.pop_front()
+        {
+            self.append_notification(notification);
+        }
         if !self.waiting.is_empty() {
             let now = Instant::now();
             while self.pending.len() < max_in_flight && self.outbox.len() < MAX_UNWRITTEN {
@@ -101,6 +135,7 @@ impl<W: WriteHalf> Outbound<W> {
             self.note_idle(Instant::now());
         } else {
             self.waiting.retain(|call| call.id != id);
+            self.notifications.retain(|notification| notification.id != id);
         }
     }
 
@@ -138,6 +173,7 @@ impl<W: WriteHalf> Outbound<W> {
     /// Fails the calls that were not written.
     pub(super) fn fail_waiting(&mut self, error: impl Fn() -> CallError) {
         self.waiting.drain(..).for_each(|call| call.reply.fail(error()));
+        self.notifications.drain(..).for_each(|notification| notification.fail(error()));
     }
 
     /// Closes the socket's half. The calls are moved out, for the driver to fail.
@@ -148,6 +184,8 @@ impl<W: WriteHalf> Outbound<W> {
         let closed = Self {
             socket: None,
             waiting: VecDeque::new(),
+            notifications: VecDeque::new(),
+            unwritten: Unwritten::default(),
             outbox: Outbox::default(),
             pending: Pending::new(Arc::clone(self.pending.peer()), false),
             wake_by: self.wake_by,
@@ -158,7 +196,8 @@ impl<W: WriteHalf> Outbound<W> {
 
     /// Fails the calls in flight; `error` gets whether a byte of the call was written.
     pub(super) fn fail_all(&mut self, error: impl Fn(bool) -> CallError) {
-        self.pending.fail_all(self.outbox.written, error);
+        self.pending.fail_all(self.outbox.written, &error);
+        self.unwritten.fail_all(self.outbox.written, error);
     }
 
     /// Has the driver wake up by then; `true` if its timer was set later.
@@ -174,22 +213,43 @@ impl<W: WriteHalf> Outbound<W> {
             return;
         }
         let starts_at = self.outbox.total;
+        self.append_message(call.id, &call.request, call.deadline, now);
+        self.pending.insert(call, now, starts_at);
+    }
+
+    /// The same of a notification. It keeps the connection from being idle for a while.
+    fn append_notification(&mut self, notification: Notification) {
+        let Notification { id, request, deadline, written } = notification;
+        if written.is_closed() {
+            return;
+        }
+        let (starts_at, now) = (self.outbox.total, Instant::now());
+        self.append_message(id, &request, Some(deadline), now);
+        self.unwritten.push(starts_at..self.outbox.total, written);
+        self.note_idle(now);
+    }
+
+    fn append_message(
+        &mut self,
+        id: u64,
+        outgoing: &Outgoing,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) {
         let start = self.outbox.buffer.len();
         let meta = request::RequestMeta {
-            deadline_ms: call.deadline.map(|deadline| milliseconds_until(deadline, now)),
-            stream: call.request.expects == Expects::Items,
-            traceparent: call.request.traceparent.clone(),
-            oneway: false,
+            deadline_ms: deadline.map(|deadline| milliseconds_until(deadline, now)),
+            stream: outgoing.expects == Expects::Items,
+            traceparent: outgoing.traceparent.clone(),
+            oneway: outgoing.is_notification(),
         };
-        let outgoing = &call.request;
         self.outbox.append(|out| {
-            request::extended(out, call.id, &outgoing.method, &outgoing.args, &meta);
+            request::extended(out, id, &outgoing.method, &outgoing.args, &meta);
         });
         outgoing.mark_sent();
         if let Some(wire) = &outgoing.wire {
             wire.sent(self.outbox.buffer.get(start..).unwrap_or_default());
         }
-        self.pending.insert(call, now, starts_at);
     }
 
     fn append_cancel(&mut self, id: u64, call: &Waiting) {
@@ -203,9 +263,11 @@ impl<W: WriteHalf> Outbound<W> {
     /// Writes what the socket takes at once.
     pub(super) fn try_write(&mut self) -> io::Result<()> {
         match &self.socket {
-            Some(socket) => self.outbox.try_write(socket),
-            None => Ok(()),
+            Some(socket) => self.outbox.try_write(socket)?,
+            None => return Ok(()),
         }
+        self.unwritten.wrote(self.outbox.written);
+        Ok(())
     }
 }
 

@@ -49,6 +49,10 @@ impl Shared {
             // It was sent just as the server began to drain.
             Command::Send(call) if self.halves.is_retired() => call.reply.fail(self.retired()),
             Command::Send(call) => outbound.enqueue(call),
+            Command::Notify(notification) if self.halves.is_retired() => {
+                notification.fail(self.retired());
+            }
+            Command::Notify(notification) => outbound.enqueue_notification(notification),
             Command::Cancel(id) => outbound.cancel(id),
             Command::Retire => {
                 outbound.fail_waiting(|| self.retired());

@@ -38,7 +38,7 @@ impl JsonRpc {
         }
     }
 
-    /// Makes one call. Dropping the future forgets it: nothing in the dialect cancels a call.
+    /// Makes one call, or sends a notification. Dropping the future forgets it: nothing in the dialect cancels a call.
     pub(super) async fn call(&self, outgoing: &Arc<Outgoing>) -> Result<CallReply, CallError> {
         let Some(params) = outgoing.args.in_one() else {
             let text = "JSON-RPC takes arguments by position or by name, not both; give all of them in one way";
@@ -46,6 +46,10 @@ impl JsonRpc {
         };
         match self {
             Self::Tcp(endpoint) => endpoint.call(outgoing, params).await,
+            #[cfg(feature = "registry")]
+            Self::Http(endpoint) if outgoing.is_notification() => {
+                endpoint.notify(outgoing, params).await
+            }
             #[cfg(feature = "registry")]
             Self::Http(endpoint) => endpoint.call(outgoing, params).await,
         }

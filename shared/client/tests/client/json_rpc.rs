@@ -44,6 +44,7 @@ fn methods(request: &Value) -> Do {
         ("fail", _) => error(request, -32000, json!({"why": 1})),
         ("own", _) => error(request, -32003, json!({"retryable": true})),
         ("silent", _) => Do::Nothing,
+        ("log", _) => Do::Write(String::new()),
         ("close", _) => Do::Close,
         ("strange", _) => Do::Write(
             concat!(
@@ -335,6 +336,43 @@ async fn streams_and_methods_that_nobody_describes_say_what_to_do_instead() {
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.to_string().contains("--openrpc"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_notification_is_a_request_without_an_id_and_is_done_when_it_is_written_or_taken() {
+    for (peer, client) in both().await {
+        client.notify("log", ("full", 1)).await.unwrap();
+        client.notify("log", json!({"text": "full"})).await.unwrap();
+        assert_eq!(client.call("add", (1, 2)).await, Ok(json!(3)));
+        let of = |it: &Value| (it["method"] == "log").then(|| it.clone());
+        let seen: Vec<_> = peer.seen.messages().iter().filter_map(of).collect();
+        let expected = |params: Value| json!({"jsonrpc": "2.0", "method": "log", "params": params});
+        assert_eq!(
+            seen,
+            [expected(json!(["full", 1])), expected(json!({"text": "full"}))],
+            "{:?}",
+            client.target()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_notification_over_http_is_taken_by_any_status_of_success_and_by_no_other() {
+    let says =
+        |status, text: &'static str| http_server(status, move |_, _| Do::Write(text.to_owned()));
+    for (status, text) in [("204 No Content", ""), ("200 OK", "thanks"), ("202 Accepted", "{}")] {
+        let peer = says(status, text).await;
+        let client = over_http(&peer, options());
+        assert_eq!(client.notify("log", ()).await, Ok(()), "{status}");
+        assert_eq!(client.notify("log", ()).await, Ok(()), "{status}: again");
+    }
+    let invalid = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"no"}}"#;
+    let peer = says("400 Bad Request", invalid).await;
+    let error = over_http(&peer, options()).notify("log", ()).await.unwrap_err();
+    assert!(matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::Malformed));
+    let peer = says("404 Not Found", "nothing here").await;
+    let error = over_http(&peer, options()).notify("log", ()).await.unwrap_err();
+    assert!(error.to_string().contains("HTTP 404 Not Found"), "{error}");
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod layers;
 mod leaving;
 mod list_cache;
 mod looks;
+mod notifications;
 mod offering;
 mod registry;
 mod retries;

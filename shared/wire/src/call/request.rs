@@ -37,6 +37,16 @@ pub fn extended(out: &mut Vec<u8>, id: u64, method: &str, args: &Args, meta: &Re
 pub fn json_rpc(out: &mut Vec<u8>, id: u64, method: &str, params: &str) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
     number(out, id);
+    method_and_params(out, method, params);
+}
+
+/// Appends a JSON-RPC 2.0 notification, a request without an id, and a newline.
+pub fn notification(out: &mut Vec<u8>, method: &str, params: &str) {
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\"");
+    method_and_params(out, method, params);
+}
+
+fn method_and_params(out: &mut Vec<u8>, method: &str, params: &str) {
     out.extend_from_slice(b",\"method\":");
     string(out, method);
     out.extend_from_slice(b",\"params\":");
@@ -130,6 +140,16 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"m\\\"\",\"params\":[1]}\n"
+        );
+    }
+
+    #[test]
+    fn a_notification_is_a_request_without_an_id() {
+        let mut out = Vec::new();
+        notification(&mut out, "m", r#"{"a":1}"#);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\"jsonrpc\":\"2.0\",\"method\":\"m\",\"params\":{\"a\":1}}\n"
         );
     }
 

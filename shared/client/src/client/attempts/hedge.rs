@@ -20,7 +20,7 @@ impl Attempts<'_> {
     /// After which time a second attempt is made, if one may be: perhaps the method only reads.
     pub(super) fn hedge_after(&self, peer: &Arc<Peer>) -> Option<Duration> {
         let hedge = self.inner.context.options.retry.hedge;
-        if hedge == Hedge::Off || self.only.is_some() {
+        if hedge == Hedge::Off || self.only.is_some() || self.outgoing.is_notification() {
             return None;
         }
         let Source::Registry(discovery) = &self.inner.source else { return None };

@@ -247,6 +247,7 @@ async fn drive(
             Event::Read(Ok(_)) => deliver(&halves),
             Event::Read(Err(_)) => return,
             Event::Command(Some(Command::Send(call))) => halves.outbound().enqueue(call),
+            Event::Command(Some(Command::Notify(it))) => halves.outbound().enqueue_notification(it),
             Event::Command(Some(Command::Cancel(id))) => halves.outbound().cancel(id),
             Event::Command(Some(Command::Retire | Command::Wake)) => {}
             Event::Command(None) => abandoned = true,

@@ -15,16 +15,17 @@ use super::{outcome, unread};
 use crate::CallError;
 use crate::connection::{Frame, Inbox};
 use crate::request::{CallReply, Outgoing};
+use crate::unwritten::Unwritten;
 
 /// With this many unwritten bytes no further call is appended.
 const MAX_UNWRITTEN: usize = 256 << 10;
 /// An empty buffer is shrunk to this.
 const KEPT: usize = 64 << 10;
 
-/// A call that is to be written.
+/// A call that is to be written; without an id, a notification.
 #[derive(Debug)]
 pub(super) struct Queued {
-    pub(super) id: u64,
+    pub(super) id: Option<u64>,
     pub(super) bytes: Vec<u8>,
     pub(super) request: Arc<Outgoing>,
     pub(super) reply_to: oneshot::Sender<Result<CallReply, CallError>>,
@@ -50,6 +51,8 @@ struct Driver {
     address: Arc<Address>,
     inbox: Inbox,
     pending: HashMap<u64, Pending>,
+    /// Notifications in the outbox.
+    unwritten: Unwritten,
     outbox: Vec<u8>,
     /// Something was written since the last flush: inside TLS, a part may be kept back.
     is_unflushed: bool,
@@ -78,8 +81,9 @@ enum End {
 impl Driver {
     fn new(address: Arc<Address>) -> Self {
         let inbox = address.inbox();
-        let (pending, outbox, is_unflushed) = (HashMap::new(), Vec::new(), false);
-        Self { address, inbox, pending, outbox, is_unflushed, written: 0, appended: 0 }
+        let (pending, unwritten) = (HashMap::new(), Unwritten::default());
+        let (outbox, is_unflushed) = (Vec::new(), false);
+        Self { address, inbox, pending, unwritten, outbox, is_unflushed, written: 0, appended: 0 }
     }
 
     async fn exchange(&mut self, socket: Socket, calls: &mut mpsc::Receiver<Queued>) -> End {
@@ -128,8 +132,13 @@ impl Driver {
             wire.sent(&bytes);
         }
         let (sent_at, starts_at) = (Instant::now(), self.appended);
-        self.pending.insert(id, Pending { request, reply_to, sent_at, starts_at });
         self.appended += bytes.len() as u64;
+        match id {
+            Some(id) => {
+                self.pending.insert(id, Pending { request, reply_to, sent_at, starts_at });
+            }
+            None => self.unwritten.push(starts_at..self.appended, reply_to),
+        }
         self.outbox.extend_from_slice(&bytes);
     }
 
@@ -141,6 +150,9 @@ impl Driver {
         self.written += count as u64;
         self.is_unflushed = count > 0;
         self.outbox.drain(..count);
+        if !self.is_unflushed {
+            self.unwritten.wrote(self.written);
+        }
         if self.outbox.is_empty() {
             self.outbox.shrink_to(KEPT);
         }
@@ -196,16 +208,16 @@ impl Driver {
             End::Lost(reason) => reason.clone(),
             End::Failed(error) => error.to_string(),
         };
-        let Self { address, pending, written, .. } = self;
+        let Self { address, pending, mut unwritten, written, .. } = self;
         tracing::debug!(peer = %address.peer, in_flight = pending.len(), reason, "connection ended");
+        let error = |is_written| match end {
+            End::Failed(error) if is_written => error.clone(),
+            _ => address.lost(&reason, is_written),
+        };
         for call in pending.into_values() {
-            let is_written = call.starts_at < written;
-            let error = match end {
-                End::Failed(error) if is_written => error.clone(),
-                _ => address.lost(&reason, is_written),
-            };
-            drop(call.reply_to.send(Err(error)));
+            drop(call.reply_to.send(Err(error(call.starts_at < written))));
         }
+        unwritten.fail_all(written, error);
         address.lost(&reason, false)
     }
 }

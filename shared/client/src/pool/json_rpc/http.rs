@@ -76,20 +76,7 @@ impl HttpEndpoint {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let mut body = Vec::new();
         request::json_rpc(&mut body, id, &outgoing.method, params);
-        body.pop();
-        let mut request = self.http.post(self.url.clone());
-        if let Some(credential) = self.credential.as_ref().filter(|it| it.may_go_to(&self.url)) {
-            let secret = credential.header().await;
-            let secret = secret.map_err(|error| CallError::BadArguments(error.to_string()))?;
-            request = request.header(header::AUTHORIZATION, secret);
-        }
-        if let Some(wire) = &outgoing.wire {
-            wire.sent(&body);
-        }
-        outgoing.mark_sent();
-        let sent_at = Instant::now();
-        let request = request.header(header::CONTENT_TYPE, JSON).header(header::ACCEPT, JSON);
-        let response = request.body(body).send().await.map_err(|error| self.failed(&error))?;
+        let (sent_at, response) = self.post(outgoing, body).await?;
         let (first_byte, status) = (Instant::now(), response.status());
         let body = self.body(response).await?;
         if let Some(wire) = &outgoing.wire {
@@ -116,6 +103,53 @@ impl HttpEndpoint {
             },
         };
         Ok(CallReply { value, sent_at, first_byte, done: Instant::now(), reply_bytes: body.len() })
+    }
+
+    /// Sends a notification. Any status of success will do: there is nothing to reply.
+    pub(super) async fn notify(
+        &self,
+        outgoing: &Arc<Outgoing>,
+        params: &str,
+    ) -> Result<CallReply, CallError> {
+        let mut body = Vec::new();
+        request::notification(&mut body, &outgoing.method, params);
+        let (_, response) = self.post(outgoing, body).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(CallReply::none());
+        }
+        let body = self.body(response).await?;
+        if let Some(wire) = &outgoing.wire {
+            wire.received(&body);
+        }
+        if let Ok(JsonRpcReply::Done { outcome: replied @ Err(_), .. }) = JsonRpcReply::parse(&body)
+        {
+            outcome(&self.peer, &outgoing.method, replied)?;
+        }
+        Err(self.refused(status))
+    }
+
+    /// Posts a line; returns when, and the head of the response.
+    async fn post(
+        &self,
+        outgoing: &Outgoing,
+        mut body: Vec<u8>,
+    ) -> Result<(Instant, Response), CallError> {
+        body.pop();
+        let mut request = self.http.post(self.url.clone());
+        if let Some(credential) = self.credential.as_ref().filter(|it| it.may_go_to(&self.url)) {
+            let secret = credential.header().await;
+            let secret = secret.map_err(|error| CallError::BadArguments(error.to_string()))?;
+            request = request.header(header::AUTHORIZATION, secret);
+        }
+        if let Some(wire) = &outgoing.wire {
+            wire.sent(&body);
+        }
+        outgoing.mark_sent();
+        let sent_at = Instant::now();
+        let request = request.header(header::CONTENT_TYPE, JSON).header(header::ACCEPT, JSON);
+        let response = request.body(body).send().await.map_err(|error| self.failed(&error))?;
+        Ok((sent_at, response))
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, CallError> {

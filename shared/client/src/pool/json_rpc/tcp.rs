@@ -64,9 +64,18 @@ impl TcpEndpoint {
     ) -> Result<CallReply, CallError> {
         // Never closed.
         let _slot = self.slots.acquire().await.map_err(|_| CallError::Closed)?;
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let mut bytes = Vec::new();
-        request::json_rpc(&mut bytes, id, &outgoing.method, params);
+        let id = match outgoing.is_notification() {
+            true => {
+                request::notification(&mut bytes, &outgoing.method, params);
+                None
+            }
+            false => {
+                let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+                request::json_rpc(&mut bytes, id, &outgoing.method, params);
+                Some(id)
+            }
+        };
         let (reply_to, reply) = oneshot::channel();
         let call = Queued { id, bytes, request: Arc::clone(outgoing), reply_to };
         if self.connection().send(call).await.is_err() {
