@@ -9,7 +9,7 @@ mod tcp;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_wire::call::ReplyError;
+use rpc_wire::call::{JsonRpcReply, ReplyError};
 use rpc_wire::fault::{Code, Fault};
 use serde_json::value::RawValue;
 
@@ -68,6 +68,22 @@ fn outcome(
         }
         CallError::Remote { peer: peer.to_owned(), fault: Box::new(fault) }
     })
+}
+
+/// Why what the server sent is no reply to the call with this id.
+fn mismatch(reply: &JsonRpcReply<'_>, id: u64) -> String {
+    let answers =
+        |of: &dyn std::fmt::Display| format!("it answers id {of}, and the call has id {id}");
+    match reply {
+        JsonRpcReply::Done { id: Some(of), .. } => answers(of),
+        JsonRpcReply::Empty { id: of } if *of != id => answers(of),
+        JsonRpcReply::Foreign { id: of } => answers(of),
+        JsonRpcReply::Done { id: None, .. } | JsonRpcReply::Empty { .. } => {
+            "it has neither a result nor an error".to_owned()
+        }
+        JsonRpcReply::Batch => "it is an array, and the call was no batch".to_owned(),
+        JsonRpcReply::Request => "it is a request".to_owned(),
+    }
 }
 
 /// What the server sent is not a reply.

@@ -295,10 +295,46 @@ async fn what_is_no_reply_is_an_error_of_the_only_call_and_nothing_worse() {
     assert!(matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::NotJson));
     let error = client.call("junk", ()).await.unwrap_err();
     assert!(matches!(error, CallError::BadReply { .. }), "{error}");
-    let strange = Request::new("strange", ()).unwrap().timeout(Duration::from_millis(200));
-    assert_eq!(client.request(strange).await.unwrap_err().kind(), ErrorKind::Timeout);
-    assert_eq!(client.stats().unmatched_replies, 4);
+    let error = client.call("strange", ()).await.unwrap_err();
+    assert!(error.to_string().contains("it answers id \"x\""), "{error}");
     assert_eq!(client.call("add", (1, 2)).await, Ok(json!(3)));
+    assert_eq!(client.stats().unmatched_replies, 3, "of nobody");
+}
+
+#[tokio::test]
+async fn a_reply_to_what_was_never_asked_is_an_error_that_says_what_came() {
+    let wrong = |request: &Value| {
+        let (id, method) = (&request["id"], request["method"].as_str().unwrap());
+        let reply = |id: Value| json!({"jsonrpc": "2.0", "id": id, "result": 1});
+        Do::Write(match method {
+            "text" => reply(json!(id.to_string())).to_string(),
+            "other" => reply(json!(12345)).to_string(),
+            "nobody" => reply(Value::Null).to_string(),
+            "batch" => json!([reply(id.clone())]).to_string(),
+            "empty" => json!({"jsonrpc": "2.0", "id": id}).to_string(),
+            _ => reply(id.clone()).to_string(),
+        })
+    };
+    let tcp = server(wrong, invalid).await;
+    let http = http_server("200 OK", move |_, request| wrong(request)).await;
+    for client in [direct(tcp.address), over_http(&http, options())] {
+        for (number, (method, says)) in [
+            ("text", "it answers id \"1\", and the call has id 1"),
+            ("other", "it answers id 12345, and the call has id 2"),
+            ("nobody", "it answers id null, and the call has id 3"),
+            ("batch", "it is an array, and the call was no batch"),
+            ("empty", "it has neither a result nor an error"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let error = client.call(method, ()).await.unwrap_err();
+            assert!(matches!(&error, CallError::BadReply { .. }), "{number}: {error}");
+            assert!(error.to_string().contains(says) && error.may_have_run(), "{error}");
+        }
+        assert_eq!(client.call("right", ()).await, Ok(json!(1)), "on the same connection");
+    }
+    assert_eq!(tcp.seen.accepted(), 2, "that of the probe and that of the calls");
 }
 
 #[tokio::test]
@@ -425,7 +461,7 @@ async fn a_status_says_what_is_wrong_unless_the_body_does() {
         let other = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":1}}"#);
         let error = of("200 OK", other.leak()).await;
         assert!(
-            matches!(&error, CallError::BadReply { reason, .. } if reason.contains("the id of the call")),
+            matches!(&error, CallError::BadReply { reason, .. } if reason.contains("it answers id ")),
             "{error}"
         );
     }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
 use super::address::Address;
-use super::{outcome, unread};
+use super::{mismatch, outcome, unread};
 use crate::CallError;
 use crate::connection::{Frame, Inbox};
 use crate::request::{CallReply, Outgoing};
@@ -51,6 +51,8 @@ struct Driver {
     address: Arc<Address>,
     inbox: Inbox,
     pending: HashMap<u64, Pending>,
+    /// The id of the latest call: no call had a greater one.
+    last_id: u64,
     /// Notifications in the outbox.
     unwritten: Unwritten,
     outbox: Vec<u8>,
@@ -82,8 +84,17 @@ impl Driver {
     fn new(address: Arc<Address>) -> Self {
         let inbox = address.inbox();
         let (pending, unwritten) = (HashMap::new(), Unwritten::default());
-        let (outbox, is_unflushed) = (Vec::new(), false);
-        Self { address, inbox, pending, unwritten, outbox, is_unflushed, written: 0, appended: 0 }
+        Self {
+            address,
+            inbox,
+            pending,
+            last_id: 0,
+            unwritten,
+            outbox: Vec::new(),
+            is_unflushed: false,
+            written: 0,
+            appended: 0,
+        }
     }
 
     async fn exchange(&mut self, socket: Socket, calls: &mut mpsc::Receiver<Queued>) -> End {
@@ -135,6 +146,7 @@ impl Driver {
         self.appended += bytes.len() as u64;
         match id {
             Some(id) => {
+                self.last_id = self.last_id.max(id);
                 self.pending.insert(id, Pending { request, reply_to, sent_at, starts_at });
             }
             None => self.unwritten.push(starts_at..self.appended, reply_to),
@@ -163,16 +175,16 @@ impl Driver {
         self.pending.retain(|_, call| !call.reply_to.is_closed());
     }
 
-    /// Gives the replies that have arrived to their callers. What cannot be read is of the only call in flight, or of
-    /// nobody knows which.
+    /// Gives the replies that have arrived to their callers. What cannot be read, or answers what was never asked, is of
+    /// the only call in flight, or of nobody knows which. A reply to a call that is over is late.
     fn deliver(&mut self) -> Result<(), CallError> {
-        let Self { address, inbox, pending, .. } = self;
+        let Self { address, inbox, pending, last_id, .. } = self;
         let peer = &address.peer;
         while let Some((frame, bytes)) =
             inbox.next_frame().map_err(|error| CallError::bad_frame(peer, error))?
         {
             match JsonRpcReply::parse(bytes) {
-                Ok(JsonRpcReply::Done { id: Some(id), outcome: replied }) => {
+                Ok(JsonRpcReply::Done { id: Some(id), outcome: replied }) if id <= *last_id => {
                     match pending.remove(&id) {
                         Some(call) => {
                             let result = outcome(peer, &call.request.method, replied);
@@ -182,7 +194,7 @@ impl Driver {
                     }
                 }
                 Ok(JsonRpcReply::Done { id: None, outcome: replied }) => {
-                    let call = only(pending);
+                    let call = only(pending).map(|(_, call)| call);
                     let method = call.as_ref().map_or("", |call| &call.request.method);
                     let result = outcome(peer, method, replied);
                     match (call, result) {
@@ -191,9 +203,24 @@ impl Driver {
                         (None, Ok(_)) => address.context.unmatched_replies.add_one(),
                     }
                 }
-                Ok(JsonRpcReply::Unknown) => address.context.unmatched_replies.add_one(),
+                Ok(ref reply) => {
+                    let call = match reply {
+                        JsonRpcReply::Empty { id } if *id <= *last_id => {
+                            pending.remove(id).map(|call| (*id, call))
+                        }
+                        JsonRpcReply::Request => None,
+                        _ => only(pending),
+                    };
+                    match call {
+                        Some((id, call)) => {
+                            let error = CallError::bad_reply(peer, mismatch(reply, id));
+                            call.finish(&frame, bytes, Err(error));
+                        }
+                        None => address.context.unmatched_replies.add_one(),
+                    }
+                }
                 Err(error) => match only(pending) {
-                    Some(call) => call.finish(&frame, bytes, Err(unread(peer, &error))),
+                    Some((_, call)) => call.finish(&frame, bytes, Err(unread(peer, &error))),
                     None => return Err(unread(peer, &error)),
                 },
             }
@@ -253,9 +280,9 @@ async fn write(writer: &mut OwnedWriteHalf, bytes: &[u8]) -> io::Result<usize> {
 }
 
 /// The call in flight, if there is exactly one.
-fn only(pending: &mut HashMap<u64, Pending>) -> Option<Pending> {
+fn only(pending: &mut HashMap<u64, Pending>) -> Option<(u64, Pending)> {
     let id = *pending.keys().next().filter(|_| pending.len() == 1)?;
-    pending.remove(&id)
+    Some((id, pending.remove(&id)?))
 }
 
 fn lost(error: &io::Error) -> End {

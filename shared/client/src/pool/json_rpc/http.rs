@@ -10,7 +10,7 @@ use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use rpc_wire::target::AddressError;
 use tokio::time::Instant;
 
-use super::{outcome, unread};
+use super::{mismatch, outcome, unread};
 use crate::context::Context;
 use crate::registry::{Credential, HttpFailure};
 use crate::request::{CallReply, Outgoing};
@@ -89,9 +89,9 @@ impl HttpEndpoint {
                 outcome(&self.peer, &outgoing.method, replied)?
             }
             _ if !status.is_success() => return Err(self.refused(status)),
-            Ok(_) => {
-                let url = self.shown();
-                let why = format!("it has no result or error with the id of the call, at {url}");
+            Ok(reply) => {
+                let why = mismatch(&reply, id);
+                let why = format!("{} at {}", crate::error::cut(&why), self.shown());
                 return Err(CallError::bad_reply(&self.peer, why));
             }
             Err(error) => match unread(&self.peer, &error) {

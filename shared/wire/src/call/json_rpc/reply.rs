@@ -17,8 +17,20 @@ pub enum JsonRpcReply<'a> {
         /// The result or the error.
         outcome: Result<&'a RawValue, Fault>,
     },
-    /// Not for a call of this client: a batch, a request of the server, a foreign id.
-    Unknown,
+    /// It has the client's id and neither a result nor an error.
+    Empty {
+        /// The client's id.
+        id: u64,
+    },
+    /// A reply with an id that no call of this client can have.
+    Foreign {
+        /// The id as it was written; `null` if there is none.
+        id: &'a str,
+    },
+    /// Replies in an array, to a client that sends no batches.
+    Batch,
+    /// A request of the server, or a notification.
+    Request,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +43,8 @@ struct Keys<'a> {
     result: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<&'a RawValue>,
 }
 
 impl<'a> JsonRpcReply<'a> {
@@ -43,24 +57,23 @@ impl<'a> JsonRpcReply<'a> {
         match frame.trim_ascii_start().first() {
             Some(b'{') => {}
             Some(b'[') if serde_json::from_slice::<serde::de::IgnoredAny>(frame).is_ok() => {
-                return Ok(Self::Unknown);
+                return Ok(Self::Batch);
             }
             _ => return Err(ReplyError::NotJson("not an object".to_owned())),
         }
         let keys: Keys<'a> =
             serde_json::from_slice(frame).map_err(|error| unreadable(frame, &error))?;
+        let id = keys.id.map_or("null", RawValue::get);
         let outcome = match (keys.error, keys.result) {
-            (Some(error), _) => Err(fault(error)?),
-            (None, Some(result)) => Ok(result),
-            (None, None) => return Ok(Self::Unknown),
+            (Some(error), _) => Some(Err(fault(error)?)),
+            (None, result) => result.map(Ok),
         };
-        Ok(match keys.id.map(RawValue::get) {
-            None | Some("null") if outcome.is_err() => Self::Done { id: None, outcome },
-            Some(id) => match number(id) {
-                Some(id) => Self::Done { id: Some(id), outcome },
-                None => Self::Unknown,
-            },
-            None => Self::Unknown,
+        Ok(match (number(id), outcome) {
+            (_, None) if keys.method.is_some() => Self::Request,
+            (Some(id), None) => Self::Empty { id },
+            (Some(id), Some(outcome)) => Self::Done { id: Some(id), outcome },
+            (None, Some(outcome @ Err(_))) if id == "null" => Self::Done { id: None, outcome },
+            (None, _) => Self::Foreign { id },
         })
     }
 
@@ -132,24 +145,33 @@ mod tests {
     }
 
     #[test]
-    fn an_error_without_an_id_is_of_no_call_and_other_messages_are_unknown() {
+    fn an_error_without_an_id_is_of_no_call_and_what_else_is_no_reply_says_what_it_is() {
         for id in ["", r#""id":null,"#] {
             let frame =
                 format!(r#"{{"jsonrpc":"2.0",{id}"error":{{"code":-32700,"message":"x"}}}}"#);
             assert_eq!(done(&frame), (None, Err(Fault::new(Code::NotJson, "x"))));
         }
-        for frame in [
-            "[]",
-            r#"[{"jsonrpc":"2.0","id":1,"result":1}]"#,
-            r#"{"jsonrpc":"2.0","method":"m"}"#,
-            r#"{"jsonrpc":"2.0","method":"m","id":1}"#,
-            r#"{"jsonrpc":"2.0","id":"x","result":1}"#,
-            r#"{"jsonrpc":"2.0","id":null,"result":1}"#,
-            r#"{"jsonrpc":"2.0","id":-1,"result":1}"#,
-            r#"{"jsonrpc":"2.0","result":1}"#,
+        let read = |frame: &str| match JsonRpcReply::parse(frame.as_bytes()).unwrap() {
+            JsonRpcReply::Done { .. } => panic!("{frame}"),
+            JsonRpcReply::Empty { id } => format!("empty {id}"),
+            JsonRpcReply::Foreign { id } => format!("foreign {id}"),
+            JsonRpcReply::Batch => "batch".to_owned(),
+            JsonRpcReply::Request => "request".to_owned(),
+        };
+        for (frame, expected) in [
+            ("[]", "batch"),
+            (r#"[{"jsonrpc":"2.0","id":1,"result":1}]"#, "batch"),
+            (r#"{"jsonrpc":"2.0","method":"m"}"#, "request"),
+            (r#"{"jsonrpc":"2.0","method":"m","id":1}"#, "request"),
+            (r#"{"jsonrpc":"2.0","id":7}"#, "empty 7"),
+            (r#"{"jsonrpc":"2.0","id":"x","result":1}"#, r#"foreign "x""#),
+            (r#"{"jsonrpc":"2.0","id":"1","result":1}"#, r#"foreign "1""#),
+            (r#"{"jsonrpc":"2.0","id":null,"result":1}"#, "foreign null"),
+            (r#"{"jsonrpc":"2.0","id":-1,"result":1}"#, "foreign -1"),
+            (r#"{"jsonrpc":"2.0","result":1}"#, "foreign null"),
+            ("{}", "foreign null"),
         ] {
-            let read = JsonRpcReply::parse(frame.as_bytes());
-            assert!(matches!(read, Ok(JsonRpcReply::Unknown)), "{frame}: {read:?}");
+            assert_eq!(read(frame), expected, "{frame}");
         }
     }
 
