@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn the_longest_waiting_gives_way_and_one_that_resumed_does_not() {
         let limits = Limits::default().max_connections(3);
-        let places = ConnectionPlaces::new(&limits, &Guard::open());
+        let places = ConnectionPlaces::new(&limits, &Guard::open(), 0);
         let take = |last| places.take(peer(last), CancellationToken::new());
         let mut slots = [take(1).unwrap(), take(2).unwrap(), take(3).unwrap()];
         let now = Instant::now();
@@ -227,7 +227,7 @@ mod tests {
     fn a_peer_with_its_share_drives_nobody_out() {
         let limits =
             Limits::default().max_connections(3).max_connections_per_peer(Share::AtMost(1));
-        let places = ConnectionPlaces::new(&limits, &Guard::open());
+        let places = ConnectionPlaces::new(&limits, &Guard::open(), 0);
         let mut first = places.take(peer(1), CancellationToken::new()).unwrap();
         first.give_way(Instant::now());
         let again = places.take(peer(1), CancellationToken::new());
