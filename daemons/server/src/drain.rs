@@ -4,6 +4,10 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rpc_wire::fault::{Code, Fault};
+
+use crate::failure::draining;
+
 /// Who can ask for it. Each takes back only its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -23,12 +27,30 @@ pub(crate) struct Drain {
     askers: AtomicU8,
     /// Since when anyone does; changed under the lock only.
     since: Mutex<Option<Instant>>,
+    /// Why the program does.
+    why: Mutex<Option<String>>,
 }
 
 impl Drain {
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.askers.load(Relaxed) != 0
+    }
+
+    /// Notes why the program wants it, if it says so.
+    pub(crate) fn set_why(&self, why: Option<String>) {
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// What callers are told.
+    pub(crate) fn fault(&self) -> Fault {
+        match &*self.why.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(why) => {
+                let text = format!("the server is draining: {why}; call another instance");
+                Fault::new(Code::Draining, text)
+            }
+            None => draining(),
+        }
     }
 
     /// Notes what someone wants; logs when that changes what the server does.

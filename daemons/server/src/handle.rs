@@ -79,8 +79,15 @@ impl ServerHandle {
         self.drain.set(Asker::Program, true);
     }
 
+    /// The same, for a reason that callers are told.
+    pub fn drain_because(&self, why: impl Into<String>) {
+        self.drain.set_why(Some(why.into()));
+        self.drain();
+    }
+
     /// Takes calls again, unless an operator drained it.
     pub fn resume(&self) {
+        self.drain.set_why(None);
         self.drain.set(Asker::Program, false);
     }
 

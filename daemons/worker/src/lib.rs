@@ -191,9 +191,9 @@ impl Workers {
                             Err(error) => tracing::error!(%error, "the methods stay those before"),
                         }
                     }
-                    Ok(()) = paused.changed() => match *paused.borrow_and_update() {
-                        true => server.drain(),
-                        false => server.resume(),
+                    Ok(()) = paused.changed() => match paused.borrow_and_update().clone() {
+                        Some(why) => server.drain_because(why),
+                        None => server.resume(),
                     },
                     why = failed.wait_for(Option::is_some) => {
                         if let Ok(Some(why)) = why.as_deref() {

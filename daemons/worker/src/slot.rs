@@ -29,8 +29,8 @@ pub(crate) struct Shared {
     pub(crate) listing: watch::Sender<Arc<Vec<Signature>>>,
     /// Why no further processes are started.
     pub(crate) failed: watch::Sender<Option<String>>,
-    /// No process runs until the files change.
-    pub(crate) paused: watch::Sender<bool>,
+    /// Why no process runs until the files change.
+    pub(crate) paused: watch::Sender<Option<String>>,
     /// Changed when the files of the program have; `None`: they are not watched.
     pub(crate) files: Option<watch::Receiver<()>>,
     pub(crate) stop: CancellationToken,
@@ -73,7 +73,7 @@ impl Shared {
 
     fn serve(&self, mut talk: Talk) -> Running {
         self.lists(std::mem::take(&mut talk.listing));
-        self.paused.send_if_modified(std::mem::take);
+        self.paused.send_if_modified(|why| why.take().is_some());
         let retire = CancellationToken::new();
         let (say_gone, gone) = oneshot::channel();
         let key = self.next_key.fetch_add(1, Relaxed);
@@ -189,7 +189,7 @@ impl Shared {
                 }
                 tracing::error!(worker, "{text}; it is started again when its files change");
                 if self.pool.crew().close_if_empty(fault) {
-                    self.paused.send_replace(true);
+                    self.paused.send_replace(Some(text));
                 }
                 changed(files).await;
                 *restarts = Restarts::new(&self.limits);

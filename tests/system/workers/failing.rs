@@ -390,6 +390,8 @@ async fn a_server_whose_changed_program_cannot_be_started_again_drains_until_it_
         .await;
     let reply = ask(at, "pid", json!([])).await;
     assert_eq!(reply["error"]["code"], -32003, "it was not executed: {reply}");
+    let text = reply["error"]["message"].as_str().unwrap();
+    assert!(text.contains("ended with status 1") && text.contains("another instance"), "{text}");
     std::fs::write(&copy, works).unwrap();
     eventually("it serves", async || ask(at, "pid", json!([])).await["res"].is_number()).await;
     drop(home);

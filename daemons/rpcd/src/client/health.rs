@@ -76,8 +76,8 @@ pub async fn health(plan: &HealthPlan) -> Result<(), Failure> {
 fn unhealthy(address: &str, code: u16, reply: &[u8]) -> String {
     if body(reply).is_some_and(|said| said["status"] == "draining") {
         return format!(
-            "{address} is draining: it takes no new calls and finishes those in flight; rpcd instances says why, \
-             rpcd undrain brings back what an operator drained"
+            "{address} is draining: it takes no new calls and finishes those in flight; rpcd instances says which \
+             operator drained it, for rpcd undrain, and otherwise its log (rpcd logs) says why"
         );
     }
     format!("{address} is unhealthy: HTTP {code}; see its log")

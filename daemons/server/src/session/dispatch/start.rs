@@ -92,7 +92,7 @@ impl Dispatcher {
         };
         let notice = state.limits.drain_notice;
         if state.drain.is_on() && state.drain.refuses(call.reply_to.is_classic(), notice) {
-            return Err(draining());
+            return Err(state.drain.fault());
         }
         // Like the older server, which finds no method without both argument keys.
         if call.reply_to.is_classic() {
