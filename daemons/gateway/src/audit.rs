@@ -2,7 +2,7 @@
 //! that for both. Never arguments, results or secrets.
 
 use std::net::IpAddr;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use rpc_client::Rounded;
 use rpc_security::AuditLog;
@@ -20,13 +20,9 @@ pub(crate) struct Who {
     pub(crate) audit: Option<AuditLog>,
 }
 
-/// A line of the audit log, as the registry writes them.
+/// What else a line says.
 #[derive(Debug, Serialize)]
-struct Line<'a> {
-    at: String,
-    deed: &'static str,
-    who: Option<&'a str>,
-    from: Option<String>,
+struct More<'a> {
     /// A tool, or a refusal.
     what: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,28 +56,9 @@ impl Who {
         outcome: Option<&'static str>,
     ) -> Option<JoinHandle<()>> {
         let log = self.audit.clone()?;
-        let line = Line {
-            at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-            deed,
-            who: self.name.as_deref(),
-            from: self.address.map(|address| address.to_string()),
-            what,
-            outcome,
-        };
-        // Texts serialise.
-        let line = serde_json::to_string(&line).unwrap_or_default();
-        Some(spawn_blocking(move || write(&log, &line)))
-    }
-}
-
-fn write(log: &AuditLog, line: &str) {
-    let was_failing = log.failing().is_some();
-    if let (Err(error), false) = (log.write(line), was_failing) {
-        tracing::error!(
-            error,
-            path = %log.path().display(),
-            "the audit log cannot be written; no tool is called until that works again"
-        );
+        let line = AuditLog::line(deed, self.name.as_deref(), self.address, More { what, outcome });
+        // One that cannot be written is kept, and said.
+        Some(spawn_blocking(move || drop(log.write(&line))))
     }
 }
 

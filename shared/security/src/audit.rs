@@ -2,9 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use serde::Serialize;
 
 /// A file that lines are appended to. What cannot be written is kept, and written first once that works
 /// again; until then [`check`](Self::check) says so, for the daemon to do nothing more that needs a line.
@@ -27,6 +31,18 @@ struct State {
     /// What could not be written, at most [`MAX_PENDING`] bytes: nothing more is done then.
     pending: Vec<u8>,
     failing: Option<String>,
+}
+
+/// A line: of daemons of every kind the same, but for what else there is to say.
+#[derive(Serialize)]
+struct Line<'a, D, M> {
+    at: String,
+    deed: D,
+    /// `null`: nobody showed who it is.
+    who: Option<&'a str>,
+    from: Option<IpAddr>,
+    #[serde(flatten)]
+    more: M,
 }
 
 /// Bytes of lines that could not be written and are kept: those of what was under way when writing
@@ -67,17 +83,39 @@ impl AuditLog {
         state.write(&self.0.path)
     }
 
-    /// Appends a line. Blocks.
+    /// A line that says that this was done now, by whom, from where, and what else there is to say, as an object.
+    pub fn line(
+        deed: impl Serialize,
+        who: Option<&str>,
+        from: Option<IpAddr>,
+        more: impl Serialize,
+    ) -> String {
+        let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        // Texts and numbers serialise.
+        serde_json::to_string(&Line { at, deed, who, from, more }).unwrap_or_default()
+    }
+
+    /// Appends a line. Blocks. The first that cannot be written is an error in the daemon's log.
     ///
     /// # Errors
     /// It could not be written, and is kept for later.
     pub fn write(&self, line: &str) -> Result<(), String> {
         let mut state = self.lock();
+        let was_failing = state.failing.is_some();
         if state.pending.len() + line.len() < MAX_PENDING {
             state.pending.extend_from_slice(line.as_bytes());
             state.pending.push(b'\n');
         }
-        state.write(&self.0.path)
+        let written = state.write(&self.0.path);
+        drop(state);
+        if let (Err(error), false) = (&written, was_failing) {
+            tracing::error!(
+                error,
+                path = %self.0.path.display(),
+                "the audit log cannot be written; what needs a line in it is refused until that works again"
+            );
+        }
+        written
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -142,6 +180,16 @@ mod tests {
         std::fs::rename(&path, &moved).unwrap();
         log.write("three").unwrap();
         assert_eq!((text(&moved).as_str(), text(&path).as_str()), ("one\ntwo\n", "three\n"));
+    }
+
+    #[test]
+    fn a_line_says_when_what_was_done_by_whom_and_from_where() {
+        let more = std::collections::BTreeMap::from([("what", "orders")]);
+        let line = AuditLog::line("registered", None, Some([10, 0, 0, 1].into()), &more);
+        let (at, rest) = line.split_at(r#"{"at":"2026-01-02T03:04:05.678Z""#.len());
+        assert!(at.starts_with(r#"{"at":""#) && at.ends_with("Z\""), "{at}");
+        let expected = r#","deed":"registered","who":null,"from":"10.0.0.1","what":"orders"}"#;
+        assert_eq!(rest, expected);
     }
 
     #[test]

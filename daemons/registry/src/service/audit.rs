@@ -3,12 +3,9 @@
 //! What needs a line is refused (503) while lines cannot be written, so that nothing is done that is in no
 //! log; heartbeats and readers need none.
 
-use std::time::SystemTime;
-
 use rpc_security::AuditLog;
 use rpc_wire::instance::InstanceKey;
 use serde::Serialize;
-use tracing::error;
 
 use super::{Sender, Service};
 use crate::error::Refusal;
@@ -27,14 +24,9 @@ pub(crate) enum Deed {
     Refused,
 }
 
-/// A line.
+/// What else a line says.
 #[derive(Debug, Serialize)]
-struct Line<'a> {
-    at: String,
-    deed: Deed,
-    /// The identity; `null`: none was shown.
-    who: Option<&'a str>,
-    from: String,
+struct More<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'a InstanceKey>,
     /// What of it: a service, a state, a refusal.
@@ -63,24 +55,10 @@ impl Service {
         what: Option<String>,
     ) {
         let Some(log) = self.options.audit.clone() else { return };
-        let line = Line {
-            at: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-            deed,
-            who: sender.name(),
-            from: sender.address.to_string(),
-            instance,
-            what,
-        };
-        // Texts and numbers serialise.
-        let line = serde_json::to_string(&line).unwrap_or_default();
-        let was_failing = log.failing().is_some();
-        let written = self.blocking(move || log.write(&line)).await;
-        if let (Err(error), false) = (written, was_failing) {
-            error!(
-                error,
-                "the audit log cannot be written; what needs a line in it is refused until that works again"
-            );
-        }
+        let more = More { instance, what };
+        let line = AuditLog::line(deed, sender.name(), Some(sender.address), more);
+        // One that cannot be written is kept, and said.
+        let _ = self.blocking(move || log.write(&line)).await;
     }
 
     /// Whether the audit log cannot be written.
