@@ -67,12 +67,15 @@ fn run(options: &Options, clock: Clock) -> Result<Ended, Failure> {
     let mut settings = settings(options)?;
     let logging = logging::init(&log_options(options, &settings)).map_err(usage)?;
     let keys = rpc_console::keys::keymap(&settings).map_err(usage)?;
-    let registries = options.registries(&settings).map_err(usage)?;
-    // It is shown to every registry without a token of its own.
-    let token = settings.client_token(settings.registries.values().chain([&settings.registry]));
-    let client = ClientOptions { token: token.map_err(usage)?, ..settings.client.clone() };
+    let mut registries = options.registries(&settings).map_err(usage)?;
+    let token = options.client_token(&settings).map_err(usage)?;
+    let client = ClientOptions { token, ..settings.client.clone() };
     let mut warnings = std::mem::take(&mut settings.warnings);
     let clients = options.clients(&settings, &mut warnings).map_err(usage)?;
+    registries.set_access(|named| {
+        options.access(named, &settings, clients.get(&named.name).unwrap_or(&client))
+    });
+    warnings.extend(registries.access().withheld);
     for named in registries.all() {
         check(named, clients.get(&named.name).unwrap_or(&client))?;
     }

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod access;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,6 +17,7 @@ use rpc_wire::nearest;
 use rpc_wire::target::Target;
 
 use crate::runtime::Opened;
+use rpc_console_core::model::access::Access;
 use rpc_console_core::model::registries::{Colour, NamedRegistry, Registries};
 
 /// Terminal console: watch instances, call methods, read logs, run load tests.
@@ -136,7 +139,15 @@ impl Options {
             if wanted.contains("://") { wanted.clone() } else { format!("{scheme}://{wanted}") };
         let url = settings.registry.with_also(url.trim_end_matches('/').to_owned());
         let target = Target::Registry { url: url.clone() };
-        if let Some(at) = list.iter().position(|named| named.target == target) {
+        // What a folder's file names is not what was typed: that is a person's choice.
+        let is_own =
+            |(name, _): &(&str, &RegistryAddress), named: &NamedRegistry| *name == named.name;
+        let of_folder = |named: &NamedRegistry| {
+            let registry = addresses(settings).find(|known| is_own(known, named));
+            registry.is_some_and(|(_, registry)| !registry.of_folder.is_empty())
+        };
+        let is_it = |named: &NamedRegistry| named.target == target && !of_folder(named);
+        if let Some(at) = list.iter().position(is_it) {
             return Ok(Registries::new(list, at));
         }
         // It has no name in the settings.
@@ -178,6 +189,8 @@ fn named(name: &str, registry: &RegistryAddress, settings: &Settings) -> NamedRe
         },
         confirm: registry.confirm,
         section: section(name, settings),
+        // It is known with the options of the console.
+        access: Access::default(),
     }
 }
 

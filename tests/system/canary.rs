@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use rpc_console_core::model::access::{Access, TlsFiles, TokenPlace};
 use rpc_server::security::Role;
 use rpc_server::security::secret::{self, ExposeSecret, SecretString};
 use rpc_tests::daemon::{Daemon, run_rpcd_with};
@@ -79,6 +80,34 @@ impl Place {
     /// The token.
     pub(crate) fn canary(&self) -> &str {
         self.canary.expose_secret()
+    }
+
+    /// Where the server is.
+    pub(crate) fn server_at(&self) -> SocketAddr {
+        self.server_at
+    }
+
+    /// The URL of the registry.
+    pub(crate) fn registry(&self) -> String {
+        let scheme = if self.is_secure() { "https" } else { "http" };
+        format!("{scheme}://{}", self.registry_at)
+    }
+
+    /// Whether there is TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.authority.is_some()
+    }
+
+    /// How programs reach both, with the token in this place.
+    pub(crate) fn access(&self, token: TokenPlace) -> Access {
+        let ca = |authority: &Authority| Some(authority.ca().display().to_string());
+        let tls = self.authority.as_ref().map(|it| TlsFiles { ca: ca(it), own: None });
+        Access { tls, token: Some(token), ..Access::default() }
+    }
+
+    /// The file with the token.
+    pub(crate) fn token_file(&self) -> String {
+        self.folder.path().join("own").display().to_string()
     }
 
     /// The section of `config.ini` by which a client reaches the registry, and shows it the token.

@@ -1,5 +1,6 @@
 //! The state behind the screen, as plain data.
 
+pub mod access;
 pub mod area;
 pub mod ask;
 pub mod calls;

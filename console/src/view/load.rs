@@ -146,10 +146,11 @@ fn command(model: &Model, screen: &mut Screen<'_, '_>, form: &LoadForm, area: Re
     // Shown at once; the field shows its own error only after Start was pressed.
     let request =
         form.to_request(0, &model.link).map_err(|(field, why)| format!("{} {why}", field.title()));
-    let (text, style) = match request.and_then(|request| bench_command(&request)) {
-        Ok(command) => (command, theme.dim()),
-        Err(why) => (format!("✗ {why}"), theme.bad()),
-    };
+    let (text, style) =
+        match request.and_then(|request| bench_command(&request, &model.registries.access())) {
+            Ok(command) => (command, theme.dim()),
+            Err(why) => (format!("✗ {why}"), theme.bad()),
+        };
     let width = usize::from(area.width).saturating_sub(2).max(1);
     let mut pieces = text::wrap_words(&text::printable(&text), width);
     let room = usize::from(area.height);

@@ -3,6 +3,9 @@
 
 use rpc_wire::target::Target;
 
+use super::access::Access;
+use super::link::Obstacle;
+
 /// A registry of the settings, or a server opened by its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedRegistry {
@@ -16,6 +19,8 @@ pub struct NamedRegistry {
     pub confirm: bool,
     /// The section of config.ini with its token and TLS.
     pub section: String,
+    /// How programs reach it and its servers.
+    pub access: Access,
 }
 
 /// The section for what has none of its own.
@@ -25,7 +30,8 @@ impl NamedRegistry {
     /// Without a colour, without asking, and without a section of its own.
     pub fn new(name: impl Into<String>, target: Target) -> Self {
         let section = SECTION.to_owned();
-        Self { name: name.into(), target, colour: None, confirm: false, section }
+        let access = Access::default();
+        Self { name: name.into(), target, colour: None, confirm: false, section, access }
     }
 }
 
@@ -82,6 +88,25 @@ impl Registries {
     /// The current one.
     pub fn current(&self) -> Option<&NamedRegistry> {
         self.list.get(self.current)
+    }
+
+    /// Sets how each is reached.
+    pub fn set_access(&mut self, access: impl Fn(&NamedRegistry) -> Access) {
+        for named in &mut self.list {
+            named.access = access(named);
+        }
+    }
+
+    /// How the current one and its servers are reached.
+    pub fn access(&self) -> Access {
+        self.current().map(|current| current.access.clone()).unwrap_or_default()
+    }
+
+    /// What a person does about what keeps the console from the current one; `None`: start it.
+    pub fn remedy(&self, obstacle: Obstacle) -> Option<String> {
+        let withheld = self.current().and_then(|current| current.access.withheld.clone());
+        let withheld = withheld.filter(|_| obstacle == Obstacle::Refused);
+        withheld.or_else(|| obstacle.remedy(self.section()))
     }
 
     /// The section of config.ini with token and TLS of the current one.

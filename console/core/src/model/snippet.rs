@@ -5,14 +5,16 @@ mod environment;
 mod mcp;
 mod python;
 mod rust;
+mod secured;
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use rpc_wire::call::{Args, request};
+use rpc_wire::call::Args;
+use rpc_wire::call::request::{self, RequestMeta};
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::is_hidden;
 
+use super::access::{Access, TokenPlace};
 use super::service::Service;
 use crate::text;
 pub use environment::marked;
@@ -40,6 +42,8 @@ pub struct Snippet {
     pub stream: bool,
     /// What the server speaks.
     pub speaks: Speaks,
+    /// How it is reached.
+    pub access: Access,
 }
 
 /// What the server of a call speaks.
@@ -67,7 +71,7 @@ pub enum Format {
     Python,
     /// A shell command with `nc`.
     Netcat,
-    /// A shell command with `curl`: JSON-RPC 2.0 over HTTP.
+    /// A shell command with `curl`: JSON-RPC 2.0 over HTTP, and a stream by plain HTTP.
     Curl,
     /// A shell command with `rpcd mcp`: as an agent calls a tool.
     Mcp,
@@ -101,8 +105,6 @@ impl Snippet {
     /// # Errors
     /// Why the format cannot express it.
     pub fn write(&self, format: Format) -> Result<String, String> {
-        let plain =
-            || if self.stream { Err("streams need rpcd or Rust".to_owned()) } else { Ok(()) };
         let is_at_url = matches!(self.speaks, Speaks::JsonRpcAt(_));
         match format {
             Format::Curl => self.curl(),
@@ -115,25 +117,50 @@ impl Snippet {
             }
             Format::Rpcd => self.rpcd(),
             Format::Wire if self.speaks != Speaks::Ours => self.json_rpc(&self.args),
-            Format::Wire => Ok(wire(&self.method, &self.args)),
+            Format::Wire => Ok(self.wire(&self.args)),
             Format::Rust => self.rust(),
-            Format::Python => plain().and_then(|()| self.python()),
-            Format::Netcat => plain().and_then(|()| self.netcat()),
+            Format::Python => self.python(),
+            Format::Netcat => self.netcat(),
         }
     }
 
     /// The request in JSON-RPC 2.0.
     fn json_rpc(&self, args: &Args) -> Result<String, String> {
+        Ok(json_rpc(&self.method, &self.params(args)?))
+    }
+
+    /// The arguments as a list or an object.
+    fn params(&self, args: &Args) -> Result<String, String> {
         let names = self.parameters.iter().map(String::as_str);
         let named = if args.in_one().is_some() { None } else { args.by_name(names) };
         let params = named.as_ref().unwrap_or(args).in_one();
-        let params = params.ok_or("JSON-RPC takes arguments by position or by name, not both")?;
-        Ok(json_rpc(&self.method, params))
+        let params = params.map(|params| text::printable_lines(params).into_owned());
+        params.ok_or_else(|| "it takes arguments by position or by name, not both".to_owned())
     }
 
     /// The request with marked names of variables.
     fn marked_wire(&self) -> Result<String, String> {
-        Ok(wire(&self.method, &marked(&self.args)?))
+        Ok(self.wire(&marked(&self.args)?))
+    }
+
+    /// The token, if it may be shown to the instance.
+    fn token(&self) -> Option<&TokenPlace> {
+        let host = &self.peer.as_ref()?.host;
+        self.access.token_for(host).filter(|_| self.speaks == Speaks::Ours)
+    }
+
+    /// A call of the extended dialect, behind the message that shows the token; with marked names of variables.
+    fn messages(&self) -> Result<String, String> {
+        let args = marked(&self.args)?;
+        let shown = self.token().map(|token| introduction(&token.mark()) + "\n");
+        let deadline_ms = u64::try_from(self.timeout.as_millis()).ok().filter(|_| !self.stream);
+        let meta = RequestMeta { deadline_ms, stream: self.stream, ..RequestMeta::default() };
+        Ok(shown.unwrap_or_default() + &extended(&self.method, &args, &meta) + "\n")
+    }
+
+    /// The request with these arguments.
+    fn wire(&self, args: &Args) -> String {
+        in_dialect(&Speaks::Ours, &self.method, args, [], self.stream)
     }
 
     fn peer(&self) -> Result<&InstanceKey, String> {
@@ -171,9 +198,15 @@ pub fn in_dialect<'a>(
     method: &str,
     args: &Args,
     names: impl IntoIterator<Item = &'a str>,
+    stream: bool,
 ) -> String {
-    if *speaks == Speaks::Ours {
-        return wire(method, args);
+    match (speaks, stream) {
+        (Speaks::Ours, false) => return classic(method, args),
+        (Speaks::Ours, true) => {
+            let meta = RequestMeta { stream: true, ..RequestMeta::default() };
+            return extended(method, args, &meta);
+        }
+        (Speaks::JsonRpc | Speaks::JsonRpcAt(_), _) => {}
     }
     let named = if args.in_one().is_some() { None } else { args.by_name(names) };
     let args = named.as_ref().unwrap_or(args);
@@ -184,24 +217,40 @@ pub fn in_dialect<'a>(
 fn json_rpc(method: &str, params: &str) -> String {
     let mut out = Vec::new();
     request::json_rpc(&mut out, 1, method, params);
-    let json = String::from_utf8(out).unwrap_or_default();
-    text::printable_lines(json.trim_end()).into_owned()
+    escaped(out)
 }
 
-/// The request in the classic dialect, with hidden characters escaped.
-pub fn wire(method: &str, args: &Args) -> String {
+/// The request in the classic dialect.
+fn classic(method: &str, args: &Args) -> String {
     let mut out = Vec::new();
     request::classic(&mut out, method, args);
-    let json = String::from_utf8(out).unwrap_or_default();
-    match text::printable_lines(&json) {
-        Cow::Borrowed(_) => json,
-        Cow::Owned(escaped) => escaped,
-    }
+    escaped(out)
+}
+
+/// The request in the extended dialect, which alone has streams.
+fn extended(method: &str, args: &Args, meta: &RequestMeta) -> String {
+    let mut out = Vec::new();
+    request::extended(&mut out, 1, method, args, meta);
+    escaped(out)
+}
+
+/// The message that shows a token.
+fn introduction(token: &str) -> String {
+    let mut out = Vec::new();
+    request::introduction(&mut out, token);
+    escaped(out)
+}
+
+/// A request on one line, with hidden characters escaped.
+fn escaped(request: Vec<u8>) -> String {
+    let json = String::from_utf8(request).unwrap_or_default();
+    text::printable_lines(json.trim_end()).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::access::TlsFiles;
     use serde_json::json;
 
     pub(super) fn snippet() -> Snippet {
@@ -217,7 +266,16 @@ mod tests {
             timeout: DEFAULT_TIMEOUT,
             stream: false,
             speaks: Speaks::Ours,
+            access: Access::default(),
         }
+    }
+
+    /// The same where there are TLS, an own certificate and a token.
+    pub(super) fn secured() -> Snippet {
+        let own = Some(("/tls/own.pem".to_owned(), "/tls/own.key".to_owned()));
+        let tls = Some(TlsFiles { ca: Some("/tls/ca.pem".to_owned()), own });
+        let token = Some(TokenPlace::File("/my token".to_owned()));
+        Snippet { access: Access { tls, token, ..Access::default() }, ..snippet() }
     }
 
     pub(super) fn shell(script: &str) -> String {

@@ -1,11 +1,10 @@
 //! Which load tests leave this machine.
 
-use std::net::IpAddr;
-
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::target::{Target, parse_url};
 
 use crate::model::Model;
+use crate::model::access::is_loopback;
 use crate::model::load::LoadRequest;
 use crate::text;
 
@@ -35,26 +34,6 @@ pub fn remote_target(model: &Model, request: &LoadRequest) -> Option<String> {
                     Some(format!("{} of {all} instances not on this machine", remote.len()))
                 }
             }
-        }
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_addresses_of_this_machine_are_loopback() {
-        for host in ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in ["10.0.0.7", "0.0.0.0", "localhost.example", "127.0.0.1.example", "", "db"] {
-            assert!(!is_loopback(host), "{host}");
         }
     }
 }

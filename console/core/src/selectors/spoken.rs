@@ -26,7 +26,9 @@ pub fn request_text(
     method: &MethodId,
     args: &Args,
 ) -> String {
-    let listed = model.methods.find(method).map(|listed| &listed.signature.parameters);
-    let names = listed.into_iter().flatten().map(|parameter| parameter.name.as_str());
-    in_dialect(&speaks(model, key), &method.name, args, names)
+    let signature = model.methods.find(method).map(|listed| &listed.signature);
+    let parameters = signature.map(|signature| &signature.parameters);
+    let names = parameters.into_iter().flatten().map(|parameter| parameter.name.as_str());
+    let stream = signature.is_some_and(|signature| signature.stream);
+    in_dialect(&speaks(model, key), &method.name, args, names, stream)
 }

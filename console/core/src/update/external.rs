@@ -142,6 +142,7 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
             timeout: form.timeout,
             stream: form.signature.stream,
             speaks: speaks(model, form.target.as_ref().or(first.as_ref())),
+            access: model.registries.access(),
         });
     }
     let id = if model.focus() == Pane::History {
@@ -163,6 +164,7 @@ fn snippet(model: &Model) -> Result<Snippet, String> {
         registry,
         timeout: request.timeout,
         stream: request.stream,
+        access: model.registries.access(),
     })
 }
 

@@ -258,12 +258,12 @@ pub(super) fn command(model: &Model) -> Result<Option<String>, String> {
     if model.focus() == Pane::LoadRun
         && let Some(run) = &model.load.run
     {
-        return bench_command(&run.request).map(Some);
+        return bench_command(&run.request, &model.registries.access()).map(Some);
     }
     let Some(form) = &model.load.form else { return Ok(None) };
     let request = form.to_request(0, &model.link);
     let request = request.map_err(|(field, why)| format!("{} {why}", field.title()))?;
-    bench_command(&request).map(Some)
+    bench_command(&request, &model.registries.access()).map(Some)
 }
 
 pub(super) fn edit(model: &mut Model, requests: &[InputRequest]) {

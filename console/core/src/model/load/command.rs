@@ -3,6 +3,7 @@
 use rpc_load::{Length, Mode};
 use rpc_wire::target::Target;
 
+use crate::model::access::Access;
 use crate::model::load::LoadRequest;
 use crate::model::snippet::{command_line, marked};
 
@@ -10,8 +11,9 @@ use crate::model::snippet::{command_line, marked};
 ///
 /// # Errors
 /// Something that a command line cannot express.
-pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
+pub fn bench_command(request: &LoadRequest, access: &Access) -> Result<String, String> {
     let mut words = vec!["rpcd".to_owned(), "bench".to_owned()];
+    words.extend(access.options());
     let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
     match request.mode {
         Mode::OpenLoop { rate, max_in_flight } => {
@@ -49,7 +51,7 @@ pub fn bench_command(request: &LoadRequest) -> Result<String, String> {
         words.push("--".to_owned());
     }
     words.extend(call);
-    command_line(&words)
+    Ok(access.variables()? + &command_line(&words)?)
 }
 
 #[cfg(test)]
@@ -80,7 +82,7 @@ mod tests {
     fn every_setting_is_on_the_command_line() {
         let open = request(&json!([1, -2]), &json!({"c": 3}));
         assert_eq!(
-            bench_command(&open).unwrap(),
+            bench_command(&open, &Access::default()).unwrap(),
             "rpcd bench --rate 100 --concurrency 240 --connections 1 --duration 10s \
              --warmup 500ms --timeout 10s -i 127.0.0.1 -p 8089 -- add 1 -2 c=3"
         );
@@ -92,12 +94,12 @@ mod tests {
             ..request(&json!([]), &json!({}))
         };
         assert_eq!(
-            bench_command(&closed).unwrap(),
+            bench_command(&closed, &Access::default()).unwrap(),
             "rpcd bench --concurrency 8 --connections 2 --count 500 --warmup 500ms --timeout 10s \
              --registry http://127.0.0.1:9999 add"
         );
         let of_a_service = LoadRequest { service: Service::named("orders"), ..closed };
-        let command = bench_command(&of_a_service).unwrap();
+        let command = bench_command(&of_a_service, &Access::default()).unwrap();
         assert!(
             command.ends_with("--registry http://127.0.0.1:9999 --service orders add"),
             "{command}"
@@ -107,8 +109,10 @@ mod tests {
     #[test]
     fn arguments_that_no_command_can_express_are_refused() {
         let odd_name = request(&json!([]), &json!({"a b": 1}));
-        assert!(bench_command(&odd_name).unwrap_err().contains("a b"));
+        assert!(bench_command(&odd_name, &Access::default()).unwrap_err().contains("a b"));
         let evil = LoadRequest { method: "x\nreboot".into(), ..request(&json!([]), &json!({})) };
-        assert!(bench_command(&evil).unwrap_err().contains("control character"));
+        assert!(
+            bench_command(&evil, &Access::default()).unwrap_err().contains("control character")
+        );
     }
 }

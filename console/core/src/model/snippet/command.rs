@@ -2,7 +2,9 @@
 
 use rpc_wire::instance::InstanceKey;
 
-use super::{DEFAULT_TIMEOUT, Snippet, Speaks, command_line, environment, marked, quote};
+use super::{
+    DEFAULT_TIMEOUT, Snippet, Speaks, command_line, environment, introduction, marked, quote,
+};
 
 impl Snippet {
     /// The instance to call, if its host is not an option for the command that gets it.
@@ -42,6 +44,7 @@ impl Snippet {
 
     pub(super) fn rpcd(&self) -> Result<String, String> {
         let mut words = vec!["rpcd".to_owned(), "call".to_owned()];
+        words.extend(self.access.options());
         words.extend(self.place()?);
         if self.stream {
             words.push("--stream".to_owned());
@@ -51,26 +54,64 @@ impl Snippet {
         // Arguments may look like options.
         words.extend(["--".to_owned(), self.method.clone()]);
         words.extend(self.words()?);
-        command_line(&words)
+        Ok(self.access.variables()? + &command_line(&words)?)
     }
 
     pub(super) fn netcat(&self) -> Result<String, String> {
+        if self.stream {
+            return Err(
+                "nc closes its side when it has sent, which ends a stream: use curl".to_owned()
+            );
+        }
+        if self.access.tls.is_some() {
+            return Err("nc has no TLS: use curl, Python or rpcd".to_owned());
+        }
         let peer = self.peer()?;
-        let (wire, host) = (environment::shell(&self.marked_wire()?)?, quote(&peer.host));
-        Ok(format!("printf %s {wire} | nc -N -- {host} {}", peer.port))
+        let nc = format!("nc -N -- {} {}", quote(&peer.host), peer.port);
+        let wire = environment::shell(&self.marked_wire()?)?;
+        Ok(match self.token() {
+            None => format!("printf %s {wire} | {nc}"),
+            Some(token) => {
+                let shown = environment::shell(&introduction(&token.mark()))?;
+                format!("printf '%s\\n' {shown} {wire} | {nc}")
+            }
+        })
     }
 
     pub(super) fn curl(&self) -> Result<String, String> {
-        let url = match (&self.speaks, self.stream) {
-            (Speaks::JsonRpcAt(url), _) => url.clone(),
-            (Speaks::JsonRpc, _) => return Err("the server does not speak HTTP".to_owned()),
-            (Speaks::Ours, true) => return Err("streams need rpcd or Rust".to_owned()),
-            (Speaks::Ours, false) => format!("http://{}/rpc", self.peer()?),
+        let args = marked(&self.args)?;
+        let scheme = if self.access.tls.is_some() { "https" } else { "http" };
+        let (url, body) = match &self.speaks {
+            Speaks::JsonRpcAt(url) => (url.clone(), self.json_rpc(&args)?),
+            Speaks::JsonRpc => return Err("the server does not speak HTTP".to_owned()),
+            Speaks::Ours if self.stream => {
+                let path = in_path(&self.method);
+                (format!("{scheme}://{}/call/{path}", self.peer()?), self.params(&args)?)
+            }
+            Speaks::Ours => (format!("{scheme}://{}/rpc", self.peer()?), self.json_rpc(&args)?),
         };
-        let body = environment::shell(&self.json_rpc(&marked(&self.args)?)?)?;
-        let url = command_line(&[url])?;
-        Ok(format!("curl -H 'content-type: application/json' -d {body} -- {url}"))
+        let (body, url) = (environment::shell(&body)?, command_line(&[url])?);
+        let mut command = vec!["curl".to_owned()];
+        // Without -N it keeps the items back.
+        command.extend(self.stream.then(|| "-N".to_owned()));
+        // On its command line others could read the token.
+        let shown = self.token().map(|token| environment::shell(&token.mark())).transpose()?;
+        command.extend(shown.iter().flat_map(|_| ["-H".to_owned(), "@-".to_owned()]));
+        command.extend(self.access.of_curl());
+        let shown = shown.map(|token| format!("printf 'Authorization: Bearer %s\\n' {token} | "));
+        let (shown, command) = (shown.unwrap_or_default(), command_line(&command)?);
+        Ok(format!("{shown}{command} -H 'content-type: application/json' -d {body} -- {url}"))
     }
+}
+
+/// A name as a part of a URL's path.
+fn in_path(name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let encoded = name.bytes().map(|byte| match is_plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    encoded.collect()
 }
 
 #[cfg(test)]

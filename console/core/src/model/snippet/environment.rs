@@ -14,6 +14,8 @@ pub(super) enum Part<'a> {
     Text(&'a str),
     /// The name of a variable.
     Variable(&'a str),
+    /// The path of a file, whose text it is.
+    File(&'a str),
 }
 
 /// The arguments as sent, with marked names in place of the values of the process environment.
@@ -24,8 +26,13 @@ pub fn marked(args: &Args) -> Result<Args, String> {
     if [args.positional(), args.keyword()].iter().any(|json| json.contains(MARKS)) {
         return Err("characters that are not for text cannot be copied".to_owned());
     }
+    template::resolve(args, |name| Some(mark(name)))
+}
+
+/// The name of a variable, or `file:` and a path, which no name is, with marks.
+pub(super) fn mark(name: &str) -> String {
     let [start, end] = MARKS;
-    template::resolve(args, |name| Some(format!("{start}{name}{end}")))
+    format!("{start}{name}{end}")
 }
 
 /// Splits a text at its marks.
@@ -33,7 +40,10 @@ pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
     let mut found = Vec::new();
     for (at, part) in text.split(MARKS).enumerate() {
         match at % 2 {
-            1 => found.push(Part::Variable(part)),
+            1 => found.push(match part.strip_prefix("file:") {
+                Some(path) => Part::File(path),
+                None => Part::Variable(part),
+            }),
             _ if part.is_empty() => {}
             _ => found.push(Part::Text(part)),
         }
@@ -52,6 +62,7 @@ pub(super) fn shell(word: &str) -> Result<String, String> {
         match part {
             Part::Text(text) => quoted.push_str(&quote(text)),
             Part::Variable(name) if is_name(name) => quoted.push_str(&format!("\"${name}\"")),
+            Part::File(path) => quoted.push_str(&format!("\"$(cat {})\"", quote(path))),
             Part::Variable(name) => return Err(format!("a shell has no variable named {name}")),
         }
     }
@@ -65,6 +76,7 @@ pub(super) fn python(json: &str) -> String {
     let expressions = parts(json).into_iter().map(|part| match part {
         Part::Text(part) => text(part),
         Part::Variable(name) => format!("json.dumps(os.environ[{}])[1:-1]", text(name)),
+        Part::File(path) => format!("json.dumps(open({}).read().strip())[1:-1]", text(path)),
     });
     expressions.collect::<Vec<_>>().join(" + ")
 }

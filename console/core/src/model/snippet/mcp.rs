@@ -16,13 +16,15 @@ impl Snippet {
         }
         let message = environment::shell(&self.tool_call()?)?;
         let mut words = vec!["rpcd".to_owned(), "mcp".to_owned()];
+        words.extend(self.access.options());
         words.extend(self.place()?);
         if !self.stream && self.timeout != DEFAULT_TIMEOUT {
             words.extend(["--timeout".to_owned(), text::flag_duration(self.timeout)]);
         }
         // It may change something, which no tool does that is not allowed by name.
         words.push(format!("--allow={}", self.method));
-        Ok(format!("printf '%s\\n' {message} | {}", command_line(&words)?))
+        let command = self.access.variables()? + &command_line(&words)?;
+        Ok(format!("printf '%s\\n' {message} | {command}"))
     }
 
     /// The message, with marked names of variables.

@@ -4,9 +4,10 @@ use rpc_wire::is_hidden;
 
 use super::Snippet;
 use super::environment::{self, Part};
+use crate::model::access::TokenPlace;
 
 impl Snippet {
-    /// A whole program; tests compare it with `examples/copied_call.rs`, which is compiled.
+    /// A whole program; tests compare it with the examples `copied_….rs`, which are compiled.
     pub(super) fn rust(&self) -> Result<String, String> {
         let method = &self.method;
         let timeout = match self.timeout.subsec_nanos() {
@@ -36,15 +37,16 @@ impl Snippet {
         } else {
             format!("println!(\"{{}}\", client.call({method:?}, args)?);")
         };
+        let (names, options) = self.options();
         Ok(format!(
             "use std::time::Duration;\n\
              \n\
              use rpc_client::blocking::Client;\n\
-             use rpc_client::{{Args, ClientOptions}};\n\
+             use rpc_client::{{{names}}};\n\
              \n\
              fn main() -> Result<(), Box<dyn std::error::Error>> {{\n    \
                  let timeout = Duration::{timeout};\n    \
-                 let options = ClientOptions {{ timeout, ..ClientOptions::default() }};\n    \
+                 {options}\n    \
                  let client = Client::{open};\n    \
                  {args}\n    \
                  {send}\n    \
@@ -52,6 +54,63 @@ impl Snippet {
              }}\n"
         ))
     }
+
+    /// What is used of the library, and the options of the client.
+    fn options(&self) -> (String, String) {
+        let (mut names, mut lines) = (vec!["Args", "ClientOptions"], Vec::new());
+        let mut fields = vec!["timeout".to_owned()];
+        if let Some(tls) = &self.access.tls {
+            names.push("ClientTlsOptions");
+            lines.push("// The feature tls of rpc-client has it.".to_owned());
+            let path = |name: &str, path: &String| format!("{name}: Some({}.into()),", debug(path));
+            let mut files: Vec<_> = tls.ca.iter().map(|ca| path("ca", ca)).collect();
+            if let Some((cert, key)) = &tls.own {
+                files.extend([path("cert", cert), path("key", key)]);
+            }
+            lines.extend(structure("let tls_files = ClientTlsOptions", &files));
+            fields.extend(["tls: true".to_owned(), "tls_files".to_owned()]);
+            if let (Some(_), Some(service)) = (&self.target, self.service.name()) {
+                names.push("ListedAs");
+                lines.push(format!(
+                    "let listed = ListedAs {{ service: Some({}.into()), ..ListedAs::default() }};",
+                    debug(service)
+                ));
+                fields.push("listed: Some(listed)".to_owned());
+            }
+        }
+        if let Some(token) = &self.access.token {
+            names.push("SecretString");
+            lines.push(match token {
+                TokenPlace::Environment => {
+                    "let token = SecretString::from(std::env::var(\"RPCD_TOKEN\")?);".to_owned()
+                }
+                TokenPlace::File(path) => format!(
+                    "let token = SecretString::from(std::fs::read_to_string({})?.trim());",
+                    debug(path)
+                ),
+            });
+            fields.push("token: Some(token.into())".to_owned());
+            if self.access.in_plain && self.access.tls.is_none() {
+                fields.push("allow_plaintext_token: true".to_owned());
+            }
+        }
+        if fields.len() == 1 {
+            let options = "let options = ClientOptions { timeout, ..ClientOptions::default() };";
+            return (names.join(", "), options.to_owned());
+        }
+        let fields: Vec<_> = fields.into_iter().map(|field| format!("{field},")).collect();
+        lines.extend(structure("let options = ClientOptions", &fields));
+        (names.join(", "), lines.join("\n    "))
+    }
+}
+
+/// The lines of a structure with these fields.
+fn structure(start: &str, fields: &[String]) -> Vec<String> {
+    let name = start.rsplit(' ').next().unwrap_or_default();
+    let mut lines = vec![format!("{start} {{")];
+    lines.extend(fields.iter().map(|field| format!("    {field}")));
+    lines.extend([format!("    ..{name}::default()"), "};".to_owned()]);
+    lines
 }
 
 /// A Rust string literal, raw if that is easier to read.
@@ -78,7 +137,7 @@ fn debug(text: &str) -> String {
 /// A word as an expression of Rust.
 fn expression(word: &str) -> String {
     let parts = environment::parts(word);
-    if !parts.iter().any(|part| matches!(part, Part::Variable(_))) {
+    if parts.iter().all(|part| matches!(part, Part::Text(_))) {
         return literal(word);
     }
     let (mut format, mut values) = (String::new(), String::new());
@@ -88,6 +147,10 @@ fn expression(word: &str) -> String {
             Part::Variable(name) => {
                 format.push_str("{}");
                 values.push_str(&format!(", std::env::var({name:?})?"));
+            }
+            Part::File(path) => {
+                format.push_str("{}");
+                values.push_str(&format!(", std::fs::read_to_string({})?.trim()", debug(path)));
             }
         }
     }
@@ -99,8 +162,9 @@ mod tests {
     use rpc_wire::call::Args;
     use serde_json::json;
 
-    use super::super::Format;
-    use super::super::tests::snippet;
+    use super::super::tests::{secured, snippet};
+    use super::super::{Format, Snippet};
+    use crate::model::service::Service;
 
     /// The code of an example, without its header.
     fn example(name: &str) -> String {
@@ -117,6 +181,10 @@ mod tests {
         snippet.target.clone_from(&snippet.peer);
         "countdown".clone_into(&mut snippet.method);
         assert_eq!(snippet.write(Format::Rust).unwrap(), example("copied_stream"));
+        let target = snippet.target.clone();
+        let secured =
+            Snippet { target, service: Service::named("shop"), args: Args::none(), ..secured() };
+        assert_eq!(secured.write(Format::Rust).unwrap(), example("copied_secure_call"));
     }
 
     #[test]
@@ -127,7 +195,5 @@ mod tests {
         assert!(rust.contains(r####"[r##""a\"# b""##]"####), "{rust}");
         let python = snippet.write(Format::Python).unwrap();
         assert!(python.contains(r#"("127.0.0.1", 8089)"#), "{python}");
-        snippet.stream = true;
-        assert!(snippet.write(Format::Python).is_err());
     }
 }
