@@ -154,7 +154,7 @@ fn lost(
     let mut lines = wrapped(&what, Style::new());
     lines.extend(wrapped(error, theme.bad()));
     lines.push(Line::default());
-    match obstacle.remedy(model.registries.section()) {
+    match model.registries.remedy(obstacle) {
         Some(remedy) => {
             lines.extend(wrapped(&remedy, theme.accent()));
             let next = "files are read again; the console connects automatically";

@@ -20,7 +20,13 @@ pub(super) fn switch(model: &mut Model, index: usize, now: Now, effects: &mut Ef
     }
     let Some(named) = model.registries.select(index).cloned() else { return };
     model.switch_registry(&named.target, now);
-    model.notify(format!("switched to {} at {}", named.name, model.link.address()), now);
+    match &named.access.withheld {
+        Some(withheld) => model.notify_error(withheld.clone(), now),
+        None => {
+            let text = format!("switched to {} at {}", named.name, model.link.address());
+            model.notify(text, now);
+        }
+    }
     effects.push(Effect::SwitchRegistry(named.target));
 }
 

@@ -20,9 +20,15 @@ pub(super) fn notes(model: &Model, now: Instant, live: bool) -> Vec<String> {
     let listed = model.instances.all().filter(|row| row.gone.is_none()).count();
     let mut notes = Vec::new();
     if let LinkState::Lost { error, obstacle, .. } = &model.link.state
-        && let Some(remedy) = obstacle.remedy(model.registries.section())
+        && let Some(remedy) = model.registries.remedy(*obstacle)
     {
         notes.push(format!("✗ registry: {}; {remedy}", text::printable(error)));
+    }
+    let current = model.registries.current();
+    if let Some(withheld) = current.and_then(|current| current.access.withheld.as_ref())
+        && notes.is_empty()
+    {
+        notes.push(format!("⚿ {}", text::printable(withheld)));
     }
     let troubles = if live { model.link.readiness.troubles() } else { Vec::new() };
     let printable = |trouble: &String| format!("◐ registry: {}", text::printable(trouble));
