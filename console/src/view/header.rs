@@ -51,8 +51,9 @@ fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16, room: usize) -> 
         (None, named) => named.map(|named| named.name.as_str()),
     };
     let address = text::printable(model.link.address()).into_owned();
-    // A registry given by its address has no other name.
-    if let Some(name) = name.filter(|name| *name != model.link.address()) {
+    // What was given by its address has no other name.
+    let is_address = |name: &&str| *name == model.link.address() || *name == model.link.url;
+    if let Some(name) = name.filter(|name| !is_address(name)) {
         line.extend(named(text::cut(name, 16).as_ref(), model, theme));
     }
     if wide {
@@ -66,7 +67,14 @@ fn registry(model: &Model, screen: &Screen<'_, '_>, width: u16, room: usize) -> 
         line.push_span(Span::styled(glyph, link.style));
         line.push_span(format!(" {address} "));
     } else {
-        line.push_span(format!("{address} "));
+        // A server is opened by the whole of its URL.
+        let whole =
+            model.link.server.as_ref().map(|_| text::printable(&model.link.url).into_owned());
+        let whole = whole.map(|url| format!("{url} ")).filter(|url| {
+            let left = room.saturating_sub(line.width() + text::width(url));
+            link(model, screen, wide, left).width() <= left
+        });
+        line.push_span(whole.unwrap_or_else(|| format!("{address} ")));
         line.push_span(link(model, screen, wide, room.saturating_sub(line.width())));
     }
     line

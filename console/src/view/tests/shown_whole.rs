@@ -3,6 +3,8 @@
 use super::*;
 use rpc_console_core::message::Msg;
 use rpc_console_core::model::calls::{Failure, Outcome};
+use rpc_console_core::model::registries::{NamedRegistry, Registries};
+use rpc_wire::target::Target;
 
 const SIZES: [(u16, u16); 3] = [(120, 35), (80, 24), (40, 12)];
 const ENTER: Key = Key::plain(Code::Enter);
@@ -173,5 +175,59 @@ fn what_has_become_of_the_method_stands_above_its_form() {
         press(&mut model, Key::ctrl('j'), now);
         let screen = shown(&mut model, now, size);
         assert!(words(&screen).contains("≠ the method has changed: c is gone"), "{screen}");
+    }
+}
+
+/// A model of one registry or server.
+fn opened(named: NamedRegistry, now: Now) -> Model {
+    let mut model = Model::new("", now);
+    let target = named.target.clone();
+    model.registries = Registries::new(vec![named], 0);
+    model.switch_registry(&target, now);
+    model
+}
+
+#[test]
+fn a_server_that_was_opened_by_its_url_is_named_by_all_of_it() {
+    use rpc_console_core::message::RegistryUpdate;
+    let url = "http://127.0.0.1:28502/rpc".to_owned();
+    let now = fixture::now();
+    let mut model = opened(NamedRegistry::new(url.clone(), Target::JsonRpc { url }), now);
+    let instance = rpc_wire::instance::Instance::new("127.0.0.1", 28502);
+    feed(&mut model, Msg::Registry(RegistryUpdate::Direct(instance)), now);
+    for (size, header) in [
+        ((120, 35), " rpc-console  server http://127.0.0.1:28502/rpc ○ no registry "),
+        ((80, 24), " http://127.0.0.1:28502/rpc ○ no registry "),
+        ((40, 12), " ○ 127.0.0.1:28502 "),
+    ] {
+        let screen = shown(&mut model, now, size);
+        assert!(screen.starts_with(header), "{screen}");
+    }
+}
+
+#[test]
+fn why_a_token_is_withheld_is_said_and_where_the_registry_refuses_the_console_in_the_place_of_a_remedy()
+ {
+    use rpc_console_core::message::RegistryUpdate;
+    use rpc_console_core::model::access::Access;
+    use rpc_console_core::model::link::Obstacle;
+    let why = "no token is shown to http://127.0.0.1:9999: ./config.ini says where it is";
+    let access = Access { withheld: Some(why.to_owned()), ..Access::default() };
+    let target = Target::Registry { url: "http://127.0.0.1:9999".to_owned() };
+    let named = NamedRegistry { access, ..NamedRegistry::new("local", target) };
+    let now = fixture::now();
+    for size in SIZES {
+        let mut model = opened(named.clone(), now);
+        fixture::snapshot(&mut model, vec![fixture::record("127.0.0.1", 8089, 100, 60)], now);
+        let screen = words(&shown(&mut model, now, size));
+        assert!(size.0 < 80 || screen.contains("⚿ no token is shown to"), "{screen}");
+        let mut model = opened(named.clone(), now);
+        let (error, retry_in) =
+            ("this needs a token".to_owned(), std::time::Duration::from_secs(1));
+        let lost = RegistryUpdate::Lost { error, obstacle: Obstacle::Refused, retry_in };
+        feed(&mut model, Msg::Registry(lost), now);
+        let screen = words(&shown(&mut model, now, size));
+        assert!(screen.contains(why), "{screen}");
+        assert!(!screen.contains("token_file"), "{screen}");
     }
 }
