@@ -1,6 +1,7 @@
 //! Commands that call a method, to be pasted into a shell.
 
 use rpc_wire::call::is_name;
+use rpc_wire::is_hidden;
 use rpc_wire::signature::{Example, Parameter, Signature};
 use serde_json::{Map, Value, json};
 
@@ -49,7 +50,8 @@ pub(super) fn given(method: &Signature, typed: &str) -> Vec<String> {
         let title = [Some(name.clone()).filter(|name| !name.is_empty()), result];
         let title: Vec<String> = title.into_iter().flatten().collect();
         if !title.is_empty() {
-            lines.push(format!("# {}", title.join(": ").replace('\n', " ")));
+            // What comes behind the end of a comment would be a command.
+            lines.push(format!("# {}", title.join(": ").replace(is_hidden, " ")));
         }
         let has_names = arguments.iter().all(|(name, _)| is_name(name));
         lines.push(match has_names {
@@ -225,5 +227,18 @@ mod tests {
             r#"rpcd call order -d '{"a b":1}' -p 7"#,
         ];
         assert_eq!(given(&method, "-p 7"), expected);
+    }
+
+    #[test]
+    fn what_an_example_shows_stays_in_its_comment() {
+        let examples = vec![Example {
+            name: "two\nreboot\rreboot\u{85}reboot\u{2028}reboot\u{1b}[2K\u{202e}x\tb".to_owned(),
+            arguments: Vec::new(),
+            result: Some(json!("a\n\u{2029}b")),
+        }];
+        let method = Signature { name: "m".to_owned(), examples, ..Signature::default() };
+        let lines = given(&method, "");
+        let said = r#"# two reboot reboot reboot reboot [2K x b: returns "a\n b""#;
+        assert_eq!(lines, [said, "rpcd call m"]);
     }
 }
