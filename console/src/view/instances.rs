@@ -157,7 +157,10 @@ fn lost(
     match model.registries.remedy(obstacle) {
         Some(remedy) => {
             lines.extend(wrapped(&remedy, theme.accent()));
-            let next = "files are read again; the console connects automatically";
+            let next = match model.registries.withheld() {
+                Some(_) => "then start the console again",
+                None => "files are read again; the console connects automatically",
+            };
             lines.extend(wrapped(next, theme.dim()));
         }
         None => {

@@ -104,9 +104,13 @@ impl Registries {
 
     /// What a person does about what keeps the console from the current one; `None`: start it.
     pub fn remedy(&self, obstacle: Obstacle) -> Option<String> {
-        let withheld = self.current().and_then(|current| current.access.withheld.clone());
-        let withheld = withheld.filter(|_| obstacle == Obstacle::Refused);
-        withheld.or_else(|| obstacle.remedy(self.section()))
+        let withheld = self.withheld().filter(|_| obstacle == Obstacle::Refused);
+        withheld.map(str::to_owned).or_else(|| obstacle.remedy(self.section()))
+    }
+
+    /// Why no token is shown to the current one, although there is one.
+    pub fn withheld(&self) -> Option<&str> {
+        self.current()?.access.withheld.as_deref()
     }
 
     /// The section of config.ini with token and TLS of the current one.

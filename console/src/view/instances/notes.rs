@@ -24,8 +24,7 @@ pub(super) fn notes(model: &Model, now: Instant, live: bool) -> Vec<String> {
     {
         notes.push(format!("✗ registry: {}; {remedy}", text::printable(error)));
     }
-    let current = model.registries.current();
-    if let Some(withheld) = current.and_then(|current| current.access.withheld.as_ref())
+    if let Some(withheld) = model.registries.withheld()
         && notes.is_empty()
     {
         notes.push(format!("⚿ {}", text::printable(withheld)));
