@@ -12,6 +12,7 @@ mod pages;
 mod problem;
 mod replies;
 mod reply;
+mod unread;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -43,6 +44,7 @@ use caller::Caller;
 use headers::Headers;
 use problem::refusal;
 use reply::{Body, Reply};
+use unread::Unread;
 
 /// Maximum size of a request's line and headers.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -78,7 +80,8 @@ pub(crate) async fn serve(
     let activity = Activity::new(Instant::now());
     let connection = Connection { state, caller: &caller, activity: &activity };
     let service = service_fn(|request| connection.reply(request));
-    let stream = Noted::new(WriteTimeout::new(stream, limits.write_timeout), &activity);
+    let stream = Unread::new(WriteTimeout::new(stream, limits.write_timeout), &state.buffers);
+    let stream = Noted::new(stream, &activity);
     // Its own time limit for a head costs a second look at the connection after every reply.
     let serving = http1::Builder::new()
         .max_buf_size(HEAD_BYTES)

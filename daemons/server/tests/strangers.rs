@@ -264,6 +264,39 @@ async fn of_peers_that_read_no_replies_those_with_most_are_disconnected() {
 }
 
 #[tokio::test]
+async fn of_peers_that_read_no_replies_over_http_those_with_most_are_disconnected() {
+    let large = Method::named("large").parameters([]).sync(|| "x".repeat(8_000_000));
+    let limits = Limits::default().max_buffered_bytes(32 << 20).write_timeout(TIMEOUT * 3);
+    let server = serve(with_limits(limits).method(large)).await;
+    let rpc = r#"{"jsonrpc":"2.0","id":1,"method":"large"}"#;
+    let mut lazy = Vec::new();
+    for host in 2..14 {
+        let (path, body) = if host % 2 == 0 { ("/call/large", "[]") } else { ("/rpc", rpc) };
+        let mut peer = Peer::connect(server, host).await;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        peer.stream.write_all(request.as_bytes()).await.unwrap();
+        lazy.push(peer);
+    }
+    let connections = async || metric(server, "rpc_server_connections").await;
+    let kept = async || metric(server, "rpc_server_buffered_bytes").await;
+    eventually("some are disconnected", async || connections().await < 13).await;
+    eventually("the limit is kept", async || kept().await <= 32 << 20).await;
+    assert!(connections().await > 3, "no more than needed");
+    assert!(kept().await > 8 << 20, "{}", kept().await);
+    // Who reads gets the replies.
+    let mut other = Peer::connect(server, 100).await;
+    for id in 0..3 {
+        assert_eq!(other.ask(call(id, "large", &json!([]))).await["id"], id);
+    }
+    drop(lazy);
+    eventually("all is given back", async || kept().await == 0).await;
+}
+
+#[tokio::test]
 async fn classic_calls_that_wait_are_bounded_in_bytes() {
     let limits = Limits::default().max_request_bytes(1 << 20);
     let server = serve(with_limits(limits)).await;

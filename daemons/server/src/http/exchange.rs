@@ -123,6 +123,7 @@ impl Exchange {
             }
             let account = self.count(first.len() + whole.capacity());
             if account.is_some_and(Account::is_over) {
+                self.dispatcher.state().buffers.make_room(Instant::now());
                 let text =
                     "busy: too much is kept for all peers (max_buffered_bytes); try again later";
                 return Err(Fault::new(Code::Overloaded, text));
