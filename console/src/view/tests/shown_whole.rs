@@ -198,7 +198,7 @@ fn a_server_that_was_opened_by_its_url_is_named_by_all_of_it() {
     for (size, header) in [
         ((120, 35), " rpc-console  server http://127.0.0.1:28502/rpc ○ no registry "),
         ((80, 24), " http://127.0.0.1:28502/rpc ○ no registry "),
-        ((40, 12), " ○ 127.0.0.1:28502 "),
+        ((40, 12), " ○ 127.0.0.1:28502/rpc "),
     ] {
         let screen = shown(&mut model, now, size);
         assert!(screen.starts_with(header), "{screen}");
