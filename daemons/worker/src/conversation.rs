@@ -20,6 +20,8 @@ use crate::listing::Listing;
 const DISCOVERY: u64 = 0;
 /// Characters shown of a line that is no message, as they are shown.
 const SHOWN: usize = 80;
+/// Bytes of a line that is too long in which its id is looked for.
+const LOOKED_AT: usize = 1024;
 
 /// The calls in flight of one process, and the bytes that it has still to be sent. `T` is what a caller
 /// waits with.
@@ -278,10 +280,34 @@ impl<T> Conversation<T> {
         };
         let Some(id) = id else { return Ok(self.of_no_call(line)) };
         let fault = too_deep(line).unwrap_or_else(|| Fault::method_failed(error.to_string()));
-        Ok(match is_item {
+        Ok(self.unfit(id, is_item, fault, now))
+    }
+
+    /// Begins to read a line of more than `most` bytes. The rest of it is to be dropped.
+    ///
+    /// # Errors
+    /// Its call is not known.
+    pub(crate) fn long_line(
+        &mut self,
+        beginning: &[u8],
+        most: usize,
+        now: Instant,
+    ) -> Result<Event<T>, Offence> {
+        let beginning = beginning.get(..LOOKED_AT).unwrap_or(beginning);
+        let Some(Outline { id: Some(id), is_item }) = Outline::of_beginning(beginning) else {
+            return Err(Offence::TooLong(most));
+        };
+        let text = format!(
+            "the worker's reply is a line of more than {most} bytes (max_line_bytes); return less, or stream it"
+        );
+        Ok(self.unfit(id, is_item, Fault::method_failed(text), now))
+    }
+
+    fn unfit(&mut self, id: u64, is_item: bool, fault: Fault, now: Instant) -> Event<T> {
+        match is_item {
             true => self.item(id, now, || Err(fault)),
             false => self.ended(id, now).map_or(Event::Nothing, |who| Event::Done(who, Err(fault))),
-        })
+        }
     }
 
     /// A line with an id that is no number is of no call, such as the reply of a JSON-RPC library to a `cancel`.

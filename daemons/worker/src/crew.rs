@@ -214,17 +214,38 @@ impl Crew {
         line: &[u8],
         now: Instant,
     ) -> Result<Option<Stalled>, Offence> {
-        let Some(member) = self.member(key) else { return Ok(None) };
-        let Member { conversation, .. } = member;
-        match conversation.line(line, now)? {
+        let Some(conversation) = self.with(key) else { return Ok(None) };
+        let event = conversation.line(line, now)?;
+        Ok(self.follow(key, event, now))
+    }
+
+    /// A process wrote a line that is too long, of which this is the beginning.
+    ///
+    /// # Errors
+    /// Nobody knows of which call.
+    pub(crate) fn long_line(
+        &mut self,
+        key: u64,
+        beginning: &[u8],
+        now: Instant,
+    ) -> Result<(), Offence> {
+        let most = self.limits.max_line_bytes;
+        let Some(conversation) = self.with(key) else { return Ok(()) };
+        let event = conversation.long_line(beginning, most, now)?;
+        self.follow(key, event, now);
+        Ok(())
+    }
+
+    fn follow(&mut self, key: u64, event: Event<Job>, now: Instant) -> Option<Stalled> {
+        match event {
             Event::Done(job, outcome) => job.answer.done(outcome),
             Event::End(job) => job.answer.end(),
             Event::Nothing => {}
             Event::Unfit(id, fault) => self.fail(key, id, fault, now),
-            Event::Item(id, item) => return Ok(self.item(key, id, item, now)),
+            Event::Item(id, item) => return self.item(key, id, item, now),
         }
         self.fill(now);
-        Ok(None)
+        None
     }
 
     fn item(&mut self, key: u64, id: u64, item: Box<RawValue>, now: Instant) -> Option<Stalled> {

@@ -9,7 +9,12 @@ pub(crate) struct Lines {
     /// Bytes of the buffer that are known to hold no end of a line.
     scanned: usize,
     max_bytes: usize,
+    /// What is left of the line is dropped, up to so many bytes.
+    dropping: Option<usize>,
 }
+
+/// How many times the limit a line that is dropped may have.
+const TIMES_DROPPED: usize = 64;
 
 /// A line is longer than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +22,7 @@ pub(crate) struct TooLong;
 
 impl Lines {
     pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { buffer: BytesMut::new(), scanned: 0, max_bytes }
+        Self { buffer: BytesMut::new(), scanned: 0, max_bytes, dropping: None }
     }
 
     /// Where what arrives is appended.
@@ -30,6 +35,17 @@ impl Lines {
     /// # Errors
     /// It is longer than the limit, whole or not.
     pub(crate) fn next(&mut self) -> Result<Option<BytesMut>, TooLong> {
+        if let Some(left) = self.dropping {
+            let end = memchr::memchr(b'\n', &self.buffer);
+            let dropped = end.map_or(self.buffer.len(), |end| end + 1);
+            let _ = self.buffer.split_to(dropped);
+            self.dropping = left.checked_sub(dropped);
+            match (end, self.dropping) {
+                (Some(_), _) => self.dropping = None,
+                (None, Some(_)) => return Ok(None),
+                (None, None) => return Err(TooLong),
+            }
+        }
         let rest = self.buffer.get(self.scanned..).unwrap_or_default();
         match memchr::memchr(b'\n', rest).map(|end| self.scanned + end) {
             Some(end) if end <= self.max_bytes => {
@@ -44,6 +60,17 @@ impl Lines {
             }
             _ => Err(TooLong),
         }
+    }
+
+    /// What is there of a line that is too long.
+    pub(crate) fn beginning(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// The line that is too long is dropped to its end.
+    pub(crate) fn drop_line(&mut self) {
+        self.scanned = 0;
+        self.dropping = Some(self.max_bytes.saturating_mul(TIMES_DROPPED));
     }
 
     /// What is there of a line that has not ended, at most as much as the limit; it begins anew behind.
@@ -77,6 +104,34 @@ mod tests {
             assert_eq!(found, ["one", "", "two!!"]);
             assert_eq!(&lines.cut()[..], b"th");
         }
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_may_be_dropped_however_its_bytes_arrive() {
+        for size in 1..20 {
+            let (mut lines, mut found) = (Lines::new(5), Vec::new());
+            for piece in b"one\nlong line\ntwo\n".chunks(size) {
+                lines.buffer().extend_from_slice(piece);
+                loop {
+                    match lines.next() {
+                        Ok(Some(line)) => found.push(line),
+                        Ok(None) => break,
+                        Err(TooLong) => {
+                            assert!(b"long line\ntwo\n".starts_with(lines.beginning()));
+                            lines.drop_line();
+                        }
+                    }
+                }
+            }
+            assert_eq!(found, ["one", "two"]);
+        }
+        let mut endless = Lines::new(5);
+        endless.buffer().extend_from_slice(b"123456");
+        assert_eq!(endless.next(), Err(TooLong));
+        endless.drop_line();
+        endless.buffer().extend_from_slice(&[b'x'; 5 * TIMES_DROPPED]);
+        assert_eq!(endless.next(), Err(TooLong));
+        assert!(endless.beginning().is_empty());
     }
 
     #[test]

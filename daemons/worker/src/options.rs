@@ -84,7 +84,8 @@ rpc_server::__limits! {
         concurrency: usize = 1;
         /// Calls that wait for a process. Default 1,000. Over it: -32002.
         max_queued_calls: usize = 1000;
-        /// Bytes of one line of a process's standard output. Default 4 MiB. Over it, it is restarted.
+        /// Bytes of one line of a process's standard output. Default 4 MiB. Over it, its call fails; unless
+        /// it begins with the id of one, the process is restarted.
         max_line_bytes: usize = 4 << 20;
         /// Time from the start of a process to its list of methods. Default 5 s. Over it, it is killed.
         start_timeout: Duration = Duration::from_secs(5);

@@ -301,14 +301,22 @@ impl Member {
     /// Passes on what it wrote, until a reader has no room.
     fn read_lines(&mut self) -> Result<Option<(Stalled, Instant)>, Offence> {
         let now = Instant::now();
-        while let Some(line) = next_line(&mut self.lines, &self.limits)? {
+        loop {
             // Locked anew for every line: others submit calls meanwhile.
-            if let Some(stalled) = self.pool.crew().line(self.key, &line, now)? {
-                let until = stalled.since + self.limits.stall_timeout;
-                return Ok(Some((stalled, until)));
+            match self.lines.next() {
+                Ok(Some(line)) => {
+                    if let Some(stalled) = self.pool.crew().line(self.key, &line, now)? {
+                        let until = stalled.since + self.limits.stall_timeout;
+                        return Ok(Some((stalled, until)));
+                    }
+                }
+                Ok(None) => return Ok(None),
+                Err(TooLong) => {
+                    self.pool.crew().long_line(self.key, self.lines.beginning(), now)?;
+                    self.lines.drop_line();
+                }
             }
         }
-        Ok(None)
     }
 
     fn is_idle(&self) -> bool {

@@ -211,7 +211,7 @@ pub const KEYS: &[Key] = keys! {
         workers: count, worker.workers, "Processes of the program.";
         concurrency: count, worker.concurrency, "Calls in flight of each process; with 1 it need not read while it works.";
         max_queued_calls: count, worker.max_queued_calls, "Calls that wait for a process; a further one is refused.";
-        max_line_bytes: bytes, worker.max_line_bytes, "Size of one line that a process writes; beyond it the process is restarted.";
+        max_line_bytes: bytes, worker.max_line_bytes, "Size of one line that a process writes; beyond it the call whose reply it is fails, if known, or the process is restarted.";
         start_timeout: duration, worker.start_timeout, "Time from the start of a process to its list of methods.";
         cancel_timeout: duration, worker.cancel_timeout, "Time for a process to end a call that was cancelled or whose deadline passed; with as many overdue calls as concurrency, one that says nothing for this long is restarted.";
         linger_timeout: duration, worker.linger_timeout, "A process is restarted when cancelled calls take all its places for this long, though it still writes.";

@@ -211,6 +211,11 @@ pub(crate) fn lenient_entries(text: &str) -> Option<Entries<'_>> {
     is_whole.then_some(Entries(Parts { text, at: 1 }))
 }
 
+/// The same of the beginning of an object. The last value may be cut off.
+pub(crate) fn entries_of_beginning(text: &str) -> Option<Entries<'_>> {
+    text.starts_with('{').then_some(Entries(Parts { text, at: 1 }))
+}
+
 /// Bytes between values: commas, colons and white space.
 const BETWEEN: [bool; 256] = table(b",: \t\r\n");
 /// Bytes that end a number or a literal.

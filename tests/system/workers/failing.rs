@@ -188,7 +188,7 @@ async fn junk_and_a_line_over_the_limit_restart_the_worker() {
     for (method, args, why) in [
         ("say", json!(["hello, I am ready"]), "hello, I am ready"),
         ("say", json!(["{\"res\": 1}"]), "the id of its call is missing"),
-        ("long_line", json!([20_000]), "max_line_bytes"),
+        ("say", json!(["x".repeat(20_000)]), "max_line_bytes"),
     ] {
         let before = call(at, "pid", json!([])).await;
         // A short life is a death at once; this one was not.
@@ -200,6 +200,22 @@ async fn junk_and_a_line_over_the_limit_restart_the_worker() {
         server.line(why, said).await;
         assert_ne!(call(at, "pid", json!([])).await, before);
     }
+}
+
+#[tokio::test]
+async fn a_reply_over_the_limit_takes_none_of_the_others_along() {
+    if !has_python() {
+        return;
+    }
+    let settings = [("WORKER_MAX_LINE_BYTES", "10000")];
+    let (_server, at) = serve_with(&settings, "--threads", &["--worker-concurrency", "2"]).await;
+    let mut other = Raw::connect(at).await;
+    other.send(with_meta(1, "sleep", &json!([1]), &json!({}))).await;
+    rpc_tests::queries::has_in_flight(at, "sleep", 1).await;
+    let reply = ask(at, "long_line", json!([300_000])).await;
+    assert_eq!(reply["error"]["code"], -32603, "{reply}");
+    assert!(reply["error"]["message"].as_str().unwrap().contains("max_line_bytes"), "{reply}");
+    assert_eq!(other.reply().await["res"], call(at, "pid", json!([])).await);
 }
 
 #[tokio::test]

@@ -189,6 +189,17 @@ fn a_reply_that_cannot_be_read_fails_its_call_only() {
 }
 
 #[test]
+fn a_line_that_is_too_long_fails_its_call_only_if_that_is_known() {
+    let mut talk = Talk::with(&["a", "b"]);
+    let now = talk.now;
+    let mut begins = |line: &str| talk.it.long_line(line.as_bytes(), 9, now).map(text);
+    let Ok(Event::Done("b", Err(fault))) = begins(r#"{"id": 2, "res": "xxx"#) else { panic!() };
+    assert!(fault.code == Code::MethodFailed && fault.message.contains("max_line_bytes"));
+    assert!(matches!(begins(r#"{"id":1,"item":"xxx"#), Ok(Event::Unfit(1, _))));
+    assert_eq!(begins(r#"{"res":"xxx"#), Err(Offence::TooLong(9)));
+}
+
+#[test]
 fn a_code_that_says_that_a_call_did_not_run_is_not_the_workers() {
     for (given, code) in
         [(7, 7), (-32602, -32602), (-32050, -32050), (-32002, -32603), (-32601, -32603)]

@@ -299,6 +299,15 @@ impl Outline {
         let is_item = keys()?.any(|(key, _)| key.text() == "\"item\"");
         Some(Self { id: id.text().parse().ok(), is_item })
     }
+
+    /// The same of the beginning of a frame that is too long, if the id comes before what is long.
+    pub fn of_beginning(frame: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(frame.trim_ascii_start());
+        let mut keys =
+            json::entries_of_beginning(&text)?.skip_while(|(key, _)| key.text() != "\"id\"");
+        let ((_, id), (next, _)) = (keys.next()?, keys.next()?);
+        Some(Self { id: id.text().parse().ok(), is_item: next.text() == "\"item\"" })
+    }
 }
 
 /// In the classic dialect an error is a text with one of three prefixes.
@@ -525,6 +534,22 @@ mod tests {
             r#"{"id":3,"res":NaN}{"id":4}"#,
         ] {
             assert_eq!(Outline::of(frame.as_bytes()), None, "{frame}");
+        }
+    }
+
+    #[test]
+    fn of_a_reply_that_is_too_long_the_call_is_known_if_its_id_comes_first() {
+        for (frame, outline) in [
+            (r#"{"id":3,"res":"xxx"#, Some((Some(3), false))),
+            (r#" {"jsonrpc": "2.0", "id": 3, "item": [[1,"#, Some((Some(3), true))),
+            (r#"{"id":"x","res":"xxx"#, Some((None, false))),
+            (r#"{"res":{"id":3,"res":"xxx"#, None),
+            (r#"{"res":"xxx\",\"id\":3"#, None),
+            (r#"{"id":3"#, None),
+            ("xxx", None),
+        ] {
+            let outline = outline.map(|(id, is_item)| Outline { id, is_item });
+            assert_eq!(Outline::of_beginning(frame.as_bytes()), outline, "{frame}");
         }
     }
 
