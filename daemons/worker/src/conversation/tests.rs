@@ -411,6 +411,7 @@ fn any_bytes_as_a_line_of_a_worker() {
             };
             assert_eq!(before - it.in_flight(), ended);
         }
+        let _ = it.long_line(bytes, 1, now);
         let _ = it.check(now + TIMEOUT);
     });
 }
