@@ -183,12 +183,11 @@ async fn a_worker_for_which_there_is_no_file_is_started_when_there_is_one() {
     let files = |most| Rlimit { current: Some(most), maximum: Some(20_000) };
     let before = prlimit(server, Resource::Nofile, files(4)).unwrap();
     kill(&pid);
-    let mut tries = 0;
-    while tries < 6 {
-        let no_room = |line: &str| line.contains("no room for it now").then_some(());
-        daemon.line("that it is tried again", no_room).await;
-        tries = daemon.stderr().text().matches("no room for it now").count();
-    }
+    // One more than the deaths in a row that end a server.
+    eventually_within(Duration::from_secs(20), "it is tried again and again", async || {
+        daemon.stderr().text().matches("no room for it now").count() > 5
+    })
+    .await;
     assert!(daemon.is_running(), "that says nothing about the program");
     prlimit(server, Resource::Nofile, before).unwrap();
     let now = pid_of_worker(&mut peer).await;
