@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream;
 use rpc_server::{
-    Failure, Limits, Method, Server, ServerBuilder, ServerError, ServerHandle, builtin,
+    Call, Failure, Limits, Method, Server, ServerBuilder, ServerError, ServerHandle, builtin,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -578,6 +578,29 @@ async fn the_drain_has_a_limit_and_calls_in_flight_get_an_error() {
     assert!(replies.contains("-32006") && replies.contains("may have been executed"), "{replies}");
     let outcome = timeout(TIMEOUT, server.task).await.unwrap().unwrap();
     assert!(matches!(outcome, Err(ServerError::Failed(why)) if why == "lost the database"));
+}
+
+#[tokio::test]
+async fn at_the_end_of_the_server_streams_are_told_whether_they_have_begun() {
+    let begun = Method::named("begun").parameters([]).stream(stream::pending::<u32>);
+    let queued = Method::named("queued").parameters([]).stream(|call: Call| {
+        call.set_waiting(true);
+        stream::pending::<u32>()
+    });
+    let server = Running::start(builtins().methods([begun, queued])).await;
+    let mut peer = server.connect().await;
+    let ask = |id: u8, method: &str| {
+        format!(r#"{{"id":{id},"method_name":"{method}","meta":{{"stream":true}}}}"#)
+    };
+    peer.send(ask(1, "begun") + &ask(2, "queued") + r#"{"id":0,"method_name":"rpc.health"}"#).await;
+    peer.line().await;
+    server.handle.stop();
+    let replies = peer.rest().await;
+    let told = |id: u8, code: &str| {
+        let id = format!("{{\"id\":{id},");
+        replies.lines().any(|line| line.starts_with(&id) && line.contains(code))
+    };
+    assert!(told(1, "-32006") && told(2, "-32003"), "{replies}");
 }
 
 #[cfg(not(feature = "http"))]

@@ -15,7 +15,7 @@ use tokio::time::timeout_at;
 use tokio_util::sync::DropGuard;
 
 use crate::call::Waiting;
-use crate::failure::panicked;
+use crate::failure::{draining, panicked};
 use crate::method::{ItemStream, Unary};
 use crate::permit::Permit;
 
@@ -231,13 +231,7 @@ impl Calls {
 
     /// Stops the streams of methods, given by their positions, that `reason` has a reason for.
     pub(crate) fn stop_streams(&mut self, mut reason: impl FnMut(usize) -> Option<Fault>) {
-        for handle in self.handles.iter().filter(|handle| handle.is_stream) {
-            let is_stopped = handle.abort.is_aborted();
-            if !is_stopped && let Some(fault) = reason(handle.method) {
-                handle.abort.abort();
-                self.stopped.push((handle.serial, fault));
-            }
-        }
+        self.stop_for(|handle| if handle.is_stream { reason(handle.method) } else { None });
     }
 
     /// Cancels every call with this id; each then gets a reply that it was cancelled.
@@ -256,6 +250,15 @@ impl Calls {
         self.stop(|handle| handle.is_stream);
     }
 
+    /// Ends all streams, since the server ends: those that still wait for their turn are certainly not executed.
+    pub(crate) fn drain_streams(&mut self) {
+        self.stop_for(|handle| {
+            let has_waited = handle.waiting.as_ref().is_some_and(Waiting::is_on);
+            let ended = || Fault::abandoned("the server is draining, and the stream was ended");
+            handle.is_stream.then(|| if has_waited { draining() } else { ended() })
+        });
+    }
+
     /// Drops all calls in flight; returns those that want a reply.
     pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Abandoned> {
         // What waits can begin no more.
@@ -268,6 +271,16 @@ impl Calls {
             batch: handle.batch,
             has_waited: handle.waiting.is_some_and(|waiting| waiting.is_on()),
         })
+    }
+
+    /// Stops the calls that `reason` has a reason for.
+    fn stop_for(&mut self, mut reason: impl FnMut(&Handle) -> Option<Fault>) {
+        for handle in self.handles.iter().filter(|handle| !handle.abort.is_aborted()) {
+            if let Some(fault) = reason(handle) {
+                handle.abort.abort();
+                self.stopped.push((handle.serial, fault));
+            }
+        }
     }
 
     fn stop(&self, which: impl Fn(&Handle) -> bool) {

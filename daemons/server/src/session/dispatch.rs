@@ -391,7 +391,7 @@ impl Dispatcher {
 
     pub(crate) fn begin_drain(&mut self) {
         self.draining = true;
-        self.calls.cancel_streams();
+        self.calls.drain_streams();
         self.tell_draining();
     }
 
@@ -519,11 +519,6 @@ impl Dispatcher {
             // No reply is wanted.
             _ if context.oneway => {}
             Ok(result) => self.write_result(reply_to, context.is_stream, &result),
-            Err(fault) if context.is_stream && self.draining && fault.code == Code::Cancelled => {
-                let fault =
-                    Fault::new(Code::Cancelled, "the server is draining; the stream was ended");
-                reply::fault(&mut self.output, reply_to, &fault);
-            }
             Err(fault) => reply::fault(&mut self.output, reply_to, &fault),
         }
         if reply_to.is_classic() {
