@@ -272,6 +272,31 @@ async fn replies_that_wait_for_others_of_their_batch_have_the_same_limit() {
 }
 
 #[tokio::test]
+async fn calls_of_a_batch_with_too_many_replies_do_not_begin_if_they_still_wait() {
+    let large = Method::named("large").parameters([]).asynchronous(async || {
+        tokio::task::yield_now().await;
+        "x".repeat(2000)
+    });
+    let queued = Method::named("queued").parameters([]).asynchronous(async |call: Call| {
+        call.set_waiting(true);
+        std::future::pending::<()>().await;
+    });
+    let limits = Limits::default().max_unwritten_bytes(1000);
+    let methods = [large, queued];
+    let mut stream = connect(builder().methods(methods).limits(limits)).await;
+    let call = |method: &str| json!({"jsonrpc": "2.0", "method": method, "id": 1});
+    let batch = json!([call("queued"), call("large"), call("queued")]);
+    let replies = ask(&mut stream, &batch.to_string()).await;
+    let replies = replies.as_array().unwrap();
+    let refused: Vec<_> = replies.iter().filter(|reply| reply["error"].is_object()).collect();
+    assert_eq!((replies.len(), refused.len()), (3, 2), "{replies:?}");
+    for reply in refused {
+        assert_eq!(error(reply), (-32005, json!(1)));
+        assert!(!reply["error"]["message"].as_str().unwrap().contains("executed"), "{reply}");
+    }
+}
+
+#[tokio::test]
 async fn a_peer_that_closes_its_half_gets_its_replies() {
     let mut stream = connect(builder()).await;
     let request = json!({"jsonrpc": "2.0", "method": "slow", "params": [50, "x"], "id": 1});

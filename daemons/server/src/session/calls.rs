@@ -259,6 +259,14 @@ impl Calls {
         });
     }
 
+    /// Stops the calls of this batch that still wait for their turn, for this reason.
+    pub(crate) fn stop_waiting(&mut self, batch: u64, reason: &Fault) {
+        self.stop_for(|handle| {
+            let has_waited = handle.waiting.as_ref().is_some_and(Waiting::is_on);
+            (handle.batch == Some(batch) && has_waited).then(|| reason.clone())
+        });
+    }
+
     /// Drops all calls in flight; returns those that want a reply.
     pub(crate) fn abandon(&mut self) -> impl Iterator<Item = Abandoned> {
         // What waits can begin no more.

@@ -110,10 +110,18 @@ impl Dispatcher {
     pub(super) fn finish_of_batch(&mut self, context: &CallContext, serial: u64, start: usize) {
         let most = most_reply_bytes(&self.state);
         if self.batches.reply_bytes() >= most && self.output.len() > start {
-            self.output.truncate(start);
-            reply::fault(&mut self.output, context.reply_to(), &lost_in_a_batch(most));
+            let mut lost = Vec::new();
+            reply::fault(&mut lost, context.reply_to(), &lost_in_a_batch(most));
+            // A shorter one may as well be kept.
+            if self.output.len() - start > lost.len() {
+                self.output.truncate(start);
+                self.output.append(&mut lost);
+            }
         }
         self.batches.collect(serial, &mut self.output, start);
+        if self.batches.reply_bytes() >= most {
+            self.calls.stop_waiting(serial, &too_much_for_a_batch(&self.state));
+        }
         if !self.batches.is_begun(serial) {
             self.end_batch(serial);
         }
