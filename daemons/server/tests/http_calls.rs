@@ -116,6 +116,8 @@ async fn what_is_no_call_is_refused_at_its_path_by_a_problem_document_as_well() 
         (post("/call/add", &foreign, "[1,2]"), 403, -32004),
         (post("/call/", json, "[1,2]"), 404, -32600),
         (post("/call/%ff", json, "[1,2]"), 400, -32600),
+        (post("/call", json, "[1,2]"), 404, -32600),
+        (post("//call/add", json, "[1,2]"), 404, -32600),
     ] {
         let reply = send(address, &request).await;
         assert!(reply.head.contains("application/problem+json"), "{status}: {}", reply.head);

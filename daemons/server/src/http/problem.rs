@@ -60,7 +60,9 @@ pub(super) fn response(fault: &Fault, is_known: bool) -> Reply {
 
 /// The response to a request that is no call: a problem as well where calls go.
 pub(super) fn refusal(path: &str, status: StatusCode, text: &str) -> Reply {
-    if !path.starts_with(paths::CALL) {
+    // Also where one was meant to go: `/call`, `//call/add`.
+    let meant = path.trim_start_matches('/');
+    if !format!("/{meant}/").starts_with(paths::CALL) {
         return error(status, text);
     }
     let code = match status {
