@@ -51,6 +51,9 @@ const HEAD_BYTES: usize = 64 * 1024;
 /// How long the last replies may take to go out, once the server has ended; less than it waits for connections.
 const LAST_REPLIES: Duration = Duration::from_millis(400);
 
+/// How often a busy connection is looked at, at most.
+const SHORTEST_LOOK: Duration = Duration::from_millis(10);
+
 /// Every route by which methods are called. What each call needs its method says, also in a batch.
 pub(crate) const CALLS: [&str; 2] = [paths::RPC, paths::CALL];
 
@@ -89,17 +92,34 @@ pub(crate) async fn serve(
         .serve_connection(TokioIo::new(stream), service);
     let closing = slot.closing().clone().cancelled_owned();
     tokio::pin!(serving, closing);
-    let mut head = Alarm::at(Instant::now() + limits.request_timeout);
+    let look = limits.request_timeout.min(Slot::patience(limits)).max(SHORTEST_LOOK);
+    let mut quiet = Alarm::at(Instant::now() + look);
+    let (mut part_since, mut gives_way) = (None, false);
     let mut patience = Alarm::at(slot.opened() + limits.unidentified_timeout);
     let (mut is_closing, mut is_late, mut is_aborted) = (false, false, false);
     let ended = loop {
         let in_turns = poll_fn(|context| {
             activity.begin_turn();
-            serving.as_mut().poll(context)
+            match serving.as_mut().poll(context) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending if activity.has_part() != part_since.is_some() => Poll::Ready(None),
+                Poll::Pending if gives_way && activity.was_read() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
         });
         tokio::select! {
             biased;
-            ended = in_turns => break ended,
+            ended = in_turns => {
+                if let Some(ended) = ended {
+                    break ended;
+                }
+                // If it came too late, the connection is closing.
+                if std::mem::take(&mut gives_way) {
+                    slot.resume();
+                }
+                part_since = activity.has_part().then(Instant::now);
+                quiet = Alarm::at(Instant::now() + limits.request_timeout);
+            }
             () = &mut closing, if !is_closing => {
                 if is_stranger && !activity.is_asking() && !state.draining.is_cancelled() {
                     // Its place is another's: there is no time for a request that is not whole.
@@ -117,13 +137,26 @@ pub(crate) async fn serve(
                 (is_aborted, is_stranger) = (true, false);
                 patience = Alarm::at(Instant::now() + LAST_REPLIES);
             }
-            () = poll_fn(|context| head.poll(context)) => {
+            () = poll_fn(|context| quiet.poll(context)) => {
                 let now = Instant::now();
-                let until = activity.waits_since().unwrap_or(now) + limits.request_timeout;
+                let until = match (activity.waits_since(), part_since) {
+                    (None, _) => now + look,
+                    (Some(_), Some(part)) => part + limits.request_timeout,
+                    (Some(since), None) => {
+                        let patience = since + Slot::patience(limits);
+                        if !gives_way && !is_stranger && now >= patience {
+                            activity.forget_reads();
+                            slot.give_way(since);
+                            gives_way = true;
+                        }
+                        let end = since + limits.idle_timeout;
+                        if now < patience { patience.min(end) } else { end }
+                    }
+                };
                 if until <= now {
                     return;
                 }
-                head = Alarm::at(until);
+                quiet = Alarm::at(until);
             }
             // The request in flight, if there is one, has as long again to show who sends it.
             () = poll_fn(|context| patience.poll(context)), if is_stranger || is_aborted => {

@@ -57,7 +57,7 @@ async fn rest(stream: &mut TcpStream) -> (String, Duration) {
 #[tokio::test]
 async fn a_connection_is_closed_when_the_next_head_is_not_whole_in_time() {
     let server = serve(Limits::default().request_timeout(SHORT)).await;
-    for head in ["POST /call/nap HT", ""] {
+    for head in ["POST /call/nap HT", "\r\n"] {
         // After a request that took longer than a head may.
         let mut stream = TcpStream::connect(server).await.unwrap();
         stream.write_all(call("nap", "[600]").as_bytes()).await.unwrap();
@@ -75,8 +75,61 @@ async fn a_connection_is_closed_when_the_next_head_is_not_whole_in_time() {
 }
 
 #[tokio::test]
+async fn a_connection_may_be_idle_for_longer_than_a_head_may_take_and_not_for_ever() {
+    let limits = Limits::default().request_timeout(SHORT).idle_timeout(SHORT * 4);
+    let server = serve(limits).await;
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    for _ in 0..2 {
+        stream.write_all(call("nap", "[1]").as_bytes()).await.unwrap();
+        let mut reply = Vec::new();
+        while !reply.ends_with(b"\r\n\r\nnull") {
+            assert!(timeout(PATIENCE, stream.read_buf(&mut reply)).await.unwrap().unwrap() > 0);
+        }
+        sleep(SHORT * 2).await;
+    }
+    let (more, after) = rest(&mut stream).await;
+    assert!(more.is_empty() && after > SHORT && after < SHORT * 20, "{after:?}: {more}");
+}
+
+/// An HTTP connection that has had a reply and is kept open.
+async fn kept_open(server: SocketAddr) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    stream.write_all(call("nap", "[0]").as_bytes()).await.unwrap();
+    let mut reply = Vec::new();
+    while !reply.ends_with(b"\r\n\r\nnull") {
+        if timeout(PATIENCE, stream.read_buf(&mut reply)).await.unwrap().unwrap_or(0) == 0 {
+            return None;
+        }
+    }
+    Some(stream)
+}
+
+#[tokio::test]
+async fn an_idle_connection_gives_its_place_to_another() {
+    let limits = Limits::default().max_connections(1).idle_timeout(Duration::from_secs(20));
+    let server = serve(limits).await;
+    let mut open = Vec::new();
+    // There are some more for this machine.
+    while let Some(stream) = kept_open(server).await {
+        open.push(stream);
+    }
+    assert!(open.len() < 20);
+    let began = Instant::now();
+    while kept_open(server).await.is_none() {
+        assert!(began.elapsed() < PATIENCE, "none gave way");
+        sleep(Duration::from_millis(100)).await;
+    }
+    let (more, _) = rest(&mut open[0]).await;
+    assert!(more.is_empty(), "{more}");
+    // One that is used again does not give way.
+    let stream = open.last_mut().unwrap();
+    stream.write_all(call("nap", "[1]").as_bytes()).await.unwrap();
+    assert!(timeout(PATIENCE, stream.read(&mut [0; 100])).await.unwrap().unwrap() > 0);
+}
+
+#[tokio::test]
 async fn a_stream_may_be_silent_for_longer_than_a_head_may_take() {
-    let server = serve(Limits::default().request_timeout(SHORT)).await;
+    let server = serve(Limits::default().request_timeout(SHORT).idle_timeout(SHORT)).await;
     let mut stream = TcpStream::connect(server).await.unwrap();
     stream.write_all(call("drip", "[900]").as_bytes()).await.unwrap();
     let (reply, _) = rest(&mut stream).await;

@@ -25,6 +25,10 @@ pub(super) struct Activity {
     /// In nanoseconds since then, when something was written last.
     wrote: AtomicU64,
     is_writing: AtomicBool,
+    /// Bytes have come since [`Activity::forget_reads`].
+    was_read: AtomicBool,
+    /// Bytes have come since the last request: a head that is not whole.
+    has_part: AtomicBool,
     /// When it began to handle requests that came at once, without others having their turn.
     turn: AtomicU64,
 }
@@ -35,11 +39,19 @@ pub(super) struct Asking(#[expect(dead_code, reason = "counted")] Arc<()>);
 
 impl Activity {
     pub(super) fn new(now: Instant) -> Self {
-        let (wrote, turn) = (AtomicU64::new(0), AtomicU64::new(NEVER));
-        Self { since: now, asked: Arc::default(), wrote, is_writing: AtomicBool::new(false), turn }
+        Self {
+            since: now,
+            asked: Arc::default(),
+            wrote: AtomicU64::new(0),
+            is_writing: AtomicBool::new(false),
+            was_read: AtomicBool::new(false),
+            has_part: AtomicBool::new(false),
+            turn: AtomicU64::new(NEVER),
+        }
     }
 
     pub(super) fn ask(&self) -> Asking {
+        self.has_part.store(false, Relaxed);
         Asking(Arc::clone(&self.asked))
     }
 
@@ -51,6 +63,27 @@ impl Activity {
     pub(super) fn waits_since(&self) -> Option<Instant> {
         let waits = !self.is_asking() && !self.is_writing.load(Relaxed);
         waits.then(|| self.since + Duration::from_nanos(self.wrote.load(Relaxed)))
+    }
+
+    /// Whether the next head has begun. One that came together with the request before it is not noticed.
+    pub(super) fn has_part(&self) -> bool {
+        self.has_part.load(Relaxed)
+    }
+
+    /// Whether anything has come since [`Self::forget_reads`].
+    pub(super) fn was_read(&self) -> bool {
+        self.was_read.load(Relaxed)
+    }
+
+    pub(super) fn forget_reads(&self) {
+        self.was_read.store(false, Relaxed);
+    }
+
+    fn note_read(&self) {
+        self.was_read.store(true, Relaxed);
+        if !self.is_asking() {
+            self.has_part.store(true, Relaxed);
+        }
     }
 
     /// Others had their turn.
@@ -74,7 +107,7 @@ impl Activity {
     }
 }
 
-/// The stream of a connection, whose writes are noted.
+/// The stream of a connection; what is read and written is noted.
 #[derive(Debug)]
 pub(super) struct Noted<'a, S> {
     stream: S,
@@ -102,7 +135,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<'_, S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.activity.note_read();
+        }
+        read
     }
 }
 
