@@ -19,9 +19,9 @@ A worker is a program that reads calls from its standard input and writes replie
 one line of JSON each (docs/worker.md). Its command is split into words like a shell does it, without a \
 shell; a method of its takes the place of a built-in one with the same name.
 
-SIGINT, SIGTERM, SIGQUIT or a closed terminal: unregister, finish calls in flight (8 s at most), exit 0. \
-A second signal: exit 130 at once. Without a terminal SIGHUP changes nothing: settings are read at the \
-start, and a log file that was moved is opened again by itself.";
+SIGINT, SIGTERM, SIGQUIT or a closed terminal: unregister, finish calls in flight (8 s at most, and 2 s \
+for a worker that hangs), exit 0. A second signal: exit 130 at once. Without a terminal SIGHUP changes \
+nothing: settings are read at the start, and a log file that was moved is opened again by itself.";
 
 pub(super) const REGISTRY: &str = "\
 Examples:
