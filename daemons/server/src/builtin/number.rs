@@ -77,6 +77,7 @@ pub(super) fn finite(result: f64) -> Result<f64, Failure> {
 }
 
 /// Of these methods nothing fails but what the caller asks of them.
+#[cold]
 fn beyond(text: &str) -> Failure {
     Failure::bad_arguments(format!("{text}; give smaller numbers"))
 }

@@ -450,8 +450,16 @@ async fn a_status_says_what_is_wrong_unless_the_body_does() {
         matches!(&error, CallError::BadReply { reason, .. } if reason.contains("404") && reason.contains("/rpc")),
         "{error}"
     );
+    // What servers of no JSON-RPC write, ours among them.
+    let error = of("404 Not Found", r#"{"error":"Not Found"}"#).await;
+    assert!(matches!(&error, CallError::BadReply { .. }), "{error}");
     let error = of("403 Forbidden", "").await;
     assert!(matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::Unauthorised));
+    let error = of("403 Forbidden", r#"{"error":"this token lacks the role call"}"#).await;
+    assert!(error.to_string().contains("this token lacks the role call"), "{error}");
+    let plain = r#"{"error":"this server takes TLS only; call it with TLS"}"#;
+    let error = of("403 Forbidden", plain).await;
+    assert!(matches!(&error, CallError::Insecure { .. }), "{error}");
     let said = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"?"}}"#;
     let error = of("400 Bad Request", said).await;
     assert!(matches!(&error, CallError::Remote { fault, .. } if fault.code == Code::Malformed));

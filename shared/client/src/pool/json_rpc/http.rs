@@ -8,6 +8,7 @@ use rpc_wire::call::{JsonRpcReply, request};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use rpc_wire::target::AddressError;
+use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{mismatch, outcome, unread};
@@ -84,11 +85,16 @@ impl HttpEndpoint {
         }
         self.check_depth(&body)?;
         let value = match JsonRpcReply::parse(&body) {
-            // An error of no id is one of the only request that there is.
-            Ok(JsonRpcReply::Done { id: of, outcome: replied }) if of.is_none_or(|of| of == id) => {
+            Ok(JsonRpcReply::Done { id: Some(of), outcome: replied }) if of == id => {
                 outcome(&self.peer, &outgoing.method, replied)?
             }
-            _ if !status.is_success() => return Err(self.refused(status)),
+            // An error of no id is one of the only request that there is, unless other servers write the like.
+            Ok(JsonRpcReply::Done { id: None, outcome: replied })
+                if status.is_success() || JsonRpcReply::is_one(&body) =>
+            {
+                outcome(&self.peer, &outgoing.method, replied)?
+            }
+            _ if !status.is_success() => return Err(self.refused(status, &body)),
             Ok(reply) => {
                 let why = mismatch(&reply, id);
                 let why = format!("{} at {}", crate::error::cut(&why), self.shown());
@@ -122,11 +128,13 @@ impl HttpEndpoint {
         if let Some(wire) = &outgoing.wire {
             wire.received(&body);
         }
-        if let Ok(JsonRpcReply::Done { outcome: replied @ Err(_), .. }) = JsonRpcReply::parse(&body)
+        if JsonRpcReply::is_one(&body)
+            && let Ok(JsonRpcReply::Done { outcome: replied @ Err(_), .. }) =
+                JsonRpcReply::parse(&body)
         {
             outcome(&self.peer, &outgoing.method, replied)?;
         }
-        Err(self.refused(status))
+        Err(self.refused(status, &body))
     }
 
     /// Posts a line; returns when, and the head of the response.
@@ -175,21 +183,28 @@ impl HttpEndpoint {
         }
     }
 
-    /// The error of a status, where nothing else says what is wrong.
-    fn refused(&self, status: StatusCode) -> CallError {
+    /// The error of a status, where nothing in JSON-RPC says what is wrong.
+    fn refused(&self, status: StatusCode, body: &[u8]) -> CallError {
         let peer = self.peer.to_string();
+        let (url, said) = (self.shown(), said(body));
         let is_kept_back =
             || self.credential.as_ref().is_some_and(|token| !token.may_go_to(&self.url));
-        match status {
-            StatusCode::UNAUTHORIZED if is_kept_back() => CallError::TokenWithheld { peer },
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let text = format!("HTTP {status} at {}", self.shown());
-                let fault = Fault::new(Code::Unauthorised, text);
-                CallError::Remote { peer, fault: Box::new(fault) }
+        match (status, said) {
+            (StatusCode::UNAUTHORIZED, _) if is_kept_back() => CallError::TokenWithheld { peer },
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, said) => {
+                let said = said.unwrap_or_else(|| format!("HTTP {status} at {url}"));
+                match Fault::new(Code::Unauthorised, said) {
+                    fault if fault.is_tls_only() => {
+                        CallError::Insecure { peer, reason: fault.message }
+                    }
+                    fault => CallError::Remote { peer, fault: Box::new(fault) },
+                }
             }
             _ => {
-                let url = self.shown();
-                CallError::bad_reply(&peer, format_args!("HTTP {status} at {url}, and no JSON-RPC"))
+                let has_no_path = self.url.path() == "/";
+                let hint = if has_no_path { "; servers of rpcd have it at /rpc" } else { "" };
+                let reason = format_args!("HTTP {status} at {url}, and no JSON-RPC{hint}");
+                CallError::bad_reply(&peer, reason)
             }
         }
     }
@@ -211,4 +226,14 @@ impl HttpEndpoint {
             }
         }
     }
+}
+
+/// What servers of no JSON-RPC say is wrong: those of this product do it so.
+fn said(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Said {
+        error: String,
+    }
+    let Said { error } = serde_json::from_slice(body).ok()?;
+    Some(crate::error::cut(&error).chars().filter(|c| !c.is_control()).collect())
 }
