@@ -290,7 +290,10 @@ fn python(snippet: &Snippet, variables: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs every form of a call where servers ask for tokens; `secure`: inside TLS only.
+/// The result in what a copied command prints.
+type ResultOf = fn(Value) -> Value;
+
+/// Runs every form of a call where servers ask for tokens; with an authority inside TLS only.
 async fn copies_work_with_tokens(authority: Option<Authority>) {
     let place = Place::new(authority).await;
     let (snippet, value) = snippet(place.server_at(), place.server_at());
@@ -301,7 +304,7 @@ async fn copies_work_with_tokens(authority: Option<Authority>) {
     {
         let (access, registry, service) = (place.access(token), registry.clone(), service.clone());
         let call = Snippet { access, registry, service, ..snippet.clone() };
-        let ways: [(Format, fn(Value) -> Value); 4] = [
+        let ways: [(Format, ResultOf); 4] = [
             (Format::Rpcd, |printed| printed),
             (Format::Curl, |mut printed| printed["result"].take()),
             (Format::Netcat, |mut printed| printed["res"].take()),
