@@ -96,6 +96,7 @@ pub(crate) async fn serve(
     let mut quiet = Alarm::at(Instant::now() + look);
     let (mut part_since, mut gives_way) = (None, false);
     let mut patience = Alarm::at(slot.opened() + limits.unidentified_timeout);
+    let mut end = None;
     let (mut is_closing, mut is_late, mut is_aborted) = (false, false, false);
     let ended = loop {
         let in_turns = poll_fn(|context| {
@@ -126,6 +127,17 @@ pub(crate) async fn serve(
                     return;
                 }
                 is_closing = true;
+                if !state.draining.is_cancelled() {
+                    serving.as_mut().graceful_shutdown();
+                    continue;
+                }
+                caller.begin_drain();
+                // A request may be on its way, which must not meet a closed socket.
+                let time = if activity.is_asking() { Duration::ZERO } else { limits.close_timeout };
+                end = Some(Alarm::at(Instant::now() + time));
+            }
+            () = at(&mut end), if end.is_some() => {
+                end = None;
                 serving.as_mut().graceful_shutdown();
             }
             () = caller.known(), if is_stranger => {
@@ -194,6 +206,11 @@ impl Alarm {
     }
 }
 
+/// Waits for an alarm; for ever if there is none.
+async fn at(alarm: &mut Option<Alarm>) {
+    poll_fn(|context| alarm.as_mut().map_or(Poll::Pending, |alarm| alarm.poll(context))).await;
+}
+
 /// One connection, for its requests.
 struct Connection<'a> {
     state: &'a Arc<ServerState>,
@@ -252,7 +269,7 @@ impl Connection<'_> {
         }
         let (head, mut body) = request.into_parts();
         let headers = Headers::of(&head.headers, now);
-        let reply = match origins::judge(self.state, &headers, self.caller.on_loopback) {
+        let mut reply = match origins::judge(self.state, &headers, self.caller.on_loopback) {
             Err(why) => refusal(head.uri.path(), StatusCode::FORBIDDEN, why),
             Ok(()) if head.method == Method::OPTIONS => origins::preflight(&headers),
             Ok(()) => {
@@ -265,6 +282,9 @@ impl Connection<'_> {
         // A sender that waits until it is asked to go on sends nothing after this reply.
         if !body.is_end_stream() && !headers.expects_continue() {
             self.discard(&mut body, headers.came).await;
+        }
+        if self.caller.is_draining() {
+            reply.add(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(reply.into_response(head.headers))
     }

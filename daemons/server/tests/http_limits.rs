@@ -210,3 +210,35 @@ async fn a_body_that_never_ends_is_not_discarded_for_ever() {
     assert_eq!(reply, b"HTTP/1.1 404");
     assert!(began.elapsed() < SHORT * 3 / 4, "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_request_that_meets_the_end_of_the_server_is_told_so() {
+    let nap = Method::named("nap").parameters(["ms"]).sync(|_: u64| ());
+    let limits = Limits::default().close_timeout(PATIENCE);
+    let builder = Server::builder().method(nap).limits(limits);
+    let server = builder.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (address, handle) = (server.local_addr(), server.handle());
+    let serving = tokio::spawn(server.serve(std::future::pending()));
+    let rpc = r#"{"jsonrpc":"2.0","id":1,"method":"nap","params":[1]}"#;
+    let rpc = call("nap", rpc).replace("/call/nap", "/rpc");
+    let open = [kept_open(address).await.unwrap(), kept_open(address).await.unwrap()];
+    handle.stop();
+    let requests = [(call("nap", "[1]"), "HTTP/1.1 503"), (rpc, "HTTP/1.1 200")];
+    for (mut stream, (request, told)) in open.into_iter().zip(requests) {
+        let mut reply = String::new();
+        while !reply.contains("-32003") {
+            reply.clear();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut part = [0; 4096];
+            let read = timeout(PATIENCE, stream.read(&mut part)).await.unwrap().unwrap();
+            reply.push_str(std::str::from_utf8(&part[..read]).unwrap());
+            assert!(read > 0, "closed without a reply");
+        }
+        assert!(reply.starts_with(told), "{reply}");
+        assert!(reply.contains("connection: close"), "{reply}");
+        assert!(told.ends_with("200") || reply.contains("retry-after: 1"), "{reply}");
+        let (more, _) = rest(&mut stream).await;
+        assert!(more.is_empty(), "{more}");
+    }
+    timeout(PATIENCE, serving).await.unwrap().unwrap().unwrap();
+}

@@ -14,12 +14,14 @@ pub(super) struct Caller {
     pub(super) on_loopback: bool,
     is_known: AtomicBool,
     becomes_known: Notify,
+    is_draining: AtomicBool,
 }
 
 impl Caller {
     pub(super) fn new(peer: Peer, on_loopback: bool, is_known: bool) -> Self {
         let (is_known, becomes_known) = (AtomicBool::new(is_known), Notify::new());
-        Self { peer, on_loopback, is_known, becomes_known }
+        let is_draining = AtomicBool::new(false);
+        Self { peer, on_loopback, is_known, becomes_known, is_draining }
     }
 
     /// One of its requests is of somebody who may do something.
@@ -32,6 +34,15 @@ impl Caller {
 
     pub(super) fn is_known(&self) -> bool {
         self.is_known.load(Relaxed)
+    }
+
+    /// The server ends: calls that come from now on are refused.
+    pub(super) fn begin_drain(&self) {
+        self.is_draining.store(true, Relaxed);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Relaxed)
     }
 
     /// Waits until a stranger is known.

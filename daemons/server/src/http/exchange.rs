@@ -56,7 +56,11 @@ impl Exchange {
         if !dispatcher.serves_stranger() {
             caller.become_known();
         }
-        Ok(Self { dispatcher, came: headers.came, account: None, is_draining: false })
+        let is_draining = caller.is_draining();
+        if is_draining {
+            dispatcher.begin_drain();
+        }
+        Ok(Self { dispatcher, came: headers.came, account: None, is_draining })
     }
 
     /// Whether the caller is known by the token it has shown.
