@@ -118,6 +118,12 @@ async fn rpcd_calls_them_and_says_what_to_do_where_nobody_describes_their_method
         assert!(code == 1 && said.contains("It failed"), "{target}: {said}");
         let (code, _, said) = rpcd("call", &target, &["nope"]).await;
         assert_eq!(code, 1, "{target}: {said}");
+        let (code, _, said) = rpcd("call", &target, &["rpc.stats"]).await;
+        assert!(code == 1 && said.contains("is a server of another make"), "{target}: {said}");
+        if matches!(target, Target::Direct { .. }) {
+            let (code, _, said) = rpcd("stats", &target, &[]).await;
+            assert!(code == 1 && said.contains("it is a server of another make"), "{said}");
+        }
         let (code, out, said) = rpcd("methods", &target, &[]).await;
         assert_eq!((code, out.as_str()), (2, ""), "{target}: {said}");
         assert!(said.contains("without rpc.discover") && said.contains("--openrpc FILE"), "{said}");

@@ -178,6 +178,11 @@ impl<'a> Discovery<'a> {
         matches!(&self.found, Some(Ok(Found::OfOne(methods))) if !methods.iter().any(|it| it.name == name))
     }
 
+    /// Who asks.
+    pub(super) fn client(&self) -> &Client {
+        self.client
+    }
+
     /// Why nothing was discovered.
     pub(super) fn error(&self) -> Option<&CallError> {
         self.found.as_ref()?.as_ref().err()

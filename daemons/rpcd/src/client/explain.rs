@@ -23,9 +23,13 @@ pub(super) async fn failure(
     };
     let may_be_stream = fault.message.contains("a stream");
     let peer = peer.clone();
+    let is_foreign = reserved::is_foreign(discovery.client(), &error, name);
     let mut failure = Failure::of_call(error);
     if is_unknown && name.starts_with(RESERVED_PREFIX) && reserved::find(name).is_some() {
-        failure.message = format!("{peer} is an older server without {name}; upgrade it");
+        failure.message = match is_foreign {
+            true => format!("{peer} is {}", reserved::foreign(name)),
+            false => format!("{peer} is an older server without {name}; upgrade it"),
+        };
     } else if is_unknown {
         let methods = discovery.methods().await;
         if methods.iter().any(|method| method.name == name) {

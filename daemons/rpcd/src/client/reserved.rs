@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use rpc_client::{CallError, Code};
+use rpc_client::{CallError, Client, Code, Dialect};
 use rpc_wire::paths::{
     ALL_YOUR_METHODS, CONTAINS, LEVEL, RECENT, RPC_DISCOVER, RPC_HEALTH, RPC_LOGS, RPC_STATS,
     RPC_WHOAMI,
@@ -146,7 +146,7 @@ pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
 
 /// Why the reserved `method` of a server gave nothing. That the server is an older one without it has the
 /// same words and the same exit code, whichever way it was found.
-pub(super) async fn failure(error: CallError, method: &str) -> Failure {
+pub(super) async fn failure(client: &Client, error: CallError, method: &str) -> Failure {
     if let Some(failure) = mistaken::registry(&error).await {
         return failure;
     }
@@ -160,8 +160,8 @@ pub(super) async fn failure(error: CallError, method: &str) -> Failure {
         };
         return Failure { message, ..Failure::from(error) };
     }
-    let message = match is_foreign(&error, method) {
-        true => format!("it is a server of another make: only servers of rpcd have {method}"),
+    let message = match is_foreign(client, &error, method) {
+        true => format!("it is {}", foreign(method)),
         false => format!("it is an older server without {method}; upgrade it"),
     };
     Failure::new(Exit::Failed, message).with_code(Code::MethodNotFound)
@@ -176,9 +176,16 @@ pub(super) fn is_missing(error: &CallError) -> bool {
     }
 }
 
-/// Whether a server that does not have the reserved method has other words for that than ours and the older ones.
-fn is_foreign(error: &CallError, method: &str) -> bool {
+/// What a server is that is neither ours nor an older one.
+pub(super) fn foreign(method: &str) -> String {
+    format!("a server of another make: only servers of rpcd have {method}")
+}
+
+/// Whether a server that does not have the reserved method speaks JSON-RPC only, or has other words for that than ours
+/// and the older ones.
+pub(super) fn is_foreign(client: &Client, error: &CallError, method: &str) -> bool {
     match error {
+        _ if client.dialect() == Some(Dialect::JsonRpc) => true,
         CallError::NotInJsonRpc { .. } => true,
         CallError::Remote { fault, .. } => fault.message != method,
         _ => false,
