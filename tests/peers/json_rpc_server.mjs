@@ -2,13 +2,14 @@
 import jayson from "jayson";
 
 const number = { type: "number" };
+const two = ["a", "b"].map((name) => ({ name, required: true, schema: number }));
 const described = {
   openrpc: "1.3.2",
   info: { title: "jayson", version: "1" },
   methods: [
-    { name: "add", summary: "Adds two numbers.", result: { name: "sum", schema: number },
-      params: ["a", "b"].map((name) => ({ name, required: true, schema: number })) },
+    { name: "add", summary: "Adds two numbers.", result: { name: "sum", schema: number }, params: two },
     { name: "fail", params: [] },
+    { name: "by_position", paramStructure: "by-position", params: two },
   ],
 };
 const notes = [];
@@ -20,6 +21,8 @@ const methods = {
     if (typeof a !== "number" || typeof b !== "number") return done({ code: -32602, message: "Two numbers" });
     done(null, a + b);
   },
+  by_position: (params, done) =>
+    Array.isArray(params) ? done(null, ["by position", ...params]) : done({ code: -32602, message: "No names" }),
   fail: (params, done) => done({ code: 17, message: "It failed", data: { why: "asked" } }),
   wait: ([ms], done) => setTimeout(done, ms, null, ms),
 };

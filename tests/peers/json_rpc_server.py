@@ -31,6 +31,11 @@ def fail():
     raise pjrpc.server.exceptions.JsonRpcError(code=17, message="It failed", data={"why": "asked"})
 
 
+@methods.add(name="by_name")
+def by_name(*, a: int, b: int = 1) -> list:
+    return ["by name", a, b]
+
+
 if sys.argv[1:] == ["discover"]:
     # As generators write it: what several methods use is in one place.
     number = {"$ref": "#/components/schemas/Number"}
@@ -38,7 +43,11 @@ if sys.argv[1:] == ["discover"]:
     described = {
         "openrpc": "1.3.2",
         "info": {"title": "pjrpc", "version": "1"},
-        "methods": [{"name": "add", "summary": "Adds two numbers.", "params": params}, {"name": "fail", "params": []}],
+        "methods": [
+            {"name": "add", "summary": "Adds two numbers.", "params": params},
+            {"name": "fail", "params": []},
+            {"name": "by_name", "paramStructure": "by-name", "params": params},
+        ],
         "components": {"schemas": {"Number": {"type": "number"}}},
     }
     methods.add(name="rpc.discover")(lambda: described)

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rpc_tests::daemon::{Daemon, run_rpcd};
 use rpc_tests::eventually::{eventually, soon};
+use rpc_tests::peers;
 use rpc_tests::queries::{http, lists};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -20,7 +21,11 @@ struct Agent {
 
 impl Agent {
     fn of(registry: &str, further: &[&str]) -> Self {
-        let arguments = [&["mcp", "--registry", registry], further].concat();
+        Self::at(&["--registry", registry], further)
+    }
+
+    fn at(target: &[&str], further: &[&str]) -> Self {
+        let arguments = [&["mcp"], target, further].concat();
         let mut gateway = Daemon::rpcd(arguments);
         let input = Some(gateway.take_stdin());
         Self { gateway, input, next: 0 }
@@ -251,4 +256,19 @@ async fn an_address_in_use_is_exit_code_3_and_a_signal_ends_it_well() {
     gateway.signal(Signal::TERM);
     let status = soon("its end", gateway.exits_within(Duration::from_secs(10))).await;
     assert_eq!(status.code(), Some(0), "{}", gateway.transcript());
+}
+
+#[tokio::test]
+async fn arguments_of_a_json_rpc_server_go_by_name_or_by_position_as_its_list_says() {
+    let jayson = peers::server("json_rpc_server.mjs", &["discover"], 2).await;
+    let pjrpc = peers::server("json_rpc_server.py", &["discover"], 1).await;
+    let (Some(jayson), Some(pjrpc)) = (jayson, pjrpc) else { return };
+    for (port, method) in [(jayson.ports[1], "by_position"), (pjrpc.ports[0], "by_name")] {
+        let mut agent = Agent::at(&["-i", &format!("http://127.0.0.1:{port}/")], &["--all"]);
+        agent.initialize().await;
+        let result = agent.call(method, json!({"b": 2, "a": 1})).await;
+        let expected = json!({"result": [method.replace('_', " "), 1, 2]});
+        assert_eq!(result["structuredContent"], expected, "{result}");
+        agent.ends().await;
+    }
 }

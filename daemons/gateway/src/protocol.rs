@@ -308,7 +308,7 @@ fn call(
     let tool = view.tools.find(&name, view.may).map_err(|near| unknown_tool(&name, &near))?;
     let arguments = match arguments {
         None => Args::none(),
-        Some(arguments) => by_name(arguments)?,
+        Some(arguments) => tool.arranged(by_name(arguments)?),
     };
     Ok(Action::Call(Box::new(Call {
         id: request.id.clone(),

@@ -6,9 +6,9 @@ mod name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rpc_client::Catalog;
+use rpc_client::{Args, Catalog};
 use rpc_wire::most_similar;
-use rpc_wire::signature::{Effect, Signature};
+use rpc_wire::signature::{Effect, ParamStructure, Signature};
 
 use crate::GatewayOptions;
 use crate::era::Era;
@@ -59,6 +59,8 @@ pub(crate) struct Tool {
     /// Whose instances offer it; `None`: of one without a name.
     services: BTreeSet<Option<String>>,
     pub(crate) stream: bool,
+    /// The signature of a method that takes no names.
+    by_position: Option<Signature>,
     /// Whether its result is in an object of its own in versions where each result is one.
     pub(crate) wraps: bool,
     entry: Entry,
@@ -315,9 +317,20 @@ impl Tool {
             service: service.map(str::to_owned),
             services: offers.iter().map(|(service, _)| service.map(str::to_owned)).collect(),
             stream: signature.stream,
+            by_position: Some(*signature)
+                .filter(|it| it.param_structure == ParamStructure::ByPosition)
+                .cloned(),
             wraps: entry.wraps(),
             entry,
         })
+    }
+
+    /// Named arguments as the method takes them.
+    pub(crate) fn arranged(&self, arguments: Args) -> Args {
+        match &self.by_position {
+            Some(signature) => signature.arranged(arguments, true),
+            None => arguments,
+        }
     }
 
     /// Whether a service that offers the other offers this one.

@@ -32,7 +32,8 @@ mod watch;
 
 use std::time::Duration;
 
-use rpc_client::{Client, Target};
+use rpc_client::{Args, Client, Dialect, Target};
+use rpc_wire::signature::Signature;
 
 use crate::plan::Described;
 use crate::shell::quoted;
@@ -75,4 +76,19 @@ fn at(registry: &str) -> String {
 /// Closes a client; a peer that does not close must not delay the command's exit.
 pub(crate) async fn close(client: Client) {
     let _ = tokio::time::timeout(Duration::from_secs(1), client.close()).await;
+}
+
+/// The arguments in the form that the method takes, as far as it is known. Of one that a file describes it is not known
+/// whether its server speaks JSON-RPC, which mixes no forms.
+fn arranged(
+    args: Args,
+    method: Option<&Signature>,
+    client: &Client,
+    described: Option<&Described>,
+) -> Args {
+    let mixes = described.is_none() && client.dialect() != Some(Dialect::JsonRpc);
+    match method {
+        Some(method) => method.arranged(args, mixes),
+        None => args,
+    }
 }

@@ -5,6 +5,7 @@ mod classic;
 mod contract;
 mod openapi;
 mod openrpc;
+mod param_structure;
 mod room;
 
 use serde::{Deserialize, Deserializer};
@@ -14,6 +15,7 @@ pub use classic::{from_classic, from_classic_within, to_classic};
 pub use contract::contract;
 pub use openapi::to_openapi;
 pub use openrpc::{from_openrpc, from_openrpc_within, references, to_openrpc};
+pub use param_structure::ParamStructure;
 
 /// Parameters of a method that are read; further ones are left out.
 pub const MAX_PARAMETERS: usize = 64;
@@ -32,6 +34,8 @@ pub struct Signature {
     pub doc: String,
     /// Its parameters in order, required ones first.
     pub parameters: Vec<Parameter>,
+    /// How a server of JSON-RPC takes them.
+    pub param_structure: ParamStructure,
     /// The JSON Schema of the result; `None` when unknown.
     pub result: Option<Value>,
     /// Whether it returns a stream.
@@ -201,6 +205,7 @@ mod tests {
     fn everything_survives_an_openrpc_document() {
         let ticks = Signature {
             name: "ticks".to_owned(),
+            param_structure: ParamStructure::ByName,
             stream: true,
             effect: Effect::Idempotent,
             result: Some(json!(true)),

@@ -5,6 +5,7 @@ use crate::key::{Code, Key};
 use crate::message::{Effect, Msg};
 use crate::model::form::FieldValue;
 use crate::model::{Model, Overlay, Pane};
+use rpc_wire::signature::ParamStructure;
 
 const ENTER: Key = Key::plain(Code::Enter);
 const ESC: Key = Key::plain(Code::Esc);
@@ -44,6 +45,23 @@ fn choices_open_a_list_and_a_boolean_toggles() {
     let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(request.args.positional(), r#"["large",2]"#);
     assert_eq!(request.args.keyword(), r#"{"milk":false,"sugar":null}"#);
+}
+
+#[test]
+fn a_method_that_takes_names_only_gets_them_from_its_form() {
+    let (mut model, now) = fixture::direct();
+    let mut all = fixture::methods();
+    all[0].param_structure = ParamStructure::ByName;
+    fixture::learn(&mut model, fixture::key(8089), all, now);
+    press(&mut model, Key::char('2'), now);
+    model.methods.selected = Some("add".into());
+    press(&mut model, ENTER, now);
+    types(&mut model, "1", now);
+    press(&mut model, TAB, now);
+    types(&mut model, "2", now);
+    let effects = press(&mut model, ENTER, now);
+    let [Effect::Call(request)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(request.args.in_one(), Some(r#"{"a":1,"b":2}"#));
 }
 
 #[test]

@@ -42,15 +42,16 @@ pub(super) fn plan(model: &mut Model, now: Now) {
     if known.is_some_and(|method| method.signature.stream) {
         return model.notify_error("streaming methods cannot be load-tested", now);
     }
+    // Without a registry there is only one server to call.
+    let target = call.target.or_else(|| model.link.server.clone());
+    let args = send::arranged(model, call.args, known, target.as_slice());
     let method = known.map_or(call.method, |method| method.id.clone());
     // The settings are kept: the next run is usually like the previous one.
     let per_connection = model.load.max_in_flight.unwrap_or(MAX_IN_FLIGHT);
     let form = model.load.form.take();
     let mut form = form.unwrap_or_else(|| LoadForm::new(per_connection));
     (form.service, form.method) = (method.service, method.name);
-    form.args = call.args;
-    // Without a registry there is only one server to call.
-    form.target = call.target.or_else(|| model.link.server.clone());
+    (form.args, form.target) = (args, target);
     form.timeout = call.timeout;
     (form.focus, form.editing, form.error) = (1, true, None);
     model.load.form = Some(form);

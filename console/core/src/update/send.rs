@@ -117,10 +117,7 @@ pub(super) fn confirmed(model: &mut Model, call: PendingCall, now: Now, effects:
     let known = model.methods.find(&method);
     let stream = known.is_some_and(|method| method.signature.stream);
     let MethodId { service, name } = known.map_or(method, |method| method.id.clone());
-    let args = match takes_one_form(model, &candidates) {
-        true => one_form(&args, known),
-        false => args,
-    };
+    let args = arranged(model, args, known, &candidates);
     let id = model.calls.next_id();
     let request =
         CallRequest { id, service, method: name, args, written, candidates, timeout, stream };
@@ -128,19 +125,18 @@ pub(super) fn confirmed(model: &mut Model, call: PendingCall, now: Now, effects:
     effects.push(Effect::Call(Box::new(request)));
 }
 
-/// Whether what is called takes arguments by position or by name, and not some of each.
-fn takes_one_form(model: &Model, candidates: &[InstanceKey]) -> bool {
-    let is_so = |key| model.instances.get(key).is_some_and(Row::speaks_json_rpc);
-    candidates.iter().any(is_so)
-}
-
-/// The same arguments with names for all, where some have names.
-fn one_form(args: &Args, method: Option<&Method>) -> Args {
-    let names = method.map(|method| method.signature.parameters.iter());
-    let names = names.into_iter().flatten().map(|parameter| parameter.name.as_str());
-    match args.in_one() {
-        Some(_) => args.clone(),
-        None => args.by_name(names).unwrap_or_else(|| args.clone()),
+/// The arguments in a form that the method takes of all who may be called: those who speak JSON-RPC take them by
+/// position or by name, and not some of each.
+pub(super) fn arranged(
+    model: &Model,
+    args: Args,
+    method: Option<&Method>,
+    candidates: &[InstanceKey],
+) -> Args {
+    let takes_one = |key| model.instances.get(key).is_some_and(Row::speaks_json_rpc);
+    match method {
+        Some(method) => method.signature.arranged(args, !candidates.iter().any(takes_one)),
+        None => args,
     }
 }
 

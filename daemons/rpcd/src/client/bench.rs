@@ -75,6 +75,7 @@ async fn prepared(plan: &BenchPlan) -> Result<Args, Failure> {
         let known = discovery.method(method).await?;
         let is_known = known.is_some();
         let args = plan.arguments.read(known, &flags)?;
+        let args = super::arranged(args, known, &client, plan.described.as_ref());
         match discovery.error() {
             None if !is_known => refuse_unknown(&client, &mut discovery, method, &args).await?,
             Some(error @ CallError::NoInstance { .. }) => return Err(error.clone().into()),

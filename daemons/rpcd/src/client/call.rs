@@ -65,9 +65,11 @@ impl Calls<'_> {
             output::warn(&format!("{name} is deprecated; see {see}"));
         }
         let is_stream = plan.stream || method.is_some_and(|method| method.stream);
+        let args = plan.arguments.read(method, &flags)?;
+        let args = super::arranged(args, method, self.client, plan.described.as_ref());
         let request = Request {
             method: plan.method.clone(),
-            args: plan.arguments.read(method, &flags)?,
+            args,
             timeout: plan.timeout,
             idempotent: plan.idempotent,
             service: None,

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::json::Json;
+use crate::signature::Parameter;
 
 /// The arguments of one call: positional ones as the text of a JSON array, keyword ones as the
 /// text of a JSON object. Cheap to clone for a retry; written without serialising again.
@@ -194,6 +195,25 @@ impl Args {
             all.insert(name, value).ok()?;
         }
         Some(all)
+    }
+
+    /// The same in the order of the parameters, with defaults between those that are given; `None` if one that
+    /// must be given is not, is given twice, or has an unknown name.
+    pub(crate) fn by_position(&self, parameters: &[Parameter]) -> Option<Self> {
+        let positional: Vec<&RawValue> = serde_json::from_str(&self.positional).ok()?;
+        let Keyword(mut keyword) = serde_json::from_str(&self.keyword).ok()?;
+        let mut all = Self { positional: self.positional.clone(), ..Self::none() };
+        for parameter in parameters.iter().skip(positional.len()) {
+            if keyword.is_empty() {
+                break;
+            }
+            match keyword.iter().position(|(name, _)| *name == parameter.name) {
+                Some(at) => all.push(keyword.swap_remove(at).1).ok()?,
+                None if parameter.required => return None,
+                None => all.push(parameter.default.as_ref().unwrap_or(&Value::Null)).ok()?,
+            }
+        }
+        keyword.is_empty().then_some(all)
     }
 
     /// The text of one array or object with all of them; `None` if some have names and others have not.

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::room::Room;
 use super::{
-    Effect, Example, MAX_PARAMETERS, NotAMethodList, Parameter, SHOWN, Signature, null_is_none,
+    Effect, Example, MAX_PARAMETERS, NotAMethodList, ParamStructure, Parameter, SHOWN, Signature,
+    null_is_none,
 };
 use components::Components;
 
@@ -51,7 +52,7 @@ pub fn to_openrpc<'a>(
     let method = |signature: &Signature| {
         let mut method = json!({
             "name": signature.name,
-            "paramStructure": "either",
+            "paramStructure": signature.param_structure.word(),
             "params": signature.parameters.iter().map(parameter).collect::<Vec<_>>(),
             "result": {
                 "name": "result",
@@ -150,6 +151,8 @@ struct Method<'a> {
     description: String,
     #[serde(borrow, default, deserialize_with = "null_is_none")]
     params: Vec<&'a RawValue>,
+    #[serde(default, deserialize_with = "null_is_none", rename = "paramStructure")]
+    param_structure: String,
     #[serde(borrow, default)]
     result: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "null_is_none", rename = "x-stream")]
@@ -236,6 +239,7 @@ fn signature<'a>(method: Method<'a>, shared: &mut Shared<'a>) -> Result<Signatur
         name: method.name,
         doc: documentation(method.summary, method.description),
         parameters,
+        param_structure: ParamStructure::of_word(&method.param_structure),
         result: result.transpose()?,
         stream: method.stream,
         effect: match (method.read_only, method.idempotent) {
