@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use rpc_client::{CallError, Code, ErrorKind, Fault, Rounded};
+use rpc_host::logging::escape_controls;
 use rpc_wire::json::Json;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::protocol::Call;
@@ -170,15 +172,16 @@ fn of_error(method: &str, error: &CallError) -> String {
 
 fn of_fault(method: &str, fault: &Fault) -> String {
     let why = &fault.message;
+    let data = fault.data.as_ref().map(data).unwrap_or_default();
     match fault.code {
         Code::BadArguments => {
             format!(
-                "The arguments of {method} are wrong: {why}. Correct them by the tool's input schema, and call again."
+                "The arguments of {method} are wrong: {why}{data}. Correct them by the tool's input schema, and call again."
             )
         }
         Code::MethodNotFound => {
             format!(
-                "{method} was not called: no live server offers it now; list the tools again to see what there is."
+                "{method} was not called: no live server offers it now{data}; list the tools again to see what there is."
             )
         }
         Code::Overloaded | Code::Draining => {
@@ -198,7 +201,6 @@ fn of_fault(method: &str, fault: &Fault) -> String {
         ),
         Code::TooLarge => format!("{method} failed: {why}. Ask for less of it, or send less."),
         Code::NotJson | Code::Malformed | Code::MethodFailed | Code::Other(_) => {
-            let data = fault.data.as_ref().map(|data| format!(" ({data})")).unwrap_or_default();
             format!("{method} failed: {why}{data}")
         }
     }
@@ -211,6 +213,16 @@ impl Stopped {
             Self::Room => "a result has no room for more",
         };
         format!("These are the first {count} items; the stream was stopped there, since {why}.")
+    }
+}
+
+/// What an error says beside its text, in parentheses: the start of it, so that there is room for what to do next.
+fn data(data: &Value) -> String {
+    const MAX_CHARS: usize = 2000;
+    let data = escape_controls(&data.to_string()).into_owned();
+    match data.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!(" ({}…)", &data[..end]),
+        None => format!(" ({data})"),
     }
 }
 

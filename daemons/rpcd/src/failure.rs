@@ -228,7 +228,7 @@ impl From<CallError> for Failure {
         let failure = Self::new(exit, error.to_string());
         match error {
             CallError::Remote { fault, .. } => {
-                let message = failure.message + &of_the_method(&fault);
+                let message = failure.message + &beside(&fault);
                 Self { details: Some(Box::new((*fault).into())), message, ..failure }
             }
             CallError::NoInstance { .. } => failure.with_kind(NO_INSTANCE),
@@ -245,15 +245,22 @@ impl From<CallError> for Failure {
     }
 }
 
-/// What an error with a code of the method's own says beside its text.
-fn of_the_method(fault: &Fault) -> String {
-    let Code::Other(code) = fault.code else { return String::new() };
-    let data =
-        fault.data.as_ref().map(Value::to_string).map(|data| match data.char_indices().nth(DATA) {
-            Some((end, _)) => format!(", data {}…", &data[..end]),
-            None => format!(", data {data}"),
-        });
-    format!(" (code {code}{})", data.unwrap_or_default())
+/// What an error says beside its text: a code of the method's own, and its data.
+fn beside(fault: &Fault) -> String {
+    let code = match fault.code {
+        Code::Other(code) => Some(format!("code {code}")),
+        _ => None,
+    };
+    let data = fault.data.as_ref().map(Value::to_string);
+    let data = data.map(|data| match data.char_indices().nth(DATA) {
+        Some((end, _)) => format!("data {}…", &data[..end]),
+        None => format!("data {data}"),
+    });
+    match (code, data) {
+        (None, None) => String::new(),
+        (Some(one), None) | (None, Some(one)) => format!(" ({one})"),
+        (Some(code), Some(data)) => format!(" ({code}, {data})"),
+    }
 }
 
 impl From<Fault> for Details {
@@ -324,6 +331,19 @@ mod tests {
         assert!(Failure::from(late).to_json().contains(r#""kind":"timeout""#));
         let failure = Failure::usage("wrong");
         assert_eq!(failure.to_json(), r#"{"error":{"kind":"usage","message":"wrong"}}"#);
+    }
+
+    #[test]
+    fn data_of_an_error_is_told_whatever_its_code_is() {
+        let said = |code, data: Value| {
+            Failure::from(remote(Fault::new(code, "no").with_data(data))).message
+        };
+        let text = said(Code::BadArguments, json!("by name\u{1b} only"));
+        assert_eq!(text, r#"Argument error: no (data "by name\u001b only")"#);
+        let text = said(Code::MethodFailed, json!({"trace": "x"}));
+        assert_eq!(text, r#"Error calling method: no (data {"trace":"x"})"#);
+        let text = said(Code::MethodNotFound, json!("x".repeat(9999)));
+        assert!(text.ends_with("x…)") && text.chars().count() < 300, "{text}");
     }
 
     #[test]

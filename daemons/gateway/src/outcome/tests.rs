@@ -39,6 +39,11 @@ fn failed(code: Code, message: &str) -> Outcome {
     Outcome::Failed(CallError::Remote { peer: "10.0.0.7:8089".to_owned(), fault })
 }
 
+fn failed_with(code: Code, data: Value) -> Outcome {
+    let fault = Fault::new(code, "no").with_data(data).into();
+    Outcome::Failed(CallError::Remote { peer: "10.0.0.7:8089".to_owned(), fault })
+}
+
 fn advice(outcome: &Outcome) -> String {
     let result = result(outcome, Era::Modern, json!(true));
     assert_eq!(result["isError"], true);
@@ -83,6 +88,17 @@ fn items_are_a_list_and_a_stop_is_said() {
     assert_eq!(result["structuredContent"], json!([1, [2]]));
     assert_eq!(result["content"][0]["text"], "[1,[2]]");
     assert!(result["content"][1]["text"].as_str().unwrap().contains("first 2 items"));
+}
+
+#[test]
+fn data_of_an_error_is_told_as_far_as_there_is_room_for_what_to_do() {
+    let text = advice(&failed_with(Code::BadArguments, json!("by position\u{9b}\n only")));
+    let told = r#"no ("by position\u{9b}\n only"). Correct them"#;
+    assert!(text.contains(told), "{text}");
+    let text = advice(&failed_with(Code::MethodNotFound, json!({"only": ["put"]})));
+    assert!(text.contains(r#" ({"only":["put"]}); list the tools"#), "{text}");
+    let text = advice(&failed_with(Code::BadArguments, json!("x".repeat(99_999))));
+    assert!(text.ends_with("call again.") && text.len() < 4000, "{}", text.len());
 }
 
 #[test]
