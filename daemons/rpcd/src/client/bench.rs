@@ -74,6 +74,11 @@ async fn prepared(plan: &BenchPlan) -> Result<Args, Failure> {
         let flags = super::flags_with(&plan.target, plan.described.as_ref());
         let known = discovery.method(method).await?;
         let is_known = known.is_some();
+        if known.is_some_and(|method| method.stream) {
+            return Err(Failure::usage(format!(
+                "{method} is a stream, which a load test does not measure; rpcd call follows it"
+            )));
+        }
         let args = plan.arguments.read(known, &flags)?;
         let args = super::arranged(args, known, &client, plan.described.as_ref());
         match discovery.error() {

@@ -129,8 +129,11 @@ fn a_stream_is_streamed_where_discovery_says_so() {
     let run = site.run("call two -v");
     assert!(run.stderr.contains(&format!("{} streams\n", site.server)), "{}", run.stderr);
     assert!(run.stderr.contains("rpcd: 2 items in "), "{}", run.stderr);
-    let run = site.run("call countdown 3 --repeat 2");
-    assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{}", run.stderr);
+    for line in ["call countdown 3 --repeat 2", "bench countdown 3 --count 2 --yes"] {
+        let run = site.run(line);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{}", run.stderr);
+        assert!(run.stderr.contains("countdown is a stream"), "{}", run.stderr);
+    }
 }
 
 #[test]
