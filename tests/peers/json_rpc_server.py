@@ -17,8 +17,8 @@ notes = []
 
 
 @methods.add(name="note")
-def note(*text):
-    notes.append(text)
+def note(text, level=None):
+    notes.append([text] if level is None else [text, level])
 
 
 @methods.add(name="notes")
