@@ -20,11 +20,10 @@ const ONE_PIECE: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Activity {
     since: Instant,
-    /// Held by each request without a whole reply, too.
-    asked: Arc<()>,
+    /// Whether something waits for the peer to take it. Held by each request without a whole reply, too.
+    is_writing: Arc<AtomicBool>,
     /// In nanoseconds since then, when something was written last.
     wrote: AtomicU64,
-    is_writing: AtomicBool,
     /// Bytes have come since [`Activity::forget_reads`].
     was_read: AtomicBool,
     /// Bytes have come since the last request: a head that is not whole.
@@ -35,15 +34,21 @@ pub(super) struct Activity {
 
 /// A request without a whole reply, as long as it is held.
 #[derive(Debug)]
-pub(super) struct Asking(#[expect(dead_code, reason = "counted")] Arc<()>);
+pub(super) struct Asking(Arc<AtomicBool>);
+
+impl Asking {
+    /// Whether something that was to be written waits for the peer to take it.
+    pub(super) fn is_writing(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
 
 impl Activity {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             since: now,
-            asked: Arc::default(),
+            is_writing: Arc::default(),
             wrote: AtomicU64::new(0),
-            is_writing: AtomicBool::new(false),
             was_read: AtomicBool::new(false),
             has_part: AtomicBool::new(false),
             turn: AtomicU64::new(NEVER),
@@ -52,11 +57,11 @@ impl Activity {
 
     pub(super) fn ask(&self) -> Asking {
         self.has_part.store(false, Relaxed);
-        Asking(Arc::clone(&self.asked))
+        Asking(Arc::clone(&self.is_writing))
     }
 
     pub(super) fn is_asking(&self) -> bool {
-        Arc::strong_count(&self.asked) > 1
+        Arc::strong_count(&self.is_writing) > 1
     }
 
     /// Since when the next head has been waited for, if it is: the reply before it is with the system.

@@ -30,6 +30,8 @@ const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 /// After so long without an event a comment shows that the stream lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const COMMENT: &[u8] = b":\n\n";
+/// How often is looked whether a peer has taken the last line of a stream that failed; it has `write_timeout` for that.
+const WRITING_LOOK: Duration = Duration::from_millis(5);
 
 /// What a call has replied.
 pub(super) enum Step {
@@ -118,15 +120,19 @@ impl Replies {
     fn into_lines(self) -> Reply {
         enum State {
             Open(Box<Replies>),
-            Failed,
+            Failed(Option<Asking>),
         }
         let first = Some(State::Open(Box::new(self)));
         let lines = stream::unfold(first, |state| async {
             let mut replies = match state? {
                 State::Open(replies) => replies,
-                State::Failed => {
-                    // hyper writes what it has only when there is nothing more for now.
+                State::Failed(asking) => {
+                    // hyper writes what it has when there is nothing more for now, and forgets what is left of it
+                    // when the body fails.
                     tokio::task::yield_now().await;
+                    while asking.as_ref().is_some_and(Asking::is_writing) {
+                        tokio::time::sleep(WRITING_LOOK).await;
+                    }
                     return Some((Err(io::ErrorKind::ConnectionAborted.into()), None));
                 }
             };
@@ -135,7 +141,7 @@ impl Replies {
                 Step::End => return None,
                 Step::Failed(fault) => {
                     let problem = problem::json(&fault, replies.is_of_known());
-                    (problem.into_bytes(), State::Failed)
+                    (problem.into_bytes(), State::Failed(replies.asking.take()))
                 }
             };
             line.push(b'\n');
