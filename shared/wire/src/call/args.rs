@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::is_hidden;
 use crate::json::Json;
 use crate::signature::Parameter;
 
@@ -131,7 +132,7 @@ impl Args {
     }
 
     /// Command-line arguments: JSON where one parses as JSON (kept as written, without losing a
-    /// digit), else a string; `key=value` with a key like `[A-Za-z_]\w*` is a keyword argument.
+    /// digit), else a string; `key=value` with a [name](is_name) before it is a keyword argument.
     ///
     /// # Errors
     /// A keyword is given twice.
@@ -276,10 +277,10 @@ fn as_keyword(word: &str) -> Option<(&str, &str)> {
     is_name(name).then_some((name, value))
 }
 
-/// Whether it can be the name of `NAME=VALUE`.
+/// Whether it can be the name of `NAME=VALUE`: letters of any alphabet, digits and `_`, and no digit first.
 pub fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_alphanumeric() || c == '_')
+    text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && text.chars().all(|c| (c.is_alphanumeric() || c == '_') && !is_hidden(c))
 }
 
 fn json_or_text(text: &str) -> serde_json::Result<Box<RawValue>> {
@@ -378,6 +379,17 @@ mod tests {
     }
 
     #[test]
+    fn a_name_has_letters_of_any_alphabet() {
+        for name in ["a", "_1", "wört", "語", "上限", "имя_2", "größe", "اسم"] {
+            let keyword = parsed(&[&format!("{name}=1")]).1;
+            assert_eq!(keyword, format!("{{\"{name}\":1}}"));
+        }
+        for text in ["1a", "", "a b", "a-b", "x\u{3164}", "\u{200b}", "²"] {
+            assert!(!is_name(text), "{text:?}");
+        }
+    }
+
+    #[test]
     fn json_stays_as_it_is_and_the_rest_becomes_strings() {
         for (typed, json) in [
             ("1", "1"),
@@ -405,7 +417,7 @@ mod tests {
             parsed(&["1", "c=3", "2", "_d1=x=y", "e="]),
             ("[1,2]".to_owned(), r#"{"c":3,"_d1":"x=y","e":""}"#.to_owned())
         );
-        for typed in ["=1", "1a=1", "a b=1", "a-b=1", "{\"a\":\"b=c\"}", "ä=1"] {
+        for typed in ["=1", "1a=1", "a b=1", "a-b=1", "{\"a\":\"b=c\"}"] {
             assert_eq!(parsed(&[typed]).1, "{}", "{typed}");
         }
     }
