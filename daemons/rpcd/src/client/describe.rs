@@ -142,8 +142,7 @@ fn notes(method: &Signature) -> Option<String> {
         }
         Effect::Unknown => None,
     };
-    let deprecated =
-        method.deprecated.then_some("Deprecated: kept for programs that still call it.");
+    let deprecated = method.deprecated.then_some("Deprecated.");
     let notes: Vec<&str> = deprecated.into_iter().chain(effect).collect();
     (!notes.is_empty()).then(|| notes.join(" "))
 }
@@ -236,7 +235,7 @@ order(what: object, note: string, c: number = 10) -> string
 
   At once.
 
-  Deprecated: kept for programs that still call it. Idempotent: calling it twice has the effect of calling it once.
+  Deprecated. Idempotent: calling it twice has the effect of calling it once.
 
 Parameters
   what  object  required

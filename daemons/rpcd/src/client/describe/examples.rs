@@ -1,6 +1,6 @@
 //! Commands that call a method, to be pasted into a shell.
 
-use rpc_wire::call::is_name;
+use rpc_wire::call::{Words, is_name};
 use rpc_wire::is_hidden;
 use rpc_wire::signature::{Example, Parameter, Signature};
 use serde_json::{Map, Value, json};
@@ -20,7 +20,10 @@ pub(super) fn commands(method: &Signature, typed: &str) -> Vec<String> {
     if !method.parameters.is_empty() {
         let all = method.parameters.iter();
         if all.clone().all(|it| is_name(&it.name)) {
-            let named = all.clone().map(|it| format!("{}={}", it.name, shown(it)));
+            let named = all.clone().map(|it| match sample(it, invented.as_ref()) {
+                Some(value) => assignment(method, &it.name, &value),
+                None => format!("{}={}", it.name, shown(it)),
+            });
             commands.push(command(method, named.collect(), typed));
         }
         let values = all.map(|it| Some((it.name.clone(), sample(it, invented.as_ref())?)));
@@ -54,8 +57,11 @@ pub(super) fn given(method: &Signature, typed: &str) -> Vec<String> {
             lines.push(format!("# {}", title.join(": ").replace(is_hidden, " ")));
         }
         let has_names = arguments.iter().all(|(name, _)| is_name(name));
+        let named = || {
+            arguments.iter().map(|(name, value)| assignment(method, name, value)).collect()
+        };
         lines.push(match has_names {
-            true => command(method, named(arguments), typed),
+            true => command(method, named(), typed),
             false => with_document(method, arguments, typed),
         });
     }
@@ -67,8 +73,18 @@ fn command(method: &Signature, mut words: Vec<String>, typed: &str) -> String {
     shell::command("rpcd call", &words, typed)
 }
 
-fn named(arguments: &[(String, Value)]) -> Vec<String> {
-    arguments.iter().map(|(name, value)| format!("{name}={}", word(value))).collect()
+/// `NAME=VALUE` where it is read as that value, else `NAME:=JSON`.
+fn assignment(method: &Signature, name: &str, value: &Value) -> String {
+    let written = match value {
+        Value::String(text) if is_plain(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let read = Words::new([format!("{name}={written}")]).and_then(|it| it.read(Some(method)));
+    let read = read.ok().and_then(|args| serde_json::from_str::<Value>(args.keyword()).ok());
+    match read.as_ref().and_then(|read| read.get(name)) == Some(value) {
+        true => format!("{name}={}", shell::quoted(&written)),
+        false => format!("{name}:={}", shell::quoted(&value.to_string())),
+    }
 }
 
 fn with_document(method: &Signature, arguments: &[(String, Value)], typed: &str) -> String {
@@ -82,48 +98,68 @@ fn sample(parameter: &Parameter, invented: Option<&Value>) -> Option<Value> {
     match (&parameter.default, &parameter.schema) {
         (Some(default), _) => Some(default.clone()),
         (None, Value::Bool(true)) => invented.cloned(),
-        (None, schema) => Some(of_schema(schema, schema, 4)),
+        (None, schema) => Some(of_schema(schema, schema, DEPTH).unwrap_or_default()),
     }
 }
 
-fn of_schema(schema: &Value, root: &Value, depth: usize) -> Value {
-    let Some(depth) = depth.checked_sub(1) else { return Value::Null };
+/// References and levels that an invented value follows.
+const DEPTH: usize = 8;
+/// Levels of them at which properties that may be left out are.
+const BRIEF: usize = 4;
+
+/// A value of that schema; `None`: it is too deep.
+fn of_schema(schema: &Value, root: &Value, depth: usize) -> Option<Value> {
+    let depth = depth.checked_sub(1)?;
     let first = |key: &str| schema.get(key).and_then(Value::as_array).and_then(|all| all.first());
-    if let Some(value) = schema.get("const").or_else(|| first("examples")).or_else(|| first("enum"))
-    {
-        return value.clone();
+    let given = ["default", "const"].iter().find_map(|key| schema.get(*key));
+    if let Some(value) = given.or_else(|| first("examples")).or_else(|| first("enum")) {
+        return Some(value.clone());
     }
     if let Some(pointer) = schema["$ref"].as_str().and_then(|to| to.strip_prefix('#')) {
-        return root.pointer(pointer).map_or(Value::Null, |to| of_schema(to, root, depth));
+        return root.pointer(pointer).map_or(Some(Value::Null), |to| of_schema(to, root, depth));
     }
     if let Some(either) = first("anyOf").or_else(|| first("oneOf")) {
         return of_schema(either, root, depth);
     }
     let name = schema["type"].as_str().or_else(|| first("type").and_then(Value::as_str));
-    match name {
-        Some("integer" | "number") => json!(1),
-        Some("boolean") => json!(true),
-        Some("array") => match schema.get("items") {
-            Some(items) => json!([of_schema(items, root, depth)]),
-            None => json!([]),
+    Some(match name {
+        Some("integer" | "number") => match &schema["minimum"] {
+            Value::Number(least) if least.as_f64() > Some(1.0) => json!(least),
+            _ => json!(1),
         },
+        Some("boolean") => json!(true),
+        Some("array") => {
+            let item = schema.get("items").and_then(|items| of_schema(items, root, depth));
+            Value::Array(item.into_iter().collect())
+        }
         Some("object") => {
+            let required = schema["required"].as_array();
+            let is_wanted = |name: &str| {
+                depth >= BRIEF || required.is_some_and(|all| all.iter().any(|it| it == name))
+            };
             let properties = schema["properties"].as_object().into_iter().flatten();
-            let pair =
-                |(name, schema): (&String, &Value)| (name.clone(), of_schema(schema, root, depth));
-            Value::Object(properties.map(pair).collect())
+            let pair = |(name, schema): (&String, &Value)| {
+                let value = is_wanted(name).then(|| of_schema(schema, root, depth))?;
+                Some((name.clone(), value?))
+            };
+            Value::Object(properties.filter_map(pair).collect())
         }
         Some("null") => Value::Null,
         _ => json!("text"),
-    }
+    })
 }
 
 /// A value as a word of a shell. A text that looks like JSON, or like `NAME=VALUE`, is written as a JSON string.
 fn word(value: &Value) -> String {
     match value {
-        Value::String(text) if !looks_like_json(text) && !text.contains('=') => shell::quoted(text),
+        Value::String(text) if is_plain(text) => shell::quoted(text),
         other => shell::quoted(&other.to_string()),
     }
+}
+
+/// Whether a text is read as itself.
+fn is_plain(text: &str) -> bool {
+    !looks_like_json(text) && !text.contains('=')
 }
 
 fn looks_like_json(text: &str) -> bool {
@@ -161,6 +197,41 @@ mod tests {
         // Of a server that says types, anything is fine.
         let echo = Signature { result: Some(any()), ..method("echo", vec![a]) };
         assert_eq!(commands(&echo, "")[0], "rpcd call echo text");
+    }
+
+    #[test]
+    fn each_command_gives_the_same_arguments() {
+        let b = Parameter::optional("b", json!({"type": "string"}), json!(null));
+        let method = Signature {
+            name: "options".to_owned(),
+            parameters: vec![Parameter::required("語", json!({"type": "string"})), b],
+            ..Signature::default()
+        };
+        let expected = [
+            "rpcd call options text",
+            "rpcd call options 語=text b:=null",
+            r#"rpcd call options -d '{"b":null,"語":"text"}'"#,
+        ];
+        assert_eq!(commands(&method, ""), expected);
+    }
+
+    #[test]
+    fn an_invented_value_fits_its_schema_however_deep_it_is() {
+        let root = json!({
+            "type": "array",
+            "items": {"type": "object", "properties": {"price": {"$ref": "#/$defs/Money"}}},
+            "$defs": {
+                "Money": {"type": "object", "required": ["amount"], "properties": {
+                    "amount": {"type": "number", "minimum": 5},
+                    "currency": {"enum": ["EUR", "USD"], "default": "USD"},
+                }},
+                "Tree": {"type": "object", "properties": {"child": {"$ref": "#/$defs/Tree"}}},
+            },
+        });
+        let money = json!([{"price": {"amount": 5, "currency": "USD"}}]);
+        assert_eq!(of_schema(&root, &root, DEPTH), Some(money));
+        let tree = of_schema(&root["$defs"]["Tree"], &root, DEPTH);
+        assert_eq!(tree, Some(json!({"child": {"child": {}}})));
     }
 
     /// What a shell makes of a command, word by word.
