@@ -22,6 +22,15 @@ pub(crate) async fn call(
     options: &GatewayOptions,
     report: Report<'_>,
 ) -> Outcome {
+    made(client, call, options, report).await.readable()
+}
+
+async fn made(
+    client: &Client,
+    call: &Call,
+    options: &GatewayOptions,
+    report: Report<'_>,
+) -> Outcome {
     let request = match Request::new(&call.tool.method, call.arguments.clone()) {
         Ok(request) => request.timeout(options.timeout),
         Err(error) => return Outcome::Failed(CallError::BadArguments(error.to_string())),

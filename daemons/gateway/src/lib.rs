@@ -25,7 +25,8 @@
 //! - `message`: bytes become a request or a notification; `problem`: or why not.
 //! - `era`: whether a request says all, or belongs to a session; `headers`: what repeats it over HTTP.
 //! - `exposure`, `schema`, `tools`: what methods are offered, and as what.
-//! - `protocol`: what a message asks for; `outcome`: how a call ended; `reply`: both as JSON.
+//! - `protocol`: what a message asks for; `outcome`: how a call ended, `strict`: and whether
+//!   agents can read its result; `reply`: both as JSON.
 //!
 //! With it:
 //!
@@ -33,7 +34,7 @@
 //! - `stdio`: messages as `lines` of a pipe, answered through its `output`; `http`: as requests.
 //!
 //! Inside: `stdio → output → outcome`, `stdio → gateway → caller → outcome → protocol → tools → schema`, `gateway → audit → protocol`, `gateway → listing → tools`, `http → gateway`,
-//! `protocol → headers → era → message → problem`.
+//! `protocol → headers → era → message → problem`, `outcome → strict`.
 //!
 //! Needs Rust 1.95 or later.
 
@@ -56,6 +57,7 @@ mod protocol;
 mod reply;
 mod schema;
 mod stdio;
+mod strict;
 mod tools;
 
 pub use exposure::{Exposure, Glob, NotAGlob};

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::protocol::Call;
 use crate::reply::Reply;
+use crate::strict;
 
 /// How a call ended.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) enum Outcome {
     Failed(CallError),
     /// Its result is longer than `max_result_bytes`.
     TooLarge { limit: usize },
+    /// Its result is JSON that agents cannot read: they would lose the whole reply.
+    Unreadable { why: String },
     /// There are `max_calls` already.
     Busy { limit: usize },
     /// By HTTP there is no room for its result.
@@ -57,6 +60,16 @@ struct Text<'a> {
 }
 
 impl Outcome {
+    /// The same, if agents can read its result.
+    pub(crate) fn readable(self) -> Self {
+        let why = match &self {
+            Self::Value(value) => strict::unreadable(value.get()),
+            Self::Items { items, .. } => items.iter().find_map(|item| strict::unreadable(item)),
+            _ => None,
+        };
+        why.map_or(self, |why| Self::Unreadable { why })
+    }
+
     /// Bytes of a result as it came; `None`: it is a text that says what happened, which is short.
     pub(crate) fn result_bytes(&self) -> Option<usize> {
         match self {
@@ -103,6 +116,7 @@ impl Outcome {
             Self::NoRoom { .. } => "no_room",
             Self::Unaudited { .. } => "unaudited",
             Self::TooLarge { .. } => "too_large",
+            Self::Unreadable { .. } => "unreadable",
             Self::Failed(CallError::Remote { fault, .. }) if fault.code == Code::BadArguments => {
                 "bad_arguments"
             }
@@ -122,6 +136,9 @@ impl Outcome {
         match self {
             Self::TooLarge { limit } => format!(
                 "The result of {method} has more than {limit} bytes; ask for less of it at a time."
+            ),
+            Self::Unreadable { why } => format!(
+                "{method} was called, but its result is no JSON that programs can read: {why}. Tell who runs {method}."
             ),
             Self::Busy { limit } => {
                 format!(

@@ -144,3 +144,15 @@ fn a_long_error_is_cut() {
     let advice = advice(&failed(Code::MethodFailed, &"ü".repeat(100_000)));
     assert!(advice.len() < 9000 && advice.ends_with('…'), "{} bytes", advice.len());
 }
+
+#[test]
+fn a_result_that_an_agent_cannot_read_is_told_instead_of_passed_on() {
+    for text in [r#""\ud800""#, "1e999"] {
+        let advice = advice(&value(text).readable());
+        assert!(advice.starts_with("get was called, but its result is no JSON"), "{advice}");
+    }
+    let items =
+        Outcome::Items { items: vec!["1".to_owned(), r#""\udfff""#.to_owned()], stopped: None };
+    assert_eq!(items.readable().word(), "unreadable");
+    assert_eq!(value("[1]").readable().word(), "ok");
+}
