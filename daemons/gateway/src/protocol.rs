@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_client::{Args, IntoArgs};
+use rpc_wire::is_traceparent;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -322,13 +323,15 @@ fn call(
     })))
 }
 
-/// The trace context of the message, or else that of what it came with.
+/// The trace context of the message, or else that of what it came with; what is none is not handed on.
 fn traceparent(meta: &Meta<'_>, headers: Option<&Headers>) -> Option<String> {
     /// Today's have 55, and later ones may have more.
     const MAX_BYTES: usize = 256;
     let of_headers = || Some(Cow::Borrowed(headers?.traceparent()?));
     let context = meta.traceparent().or_else(of_headers)?;
-    let is_one = context.len() <= MAX_BYTES && context.bytes().all(|it| it.is_ascii_graphic());
+    let is_one = context.len() <= MAX_BYTES
+        && context.bytes().all(|it| it.is_ascii_graphic())
+        && is_traceparent(&context);
     is_one.then(|| context.into_owned())
 }
 

@@ -20,6 +20,8 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// The trace that a caller is part of.
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn builder() -> ServerBuilder {
     let add = Method::named("add").parameters(["a", "b"]).sync(|a: i64, b: i64| a + b);
@@ -190,8 +192,11 @@ async fn a_call_takes_bare_arguments_and_returns_the_bare_result() {
     }
     let none = send(address, &post("/call/seen", "", "")).await;
     assert_eq!((none.status, none.json()), (200, json!([9, null, true])));
-    let seen = call(address, "seen", "Timeout: 3.5\r\nTraceparent: 00-a\r\n", "").await;
-    assert_eq!(seen.json(), json!([3, "00-a", true]));
+    let headers = format!("Timeout: 3.5\r\nTraceparent: {TRACE}\r\n");
+    let seen = call(address, "seen", &headers, "").await;
+    assert_eq!(seen.json(), json!([3, TRACE, true]));
+    let junk = call(address, "seen", "Timeout: 3.5\r\nTraceparent: junk\r\n", "").await;
+    assert_eq!(junk.json(), json!([3, null, true]));
     let patient = call(address, "add", "Timeout: 3e300\r\n", "[1,2]").await;
     assert_eq!((patient.status, patient.body.as_str()), (200, "3"));
     let health = call(address, "rpc.health", "", "").await;
@@ -205,14 +210,16 @@ async fn the_headers_of_a_json_rpc_request_say_what_its_calls_do_not() {
         let headers = format!("Content-Type: application/json\r\n{headers}");
         send(address, &post("/rpc", &headers, body)).await.json()
     };
-    let headers = "Timeout: 100.5\r\nTraceparent: 00-1-2-01\r\n";
+    let headers = &format!("Timeout: 100.5\r\nTraceparent: {TRACE}\r\n");
     let plain = r#"{"jsonrpc":"2.0","id":1,"method":"seen"}"#;
-    assert_eq!(rpc(headers, plain).await["result"], json!([100, "00-1-2-01", true]));
+    assert_eq!(rpc(headers, plain).await["result"], json!([100, TRACE, true]));
     let own = r#"{"jsonrpc":"2.0","id":2,"method":"seen","meta":{"deadline_ms":50500,"traceparent":"00-3-4-01"}}"#;
     assert_eq!(rpc(headers, own).await["result"], json!([50, "00-3-4-01", true]));
     let both = rpc(headers, &format!("[{plain},{own}]")).await;
-    assert_eq!(both[0]["result"], json!([100, "00-1-2-01", true]));
+    assert_eq!(both[0]["result"], json!([100, TRACE, true]));
     assert_eq!(both[1]["result"], json!([50, "00-3-4-01", true]));
+    let junk = rpc("Timeout: 100.5\r\nTraceparent: junk\r\n", plain).await;
+    assert_eq!(junk["result"], json!([100, null, true]));
     let slow = r#"{"jsonrpc":"2.0","id":3,"method":"slow","params":[5000]}"#;
     assert_eq!(rpc("Timeout: 0.05\r\n", slow).await["error"]["code"], -32000);
     assert_eq!(rpc("Timeout: soon\r\n", plain).await["error"]["code"], -32600);

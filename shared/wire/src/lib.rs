@@ -13,6 +13,7 @@
 //! - [`report`]: what a daemon reports about itself: health, statistics, log lines.
 //! - [`paths`]: HTTP paths, query names and reserved method names.
 //! - [`is_hidden`]: the characters that no terminal, log or clipboard gets as they are.
+//! - [`is_traceparent`]: the trace contexts that are handed on.
 //! - [`nearest`], [`most_similar`]: the known names that were probably meant.
 //!
 //! Only this crate names the JSON keys of the TCP protocol.
@@ -33,9 +34,11 @@ pub mod paths;
 pub mod report;
 pub mod signature;
 pub mod target;
+mod trace;
 
 pub use hidden::is_hidden;
 pub use nearest::{most_similar, nearest};
+pub use trace::is_traceparent;
 
 /// The version of the extended dialect, announced as `parameters.wire` and by `rpc.health`.
 pub const WIRE_VERSION: u64 = 1;

@@ -198,10 +198,15 @@ fn a_call_has_the_trace_context_of_its_message_or_else_of_its_headers() {
         }
     };
     assert_eq!(of("", None), None);
-    assert_eq!(of("", Some("00-a-b-01")).as_deref(), Some("00-a-b-01"));
-    assert_eq!(of(r#""traceparent":"00-c-d-00""#, Some("00-a-b-01")).as_deref(), Some("00-c-d-00"));
-    for strange in [r#""traceparent":"a b""#, r#""traceparent":"\n""#, r#""traceparent":{}"#] {
-        assert_eq!(of(strange, None), None, "{strange}");
+    let [header, own] = ["01", "00"].map(|it| format!("00-{:032x}-{:016x}-{it}", 1, 2));
+    assert_eq!(of("", Some(&header)).as_ref(), Some(&header));
+    let meta = format!(r#""traceparent":"{own}""#);
+    assert_eq!(of(&meta, Some(&header)).as_ref(), Some(&own));
+    assert_eq!(of("", Some("junk")), None);
+    for strange in
+        ["\"a b\"", "\"\\n\"", "{}", "\"00-a-b-01\"", &format!("\"cc{}-a b\"", &own[2..])]
+    {
+        assert_eq!(of(&format!(r#""traceparent":{strange}"#), None), None, "{strange}");
     }
 }
 

@@ -6,7 +6,7 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use rpc_host::web::{self, Asked};
 use rpc_security::secret::{self, SecretString};
 use rpc_wire::fault::{Code, Fault};
-use rpc_wire::paths;
+use rpc_wire::{is_traceparent, paths};
 
 use crate::session::Defaults;
 
@@ -97,9 +97,15 @@ impl<'a> Headers<'a> {
     /// They name a time that there could not be.
     pub(super) fn defaults(&self) -> Result<Option<Defaults>, Fault> {
         let deadline_ms = self.timeout.first.map(milliseconds).transpose()?;
-        let traceparent = self.traceparent.first.and_then(|value| value.to_str().ok());
+        let traceparent = self.traceparent();
         let has_any = deadline_ms.is_some() || traceparent.is_some();
         Ok(has_any.then(|| Defaults::new(deadline_ms, traceparent)))
+    }
+
+    /// The trace that the request is part of; one that is none, or not the only one, starts no other.
+    fn traceparent(&self) -> Option<&'a str> {
+        let given = self.traceparent.first.filter(|_| !self.traceparent.is_repeated)?;
+        given.to_str().ok().filter(|text| is_traceparent(text))
     }
 
     /// Whether the body follows only when it is asked for.
@@ -143,6 +149,15 @@ mod tests {
         assert_eq!(Headers::of(&all, Instant::now()).asked(true).host, Some("localhost"));
         all.append("host", HeaderValue::from_static("localhost"));
         assert_ne!(Headers::of(&all, Instant::now()).asked(true).host, Some("localhost"));
+    }
+
+    #[test]
+    fn of_two_traces_none_is_taken() {
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let mut all = map(&[("traceparent", trace)]);
+        assert_eq!(Headers::of(&all, Instant::now()).traceparent(), Some(trace));
+        all.append("traceparent", HeaderValue::from_static(trace));
+        assert_eq!(Headers::of(&all, Instant::now()).traceparent(), None);
     }
 
     #[test]
