@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rpc_client::{CallError, Client, Request, StreamItem};
+use rpc_client::{CallError, Client, Code, Request, StreamItem};
 use rpc_wire::json::Json;
 use tokio::time::Instant;
 
@@ -80,13 +80,22 @@ async fn items(
                 items.push(Json::from(&item.value).compact().into_owned());
                 on_item(items.len() as u64, &item);
             }
-            Err(CallError::Timeout { .. }) if !items.is_empty() => {
+            Err(error) if is_late(&error) && !items.is_empty() => {
                 return Outcome::Items { items, stopped: Some(Stopped::Time) };
             }
             Err(error) => return Outcome::Failed(error),
         }
     }
     Outcome::Items { items, stopped: None }
+}
+
+/// Whether the time of the call was over, here or at the server, whichever was first.
+fn is_late(error: &CallError) -> bool {
+    match error {
+        CallError::Timeout { .. } => true,
+        CallError::Remote { fault, .. } => fault.code == Code::DeadlineExceeded,
+        _ => false,
+    }
 }
 
 /// Reports progress, not too often.
