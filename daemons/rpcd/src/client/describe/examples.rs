@@ -57,9 +57,8 @@ pub(super) fn given(method: &Signature, typed: &str) -> Vec<String> {
             lines.push(format!("# {}", title.join(": ").replace(is_hidden, " ")));
         }
         let has_names = arguments.iter().all(|(name, _)| is_name(name));
-        let named = || {
-            arguments.iter().map(|(name, value)| assignment(method, name, value)).collect()
-        };
+        let named =
+            || arguments.iter().map(|(name, value)| assignment(method, name, value)).collect();
         lines.push(match has_names {
             true => command(method, named(), typed),
             false => with_document(method, arguments, typed),
