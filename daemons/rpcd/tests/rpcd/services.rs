@@ -219,7 +219,7 @@ fn a_description_has_effects_and_examples_and_a_deprecated_method_is_warned_abou
     );
     assert!(described.contains(&example), "{described}");
     let described = site.run("describe pay").stdout;
-    assert!(described.contains("  Deprecated: ") && described.contains(" Idempotent: "));
+    assert!(described.contains("  Deprecated. ") && described.contains(" Idempotent: "));
     let run = site.run("call pay 3");
     let said = format!(
         "rpcd: warning: pay is deprecated; see rpcd describe pay --registry {}\n",
