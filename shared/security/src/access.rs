@@ -99,7 +99,8 @@ impl Decision {
 pub enum Denied {
     /// Nobody is known to ask: 401.
     #[error(
-        "this needs a token with the role {0}; set RPCD_TOKEN or token_file (by HTTP: Authorization: Bearer TOKEN); for programs that cannot show one see [security] anonymous"
+        "this needs a token with the role {0}; set RPCD_TOKEN or {file} (by HTTP: Authorization: Bearer TOKEN); for programs that cannot show one see [security] anonymous",
+        file = file_key(*.0)
     )]
     Unknown(Role),
     /// Who asks is known and lacks the role: 403.
@@ -112,6 +113,14 @@ pub enum Denied {
         "the role {0} is limited to other services or hosts for this token or certificate; ask who gave it to you"
     )]
     OutOfBounds(Role),
+}
+
+/// The key of the file with the token that would be shown: servers register with one of their own.
+fn file_key(role: Role) -> &'static str {
+    match role {
+        Role::Register => "[registry] token_file, the one of [client] is for calls",
+        Role::Call | Role::Observe | Role::Operate => "token_file",
+    }
 }
 
 impl Denied {
