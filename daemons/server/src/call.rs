@@ -3,8 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -31,6 +30,24 @@ pub struct Call {
     facts: Arc<Facts>,
     cancelled: CancellationToken,
     waiting: Waiting,
+    /// What the connection keeps of results that are not taken yet; `None` without one.
+    kept: Option<Arc<AtomicUsize>>,
+}
+
+/// Bytes that are kept for a caller, until this is dropped; see [`Call::keep`].
+#[derive(Debug)]
+#[must_use = "they count as long as it is held"]
+pub struct KeptBytes {
+    bytes: usize,
+    of: Option<Arc<AtomicUsize>>,
+}
+
+impl Drop for KeptBytes {
+    fn drop(&mut self) {
+        if let Some(of) = &self.of {
+            of.fetch_sub(self.bytes, Relaxed);
+        }
+    }
 }
 
 /// Whether a call waits, and has not begun.
@@ -90,7 +107,14 @@ impl Call {
             facts: Arc::new(facts),
             cancelled: CancellationToken::new(),
             waiting: Waiting::default(),
+            kept: None,
         }
+    }
+
+    /// The same; what it keeps is added there.
+    pub(crate) fn counted_in(mut self, kept: Arc<AtomicUsize>) -> Self {
+        self.kept = Some(kept);
+        self
     }
 
     /// A call inside this process: for tests of a method, and for callers that use it as a function.
@@ -179,6 +203,32 @@ impl Call {
     /// may take it, and not that it may have been executed.
     pub fn set_waiting(&self, waits: bool) {
         self.waiting.0.store(waits, Relaxed);
+    }
+
+    /// Counts so many bytes among all that the server keeps for peers (`max_buffered_bytes`), of which those are disconnected
+    /// that make it keep most and read nothing. For a result that was made elsewhere, as by another task or process, and waits
+    /// until the caller's connection has room for it: hold it together with the result, and drop both at once.
+    ///
+    /// ```
+    /// use rpc_server::{Call, Method};
+    /// use tokio::sync::oneshot;
+    ///
+    /// let report = Method::named("report").parameters([]).asynchronous(async |call: Call| {
+    ///     let (send, made) = oneshot::channel();
+    ///     tokio::spawn(async move {
+    ///         let report = "x".repeat(1 << 20);
+    ///         let kept = call.keep(report.len());
+    ///         let _ = send.send((report, kept));
+    ///     });
+    ///     made.await.map(|(report, _kept)| report).unwrap_or_default()
+    /// });
+    /// ```
+    pub fn keep(&self, bytes: usize) -> KeptBytes {
+        let of = self.kept.clone();
+        if let Some(of) = &of {
+            of.fetch_add(bytes, Relaxed);
+        }
+        KeptBytes { bytes, of }
     }
 
     pub(crate) fn waiting(&self) -> Waiting {

@@ -132,7 +132,7 @@ mod visitor;
 
 #[cfg(feature = "announce")]
 pub use announce::Announce;
-pub use call::{Call, Dialect, Identity};
+pub use call::{Call, Dialect, Identity, KeptBytes};
 pub use error::ServerError;
 pub use extract::{FromCall, State};
 pub use failure::{Failure, MethodError, Typed};

@@ -10,11 +10,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::stream;
-use rpc_server::{InMemory, Limits, LogRing, Method, Server, ServerBuilder, Share, builtin};
+use rpc_server::{Call, InMemory, Limits, LogRing, Method, Server, ServerBuilder, Share, builtin};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -259,6 +260,39 @@ async fn of_peers_that_read_no_replies_those_with_most_are_disconnected() {
     // Who reads gets the replies.
     let mut other = Peer::connect(server, 100).await;
     for id in 0..20 {
+        assert_eq!(other.ask(call(id, "large", &json!([]))).await["id"], id);
+    }
+}
+
+#[tokio::test]
+async fn results_of_others_that_wait_for_room_count_as_kept_for_their_peer() {
+    // Made by a task that goes on whether or not the peer reads, as a program behind the server does.
+    let large = Method::named("large").parameters([]).asynchronous(async |call: Call| {
+        let (send, made) = oneshot::channel();
+        tokio::spawn(async move {
+            let result = "x".repeat(1_000_000);
+            let kept = call.keep(result.len());
+            let _ = send.send((result, kept));
+        });
+        made.await.map(|(result, _kept)| result).unwrap()
+    });
+    let limits = Limits::default().max_buffered_bytes(16 << 20).max_unwritten_bytes(64 << 10);
+    let server = serve(with_limits(limits).method(large)).await;
+    let mut lazy = Vec::new();
+    for host in 2..6 {
+        let (reader, writer) = Peer::connect(server, host).await.stream.into_split();
+        send_in_background(writer, call(1, "large", &json!([])).repeat(60).into_bytes());
+        lazy.push(reader);
+    }
+    let connections = async || metric(server, "rpc_server_connections").await;
+    eventually("all that keep too much are disconnected", async || connections().await == 1).await;
+    eventually("all is given back", async || {
+        metric(server, "rpc_server_buffered_bytes").await == 0
+    })
+    .await;
+    // Who reads gets the results.
+    let mut other = Peer::connect(server, 100).await;
+    for id in 0..3 {
         assert_eq!(other.ask(call(id, "large", &json!([]))).await["id"], id);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rpc_server::Call;
+use rpc_server::{Call, KeptBytes};
 use rpc_wire::call::Args;
 use rpc_wire::call::request::RequestMeta;
 use rpc_wire::fault::{Code, Fault};
@@ -54,17 +54,34 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// For one result.
-    Once(oneshot::Sender<Result<Box<RawValue>, Fault>>),
+    Once(oneshot::Sender<Result<Untaken, Fault>>),
     /// For items, and the end of them.
-    Many { items: mpsc::Sender<Box<RawValue>>, end: oneshot::Sender<Result<(), Fault>> },
+    Many { items: mpsc::Sender<Untaken>, end: oneshot::Sender<Result<(), Fault>> },
+}
+
+/// A value that its caller has not taken yet: until then it counts among what is kept for the caller.
+#[derive(Debug)]
+pub(crate) struct Untaken {
+    value: Box<RawValue>,
+    _kept: KeptBytes,
+}
+
+impl Untaken {
+    fn new(value: Box<RawValue>, call: &Call) -> Self {
+        Self { _kept: call.keep(value.get().len()), value }
+    }
+
+    pub(crate) fn take(self) -> Box<RawValue> {
+        self.value
+    }
 }
 
 /// An item for which its reader has no room yet: nothing more is read of its process until then.
 #[derive(Debug)]
 pub(crate) struct Stalled {
     pub(crate) id: u64,
-    pub(crate) item: Box<RawValue>,
-    pub(crate) items: mpsc::Sender<Box<RawValue>>,
+    pub(crate) item: Untaken,
+    pub(crate) items: mpsc::Sender<Untaken>,
     /// Its reader has taken nothing since.
     pub(crate) since: Instant,
 }
@@ -238,7 +255,9 @@ impl Crew {
 
     fn follow(&mut self, key: u64, event: Event<Job>, now: Instant) -> Option<Stalled> {
         match event {
-            Event::Done(job, outcome) => job.answer.done(outcome),
+            Event::Done(Job { answer, call, .. }, outcome) => {
+                answer.done(outcome.map(|value| Untaken::new(value, &call)));
+            }
             Event::End(job) => job.answer.end(),
             Event::Nothing => {}
             Event::Unfit(id, fault) => self.fail(key, id, fault, now),
@@ -253,7 +272,7 @@ impl Crew {
         // Its reader has seen a part of it.
         job.may_run_again = false;
         match &job.answer {
-            Answer::Many { items, .. } => match items.try_send(item) {
+            Answer::Many { items, .. } => match items.try_send(Untaken::new(item, &job.call)) {
                 Ok(()) => {
                     job.given = Some(now);
                     None
@@ -321,7 +340,7 @@ impl Crew {
 }
 
 impl Answer {
-    fn done(self, outcome: Result<Box<RawValue>, Fault>) {
+    fn done(self, outcome: Result<Untaken, Fault>) {
         // Who does not wait any longer misses nothing.
         match (self, outcome) {
             (Self::Once(result), outcome) => drop(result.send(outcome)),

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::WorkerLimits;
-use crate::crew::{Answer, Crew, Job};
+use crate::crew::{Answer, Crew, Job, Untaken};
 
 /// Items of a stream that wait for its reader.
 const ITEMS: usize = 16;
@@ -52,7 +52,7 @@ impl Pool {
                     let ticket = ticket?;
                     let outcome = received.await.unwrap_or_else(|_| Err(lost()));
                     ticket.end();
-                    outcome
+                    outcome.map(Untaken::take)
                 }
             })
         }
@@ -88,7 +88,7 @@ impl Drop for Ticket {
 /// The items of a stream, then its end.
 fn read(
     ticket: Result<Ticket, Fault>,
-    items: mpsc::Receiver<Box<RawValue>>,
+    items: mpsc::Receiver<Untaken>,
     ended: oneshot::Receiver<Result<(), Fault>>,
 ) -> impl Stream<Item = Result<Box<RawValue>, Fault>> + Send {
     stream::unfold(Some((ticket, items, ended)), async |state| {
@@ -98,7 +98,7 @@ fn read(
             Err(fault) => return Some((Err(fault), None)),
         };
         if let Some(item) = items.recv().await {
-            return Some((Ok(item), Some((Ok(ticket), items, ended))));
+            return Some((Ok(item.take()), Some((Ok(ticket), items, ended))));
         }
         let end = ended.await.unwrap_or_else(|_| Err(lost()));
         ticket.end();

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{AbortHandle, Abortable, BoxFuture};
@@ -28,6 +29,8 @@ pub(crate) struct Calls {
     next_serial: u64,
     /// Of all calls in flight.
     argument_bytes: usize,
+    /// Of results that wait to be taken, as far as methods say so; `None` until one might.
+    kept: Option<Arc<AtomicUsize>>,
     /// Streams that were stopped for a reason of their own, and that.
     stopped: Vec<(u64, Fault)>,
     /// The batch to which the calls belong that start now.
@@ -132,6 +135,16 @@ impl Calls {
     /// Bytes of arguments of all calls in flight.
     pub(crate) fn argument_bytes(&self) -> usize {
         self.argument_bytes
+    }
+
+    /// Where methods count what waits to be taken.
+    pub(crate) fn kept(&mut self) -> Arc<AtomicUsize> {
+        self.kept.get_or_insert_default().clone()
+    }
+
+    /// Bytes of results that wait to be taken.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.load(Relaxed))
     }
 
     /// The calls that start from now on belong to this batch, or to none.

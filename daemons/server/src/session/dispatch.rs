@@ -304,6 +304,7 @@ impl Dispatcher {
         self.output.capacity()
             + self.waiting_bytes
             + self.calls.argument_bytes()
+            + self.calls.kept_bytes()
             + self.batches.bytes()
     }
 

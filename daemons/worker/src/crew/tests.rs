@@ -11,7 +11,7 @@ struct Site {
     now: Instant,
 }
 
-type Result_ = oneshot::Receiver<Result<Box<RawValue>, Fault>>;
+type Result_ = oneshot::Receiver<Result<Untaken, Fault>>;
 
 impl Site {
     fn new(limits: WorkerLimits) -> Self {
@@ -84,7 +84,7 @@ impl Site {
 
 fn answer(received: &mut Result_) -> Option<Result<String, Code>> {
     let outcome = received.try_recv().ok()?;
-    Some(outcome.map(|value| value.get().to_owned()).map_err(|fault| fault.code))
+    Some(outcome.map(|value| value.take().get().to_owned()).map_err(|fault| fault.code))
 }
 
 #[test]
@@ -151,9 +151,7 @@ fn what_a_dead_process_had_fails_unless_it_may_run_again_or_never_began() {
     assert_eq!(answer(&mut repeated), Some(Err(Code::Abandoned)));
 }
 
-fn stream(
-    room: usize,
-) -> (Answer, mpsc::Receiver<Box<RawValue>>, oneshot::Receiver<Result<(), Fault>>) {
+fn stream(room: usize) -> (Answer, mpsc::Receiver<Untaken>, oneshot::Receiver<Result<(), Fault>>) {
     let (items, received) = mpsc::channel(room);
     let (end, ended) = oneshot::channel();
     (Answer::Many { items, end }, received, ended)
@@ -166,11 +164,11 @@ fn a_stream_without_room_stalls_its_process_and_loses_nothing() {
     let id = site.submit("m", answer, None).unwrap();
     assert!(site.says(0, format!(r#"{{"id":{id},"item":1}}"#)).is_none());
     let stalled = site.says(0, format!(r#"{{"id":{id},"item":2}}"#)).unwrap();
-    assert_eq!((stalled.id, stalled.item.get()), (id, "2"));
-    assert_eq!(items.try_recv().unwrap().get(), "1");
+    assert_eq!((stalled.id, stalled.item.value.get()), (id, "2"));
+    assert_eq!(items.try_recv().unwrap().take().get(), "1");
     stalled.items.try_send(stalled.item).unwrap();
     site.says(0, format!(r#"{{"id":{id},"end":true}}"#));
-    assert_eq!(items.try_recv().unwrap().get(), "2");
+    assert_eq!(items.try_recv().unwrap().take().get(), "2");
     assert_eq!(ended.try_recv().unwrap(), Ok(()));
 }
 
@@ -212,7 +210,7 @@ fn a_result_for_a_stream_is_its_only_item_and_an_item_for_a_result_is_an_error()
     let (answer_, mut items, mut ended) = stream(1);
     let id = site.submit("m", answer_, None).unwrap();
     site.answers(0, id);
-    assert_eq!(items.try_recv().unwrap().get(), id.to_string());
+    assert_eq!(items.try_recv().unwrap().take().get(), id.to_string());
     assert_eq!(ended.try_recv().unwrap(), Ok(()));
     let (id, mut result) = site.calls("m");
     site.says(0, format!(r#"{{"id":{id},"item":1}}"#));

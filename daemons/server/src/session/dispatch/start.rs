@@ -104,7 +104,15 @@ impl Dispatcher {
         let (position, method) = found.ok_or_else(|| no_such_method(&call.method))?;
         self.last_method = position;
         let peer = self.peer;
-        let make = || seen_by_method(state, method, call, (peer, caller.as_deref()), received);
+        // The others are done when they return.
+        let kept = (!matches!(method.body(), Body::Sync(_))).then(|| self.calls.kept());
+        let make = || {
+            let seen = seen_by_method(state, method, call, (peer, caller.as_deref()), received);
+            match &kept {
+                Some(kept) => seen.counted_in(Arc::clone(kept)),
+                None => seen,
+            }
+        };
         if let Some(next) = &state.layers {
             return self.start_layered(next, call, (position, method), make(), received);
         }
