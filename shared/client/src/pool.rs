@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use futures_util::FutureExt;
+use futures_util::future::FusedFuture;
 use rpc_socket::Socket;
 use rpc_wire::fault::Code;
 #[cfg(feature = "registry")]
@@ -355,25 +357,35 @@ impl Peer {
             .unwrap_or_else(|_| Err(self.no_connection(within)))
     }
 
-    /// The outcome of the probe on this connection. A server that is silent, at an address that the caller named, is
-    /// asked in JSON-RPC as well, on another connection: many ignore what is none.
+    /// The outcome of the probe on this connection. A server that is silent or closes it, at an address that the
+    /// caller named, is asked in JSON-RPC as well, once and on another connection: many ignore what is none, and some
+    /// close.
     async fn probed(&self, socket: Socket, inbox: Inbox) -> Result<Probed, CallError> {
         let mut probed = pin!(probe(self.name(), socket, inbox));
         if !self.route.is_named() {
             return probed.await;
         }
-        let asked = async {
-            tokio::time::sleep(JSON_RPC_AFTER).await;
-            let socket = self.connect().await.ok()?;
-            probe_json_rpc(socket, self.inbox()).await
-        };
-        tokio::select! {
+        let lost = Notify::new();
+        let mut asked = pin!(
+            async {
+                let _ = tokio::time::timeout(JSON_RPC_AFTER, lost.notified()).await;
+                let socket = self.connect().await.ok()?;
+                probe_json_rpc(socket, self.inbox()).await
+            }
+            .fuse()
+        );
+        let probed = tokio::select! {
             biased;
-            probed = &mut probed => return probed,
-            Some(json_rpc) = asked => return Ok(json_rpc),
-            else => {}
+            probed = &mut probed => probed,
+            Some(json_rpc) = &mut asked => return Ok(json_rpc),
+        };
+        match probed {
+            Err(CallError::Unreachable { .. }) if !asked.is_terminated() => {
+                lost.notify_one();
+                asked.await.ok_or(()).or(probed)
+            }
+            probed => probed,
         }
-        probed.await
     }
 
     /// Whether the server takes calls, probed on a connection of its own.

@@ -245,6 +245,27 @@ async fn a_server_that_ignores_other_dialects_is_known_within_two_seconds() {
 }
 
 #[tokio::test]
+async fn a_server_that_closes_the_connection_on_other_dialects_is_asked_on_another_one() {
+    let peer = server(methods, || Do::Close).await;
+    let client = direct(peer.address);
+    assert_eq!(client.call("add", (1, 2)).await, Ok(json!(3)));
+    assert_eq!(client.call("add", (2, 2)).await, Ok(json!(4)));
+    let sent =
+        |method: &str| peer.seen.messages().iter().filter(|it| it["method"] == method).count();
+    assert_eq!((sent("rpc.health"), sent("add")), (1, 2), "each call once");
+    assert_eq!(peer.seen.accepted(), 3, "that of each probe, and that of the calls");
+}
+
+#[tokio::test]
+async fn a_server_that_closes_every_connection_is_asked_twice_and_cannot_be_reached() {
+    let peer = server(|_| Do::Close, || Do::Close).await;
+    let error = direct(peer.address).call("add", (1, 2)).await.unwrap_err();
+    assert!(matches!(error, CallError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("lost during the probe"), "{error}");
+    assert_eq!((peer.seen.accepted(), peer.seen.messages().len()), (2, 2), "no call was sent");
+}
+
+#[tokio::test]
 async fn a_slow_server_of_ours_is_not_taken_for_one_of_json_rpc() {
     let peer = scripted(|_, mut socket, _| async move {
         let health = r#"{"status":"ok","wire":1,"version":"1","uptime_ms":1}"#;
