@@ -18,6 +18,8 @@ pub enum Phase {
     Methods,
     /// A connection, or the peer's dialect.
     Connect,
+    /// An answer to one of the two messages that ask for the peer's dialect, for which half of the timeout is kept.
+    Probe,
     /// Other calls on the connection.
     Queue,
     /// The reply: the call is sent or being sent.
@@ -29,6 +31,7 @@ impl std::fmt::Display for Phase {
         f.write_str(match self {
             Self::Methods => "asking which of them has the method",
             Self::Connect => "connecting",
+            Self::Probe => "it is connected, and answered no probe",
             Self::Queue => "waiting for other calls to finish",
             Self::Reply => "waiting for the reply",
         })
@@ -458,6 +461,10 @@ fn timeout_hint(phase: Phase) -> &'static str {
     match phase {
         Phase::Reply => {
             "the call may have run: retry only if that is safe, check the server, or raise the timeout"
+        }
+        Phase::Probe => {
+            "the call did not run: it may be busy, speak another protocol, or not answer methods that it does not know; \
+             if it speaks HTTP, name its URL (-i http://…), or raise the timeout"
         }
         Phase::Methods | Phase::Connect | Phase::Queue => {
             "the call did not run: check the server or raise the timeout"

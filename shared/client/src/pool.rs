@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use crate::ClientError;
 use crate::connection::{Connection, Heard, Inbox};
 use crate::context::Context;
-use crate::deadline::{Failed, until};
+use crate::deadline::{Failed, after, until};
 use crate::request::{CallReply, Outgoing};
 use crate::token::Shown;
 use crate::{CallError, ClientOptions, Dialect, Phase, Rounded};
@@ -47,7 +47,8 @@ pub(crate) use route::Route;
 #[cfg(feature = "registry")]
 pub(crate) use tally::Sample;
 
-/// A server that has not replied to the probe for this long is asked in JSON-RPC as well.
+/// A server that has not replied to the probe for this long, or a quarter of a call's time, is asked in JSON-RPC as
+/// well.
 const JSON_RPC_AFTER: Duration = Duration::from_secs(1);
 
 /// One address: the dialect of its server, and the connections kept to it. A server of the extended
@@ -359,16 +360,19 @@ impl Peer {
 
     /// The outcome of the probe on this connection. A server that is silent or closes it, at an address that the
     /// caller named, is asked in JSON-RPC as well, once and on another connection: many ignore what is none, and some
-    /// close.
+    /// close. Both together have half of a call's time.
     async fn probed(&self, socket: Socket, inbox: Inbox) -> Result<Probed, CallError> {
         let mut probed = pin!(probe(self.name(), socket, inbox));
         if !self.route.is_named() {
             return probed.await;
         }
+        let ClientOptions { timeout, connect_timeout, .. } = self.context.options;
+        let within = timeout.min(connect_timeout);
+        let end = after(Instant::now(), within / 2);
         let lost = Notify::new();
         let mut asked = pin!(
             async {
-                let _ = tokio::time::timeout(JSON_RPC_AFTER, lost.notified()).await;
+                let _ = tokio::time::timeout(JSON_RPC_AFTER.min(within / 4), lost.notified()).await;
                 let socket = self.connect().await.ok()?;
                 probe_json_rpc(socket, self.inbox()).await
             }
@@ -378,11 +382,16 @@ impl Peer {
             biased;
             probed = &mut probed => probed,
             Some(json_rpc) = &mut asked => return Ok(json_rpc),
+            () = tokio::time::sleep_until(end) => {
+                let (peer, phase) = (self.name().to_owned(), Phase::Probe);
+                return Err(CallError::Timeout { peer, after: within / 2, phase });
+            }
         };
         match probed {
             Err(CallError::Unreachable { .. }) if !asked.is_terminated() => {
                 lost.notify_one();
-                asked.await.ok_or(()).or(probed)
+                let asked = tokio::time::timeout_at(end, asked).await;
+                asked.ok().flatten().ok_or(()).or(probed)
             }
             probed => probed,
         }

@@ -266,6 +266,30 @@ async fn a_server_that_closes_every_connection_is_asked_twice_and_cannot_be_reac
 }
 
 #[tokio::test]
+async fn a_server_that_ignores_other_dialects_is_known_in_time_for_a_short_timeout() {
+    let peer = server(methods, || Do::Nothing).await;
+    let options = ClientOptions { timeout: Duration::from_secs(1), ..options() };
+    let client = Client::direct(peer.name(), options).unwrap();
+    assert_eq!(client.call("add", (1, 2)).await, Ok(json!(3)));
+}
+
+#[tokio::test]
+async fn a_server_that_answers_no_probe_is_told_as_that_at_half_of_the_timeout() {
+    let peer = server(|_| Do::Nothing, || Do::Nothing).await;
+    let options = ClientOptions { timeout: Duration::from_secs(2), ..options() };
+    let client = Client::direct(peer.name(), options).unwrap();
+    let began = Instant::now();
+    let error = client.call("add", (1, 2)).await.unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(matches!(error, CallError::Timeout { phase: Phase::Probe, .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("within 1s (it is connected, and answered no probe)"), "{text}");
+    assert!(text.contains("not answer methods that it does not know"), "{text}");
+    assert!(!error.may_have_run());
+    assert_eq!(peer.seen.messages().len(), 2, "the two probes");
+}
+
+#[tokio::test]
 async fn a_slow_server_of_ours_is_not_taken_for_one_of_json_rpc() {
     let peer = scripted(|_, mut socket, _| async move {
         let health = r#"{"status":"ok","wire":1,"version":"1","uptime_ms":1}"#;

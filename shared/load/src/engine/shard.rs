@@ -148,7 +148,7 @@ async fn first_call<C: Caller>(caller: &C) -> Option<CallError> {
 /// No server was reached, or none can accept this call.
 fn is_fatal(error: &CallError) -> bool {
     match error {
-        CallError::Timeout { phase, .. } => matches!(phase, Phase::Connect),
+        CallError::Timeout { phase, .. } => matches!(phase, Phase::Connect | Phase::Probe),
         CallError::Registry(_) => true,
         error => matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Usage),
     }
@@ -158,7 +158,7 @@ fn is_fatal(error: &CallError) -> bool {
 fn is_an_instances(error: &CallError) -> bool {
     matches!(
         error,
-        CallError::Timeout { phase: Phase::Connect, .. }
+        CallError::Timeout { phase: Phase::Connect | Phase::Probe, .. }
             | CallError::Unreachable { .. }
             | CallError::Insecure { .. }
             | CallError::Refused { .. }
