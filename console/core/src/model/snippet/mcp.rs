@@ -1,6 +1,6 @@
 //! A call as an agent makes it: a message to `rpcd mcp`.
 
-use super::{Snippet, Speaks, command_line, environment, json_rpc};
+use super::{Snippet, command_line, environment, json_rpc};
 use crate::text;
 
 /// How long `rpcd mcp` gives a call.
@@ -11,9 +11,6 @@ const MAX_NAME_CHARS: usize = 64;
 impl Snippet {
     /// A command that calls the method as a tool and prints the answer.
     pub(super) fn mcp(&self) -> Result<String, String> {
-        if self.speaks != Speaks::Ours {
-            return Err("the server speaks JSON-RPC 2.0 only: use rpcd or curl".to_owned());
-        }
         let message = environment::shell(&self.tool_call()?)?;
         let mut words = vec!["rpcd".to_owned(), "mcp".to_owned()];
         words.extend(self.access.options());
@@ -72,11 +69,25 @@ mod tests {
     }
 
     #[test]
+    fn a_method_of_a_json_rpc_server_is_called_as_a_tool_of_that_server() {
+        let at = Speaks::JsonRpcAt("http://127.0.0.1:8545/rpc".to_owned());
+        let peer = tests::snippet().peer;
+        for (speaks, target, place) in [
+            (at, None, "-i http://127.0.0.1:8545/rpc"),
+            (Speaks::JsonRpc, peer, "-i 127.0.0.1 -p 8089"),
+            (Speaks::JsonRpc, None, "--registry http://127.0.0.1:9999"),
+        ] {
+            let command = Snippet { speaks, target, ..snippet() }.write(Format::Mcp).unwrap();
+            let expected = format!("| rpcd mcp {place} --timeout 10s --allow=place");
+            assert!(command.ends_with(&expected), "{command}");
+        }
+    }
+
+    #[test]
     fn what_no_tool_can_be_called_with_is_refused() {
         for snippet in [
             Snippet { parameters: Vec::new(), ..snippet() },
             Snippet { method: "orders/place".to_owned(), ..snippet() },
-            Snippet { speaks: Speaks::JsonRpc, ..snippet() },
         ] {
             assert!(snippet.write(Format::Mcp).is_err(), "{snippet:?}");
         }
