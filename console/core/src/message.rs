@@ -178,7 +178,7 @@ pub enum RegistryUpdate {
 pub enum InstanceUpdate {
     /// Its methods, or why they are unknown.
     Methods(Result<Arc<MethodList>, String>),
-    /// What it speaks; reported of a server that is not registered.
+    /// What it speaks; reported of a server that is not registered, and of one that speaks JSON-RPC.
     Dialect(Dialect),
     /// The round trip of a probe, or why it failed.
     Probe(Result<Duration, String>),

@@ -21,10 +21,11 @@ use super::own_methods;
 use super::secrets::Secrets;
 pub(super) use attempts::Attempts;
 use failure::failure;
-use rpc_console_core::message::Msg;
+use rpc_console_core::message::{InstanceUpdate, Msg};
 use rpc_console_core::model::calls::{
     Attempt, CallId, CallRequest, Failure, MAX_MESSAGE_BYTES, Outcome, Phases, WireMessage,
 };
+use rpc_console_core::model::instances;
 use rpc_console_core::model::json::Document;
 
 /// Interval of reports on how much of a reply has arrived.
@@ -90,6 +91,10 @@ pub(super) async fn call(
                 tokio::spawn(own_methods::correct(key, discovery.clone(), inbox.clone()));
             }
         }
+        if let Some(json_rpc) = speaks_json_rpc(&reply, &client, key.as_ref()) {
+            let update = InstanceUpdate::Dialect(instances::Dialect::JsonRpc);
+            let _ = inbox.send(Msg::Instance(json_rpc, update)).await;
+        }
         match reply {
             Ok(Reply::Value(response)) => {
                 let took = start.elapsed();
@@ -151,8 +156,27 @@ fn is_unknown(attempt: &rpc_client::Attempt) -> bool {
 }
 
 fn key_of(attempt: &rpc_client::Attempt) -> Option<InstanceKey> {
-    let (host, port) = parse_address(&attempt.instance).ok()?;
+    key_at(&attempt.instance)
+}
+
+fn key_at(address: &str) -> Option<InstanceKey> {
+    let (host, port) = parse_address(address).ok()?;
     Some(Instance::new(host, port).key())
+}
+
+/// The called instance, if it speaks JSON-RPC: no registry tells that. `key`: the client is its own.
+fn speaks_json_rpc(
+    reply: &Result<Reply, CallError>,
+    client: &Client,
+    key: Option<&InstanceKey>,
+) -> Option<InstanceKey> {
+    match (reply, key) {
+        (_, Some(key)) => (client.dialect() == Some(Dialect::JsonRpc)).then(|| key.clone()),
+        (Ok(Reply::Value(response)), None) if response.dialect == Dialect::JsonRpc => {
+            key_at(&response.peer)
+        }
+        _ => None,
+    }
 }
 
 /// The outcome of a call that a person cancelled.

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_client::Client;
+use rpc_client::{Client, Dialect};
 use rpc_wire::instance::{Instance, InstanceKey};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::discovery::Discovery;
 use rpc_console_core::message::{InstanceUpdate, Msg};
+use rpc_console_core::model::instances;
 use rpc_console_core::model::methods::MethodList;
 use rpc_console_core::text;
 
@@ -53,7 +54,8 @@ pub(super) async fn correct(key: InstanceKey, discovery: Discovery, inbox: mpsc:
 }
 
 /// Asks an instance whenever its methods may be others than known, and tells those that are not
-/// of its listed contract: these are discovered once for all instances of a contract.
+/// of its listed contract: these are discovered once for all instances of a contract. Tells, too, that it speaks
+/// JSON-RPC, which no registry does.
 pub(super) async fn follow(
     instance: &Instance,
     discovery: &Discovery,
@@ -62,10 +64,11 @@ pub(super) async fn follow(
     inbox: &mpsc::Sender<Msg>,
 ) {
     let (key, listed) = (instance.key(), instance.contract());
-    let tell = async |methods| {
-        let update = InstanceUpdate::Methods(methods);
+    let send = async |update| {
         let _ = inbox.send(Msg::Instance(key.clone(), update)).await;
     };
+    let tell = async |methods| send(InstanceUpdate::Methods(methods)).await;
+    let mut speaks_json_rpc = false;
     let mut believed = listed.map(str::to_owned);
     let mut is_confirmed = false;
     let mut told: Option<Arc<MethodList>> = None;
@@ -75,7 +78,14 @@ pub(super) async fn follow(
         {
             return;
         }
-        let wait = match discovery.ask(client).await {
+        let asked = discovery.ask(client).await;
+        if let Some(dialect) = client.dialect()
+            && (dialect == Dialect::JsonRpc) != speaks_json_rpc
+        {
+            speaks_json_rpc = !speaks_json_rpc;
+            send(InstanceUpdate::Dialect(shown(dialect))).await;
+        }
+        let wait = match asked {
             Ok(found) => {
                 is_confirmed = listed == Some(&*found.digest);
                 let is_known = told.is_none() && is_confirmed;
@@ -98,14 +108,27 @@ pub(super) async fn follow(
     }
 }
 
+/// A dialect, as it is shown.
+fn shown(dialect: Dialect) -> instances::Dialect {
+    match dialect {
+        Dialect::Extended => instances::Dialect::Extended,
+        Dialect::JsonRpc => instances::Dialect::JsonRpc,
+        Dialect::Classic => instances::Dialect::Classic,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::direct::Directory;
     use super::*;
     use rpc_client::ClientOptions;
+    use rpc_console_core::model::calls::CallRequest;
     use rpc_server::{Server, builtin};
     use rpc_wire::signature::contract;
+    use serde_json::json;
     use std::net::Ipv4Addr;
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::TcpListener;
 
     const LISTED: &str = "00000000000000000000000000000000";
 
@@ -152,23 +175,86 @@ mod tests {
         assert!(confirmed.is_empty(), "what the contract says needs no list of its own");
     }
 
+    /// A JSON-RPC server that has `add` and tells no methods; returns its key.
+    async fn json_rpc_server() -> InstanceKey {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (read, mut write) = stream.into_split();
+                    let mut lines = BufReader::new(read).lines();
+                    while let Ok(Some(line)) = lines.next_line().await {
+                        let request: serde_json::Value = serde_json::from_str(&line).unwrap();
+                        let mut reply = json!({"jsonrpc": "2.0", "id": request["id"]});
+                        match request["method"] == "add" {
+                            true => reply["result"] = json!(3),
+                            false => reply["error"] = json!({"code": -32601, "message": "none"}),
+                        }
+                        let _ = write.write_all(format!("{reply}\n").as_bytes()).await;
+                    }
+                });
+            }
+        });
+        Instance::new("127.0.0.1", port).key()
+    }
+
+    async fn until_json_rpc(mut messages: mpsc::Receiver<Msg>) {
+        let is_told = |msg: &Msg| {
+            let json_rpc = instances::Dialect::JsonRpc;
+            matches!(msg, Msg::Instance(_, InstanceUpdate::Dialect(told)) if *told == json_rpc)
+        };
+        while !is_told(&messages.recv().await.expect("it was told nowhere")) {}
+    }
+
+    #[tokio::test]
+    async fn that_a_listed_server_speaks_json_rpc_is_told_when_it_is_asked_for_its_methods() {
+        let key = json_rpc_server().await;
+        let discovery = Discovery::new(&ClientOptions::default(), Directory::of_registry());
+        let client = discovery.client(&key).unwrap();
+        let (inbox, messages) = mpsc::channel(16);
+        let (_sender, said) = watch::channel(Said::NoContract);
+        let instance = Instance::new(&*key.host, key.port);
+        tokio::spawn(async move { follow(&instance, &discovery, &client, said, &inbox).await });
+        until_json_rpc(messages).await;
+    }
+
+    #[tokio::test]
+    async fn that_a_server_speaks_json_rpc_is_told_when_it_was_called() {
+        for method in ["add", "nothing"] {
+            let key = json_rpc_server().await;
+            let client = Client::direct(key.to_string(), ClientOptions::default()).unwrap();
+            let (inbox, messages) = mpsc::channel(16);
+            let discovery = Discovery::new(&ClientOptions::default(), Directory::default());
+            let attempts = super::super::calls::Attempts::new();
+            let senders =
+                super::super::calls::Senders { own: None, single: vec![(key.clone(), client)] };
+            let request = request(method, key);
+            super::super::calls::call(request, senders, attempts, discovery, inbox).await;
+            until_json_rpc(messages).await;
+        }
+    }
+
+    fn request(method: &str, key: InstanceKey) -> CallRequest {
+        CallRequest {
+            id: 1,
+            service: Default::default(),
+            method: method.to_owned(),
+            args: rpc_wire::call::Args::none(),
+            written: rpc_wire::call::Args::none(),
+            candidates: vec![key],
+            timeout: Duration::from_secs(5),
+            stream: false,
+        }
+    }
+
     #[tokio::test]
     async fn an_instance_that_has_not_what_it_is_listed_with_is_asked_again() {
-        use rpc_console_core::model::calls::CallRequest;
         let (client, _) = serve(2).await;
         let port = client.instances()[0].instance.port;
         let key = Instance::new("127.0.0.1", port).key();
         let (inbox, mut messages) = mpsc::channel(16);
-        let request = CallRequest {
-            id: 1,
-            service: Default::default(),
-            method: "nothing".to_owned(),
-            args: rpc_wire::call::Args::none(),
-            written: rpc_wire::call::Args::none(),
-            candidates: vec![key.clone()],
-            timeout: Duration::from_secs(5),
-            stream: false,
-        };
+        let request = request("nothing", key.clone());
         let discovery = Discovery::new(&ClientOptions::default(), Directory::default());
         let attempts = super::super::calls::Attempts::new();
         let senders =
