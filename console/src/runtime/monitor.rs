@@ -24,6 +24,8 @@ use rpc_console_core::text;
 
 /// Interval of probes.
 const PROBE: Duration = Duration::from_secs(5);
+/// Interval of probes of the one server that is opened: no registry tells a change of its contract.
+const PROBE_ONLY: Duration = Duration::from_secs(2);
 /// Interval of probes of an older server, which pays a connection and a thread for each.
 const PROBE_CLASSIC: Duration = Duration::from_secs(15);
 /// Timeout of a probe.
@@ -57,8 +59,13 @@ impl Probing {
         }
     }
 
-    fn interval(self) -> Duration {
-        if self == Self::Connection { PROBE_CLASSIC } else { PROBE }
+    /// `is_only`: there is no registry.
+    fn interval(self, is_only: bool) -> Duration {
+        match self {
+            Self::Connection => PROBE_CLASSIC,
+            Self::Health if is_only => PROBE_ONLY,
+            Self::Health | Self::FirstReply => PROBE,
+        }
     }
 }
 
@@ -78,6 +85,7 @@ pub(super) async fn run(
     let tell = async |update: InstanceUpdate| {
         let _ = inbox.send(Msg::Instance(key.clone(), update)).await;
     };
+    let is_only = probing == Probing::FirstReply;
     let (said, heard) = watch::channel(Said::Nothing);
     tokio::join!(
         own_methods::follow(&instance, &discovery, &asking, heard, &inbox),
@@ -97,7 +105,7 @@ pub(super) async fn run(
                 {
                     tell(InstanceUpdate::Standing(standing)).await;
                 }
-                sleep(probing.interval()).await;
+                sleep(probing.interval(is_only)).await;
             }
         },
         logs(&key, &client, &inbox),
@@ -385,6 +393,25 @@ mod tests {
             let said = said.unwrap();
             assert!(said.starts_with(expected), "{said}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_one_server_that_is_opened_is_asked_for_its_contract_more_often() {
+        let server = rpc_server::Server::builder().bind(([127, 0, 0, 1], 0)).await.unwrap();
+        let instance = Instance::new("127.0.0.1", server.local_addr().port());
+        tokio::spawn(server.serve(std::future::pending()));
+        let (inbox, mut messages) = mpsc::channel(64);
+        let monitor = tokio::spawn(monitor(instance, Probing::FirstReply, inbox));
+        let mut probed = Vec::new();
+        while probed.len() < 2 {
+            if let Msg::Instance(_, InstanceUpdate::Probe(result)) = messages.recv().await.unwrap()
+            {
+                result.unwrap();
+                probed.push(Instant::now());
+            }
+        }
+        monitor.abort();
+        assert!(probed[1] - probed[0] < PROBE, "{:?}", probed[1] - probed[0]);
     }
 
     /// Number of methods that a server of two replies with itself, listed with this contract.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rpc_client::{Client, Dialect};
 use rpc_wire::instance::{Instance, InstanceKey};
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use super::discovery::Discovery;
 use rpc_console_core::message::{InstanceUpdate, Msg};
@@ -15,7 +15,7 @@ use rpc_console_core::model::instances;
 use rpc_console_core::model::methods::MethodList;
 use rpc_console_core::text;
 
-/// Interval of attempts, until one succeeds.
+/// Interval of attempts, until one succeeds; as any wait here, it ends when a probe says another contract.
 const RETRY: Duration = Duration::from_secs(10);
 /// Interval of requests to a server that does not say its contract: a restart on the same address
 /// looks unchanged.
@@ -78,6 +78,8 @@ pub(super) async fn follow(
         {
             return;
         }
+        // What a probe says while it is asked may be newer than its reply.
+        let before = said.borrow_and_update().clone();
         let asked = discovery.ask(client).await;
         if let Some(dialect) = client.dialect()
             && (dialect == Dialect::JsonRpc) != speaks_json_rpc
@@ -104,7 +106,10 @@ pub(super) async fn follow(
                 RETRY
             }
         };
-        sleep(wait).await;
+        let is_news = |now: &Said| *now != before && matches!(now, Said::Contract(_));
+        if let Ok(Err(_)) = timeout(wait, said.wait_for(is_news)).await {
+            return;
+        }
     }
 }
 
@@ -127,7 +132,8 @@ mod tests {
     use rpc_wire::signature::contract;
     use serde_json::json;
     use std::net::Ipv4Addr;
-    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
     use tokio::net::TcpListener;
 
     const LISTED: &str = "00000000000000000000000000000000";
@@ -173,6 +179,56 @@ mod tests {
         assert!(told(LISTED, &client, same).await.is_empty(), "it says the listed contract");
         let confirmed = told(&own, &client, Said::NoContract).await;
         assert!(confirmed.is_empty(), "what the contract says needs no list of its own");
+    }
+
+    /// A server of the older system that has another method each time that it is asked; returns its key.
+    async fn changing_server() -> InstanceKey {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let asked = Arc::clone(&asked);
+                tokio::spawn(async move {
+                    let mut request = vec![0; 4096];
+                    while let Ok(size @ 1..) = stream.read(&mut request).await {
+                        let request = String::from_utf8_lossy(&request[..size]);
+                        let reply = match request.contains("all_your_methods") {
+                            true => {
+                                let name = format!("m{}", asked.fetch_add(1, Relaxed));
+                                json!({"res": [
+                                    {"method_name": name, "method_args": [], "method_kwargs": {}}
+                                ]})
+                            }
+                            false => json!({"res": "No service found for: rpc.discover"}),
+                        };
+                        let _ = stream.write_all(reply.to_string().as_bytes()).await;
+                    }
+                });
+            }
+        });
+        Instance::new("127.0.0.1", port).key()
+    }
+
+    #[tokio::test]
+    async fn an_instance_is_asked_as_soon_as_its_probe_says_another_contract() {
+        let key = changing_server().await;
+        let discovery = Discovery::new(&ClientOptions::default(), Directory::default());
+        let client = discovery.client(&key).unwrap();
+        let (inbox, mut messages) = mpsc::channel(16);
+        let (sender, said) = watch::channel(Said::Nothing);
+        let instance = Instance::new(&*key.host, key.port);
+        tokio::spawn(async move { follow(&instance, &discovery, &client, said, &inbox).await });
+        for (at, name) in ["m0", "m1", "m2"].into_iter().enumerate() {
+            let next = timeout(REPEAT / 3, messages.recv()).await;
+            let Msg::Instance(_, InstanceUpdate::Methods(Ok(methods))) =
+                next.expect("it waits for the next time").unwrap()
+            else {
+                panic!("no methods")
+            };
+            assert!(methods.signatures().all(|method| method.name == name), "{name}");
+            sender.send_replace(Said::Contract(format!("contract {at}")));
+        }
     }
 
     /// A JSON-RPC server that has `add` and tells no methods; returns its key.
