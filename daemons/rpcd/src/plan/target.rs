@@ -28,6 +28,16 @@ pub(super) fn of(typed: &Direct, settings: &Settings) -> Result<Target, Failure>
         if typed.port.is_some() {
             return Err(Failure::usage("-p does not go with a URL; write the port in the URL"));
         }
+        let wants_tls = typed.through.tls || typed.through.tls_ca.is_some();
+        if let Some((scheme, rest)) = url.split_once("://")
+            && wants_tls
+            && scheme.eq_ignore_ascii_case("http")
+        {
+            let flag = if typed.through.tls { "--tls" } else { "--tls-ca" };
+            return Err(Failure::usage(format!(
+                "{flag} calls by TLS only, and -i says http://; write https://{rest}"
+            )));
+        }
         return Ok(Target::JsonRpc { url: url.clone() });
     }
     let (host, port) = host_and_port(typed)?;

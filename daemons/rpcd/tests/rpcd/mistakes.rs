@@ -108,6 +108,21 @@ fn an_unreachable_address_exits_3() {
 }
 
 #[test]
+fn who_asks_for_tls_is_not_called_in_plain_text() {
+    for (flags, named) in [("--tls", "--tls"), ("--tls-ca x.pem", "--tls-ca")] {
+        for command in ["call add 1 2", "methods", "mcp"] {
+            let run = rpcd(&format!("{command} -i http://127.0.0.1:{DEAD_PORT}/rpc {flags}"));
+            let said = format!(
+                "rpcd: {named} calls by TLS only, and -i says http://; write https://127.0.0.1:{DEAD_PORT}/rpc\n"
+            );
+            assert_eq!((run.code, run.stderr), (2, said), "{command} {flags}");
+        }
+    }
+    let run = rpcd(&format!("call add 1 2 -i https://127.0.0.1:{DEAD_PORT}/rpc --tls"));
+    assert_eq!(run.code, 3, "{run:?}");
+}
+
+#[test]
 fn a_wrong_file_is_named_with_its_line() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("config.ini"), "[registry]\nprot = 1\n").unwrap();
