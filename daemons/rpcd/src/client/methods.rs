@@ -6,33 +6,63 @@
 mod table;
 mod union;
 
-use rpc_client::{Catalog, Client, Target};
+use rpc_client::{Catalog, Client, Dialect, Target};
 use rpc_wire::signature::{Signature, to_openapi, to_openrpc};
 use rpc_wire::target::host_port;
 use serde_json::json;
+use url::Url;
 
 use super::{list_source, mistaken, no_instance, offers, signature};
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::Ask;
+use crate::shell::quoted;
 
 /// Prints the OpenAPI document of a server, which says where it is.
 ///
 /// # Errors
-/// The target is no single server, or could not be asked.
+/// The target is no single server, has no `POST /call`, or could not be asked.
 pub async fn openapi(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
-    let Target::Direct { host, port } = &ask.target else {
-        return Err(Failure::usage("--openapi is for one server; add -i HOST and -p PORT"));
+    let (host, port) = match &ask.target {
+        Target::Direct { host, port } => (host, port),
+        Target::JsonRpc { url } => return Err(Failure::usage(openapi_of_url(url))),
+        Target::Registry { .. } => {
+            return Err(Failure::usage("--openapi is for one server; add -i HOST and -p PORT"));
+        }
     };
     let scheme = if ask.options.tls { "https" } else { "http" };
     let url = format!("{scheme}://{}", host_port(host, *port));
     let is_wanted = is_wanted(filter);
-    let methods = listed(&ask).await?;
+    let (methods, dialect) = listed_by(&ask).await?;
+    if dialect == Some(Dialect::JsonRpc) {
+        return Err(Failure::usage(format!(
+            "{} is a JSON-RPC server of another make, without the POST /call that an OpenAPI document describes; \
+             write --json for its OpenRPC document",
+            ask.target
+        )));
+    }
     let methods = methods.iter().filter(|method| is_wanted(&method.name));
     let mut document = to_openapi(&ask.target.to_string(), env!("CARGO_PKG_VERSION"), methods);
     document["servers"] = json!([{ "url": url }]);
     output::json(&document.to_string())?;
     Ok(())
+}
+
+/// Why there is none of a URL: it is where JSON-RPC is spoken, and `POST /call` is elsewhere.
+fn openapi_of_url(url: &str) -> String {
+    let parsed = Url::parse(url).ok();
+    let place =
+        parsed.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    let instead = match place {
+        Some((host, port)) => {
+            let tls = if url.starts_with("https") { " --tls" } else { "" };
+            format!("-i {} -p {port}{tls}", quoted(host.trim_matches(['[', ']'])))
+        }
+        None => "-i HOST and -p PORT".to_owned(),
+    };
+    format!(
+        "--openapi takes no URL: what it describes is not there; for a server of rpcd write {instead}"
+    )
 }
 
 fn is_wanted(filter: Option<&str>) -> impl Fn(&str) -> bool + use<> {
@@ -87,14 +117,20 @@ pub async fn methods(ask: Ask, filter: Option<&str>) -> Result<(), Failure> {
 
 /// The methods of one server.
 pub(super) async fn listed(ask: &Ask) -> Result<Vec<Signature>, Failure> {
+    listed_by(ask).await.map(|(methods, _)| methods)
+}
+
+/// The same, with what the server speaks; `None`: it was not asked.
+async fn listed_by(ask: &Ask) -> Result<(Vec<Signature>, Option<Dialect>), Failure> {
     if let Some(described) = &ask.described {
-        return Ok(described.methods.clone());
+        return Ok((described.methods.clone(), None));
     }
     let client = Client::new(ask.target.clone(), ask.options.clone())?;
     let listed = list_source::said_during(&client, client.methods()).await;
+    let dialect = client.dialect();
     super::close(client).await;
     match listed {
-        Ok(listed) => Ok(listed),
+        Ok(listed) => Ok((listed, dialect)),
         Err(error) => Err(mistaken::failure(error).await),
     }
 }

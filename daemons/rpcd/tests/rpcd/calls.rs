@@ -121,7 +121,14 @@ fn an_openapi_document_of_a_server_says_how_to_call_it_by_http() {
     for (line, said) in [
         (format!("methods -p {port} --openapi --json"), "cannot be used with"),
         ("methods --openapi".to_owned(), "--openapi is for one server; add -i HOST and -p PORT"),
-        ("methods -i http://127.0.0.1:1/rpc --openapi".to_owned(), "--openapi is for one server"),
+        (
+            "methods -i http://127.0.0.1:1/rpc --openapi".to_owned(),
+            "--openapi takes no URL: what it describes is not there; for a server of rpcd write -i 127.0.0.1 -p 1\n",
+        ),
+        (
+            "methods -i https://[::1]/rpc --openapi".to_owned(),
+            "for a server of rpcd write -i ::1 -p 443 --tls\n",
+        ),
     ] {
         let run = rpcd(&line);
         assert!(run.code == 2 && run.stderr.contains(said), "{line}: {run:?}");

@@ -1,5 +1,7 @@
 //! Older servers, which have no log, no statistics and no health of their own.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+
 use rpc_tests::fakes::{self, Do, result};
 use rpc_tests::python::{has_python, old_registry, old_server};
 use serde_json::{Value, json};
@@ -56,6 +58,40 @@ fn a_json_rpc_server_of_another_make_is_no_older_one() {
         );
         assert_eq!((run.code, run.stdout.as_str(), run.stderr), (1, "", said), "{line}");
     }
+}
+
+#[test]
+fn a_json_rpc_server_of_another_make_has_no_openapi_document() {
+    let document = json!({
+        "openrpc": "1.3.2", "info": {"title": "t", "version": "1"},
+        "methods": [{"name": "add", "params": [], "result": {"name": "r", "schema": true}}]
+    });
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (stream, document) = (stream.unwrap(), document.clone());
+            std::thread::spawn(move || {
+                for line in BufReader::new(&stream).lines() {
+                    let message: Value = serde_json::from_str(&line.unwrap()).unwrap();
+                    let reply = match message["method"] == "rpc.discover" {
+                        true => json!({"jsonrpc": "2.0", "id": message["id"], "result": document}),
+                        false => json!({
+                            "jsonrpc": "2.0", "id": null,
+                            "error": {"code": -32600, "message": "Invalid Request"}
+                        }),
+                    };
+                    writeln!(&stream, "{reply}").unwrap();
+                }
+            });
+        }
+    });
+    let run = rpcd(&format!("methods -p {}", at.port()));
+    assert!(run.code == 0 && run.stdout.contains("add()"), "{run:?}");
+    let run = rpcd(&format!("methods --openapi -p {}", at.port()));
+    assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+    let said = format!("{at} is a JSON-RPC server of another make, without the POST /call ");
+    assert!(run.stderr.contains(&said), "{}", run.stderr);
 }
 
 #[test]

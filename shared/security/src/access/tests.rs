@@ -131,7 +131,9 @@ fn a_refusal_names_the_role_and_nothing_of_the_object() {
 #[test]
 fn who_may_not_register_is_told_of_the_key_for_that() {
     let of = |role| Denied::Unknown(role).to_string();
-    assert!(of(Role::Register).contains("RPCD_TOKEN or [registry] token_file, the one of [client]"));
+    assert!(
+        of(Role::Register).contains("RPCD_TOKEN or [registry] token_file, the one of [client]")
+    );
     assert!(of(Role::Call).contains("RPCD_TOKEN or token_file (by HTTP"));
 }
 
