@@ -22,6 +22,7 @@ impl Number {
     ///
     /// # Errors
     /// It cannot be represented, exactly if both are integers: a bad argument.
+    #[inline]
     pub fn plus(self, other: Self) -> Result<Self, Failure> {
         self.with(other, i128::checked_add, |a, b| a + b)
     }
@@ -50,6 +51,7 @@ impl Number {
         }
     }
 
+    #[inline]
     fn with(
         self,
         other: Self,
