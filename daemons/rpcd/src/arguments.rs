@@ -1,6 +1,7 @@
 //! The arguments of a call as typed: words, or one JSON document; the method's schema decides how a
 //! word is read, where it is known.
 
+pub mod fit;
 pub mod schema;
 
 use rpc_wire::call::{Args, IntoArgs, Words, WordsError};

@@ -6,8 +6,9 @@ use futures_util::{StreamExt, stream};
 use rpc_client::{Attempt, AttemptLog, CallError, Client, Code, Request, Response, Rounded};
 use rpc_load::show::precise;
 
-use super::discovery::{Discovery, Spent};
+use super::discovery::{Discovery, Missing, Spent};
 use super::{explain, list_source, mistaken, no_instance, reserved};
+use crate::arguments::fit;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::plan::CallPlan;
@@ -59,6 +60,8 @@ impl Calls<'_> {
             None => self.discovery.before_a_call(&plan.method, &plan.arguments).await?,
             known => known,
         };
+        let method = method.cloned();
+        let (method, is_sure) = (method.as_ref(), self.discovery.is_sure(&plan.method));
         if method.is_some_and(|method| method.deprecated) {
             let name = &plan.method;
             let see = shell::command("rpcd describe", &[shell::quoted(name)], &flags);
@@ -66,6 +69,9 @@ impl Calls<'_> {
         }
         let is_stream = plan.stream || method.is_some_and(|method| method.stream);
         let args = plan.arguments.read(method, &flags)?;
+        if let Some(method) = method.filter(|_| is_sure) {
+            fit::check(&args, method, &flags)?;
+        }
         let args = super::arranged(args, method, self.client, plan.described.as_ref());
         let request = Request {
             method: plan.method.clone(),
@@ -82,9 +88,8 @@ impl Calls<'_> {
         if let Some(hint) = self.discovery.hint(&plan.method) {
             output::warn(&hint);
         }
-        if plan.notify && self.discovery.is_missing(&plan.method) {
-            let name = &plan.method;
-            output::warn(&format!("{name} is not among the server's methods; nobody will tell"));
+        if plan.notify {
+            self.warn_of_missing()?;
         }
         match (is_stream, plan.repeat) {
             (true, _) if plan.notify => Err(Failure::usage(format!(
@@ -99,6 +104,24 @@ impl Calls<'_> {
             (false, 1) => self.once(request).await,
             (false, _) => self.repeat(&request).await,
         }
+    }
+
+    /// Of a notification nobody says that there is no such method.
+    fn warn_of_missing(&self) -> Result<(), Failure> {
+        let name = &self.plan.method;
+        match self.discovery.missing(name) {
+            None => {}
+            Some(Missing::OfOne) => {
+                output::warn(&format!(
+                    "{name} is not among the server's methods; nobody will tell"
+                ));
+            }
+            Some(Missing::OfAll(error)) => return Err(Failure::of_call(error)),
+            Some(Missing::OfSome) => output::warn(&format!(
+                "{name} is not among the methods of the instances that could be asked; nobody will tell"
+            )),
+        }
+        Ok(())
     }
 
     async fn once(mut self, mut request: Request) -> Result<(), Failure> {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rpc_client::registry::{RegistryClient, RegistryClientError};
 use rpc_client::{
-    Args, CallError, Catalog, Client, ClientOptions, Dialect, ListProblem, ListSource, Phase,
-    Request, Response, Rounded, Target,
+    Args, CallError, Catalog, Client, ClientOptions, Dialect, ListProblem, ListSource,
+    NoSuchMethod, Phase, Request, Response, Rounded, Target,
 };
 use rpc_wire::instance::Instance;
 use rpc_wire::paths::{ALL_YOUR_METHODS, PROTO_JSON, RPC_DISCOVER};
@@ -50,6 +50,17 @@ enum Found {
     OfOne(Vec<Signature>),
     /// Those of all instances.
     OfAll(Catalog),
+}
+
+/// Who does not have a method.
+#[derive(Debug)]
+pub(super) enum Missing {
+    /// The one server.
+    OfOne,
+    /// Every instance; the error says so.
+    OfAll(CallError),
+    /// The instances that could be asked; others could not.
+    OfSome,
 }
 
 /// What the time of a discovery was spent on. The connection is one that the call needs, too.
@@ -173,9 +184,31 @@ impl<'a> Discovery<'a> {
         }
     }
 
-    /// Whether what the one server says that it has is known, without this method.
-    pub(super) fn is_missing(&self, name: &str) -> bool {
-        matches!(&self.found, Some(Ok(Found::OfOne(methods))) if !methods.iter().any(|it| it.name == name))
+    /// Whether all that was asked for says the same of the method: of instances that differ, another one than was
+    /// asked may be called.
+    pub(super) fn is_sure(&self, name: &str) -> bool {
+        match &self.found {
+            Some(Ok(Found::OfOne(methods))) => methods.iter().any(|method| method.name == name),
+            Some(Ok(Found::OfAll(catalog))) => {
+                catalog.method(name).is_some_and(|method| method.variants.len() == 1)
+            }
+            _ => false,
+        }
+    }
+
+    /// Who is known not to have this method, if nobody is known to have it.
+    pub(super) fn missing(&self, name: &str) -> Option<Missing> {
+        match self.found.as_ref()?.as_ref().ok()? {
+            Found::OfOne(methods) if methods.iter().any(|it| it.name == name) => None,
+            Found::OfOne(_) => Some(Missing::OfOne),
+            Found::OfAll(catalog) if catalog.method(name).is_some() => None,
+            Found::OfAll(catalog) if catalog.unknown.is_empty() => {
+                let service = self.options.service.clone();
+                let error = NoSuchMethod { service, ..catalog.no_such_method(name) };
+                Some(Missing::OfAll(CallError::NoSuchMethod(Box::new(error))))
+            }
+            Found::OfAll(_) => Some(Missing::OfSome),
+        }
     }
 
     /// Who asks.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::process::{Daemon, rpcd};
+use crate::site::Site;
 
 /// Calls of `echo` that the server has finished.
 fn echoes(port: u16) -> u64 {
@@ -48,4 +49,41 @@ fn what_would_be_lost_without_a_word_is_said_before() {
     assert_eq!(run.code, 2, "{}", run.stderr);
     let run = rpcd("call -p 1 --notify echo 1");
     assert_eq!(run.code, 3, "{}", run.stderr);
+}
+
+#[test]
+fn a_method_that_no_instance_of_the_service_has_is_said_to_be_missing() {
+    let site = Site::start();
+    for service in ["", " --service site"] {
+        let run = site.run(&format!("call --notify nope{service} 1 2"));
+        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{service}: {run:?}");
+        assert!(run.stderr.contains("offers \"nope\": asked 1 of 1"), "{service}: {}", run.stderr);
+    }
+    let run = site.run("call --notify echo --service site 1");
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn arguments_that_the_server_would_refuse_are_not_sent() {
+    let (_server, port) = Daemon::serve("--no-registry");
+    for (words, said) in [
+        ("add 1", "the argument b of add is missing; see rpcd describe add"),
+        ("add 1 2 3 4", "add takes at most 3 arguments, not 4; see"),
+        ("add 1 b=2 d=3", "add has no argument d"),
+        ("add -d [1]", "the argument b of add is missing; see rpcd describe add"),
+    ] {
+        for line in [
+            format!("call -p {port} --notify {words}"),
+            format!("call -i http://127.0.0.1:{port}/rpc --notify {words}"),
+            format!("call -p {port} {words}"),
+        ] {
+            let run = rpcd(&line);
+            assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{line}: {run:?}");
+            assert!(run.stderr.contains(said), "{line}: {}", run.stderr);
+        }
+    }
+    let stats = rpcd(&format!("call -p {port} rpc.stats --json")).stdout;
+    let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
+    let add = stats["methods"].as_array().unwrap().iter().find(|it| it["name"] == "add");
+    assert!(add.is_none_or(|add| add["calls"] == 0), "{stats}");
 }
