@@ -6,7 +6,7 @@ use std::fmt;
 
 pub use reply::JsonRpcReply;
 
-use super::message::{Call, Envelope, Keys, Message, Meta, Rejected, ReplyTo};
+use super::message::{Call, Envelope, Keys, Message, Meta, Rejected, ReplyTo, is_string_or_number};
 use crate::fault::{Code, Fault};
 use crate::json::{Elements, Json};
 
@@ -44,7 +44,7 @@ pub(super) fn sort<'a>(keys: Keys<'a>, version: Json<'a>) -> Result<Message<'a>,
 }
 
 fn is_id(json: Json<'_>) -> bool {
-    json.is_null() || json.text().starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
+    json.is_null() || is_string_or_number(json)
 }
 
 /// The requests of a batch, which outlive its frame: there may be too many to handle at once.

@@ -396,10 +396,21 @@ enum Key {
 
 /// A string or an integer.
 fn is_id(json: Json<'_>) -> bool {
+    is_string_or_number(json)
+        && (json.text().starts_with('"') || !json.text().contains(['.', 'e', 'E']))
+}
+
+/// One that its sender can read again in the reply: no half of a surrogate pair, and no number beyond all floats.
+pub(super) fn is_string_or_number(json: Json<'_>) -> bool {
+    /// Digits of a float, at most.
+    const DIGITS: usize = 308;
     let text = json.text();
-    text.starts_with('"')
-        || (text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
-            && !text.contains(['.', 'e', 'E']))
+    match text.as_bytes().first() {
+        Some(b'"') => json.as_string().is_some(),
+        Some(b'-' | b'0'..=b'9') if text.len() <= DIGITS && !text.contains(['e', 'E']) => true,
+        Some(b'-' | b'0'..=b'9') => text.parse().is_ok_and(f64::is_finite),
+        _ => false,
+    }
 }
 
 /// serde's message without its line number: a frame is one line to its sender.
@@ -449,7 +460,7 @@ mod tests {
 
     #[test]
     fn any_other_id_is_refused_and_never_taken_for_classic() {
-        for id in ["null", "1.5", "1e3", "{}", "[]", "true"] {
+        for id in ["null", "1.5", "1e3", "{}", "[]", "true", r#""\ud800""#, &"1".repeat(400)] {
             for rest in [r#""method_name":"m""#, r#""cancel":1"#, r#""x":1"#] {
                 assert_eq!(rejected(&format!(r#"{{"id":{id},{rest}}}"#)), (None, -32600, false));
             }
