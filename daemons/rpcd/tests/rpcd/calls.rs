@@ -38,7 +38,7 @@ fn an_error_from_the_server_exits_1_with_its_text() {
     let run = rpcd(&format!("call -p {port} nope"));
     assert_eq!((run.code, run.stdout.as_str()), (1, ""));
     assert!(run.stderr.contains("nope"), "{}", run.stderr);
-    let run = rpcd(&format!("call -p {port} add 1"));
+    let run = rpcd(&format!("call -p {port} add 1 true"));
     assert_eq!(run.code, 1);
     assert!(run.stderr.contains("'b'"), "{}", run.stderr);
 }

@@ -96,7 +96,7 @@ fn texts_of_strangers_are_escaped_in_a_pipe_too() {
     }
     assert_eq!(rpcd(&format!("methods -p {port}")).stdout.lines().count(), 2, "no line is forged");
     // What scripts read is what was sent.
-    assert_eq!(rpcd(&format!("call m -p {port}")).stdout, format!("{evil}\n"));
+    assert_eq!(rpcd(&format!("call m 1 -p {port}")).stdout, format!("{evil}\n"));
     let run = rpcd(&format!("methods --json -p {port}"));
     let document: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(document["methods"][0]["summary"], evil);
