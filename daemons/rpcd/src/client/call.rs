@@ -111,13 +111,13 @@ impl Calls<'_> {
         let name = &self.plan.method;
         match self.discovery.missing(name) {
             None => {}
-            Some(Missing::OfOne) => {
+            Some(Missing::AtServer) => {
                 output::warn(&format!(
                     "{name} is not among the server's methods; nobody will tell"
                 ));
             }
-            Some(Missing::OfAll(error)) => return Err(Failure::of_call(error)),
-            Some(Missing::OfSome) => output::warn(&format!(
+            Some(Missing::Everywhere(error)) => return Err(Failure::of_call(error)),
+            Some(Missing::WhereAsked) => output::warn(&format!(
                 "{name} is not among the methods of the instances that could be asked; nobody will tell"
             )),
         }

@@ -56,11 +56,11 @@ enum Found {
 #[derive(Debug)]
 pub(super) enum Missing {
     /// The one server.
-    OfOne,
+    AtServer,
     /// Every instance; the error says so.
-    OfAll(CallError),
+    Everywhere(CallError),
     /// The instances that could be asked; others could not.
-    OfSome,
+    WhereAsked,
 }
 
 /// What the time of a discovery was spent on. The connection is one that the call needs, too.
@@ -200,14 +200,14 @@ impl<'a> Discovery<'a> {
     pub(super) fn missing(&self, name: &str) -> Option<Missing> {
         match self.found.as_ref()?.as_ref().ok()? {
             Found::OfOne(methods) if methods.iter().any(|it| it.name == name) => None,
-            Found::OfOne(_) => Some(Missing::OfOne),
+            Found::OfOne(_) => Some(Missing::AtServer),
             Found::OfAll(catalog) if catalog.method(name).is_some() => None,
             Found::OfAll(catalog) if catalog.unknown.is_empty() => {
                 let service = self.options.service.clone();
                 let error = NoSuchMethod { service, ..catalog.no_such_method(name) };
-                Some(Missing::OfAll(CallError::NoSuchMethod(Box::new(error))))
+                Some(Missing::Everywhere(CallError::NoSuchMethod(Box::new(error))))
             }
-            Found::OfAll(_) => Some(Missing::OfSome),
+            Found::OfAll(_) => Some(Missing::WhereAsked),
         }
     }
 

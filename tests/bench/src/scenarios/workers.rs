@@ -55,7 +55,7 @@ fn against(
 ) -> anyhow::Result<Figures> {
     let server = bench.rpcd(&[&["serve", "--no-registry"], arguments].concat())?;
     let window = bench.window(&server);
-    bench.load(|| bare::run(server.address(), &[exchange.clone()], shape, window))
+    bench.load(|| bare::run(server.address(), std::slice::from_ref(exchange), shape, window))
 }
 
 fn has_python() -> bool {
