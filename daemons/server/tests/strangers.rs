@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -327,6 +327,74 @@ async fn of_peers_that_read_no_replies_over_http_those_with_most_are_disconnecte
         assert_eq!(other.ask(call(id, "large", &json!([]))).await["id"], id);
     }
     drop(lazy);
+    eventually("all is given back", async || kept().await == 0).await;
+}
+
+#[tokio::test]
+async fn replies_that_wait_for_others_of_their_batches_are_bounded_in_sum() {
+    const LARGE: usize = 1_000_000;
+    let now = Method::named("now").parameters([]).sync(|| "x".repeat(LARGE));
+    let later = Method::named("later").parameters([]).asynchronous(async || {
+        tokio::task::yield_now().await;
+        "x".repeat(LARGE)
+    });
+    let (release, held) = watch::channel(false);
+    let hold = Method::named("hold").parameters([]).asynchronous(move || {
+        let mut held = held.clone();
+        async move { held.wait_for(|released| *released).await.is_ok() }
+    });
+    let limits = Limits::default().max_buffered_bytes(8 << 20);
+    let server = serve(with_limits(limits).methods([now, later, hold])).await;
+    let mut waiting = Vec::new();
+    for host in 2..42 {
+        let large = if host % 4 < 2 { "now" } else { "later" };
+        let of = |id: u8, method| json!({"jsonrpc": "2.0", "id": id, "method": method});
+        let batch = json!([of(2, "hold"), of(1, large)]).to_string();
+        let is_http = host % 2 == 0;
+        let request = match is_http {
+            true => format!(
+                "POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                 Connection: close\r\nContent-Length: {}\r\n\r\n{batch}",
+                batch.len()
+            ),
+            false => batch,
+        };
+        let mut peer = Peer::connect(server, host).await;
+        peer.send(request).await;
+        waiting.push((peer, is_http));
+    }
+    let held = async || metric(server, "rpc_server_calls_in_flight").await;
+    eventually("all wait", async || held().await == 40).await;
+    let kept = async || metric(server, "rpc_server_buffered_bytes").await;
+    let most = 8 << 20;
+    eventually("the limit is reached", async || kept().await > most).await;
+    assert!(kept().await < most + (4 << 20), "{}", kept().await);
+    // A batch that waits for nothing is answered, and what is short is kept.
+    let mut other = Peer::connect(server, 100).await;
+    for method in ["now", "later"] {
+        let alone = json!([{"jsonrpc": "2.0", "id": 3, "method": method}]).to_string();
+        assert_eq!(other.ask(alone).await[0]["result"].as_str().map(str::len), Some(LARGE));
+    }
+    release.send(true).unwrap();
+    let (mut whole, mut lost) = (0, 0);
+    for (mut peer, is_http) in waiting {
+        let replies = match is_http {
+            true => {
+                let mut text = String::new();
+                timeout(TIMEOUT, peer.stream.read_to_string(&mut text)).await.unwrap().unwrap();
+                serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
+            }
+            false => peer.reply().await.unwrap(),
+        };
+        let of = |id: u8| replies.as_array().unwrap().iter().find(|reply| reply["id"] == id);
+        assert_eq!(of(2).unwrap()["result"], true);
+        let large = of(1).unwrap();
+        whole += usize::from(large["result"].as_str().is_some_and(|text| text.len() == LARGE));
+        let told = large["error"]["message"].as_str().unwrap_or_default();
+        let is_told = told.contains("was executed") && told.contains("(max_buffered_bytes)");
+        lost += usize::from(large["error"]["code"] == -32005 && is_told);
+    }
+    assert!(whole >= 6 && lost >= 20 && whole + lost == 40, "{whole} whole, {lost} lost");
     eventually("all is given back", async || kept().await == 0).await;
 }
 

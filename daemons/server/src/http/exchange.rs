@@ -237,6 +237,7 @@ impl Exchange {
 
     /// Lets a call in flight go on.
     async fn step(&mut self) {
+        self.count(self.dispatcher.kept_bytes());
         let state = self.dispatcher.state().clone();
         let draining = pin!(state.draining.cancelled());
         let aborted = pin!(state.aborted.cancelled());

@@ -64,7 +64,7 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
-    fn of(reply_to: ReplyTo<'_>) -> Self {
+    pub(crate) fn of(reply_to: ReplyTo<'_>) -> Self {
         // An id is valid JSON already.
         let id = reply_to.id().and_then(|id| RawValue::from_string(id.text().to_owned()).ok());
         match (reply_to, id.map(Arc::from)) {

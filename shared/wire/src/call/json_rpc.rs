@@ -86,6 +86,12 @@ impl Batch {
         Some(request(element))
     }
 
+    /// Whether it has another request.
+    #[must_use]
+    pub fn has_next(&self) -> bool {
+        Elements::resume(&self.text, self.at).next().is_some()
+    }
+
     /// Bytes that it keeps.
     pub fn bytes(&self) -> usize {
         self.text.len()

@@ -10,8 +10,11 @@ use super::defaults::Defaults;
 use super::start::time_limit;
 use super::{Dispatcher, with_short_id};
 use crate::buffers::FREE_BYTES;
-use crate::session::calls::{CallContext, deadline_exceeded};
+use crate::session::calls::{CallContext, Kept, deadline_exceeded};
 use crate::state::ServerState;
+
+/// A reply that is always kept, such as that of a call that did not start.
+const SHORT_REPLY: usize = 1024;
 
 impl Dispatcher {
     /// Begins with the requests in `array`, one after the other, before anything else is handled.
@@ -53,6 +56,7 @@ impl Dispatcher {
         let is_full = self.batches.reply_bytes() >= most_reply_bytes(state);
         let request = begun.batch.next();
         let is_last = request.is_none();
+        let mut reply_to = None;
         let message =
             request.map(|request| request.map(|call| Message::Call(begun.defaults.of(call))));
         match message.map(|message| with_short_id(message, state.limits.max_id_bytes)) {
@@ -66,6 +70,9 @@ impl Dispatcher {
                     Ok(()) => self.begin(state, &call, received),
                     Err(fault) => self.refuse(&call, &fault, received),
                 }
+                if self.has_no_room(start) {
+                    reply_to = Some(Kept::of(call.reply_to));
+                }
             }
             Some(message) => {
                 let handled = self.handle(state, message, &[]);
@@ -74,6 +81,11 @@ impl Dispatcher {
             None => {}
         }
         self.calls.set_batch(None);
+        if let Some(reply_to) = reply_to
+            && (begun.batch.has_next() || self.calls.has_any_of(serial))
+        {
+            self.lose_reply(reply_to.get(), start, &lost_for_others(state));
+        }
         self.batches.collect(serial, &mut self.output, start);
         if is_last {
             self.end_batch(serial);
@@ -109,14 +121,12 @@ impl Dispatcher {
     /// have, if there is room.
     pub(super) fn finish_of_batch(&mut self, context: &CallContext, serial: u64, start: usize) {
         let most = most_reply_bytes(&self.state);
-        if self.batches.reply_bytes() >= most && self.output.len() > start {
-            let mut lost = Vec::new();
-            reply::fault(&mut lost, context.reply_to(), &lost_in_a_batch(most));
-            // A shorter one may as well be kept.
-            if self.output.len() - start > lost.len() {
-                self.output.truncate(start);
-                self.output.append(&mut lost);
-            }
+        if self.has_no_room(start)
+            && (self.batches.is_begun(serial) || self.calls.has_any_of(serial))
+        {
+            self.lose_reply(context.reply_to(), start, &lost_for_others(&self.state));
+        } else if self.batches.reply_bytes() >= most {
+            self.lose_reply(context.reply_to(), start, &lost_in_a_batch(most));
         }
         self.batches.collect(serial, &mut self.output, start);
         if self.batches.reply_bytes() >= most {
@@ -124,6 +134,24 @@ impl Dispatcher {
         }
         if !self.batches.is_begun(serial) {
             self.end_batch(serial);
+        }
+    }
+
+    /// Whether the reply in the output from `start` on is none to keep for a batch, since too much is kept for all peers.
+    fn has_no_room(&self, start: usize) -> bool {
+        let reply = self.output.len() - start;
+        reply > SHORT_REPLY
+            && self.batches.reply_bytes() + reply > FREE_BYTES
+            && self.state.buffers.are_full()
+    }
+
+    /// Says so in place of the reply in the output from `start` on, unless that is shorter.
+    fn lose_reply(&mut self, reply_to: ReplyTo<'_>, start: usize, fault: &Fault) {
+        let mut lost = Vec::new();
+        reply::fault(&mut lost, reply_to, fault);
+        if self.output.len() - start > lost.len() {
+            self.output.truncate(start);
+            self.output.append(&mut lost);
         }
     }
 }
@@ -145,6 +173,15 @@ fn too_much_for_a_batch(state: &ServerState) -> Fault {
 fn lost_in_a_batch(most: usize) -> Fault {
     let text = format!(
         "the call was executed, but its reply is lost: those of batches are over {most} bytes (max_unwritten_bytes); send fewer requests in one"
+    );
+    Fault::new(Code::TooLarge, text)
+}
+
+fn lost_for_others(state: &ServerState) -> Fault {
+    let text = format!(
+        "the call was executed, but its reply is lost: over {} bytes are kept for all connections (max_buffered_bytes); \
+         send it outside a batch",
+        state.limits.max_buffered_bytes
     );
     Fault::new(Code::TooLarge, text)
 }
@@ -175,6 +212,29 @@ struct Open {
     serial: u64,
     /// With a comma between them.
     replies: Vec<u8>,
+}
+
+impl Open {
+    /// Adds a reply, or nothing.
+    fn add(&mut self, reply: &[u8]) {
+        if reply.is_empty() {
+            return;
+        }
+        if !self.replies.is_empty() {
+            self.replies.push(b',');
+        }
+        self.replies.extend_from_slice(reply.trim_ascii_end());
+    }
+
+    /// Adds a reply that may be all there is.
+    fn add_large(&mut self, mut reply: Vec<u8>) {
+        if !self.replies.is_empty() || reply.len() <= FREE_BYTES {
+            return self.add(&reply);
+        }
+        reply.truncate(reply.trim_ascii_end().len());
+        reply.shrink_to_fit();
+        self.replies = reply;
+    }
 }
 
 impl Batches {
@@ -230,15 +290,18 @@ impl Batches {
     /// Adds what was written to `output` from `start` on, a reply or nothing, to those of the batch.
     pub(crate) fn collect(&mut self, serial: u64, output: &mut Vec<u8>, start: usize) {
         let open = self.open.iter_mut().find(|open| open.serial == serial);
-        if let (Some(open), Some(reply)) = (open, output.get(start..))
-            && !reply.is_empty()
-        {
-            if !open.replies.is_empty() {
-                open.replies.push(b',');
+        if start == 0 && output.capacity() > FREE_BYTES {
+            // It is kept as it is, or freed: no memory is needed twice, or for what is lost.
+            let reply = std::mem::take(output);
+            if let Some(open) = open {
+                open.add_large(reply);
             }
-            open.replies.extend_from_slice(reply.trim_ascii_end());
+        } else {
+            if let (Some(open), Some(reply)) = (open, output.get(start..)) {
+                open.add(reply);
+            }
+            output.truncate(start);
         }
-        output.truncate(start);
     }
 
     /// Every request of the batch has been handled: writes the replies, unless all were notifications.
