@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use rpc_client::{Attempt, AttemptLog, CallError, Client, Code, Request, Response, Rounded};
+use rpc_client::{Attempt, AttemptLog, CallError, Client, Code, Phase, Request, Response, Rounded};
 use rpc_load::show::precise;
 
 use super::discovery::{Discovery, Missing, Spent};
@@ -131,7 +131,8 @@ impl Calls<'_> {
         let log = self.log_of(&mut request);
         let error = match self.send(request.clone()).await {
             Ok(response) => return self.print(response, &log),
-            Err(CallError::Timeout { peer, phase, .. }) => {
+            // The time of the probes is their own.
+            Err(CallError::Timeout { peer, phase, .. }) if phase != Phase::Probe => {
                 CallError::Timeout { peer, phase, after: self.discovery.timeout() }
             }
             Err(error) => error,

@@ -97,6 +97,17 @@ fn a_timeout_has_its_code_whoever_finds_it() {
 }
 
 #[test]
+fn a_server_that_answers_no_probe_is_told_with_the_time_that_it_had() {
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = mute.local_addr().unwrap();
+    let run = rpcd(&format!("call echo x -p {} --timeout 400ms", at.port()));
+    assert_eq!(run.code, 4);
+    let said =
+        format!("rpcd: no reply from {at} within 200ms (it is connected, and answered no probe); ");
+    assert!(run.stderr.starts_with(&said), "{}", run.stderr);
+}
+
+#[test]
 fn in_json_the_name_that_was_probably_meant_is_data() {
     let (_server, port) = Daemon::serve("--no-registry");
     for (line, code, near) in [
