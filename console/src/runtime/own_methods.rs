@@ -255,7 +255,11 @@ mod tests {
         Instance::new("127.0.0.1", port).key()
     }
 
-    async fn until_json_rpc(mut messages: mpsc::Receiver<Msg>) {
+    async fn until_json_rpc(messages: mpsc::Receiver<Msg>) {
+        tokio::time::timeout(Duration::from_secs(20), json_rpc_told(messages)).await.unwrap();
+    }
+
+    async fn json_rpc_told(mut messages: mpsc::Receiver<Msg>) {
         let is_told = |msg: &Msg| {
             let json_rpc = instances::Dialect::JsonRpc;
             matches!(msg, Msg::Instance(_, InstanceUpdate::Dialect(told)) if *told == json_rpc)
