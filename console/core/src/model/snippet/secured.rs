@@ -98,7 +98,7 @@ mod tests {
             Snippet { args: Args::none(), access, ..snippet() }.write(Format::Rpcd).unwrap();
         let withheld = "RPCD_TOKEN= RPCD_CLIENT_TOKEN_FILE= rpcd call ";
         assert!(command.starts_with(withheld), "{command}");
-        let seen = command.replace("rpcd call", "env | grep RPCD_ #");
+        let seen = command.replace("rpcd call", "env | grep -E '^RPCD_(TOKEN|CLIENT)' #");
         assert_eq!(shell(&format!("RPCD_TOKEN=s; export RPCD_TOKEN; {seen}")).lines().count(), 2);
     }
 
