@@ -219,7 +219,8 @@ async fn the_exit_codes_of_the_command_line_tell_who_must_act() {
         (vec!["divide", "1", "0"], 0, "Division by zero error!"),
         (vec!["echo", r#"{"a":[1,null]}"#], 0, r#"{"a":[1,null]}"#),
         (vec!["nope"], 1, ""),
-        (vec!["add", "1"], 1, ""),
+        (vec!["add", "1"], 2, ""),
+        (vec!["add", "1", "true"], 1, ""),
         (vec!["--timeout", "300ms", "sleep", "9"], 4, ""),
     ] {
         let line = [&["call", "-i", "127.0.0.1", "-p", &port], &arguments[..]].concat();
