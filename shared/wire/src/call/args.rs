@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 
 use crate::is_hidden;
 use crate::json::Json;
-use crate::signature::Parameter;
 
 /// The arguments of one call: positional ones as the text of a JSON array, keyword ones as the
 /// text of a JSON object. Cheap to clone for a retry; written without serialising again.
@@ -198,20 +197,23 @@ impl Args {
         Some(all)
     }
 
-    /// The same in the order of the parameters, with defaults between those that are given; `None` if one that
-    /// must be given is not, is given twice, or has an unknown name.
-    pub(crate) fn by_position(&self, parameters: &[Parameter]) -> Option<Self> {
+    /// The same in the order of the parameters, given by their names and the defaults of those that have one, with
+    /// defaults between those that are given; `None` if one that must be given is not, is given twice, or has an
+    /// unknown name.
+    pub(crate) fn by_position<'a>(
+        &self,
+        parameters: impl IntoIterator<Item = (&'a str, Option<&'a Value>)>,
+    ) -> Option<Self> {
         let positional: Vec<&RawValue> = serde_json::from_str(&self.positional).ok()?;
         let Keyword(mut keyword) = serde_json::from_str(&self.keyword).ok()?;
         let mut all = Self { positional: self.positional.clone(), ..Self::none() };
-        for parameter in parameters.iter().skip(positional.len()) {
+        for (wanted, default) in parameters.into_iter().skip(positional.len()) {
             if keyword.is_empty() {
                 break;
             }
-            match keyword.iter().position(|(name, _)| *name == parameter.name) {
+            match keyword.iter().position(|(name, _)| *name == wanted) {
                 Some(at) => all.push(keyword.swap_remove(at).1).ok()?,
-                None if parameter.required => return None,
-                None => all.push(parameter.default.as_ref().unwrap_or(&Value::Null)).ok()?,
+                None => all.push(default?).ok()?,
             }
         }
         keyword.is_empty().then_some(all)

@@ -1,5 +1,7 @@
 //! Whether a method takes its arguments by position, by name, or either way.
 
+use serde_json::Value;
+
 use super::Signature;
 use crate::call::Args;
 
@@ -43,7 +45,10 @@ impl Signature {
             ParamStructure::Either | ParamStructure::ByName => {
                 args.by_name(self.parameters.iter().map(|it| it.name.as_str()))
             }
-            ParamStructure::ByPosition => args.by_position(&self.parameters),
+            ParamStructure::ByPosition => args.by_position(self.parameters.iter().map(|it| {
+                let default = it.default.as_ref().unwrap_or(&Value::Null);
+                (it.name.as_str(), (!it.required).then_some(default))
+            })),
         };
         arranged.unwrap_or(args)
     }
