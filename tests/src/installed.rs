@@ -5,7 +5,9 @@
 /// # Panics
 /// `CI=true` and it is missing.
 pub fn has(program: &str, package: &str) -> bool {
-    let found = std::process::Command::new(program).arg("--version").output();
+    // The one program without that flag.
+    let flag = if program == "openssl" { "version" } else { "--version" };
+    let found = std::process::Command::new(program).arg(flag).output();
     is_there(found.is_ok_and(|output| output.status.success()), package)
 }
 

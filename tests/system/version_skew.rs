@@ -69,7 +69,11 @@ async fn the_registry_replies_to_earlier_servers_and_clients_as_it_did() {
 async fn an_earlier_server_and_registry_understand_the_client_and_it_them() {
     for recordings in builds() {
         let daemons = Replayed::start(&recordings).await;
-        for recording in recordings.iter().filter(|recording| !recording.arguments.is_empty()) {
+        // A call with an argument too few is not sent any more.
+        let is_made = |recording: &&Recording| {
+            !recording.arguments.is_empty() && recording.name != "call_wrong"
+        };
+        for recording in recordings.iter().filter(is_made) {
             let placed = |text: &String| with_ports(text, &daemons.ports());
             let arguments: Vec<_> = recording.arguments.iter().map(placed).collect();
             let expected = placed(&recording.output);
