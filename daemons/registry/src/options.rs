@@ -65,7 +65,7 @@ pub struct RegistryOptions {
     /// Instances registered from one peer address (IPv6: one /64) other than loopback: 1,000. A
     /// further one gets 429.
     pub max_instances_per_peer: usize,
-    /// Memory of all instances, in bytes: 256 MiB. A further instance, or larger parameters of a known
+    /// Memory of all instances, in bytes: 128 MiB. A further instance, or larger parameters of a known
     /// one, get 503; heartbeats go on.
     pub max_table_bytes: usize,
     /// Bytes of a request's body: 64 KiB. A larger one gets 413.
@@ -213,7 +213,7 @@ impl Default for RegistryOptions {
             check_interval: Duration::from_secs(5),
             max_instances: 200_000,
             max_instances_per_peer: 1000,
-            max_table_bytes: 256 << 20,
+            max_table_bytes: 128 << 20,
             max_body_bytes: 64 * 1024,
             max_host_bytes: 253,
             max_parameters_bytes: 4 * 1024,
