@@ -122,7 +122,7 @@ pub struct RegistryOptions {
     /// Longest long-poll (`wait=`); a longer one is cut to it: 60 s.
     pub max_wait: Duration,
 
-    /// Lists and snapshots that wait for their readers, in bytes: 256 MiB, each counted once however
+    /// Lists and snapshots that wait for their readers, in bytes: 128 MiB, each counted once however
     /// many read it. At the limit the connections that read slowest are closed; a request for which
     /// there is no room within a second gets 503.
     pub max_pinned_bytes: usize,
@@ -234,7 +234,7 @@ impl Default for RegistryOptions {
             write_timeout: Duration::from_secs(30),
             tcp_user_timeout: Duration::from_secs(50),
             max_wait: Duration::from_secs(60),
-            max_pinned_bytes: 256 << 20,
+            max_pinned_bytes: 128 << 20,
             rejoin_window: Duration::from_secs(60),
             max_rejoins: 10_000,
             max_clock_ahead: Duration::from_secs(25 * 3600),
