@@ -149,7 +149,7 @@ pub(crate) async fn serve(
                 (is_aborted, is_stranger) = (true, false);
                 patience = Alarm::at(Instant::now() + LAST_REPLIES);
             }
-            () = poll_fn(|context| quiet.poll(context)) => {
+            () = quiet.rings() => {
                 let now = Instant::now();
                 let until = match (activity.waits_since(), part_since) {
                     (None, _) => now + look,
@@ -171,7 +171,7 @@ pub(crate) async fn serve(
                 quiet = Alarm::at(until);
             }
             // The request in flight, if there is one, has as long again to show who sends it.
-            () = poll_fn(|context| patience.poll(context)), if is_stranger || is_aborted => {
+            () = patience.rings(), if is_stranger || is_aborted => {
                 if is_aborted || is_late || !activity.is_asking() {
                     return;
                 }
@@ -197,6 +197,11 @@ impl Alarm {
         Self { sleep: Box::pin(sleep_until(until.into())), is_set: false }
     }
 
+    /// Waits until it is due.
+    async fn rings(&mut self) {
+        poll_fn(|context| self.poll(context)).await;
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.is_set && !self.sleep.is_elapsed() {
             return Poll::Pending;
@@ -208,7 +213,10 @@ impl Alarm {
 
 /// Waits for an alarm; for ever if there is none.
 async fn at(alarm: &mut Option<Alarm>) {
-    poll_fn(|context| alarm.as_mut().map_or(Poll::Pending, |alarm| alarm.poll(context))).await;
+    match alarm {
+        Some(alarm) => alarm.rings().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// One connection, for its requests.
