@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 #[cfg(feature = "redb")]
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -285,7 +286,7 @@ impl Acceptor {
         listener: &mut Listener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let mut shutdown = std::pin::pin!(shutdown);
+        let mut shutdown = pin!(shutdown);
         let mut in_a_row = 0;
         loop {
             // Under a flood each turn of this task is long awaited: it takes more than the few connections
@@ -331,7 +332,7 @@ impl Acceptor {
         metrics.connections.inc();
         let http = Arc::clone(&self.http);
         self.spawn(async move {
-            let serving = serve_connection(stream, peer, visit, Arc::clone(&http));
+            let serving = pin!(serve_connection(stream, peer, visit, Arc::clone(&http)));
             // Only that of a stranger, of whom nothing is known yet, is closed like this.
             let lost = closing.run_until_cancelled(serving).await;
             http.service().metrics.connections.dec();
@@ -362,8 +363,10 @@ impl Acceptor {
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let aborted = self.aborted.clone();
+        // Boxed: whatever is awaited inside another future is in it twice, as its argument and as what it polls.
+        let task = Box::pin(task);
         let task = async move {
-            aborted.run_until_cancelled_owned(task).await;
+            aborted.run_until_cancelled(task).await;
         };
         self.tasks.spawn(task.instrument(self.span.clone()));
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -148,7 +149,7 @@ impl Acceptor {
         let closing = CancellationToken::new();
         match self.seats.take(peer.ip(), &closing) {
             Ok(seat) => self.spawn(async move {
-                let serving = service.serve(stream, peer, Visit::new(seat), &ending);
+                let serving = pin!(service.serve(stream, peer, Visit::new(seat), &ending));
                 // Only that of a stranger, who has been told nothing, is closed like this.
                 closing.run_until_cancelled(serving).await;
             }),
@@ -165,8 +166,10 @@ impl Acceptor {
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let aborted = self.aborted.clone();
+        // Boxed: whatever is awaited inside another future is in it twice, as its argument and as what it polls.
+        let task = Box::pin(task);
         self.tasks.spawn(async move {
-            aborted.run_until_cancelled_owned(task).await;
+            aborted.run_until_cancelled(task).await;
         });
     }
 }
@@ -199,7 +202,7 @@ impl Service {
             .header_read_timeout(options.header_timeout)
             .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
+        let mut connection = pin!(connection);
         let served = async {
             let patience = options.unidentified_timeout;
             tokio::select! {

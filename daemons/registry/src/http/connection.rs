@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -68,8 +69,8 @@ pub(super) async fn serve_socket(
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(io, service);
     // Dropped at its end: what the peer did until then is known only after that.
-    let serve = async {
-        let mut connection = std::pin::pin!(connection);
+    let serve = pin!(async {
+        let mut connection = pin!(connection);
         let patience = options.unidentified_timeout;
         tokio::select! {
             biased;
@@ -88,7 +89,7 @@ pub(super) async fn serve_socket(
             ended = connection.as_mut() => ended,
             () = visit.remains_stranger(2 * patience) => Ok(()),
         }
-    };
+    });
     match cut.run_until_cancelled(serve).await {
         Some(Ok(())) => {}
         Some(Err(error)) => debug!(%peer, %error, "connection failed"),
