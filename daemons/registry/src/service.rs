@@ -30,7 +30,7 @@ use tokio::sync::{Notify, SetOnce, watch};
 use tracing::{debug, info, warn};
 
 use ages::Ages;
-pub(crate) use answers::{Answers, Pieces};
+pub(crate) use answers::{Answers, NoRoom, Pieces};
 pub(crate) use audit::Deed;
 use catalog::Catalogs;
 use history::History;
@@ -288,7 +288,7 @@ impl Service {
     ///
     /// # Errors
     /// It would have to be built, and too much is unread.
-    pub(crate) fn list(&self, scope: &Scope) -> Result<List, Refusal> {
+    pub(crate) fn list(&self, scope: &Scope) -> Result<List, NoRoom> {
         if let Some(list) = self.lock().table.prepared(scope) {
             return Ok(list);
         }

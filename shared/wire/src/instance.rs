@@ -365,14 +365,27 @@ impl<P: Serialize> WatchEvent<P> {
     /// # Errors
     /// Never for values that came from JSON; the signature is serde's.
     pub fn data(&self) -> serde_json::Result<String> {
+        let mut data = Vec::new();
+        self.write_data(&mut data, "")?;
+        String::from_utf8(data).map_err(serde::ser::Error::custom)
+    }
+
+    /// Appends [`data`](Self::data) to `out`, each of its lines after `field`, without the end of the last one.
+    ///
+    /// # Errors
+    /// Never for values that came from JSON; the signature is serde's.
+    pub fn write_data(&self, out: &mut Vec<u8>, field: &str) -> serde_json::Result<()> {
+        out.extend_from_slice(field.as_bytes());
         match self {
-            Self::Snapshot(records) => lines(records),
+            Self::Snapshot(records) => write_lines(records, out, field),
             Self::Registered(record) | Self::Updated(record) | Self::Suspect(record) => {
-                serde_json::to_string(record)
+                serde_json::to_writer(out, record)
             }
-            Self::Unregistered(key) => serde_json::to_string(key),
-            Self::Expired(key, reason) => serde_json::to_string(&Expired { key, reason: *reason }),
-            Self::Beats(beats) => lines(beats),
+            Self::Unregistered(key) => serde_json::to_writer(out, key),
+            Self::Expired(key, reason) => {
+                serde_json::to_writer(out, &Expired { key, reason: *reason })
+            }
+            Self::Beats(beats) => write_lines(beats, out, field),
         }
     }
 }
@@ -447,16 +460,21 @@ fn list<T: Entry>(
 }
 
 /// A JSON array with one line per element.
-fn lines<T: Serialize>(elements: &[T]) -> serde_json::Result<String> {
-    let mut lines = vec![b'['];
+fn write_lines<T: Serialize>(
+    elements: &[T],
+    out: &mut Vec<u8>,
+    field: &str,
+) -> serde_json::Result<()> {
+    out.push(b'[');
     for (position, element) in elements.iter().enumerate() {
         if position > 0 {
-            lines.extend_from_slice(b",\n");
+            out.extend_from_slice(b",\n");
+            out.extend_from_slice(field.as_bytes());
         }
-        serde_json::to_writer(&mut lines, element)?;
+        serde_json::to_writer(&mut *out, element)?;
     }
-    lines.push(b']');
-    String::from_utf8(lines).map_err(serde::ser::Error::custom)
+    out.push(b']');
+    Ok(())
 }
 
 fn status_of_any_type<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {

@@ -42,8 +42,8 @@ pub(super) async fn find_all(
     loop {
         let list = match service.list(&scope) {
             Ok(list) => list,
-            Err(_no_room) => {
-                service.make_room(usize::MAX).await?;
+            Err(no_room) => {
+                service.make_room(no_room.bytes).await?;
                 service.list(&scope)?
             }
         };

@@ -211,7 +211,7 @@ fn line(Followed { line, dropped }: &Followed) -> Bytes {
     if let Some(object) = value.as_object_mut().filter(|_| *dropped > 0) {
         object.insert("dropped".to_owned(), (*dropped).into());
     }
-    sse::event("line", None, &value.to_string())
+    sse::line("line", &value.to_string())
 }
 
 /// A place among the event streams, released when the stream ends.

@@ -85,5 +85,5 @@ impl Service {
 fn frame(ages: Vec<Beat>) -> Bytes {
     let event: WatchEvent = WatchEvent::Beats(ages);
     // Values that came from JSON serialise.
-    sse::event(event.name(), None, &event.data().unwrap_or_default())
+    sse::event_of(&event, None, 0)
 }

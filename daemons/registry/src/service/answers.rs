@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The answers that are being read, or kept for readers to come.
 ///
-/// An answer that many read is counted once. While less than the limit is kept one more may be made, so
-/// what is kept exceeds the limit by one answer at most.
+/// An answer that many read is counted once. One that is larger than the limit may be made while no other
+/// is kept, so that whatever is listed can be read.
 #[derive(Debug)]
 pub(crate) struct Answers {
     max_bytes: usize,
@@ -36,6 +36,19 @@ struct State {
     bytes: usize,
     readers: HashMap<u64, Reader>,
     last_reader: u64,
+}
+
+/// There is no room for an answer of that size beside those that are kept.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NoRoom {
+    pub(crate) bytes: usize,
+    max_bytes: usize,
+}
+
+impl From<NoRoom> for Refusal {
+    fn from(NoRoom { max_bytes, .. }: NoRoom) -> Self {
+        Self::TooMuchUnread(max_bytes)
+    }
 }
 
 /// Who is reading an answer.
@@ -81,11 +94,12 @@ impl Answers {
     ///
     /// # Errors
     /// There is no room for it.
-    pub(crate) fn check_room(&self, bytes: usize) -> Result<(), Refusal> {
-        if bytes <= SMALL || self.lock().bytes < self.max_bytes {
+    pub(crate) fn check_room(&self, bytes: usize) -> Result<(), NoRoom> {
+        let kept = self.lock().bytes;
+        if bytes <= SMALL || kept == 0 || kept.saturating_add(bytes) <= self.max_bytes {
             return Ok(());
         }
-        Err(Refusal::TooMuchUnread(self.max_bytes))
+        Err(NoRoom { bytes, max_bytes: self.max_bytes })
     }
 
     /// Waits until an answer of that many bytes may be made, and disconnects those who stand in its way: the readers
@@ -97,10 +111,10 @@ impl Answers {
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
             let freed = self.freed.notified();
-            let Err(refusal) = self.check_room(bytes) else { return Ok(()) };
+            let Err(no_room) = self.check_room(bytes) else { return Ok(()) };
             self.cut_slowest();
             if tokio::time::timeout_at(until, freed).await.is_err() {
-                return Err(refusal);
+                return Err(no_room.into());
             }
         }
     }
@@ -240,7 +254,7 @@ mod tests {
         let cut = CancellationToken::new();
         let mut readers = [answers.pieces(kept.clone(), &cut), answers.pieces(kept, &cut)];
         assert_eq!((answers.bytes(), answers.lock().readers.len()), (MIB, 2));
-        assert_eq!(answers.check_room(MIB), Err(Refusal::TooMuchUnread(MIB)));
+        assert_eq!(answers.check_room(MIB), Err(NoRoom { bytes: MIB, max_bytes: MIB }));
         let mut last = None;
         for reader in &mut readers {
             let pieces: Vec<_> = reader.collect();

@@ -56,15 +56,21 @@ impl Event {
             ChangeKind::Expired(reason) => WatchEvent::Expired(row.entry.key.clone(), reason),
             ChangeKind::Suspect => WatchEvent::Suspect(record()),
         };
-        frame(&event, epoch, self.change.revision)
+        frame(&event, epoch, self.change.revision, RECORD_BYTES + row.entry.reply.len())
     }
 }
 
-/// The event with the id `<epoch>.<revision>`.
-pub(super) fn frame(event: &WatchEvent<impl Serialize>, epoch: &str, revision: u64) -> Bytes {
-    // Values that came from JSON serialise.
-    let data = event.data().unwrap_or_default();
-    sse::event(event.name(), Some(&format!("{epoch}.{revision}")), &data)
+/// What a record has beside the instance, approximately.
+pub(super) const RECORD_BYTES: usize = 256;
+
+/// The event with the id `<epoch>.<revision>`, of about that many bytes.
+pub(super) fn frame(
+    event: &WatchEvent<impl Serialize>,
+    epoch: &str,
+    revision: u64,
+    bytes: usize,
+) -> Bytes {
+    sse::event_of(event, Some(&format!("{epoch}.{revision}")), bytes)
 }
 
 /// A bounded sequence of changes without gaps.

@@ -222,7 +222,7 @@ impl Registry {
         let scope = Scope { service: service.map(str::to_owned), ..Scope::default() };
         let rows = self.table.rows(&scope);
         let records = rows.iter().map(|row| row.record(self.options.ttl, now)).collect::<Vec<_>>();
-        frame(&WatchEvent::Snapshot(records), "0", self.table.revision()).to_vec()
+        frame(&WatchEvent::Snapshot(records), "0", self.table.revision(), 0).to_vec()
     }
 
     /// The events after a revision; `None` if not all of them are kept.

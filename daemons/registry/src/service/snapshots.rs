@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rpc_wire::instance::WatchEvent;
 
-use super::history;
-use super::{Reader, Service, now};
-use crate::error::Refusal;
+use super::history::{self, RECORD_BYTES};
+use super::{NoRoom, Reader, Service, now};
 use crate::table::Scope;
 
 /// How long a snapshot may be shared: its ages are off by at most that.
@@ -60,11 +59,11 @@ impl Service {
         &self,
         (scope, reader): (&Scope, Reader),
         fell_behind: bool,
-    ) -> Result<Snapshot, Refusal> {
+    ) -> Result<Snapshot, NoRoom> {
         let _one_at_a_time = self.one_build_at_a_time();
         let key = (scope.clone(), reader);
         let known = self.snapshots.lock().get(&key).cloned();
-        let (revision, rows, made) = {
+        let (revision, rows, made, bytes) = {
             let state = self.lock();
             let now = now();
             let serves = |known: &Snapshot| {
@@ -77,13 +76,14 @@ impl Service {
                 return Ok(known);
             }
             let rows = state.table.rows(scope);
-            self.answers.check_room(rows.iter().map(|row| row.entry.reply.len()).sum())?;
-            (state.table.revision(), rows, now)
+            let bytes = rows.iter().map(|row| RECORD_BYTES + row.entry.reply.len()).sum();
+            self.answers.check_room(bytes)?;
+            (state.table.revision(), rows, now, bytes)
         };
         self.metrics.snapshots.inc();
         let records = rows.iter().map(|row| self.record(row, reader, made)).collect();
         let event = WatchEvent::Snapshot(records);
-        let frame = self.answers.keep(history::frame(&event, &self.epoch, revision));
+        let frame = self.answers.keep(history::frame(&event, &self.epoch, revision, bytes));
         let snapshot = Snapshot { revision, frame, made };
         if !rows.is_empty() {
             self.snapshots.lock().insert(key, snapshot.clone());

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::ages::Ages;
 use super::history::Event;
-use super::{Reader, Service, now};
+use super::{NoRoom, Reader, Service, now};
 use crate::error::Refusal;
 use crate::sse;
 use crate::table::{ChangeKind, Row, Scope};
@@ -55,8 +55,8 @@ impl Watcher {
     /// # Errors
     /// It is a snapshot, and too much is unread for another one.
     pub(crate) async fn start(&mut self) -> Result<(), Refusal> {
-        if self.catch_up().is_err() {
-            self.service.make_room(usize::MAX).await?;
+        if let Err(no_room) = self.catch_up() {
+            self.service.make_room(no_room.bytes).await?;
             self.catch_up()?;
         }
         Ok(())
@@ -75,8 +75,8 @@ impl Watcher {
             match self.catch_up() {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(_no_room) => {
-                    self.service.make_room(usize::MAX).await.ok()?;
+                Err(no_room) => {
+                    self.service.make_room(no_room.bytes).await.ok()?;
                     continue;
                 }
             }
@@ -89,7 +89,7 @@ impl Watcher {
     }
 
     /// Takes the next changes; `true` if there were any, also outside its scope.
-    fn catch_up(&mut self) -> Result<bool, Refusal> {
+    fn catch_up(&mut self) -> Result<bool, NoRoom> {
         let Some(missed) = self.revision.and_then(|revision| self.service.missed(revision)) else {
             let snapshot =
                 self.service.snapshot((&self.scope, self.reader), self.revision.is_some())?;
