@@ -70,6 +70,24 @@ macro_rules! attacks {
     };
 }
 
+/// The worst that there is for a registry's memory, step by step: whatever else happens at once decides
+/// how much of it the attacks above reach.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_table_and_its_unread_lists_fit_together() {
+    if !rpc_tests::slow::enabled("it fills a registry, with hundreds of megabytes") {
+        return;
+    }
+    let mut ground = Ground::prepare().await;
+    on_registry::fill(ground.targets(), Stranger::number(0)).await;
+    let unread = on_registry::unread_lists(ground.targets(), Stranger::number(1));
+    ground.attack("unread lists", unread);
+    let watchers = on_registry::watchers(ground.targets(), Stranger::number(2));
+    ground.attack("watchers", watchers);
+    ground.watch(ALONE).await;
+    ground.calm().await;
+    ground.stands().await;
+}
+
 attacks! {
     // The server.
     ids_of_megabytes_are_not_kept: on_server::long_ids;

@@ -47,6 +47,14 @@ pub(super) async fn many_instances(at: Targets, by: Stranger) {
     tasks.join_all().await;
 }
 
+/// As many instances of 4 KB as the table takes.
+pub(super) async fn fill(at: Targets, by: Stranger) {
+    for share in 0..26 {
+        let all = (share * 1_000..(share + 1) * 1_000).map(|it| register(&instance(it, &json!(3))));
+        send_all(at, by, all.collect()).await;
+    }
+}
+
 /// 2,000 watchers, and searches through the log (M6).
 pub(super) async fn watchers(at: Targets, by: Stranger) {
     let watch = get("/v1/watch?proto=json&beats=1");

@@ -65,7 +65,7 @@ pub struct RegistryOptions {
     /// Instances registered from one peer address (IPv6: one /64) other than loopback: 1,000. A
     /// further one gets 429.
     pub max_instances_per_peer: usize,
-    /// Memory of all instances, in bytes: 128 MiB. A further instance, or larger parameters of a known
+    /// Memory of all instances, in bytes: 112 MiB, with about 1 KB for each beside its text. A further instance, or larger parameters of a known
     /// one, get 503; heartbeats go on.
     pub max_table_bytes: usize,
     /// Bytes of a request's body: 64 KiB. A larger one gets 413.
@@ -122,9 +122,9 @@ pub struct RegistryOptions {
     /// Longest long-poll (`wait=`); a longer one is cut to it: 60 s.
     pub max_wait: Duration,
 
-    /// Lists and snapshots that wait for their readers, in bytes: 128 MiB, each counted once however
-    /// many read it. At the limit the connections that read slowest are closed; a request for which
-    /// there is no room within a second gets 503.
+    /// Lists and snapshots that wait for their readers, in bytes: 96 MiB, each counted once however
+    /// many read it. Where there is no room for another one the connections that read slowest are closed;
+    /// a request for which there is none within a second gets 503. One list alone may be larger.
     pub max_pinned_bytes: usize,
 
     /// How long it is remembered that an instance unregistered: 60 s; zero: not at all. Meanwhile an
@@ -213,7 +213,7 @@ impl Default for RegistryOptions {
             check_interval: Duration::from_secs(5),
             max_instances: 200_000,
             max_instances_per_peer: 1000,
-            max_table_bytes: 128 << 20,
+            max_table_bytes: 112 << 20,
             max_body_bytes: 64 * 1024,
             max_host_bytes: 253,
             max_parameters_bytes: 4 * 1024,
@@ -234,7 +234,7 @@ impl Default for RegistryOptions {
             write_timeout: Duration::from_secs(30),
             tcp_user_timeout: Duration::from_secs(50),
             max_wait: Duration::from_secs(60),
-            max_pinned_bytes: 128 << 20,
+            max_pinned_bytes: 96 << 20,
             rejoin_window: Duration::from_secs(60),
             max_rejoins: 10_000,
             max_clock_ahead: Duration::from_secs(25 * 3600),

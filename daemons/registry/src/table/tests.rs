@@ -393,8 +393,9 @@ fn an_instance_with_large_parameters_takes_little_more_than_they_are() {
     });
     let each = allocated.bytes_current / i64::from(INSTANCES);
     assert!(each < 4800, "{each} bytes an instance");
-    let counted = table.bytes() / usize::from(INSTANCES);
-    assert!((4000..4800).contains(&counted), "{counted} bytes counted");
+    // The history, the allocator's own and indices that have just grown are counted, too.
+    let counted = i64::try_from(table.bytes()).unwrap() / i64::from(INSTANCES);
+    assert!((each..5200).contains(&counted), "{counted} bytes counted, {each} taken");
 }
 
 #[test]
