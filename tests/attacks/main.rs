@@ -107,6 +107,8 @@ attacks! {
     instances_are_bounded_in_bytes: on_registry::many_instances;
     watchers_leave_others_their_share: on_registry::watchers;
     deep_parameters_blind_nobody: on_registry::deep;
+    unfinished_requests_of_a_registry_are_bounded_in_sum: on_registry::unfinished;
+    pages_leave_others_their_turn: on_registry::pages;
     // Tools for agents.
     messages_of_agents_are_bounded_in_sum: on_gateway::messages;
     // The console, by instances that a stranger registers.

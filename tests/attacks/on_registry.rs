@@ -64,6 +64,26 @@ pub(super) async fn watchers(at: Targets, by: Stranger) {
     by.hold(at.registry, requests, Replies::Read).await;
 }
 
+/// 2,400 requests that never end: half of their heads, or all but the end of their bodies.
+pub(super) async fn unfinished(at: Targets, by: Stranger) {
+    let head = piece(format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(60_000)));
+    let body = piece(format!(
+        "POST /v1/heartbeats HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: 65000\r\n\r\n[{}",
+        " ".repeat(64_000)
+    ));
+    let requests = [vec![vec![head]; 1_200], vec![vec![body]; 1_200]].concat();
+    by.hold(at.registry, requests, Replies::Unread).await;
+}
+
+/// Pages of 1,000 instances of 4 KB for 600 readers that read none.
+pub(super) async fn pages(at: Targets, by: Stranger) {
+    let all = (50_000..51_000).map(|number| register(&instance(number, &json!(4))));
+    send_all(at, by, all.collect()).await;
+    let pages = ["/v1/instances?proto=json", "/sd/prometheus"].map(|path| vec![get(path)]);
+    by.hold(at.registry, pages.into_iter().cycle().take(600), Replies::Unread).await;
+}
+
 /// An instance whose parameters are 125 deep, which beats (H6).
 pub(super) async fn deep(at: Targets, by: Stranger) {
     let deep = (0..124).fold(json!([]), |inside, _| json!([inside]));

@@ -2,6 +2,7 @@
 //!
 //! On hyper alone: a router's dispatch and boxed bodies would slow down every heartbeat.
 
+mod arriving;
 mod body;
 mod connection;
 mod entrance;
@@ -46,6 +47,7 @@ use tracing::{debug, warn};
 pub(crate) use entrance::serve_connection;
 pub(crate) use refuse::connection as refuse_connection;
 
+use arriving::Arriving;
 use held::Held;
 pub(crate) use routes::table as route_table;
 use routes::{Entry, Route};
@@ -64,6 +66,8 @@ pub(crate) struct Http {
 #[derive(Debug)]
 struct Context {
     service: Arc<Service>,
+    /// The requests' bodies.
+    arriving: Arriving,
     /// Places for event streams.
     streams: Arc<Shares>,
     /// Cancelled at shutdown: streams end, long-polls get their replies.
@@ -130,6 +134,7 @@ impl Http {
         let ttl = options.ttl.as_secs_f64().to_string().try_into().ok();
         let refusals = Refusals::default();
         let context = Context {
+            arriving: Arriving::new(service.options.max_arriving_bytes),
             service,
             streams,
             ending,
@@ -220,7 +225,7 @@ impl Http {
         let reader = || Visitor { peer: from, sender: sender.clone(), permission: *permission };
         match route {
             Route::Register => {
-                let body = self.json(head, body).await?;
+                let body = self.json(head, body, from).await?;
                 let acknowledged = service.register(&body, sender).await?;
                 if held::is_held(&head.headers)
                     && let Some(key) = service.key_of(&body)
@@ -230,7 +235,7 @@ impl Http {
                 Ok(registered(acknowledged, self.context.ttl.as_ref()))
             }
             Route::Unregister => {
-                let body = self.json(head, body).await?;
+                let body = self.json(head, body, from).await?;
                 let key = service.key_of(&body);
                 let Acknowledged { of, durable } = service.unregister(&body, sender).await?;
                 if let Some(key) = key {
@@ -239,7 +244,7 @@ impl Http {
                 Ok(acknowledged(json(of), durable))
             }
             Route::Heartbeats => {
-                let body = self.json(head, body).await?;
+                let body = self.json(head, body, from).await?;
                 let held_by = held::is_held(&head.headers).then_some(from);
                 heartbeats::renew(service, &body, sender, held_by)
             }
@@ -251,7 +256,7 @@ impl Http {
             }
             Route::SetOverride => {
                 let key = overrides::key(head.uri.path(), &service.options)?;
-                let body = self.json(head, body).await?;
+                let body = self.json(head, body, from).await?;
                 overrides::set(service, key, &body, sender).await
             }
             Route::ClearOverride => {
@@ -281,9 +286,10 @@ impl Http {
     }
 
     /// A body that is JSON, by what its head says.
-    async fn json(&self, head: &Parts, body: &mut Incoming) -> Result<Bytes, Refusal> {
+    async fn json(&self, head: &Parts, body: &mut Incoming, from: &Peer) -> Result<Bytes, Refusal> {
         check_content_type(&head.headers)?;
-        body::read(body, &self.context.service.options).await
+        let Context { service, arriving, .. } = &*self.context;
+        body::read(body, &service.options, arriving, &from.cut).await
     }
 
     /// A web page must not use a registry on localhost.

@@ -70,6 +70,9 @@ pub struct RegistryOptions {
     pub max_table_bytes: usize,
     /// Bytes of a request's body: 64 KiB. A larger one gets 413.
     pub max_body_bytes: usize,
+    /// Bodies of more than 4 KiB that are arriving, in bytes: 16 MiB. Beyond it the connections whose bodies
+    /// have been arriving for the longest time are closed.
+    pub max_arriving_bytes: usize,
     /// Bytes of an instance's host: 253.
     pub max_host_bytes: usize,
     /// Bytes of an instance's parameters as compact JSON: 4 KiB. At most 6 KiB, since readers skip
@@ -215,6 +218,7 @@ impl Default for RegistryOptions {
             max_instances_per_peer: 1000,
             max_table_bytes: 112 << 20,
             max_body_bytes: 64 * 1024,
+            max_arriving_bytes: 16 << 20,
             max_host_bytes: 253,
             max_parameters_bytes: 4 * 1024,
             max_connections: 10_000,

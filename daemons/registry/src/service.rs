@@ -64,8 +64,9 @@ pub(crate) struct Service {
     state: Mutex<State>,
     /// The lists and snapshots that are kept or being read.
     pub(crate) answers: Arc<Answers>,
-    /// Held while a list or a snapshot is built, so that concurrent readers wait for one build.
-    building: Mutex<()>,
+    /// The turn of whoever builds a list, a snapshot or a page: one at a time, in the order in which they
+    /// asked, so that builds wait for each other and nobody else for them.
+    building: tokio::sync::Mutex<()>,
     snapshots: Snapshots,
     catalogs: Catalogs,
     prober: Prober,
@@ -119,7 +120,7 @@ impl Service {
             epoch: format!("{:016x}", rand::random::<u64>()),
             state: Mutex::new(State { table, history }),
             answers: Answers::new(options.max_pinned_bytes),
-            building: Mutex::new(()),
+            building: tokio::sync::Mutex::default(),
             snapshots: Snapshots::default(),
             catalogs: Catalogs::default(),
             prober: Prober::new(options.max_probes, options.probe_timeout, address),
@@ -288,14 +289,14 @@ impl Service {
     ///
     /// # Errors
     /// It would have to be built, and too much is unread.
-    pub(crate) fn list(&self, scope: &Scope) -> Result<List, NoRoom> {
+    pub(crate) async fn list(&self, scope: &Scope) -> Result<List, NoRoom> {
         if let Some(list) = self.lock().table.prepared(scope) {
             return Ok(list);
         }
-        let _one_at_a_time = self.one_build_at_a_time();
+        let _turn = self.building.lock().await;
         let (revision, elements) = {
             let state = self.lock();
-            // The previous holder of the lock may have built it.
+            // Whoever had the turn before may have built it.
             if let Some(list) = state.table.prepared(scope) {
                 return Ok(list);
             }
@@ -323,10 +324,6 @@ impl Service {
         self.catalogs.forget();
         self.lock().table.forget_prepared();
         self.answers.make_room(bytes).await
-    }
-
-    fn one_build_at_a_time(&self) -> MutexGuard<'_, ()> {
-        self.building.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A revision as text: `<epoch>.<revision>`.

@@ -101,6 +101,7 @@ pub const KEYS: &[Key] = keys! {
         max_instances_per_peer: count, registry_server.options.max_instances_per_peer, "Instances registered from one address (IPv6: a /64) other than loopback.";
         max_table_bytes: bytes, registry_server.options.max_table_bytes, "Memory of all instances; beyond it new ones are refused.";
         max_body_bytes: bytes, registry_server.options.max_body_bytes, "Size of a request's body.";
+        max_arriving_bytes: bytes, registry_server.options.max_arriving_bytes, "Bodies that are arriving; beyond it those that take longest are disconnected.";
         max_host_bytes: count, registry_server.options.max_host_bytes, "Length of an instance's host.";
         max_parameters_bytes: bytes, registry_server.options.max_parameters_bytes, "Size of an instance's parameters as JSON, at most 6KiB.";
         max_connections: count, registry_server.options.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one is refused and counted.";

@@ -6,7 +6,9 @@ use hyper::body::{Body, Incoming};
 use hyper::header;
 use hyper::http::request::Parts;
 use rpc_host::body;
+use tokio_util::sync::CancellationToken;
 
+use super::arriving::Arriving;
 use crate::RegistryOptions;
 use crate::error::Refusal;
 
@@ -14,12 +16,19 @@ use crate::error::Refusal;
 ///
 /// # Errors
 /// It is too large, too slow, or incomplete.
-pub(super) async fn read(body: &mut Incoming, options: &RegistryOptions) -> Result<Bytes, Refusal> {
+pub(super) async fn read(
+    body: &mut Incoming,
+    options: &RegistryOptions,
+    arriving: &Arriving,
+    cut: &CancellationToken,
+) -> Result<Bytes, Refusal> {
     let limit = options.max_body_bytes;
     let too_large = Refusal::BodyTooLarge(limit);
     if usize::try_from(body.size_hint().lower()).is_ok_and(|size| size > limit) {
         return Err(too_large);
     }
+    let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok());
+    let _place = arriving.enter(most.unwrap_or(limit).min(limit), cut);
     let whole = Limited::new(body, limit).collect();
     match tokio::time::timeout(options.body_timeout, whole).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),

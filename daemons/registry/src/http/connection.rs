@@ -19,8 +19,9 @@ use tracing::debug;
 use super::held::{Held, Lost, Watched};
 use super::{Http, Peer};
 
-/// Maximum size of a request's line and headers, and of the read-ahead of a body.
-const BUFFER_BYTES: usize = 64 * 1024;
+/// Maximum size of a request's line and headers, and of the read-ahead of a body: what a connection has
+/// anyway, so that heads without end take no more.
+const BUFFER_BYTES: usize = 8 * 1024;
 
 /// Serves a connection until it ends. At shutdown the request in flight is the last. Returns the
 /// instances that were lost with it.

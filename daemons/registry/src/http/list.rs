@@ -40,11 +40,11 @@ pub(super) async fn find_all(
     let mut over = pin!(context.ending.run_until_cancelled(tokio::time::sleep(wait)));
     let mut waits = !wait.is_zero();
     loop {
-        let list = match service.list(&scope) {
+        let list = match service.list(&scope).await {
             Ok(list) => list,
             Err(no_room) => {
                 service.make_room(no_room.bytes).await?;
-                service.list(&scope)?
+                service.list(&scope).await?
             }
         };
         let etag = etag(service, &list, &scope);

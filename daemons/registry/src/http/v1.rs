@@ -60,7 +60,7 @@ async fn by_pages(
     let (service, cut) = (Arc::clone(&context.service), peer.cut.clone());
     service.be_read().await;
     let mut page = Page::new(view, reader(context, query)?);
-    let first = service.page(&scope, &mut page).unwrap_or_default();
+    let first = service.page(&scope, &mut page).await.unwrap_or_default();
     service.make_room(first.len()).await?;
     let parts = stream::unfold((page, Some(first)), move |(mut page, first)| {
         let (service, cut, scope) = (Arc::clone(&service), cut.clone(), scope.clone());
@@ -73,7 +73,7 @@ async fn by_pages(
             }
             let part = match first {
                 Some(first) => first,
-                None => service.page(&scope, &mut page)?,
+                None => service.page(&scope, &mut page).await?,
             };
             if service.make_room(part.len()).await.is_err() {
                 // What was sent is not all, and must not look like it.

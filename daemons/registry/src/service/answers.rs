@@ -96,7 +96,8 @@ impl Answers {
     /// There is no room for it.
     pub(crate) fn check_room(&self, bytes: usize) -> Result<(), NoRoom> {
         let kept = self.lock().bytes;
-        if bytes <= SMALL || kept == 0 || kept.saturating_add(bytes) <= self.max_bytes {
+        let is_alone = kept == 0 && self.max_bytes > 0;
+        if bytes <= SMALL || is_alone || kept.saturating_add(bytes) <= self.max_bytes {
             return Ok(());
         }
         Err(NoRoom { bytes, max_bytes: self.max_bytes })

@@ -45,10 +45,13 @@ impl Page {
 impl Service {
     /// The next part of a scope's instances as one JSON array; `None` after the last. An instance that
     /// comes or leaves in between may be missing.
-    pub(crate) fn page(&self, scope: &Scope, page: &mut Page) -> Option<Vec<u8>> {
+    pub(crate) async fn page(&self, scope: &Scope, page: &mut Page) -> Option<Vec<u8>> {
         if page.ended {
             return None;
         }
+        // Whatever is there to be done has its turn between two pages.
+        tokio::task::yield_now().await;
+        let _turn = self.building.lock().await;
         let is_first = page.until.is_none();
         let (rows, now) = self.next_rows(scope, page);
         if rows.is_empty() {

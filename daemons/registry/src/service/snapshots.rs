@@ -50,17 +50,18 @@ impl Snapshot {
 
 impl Service {
     /// A snapshot whose revision the history still reaches. A new watcher's is never older than the
-    /// last acknowledged change; a watcher that fell behind may get one up to [`FRESH`] old, or a
-    /// thousand slow watchers would cause a thousand builds.
+    /// last change acknowledged before it asked; a watcher that fell behind may get one up to [`FRESH`] old.
+    /// Those who wait for a build share the next one: a thousand watchers do not cause a thousand builds.
     ///
     /// # Errors
     /// It would have to be built, and too much is unread.
-    pub(super) fn snapshot(
+    pub(super) async fn snapshot(
         &self,
         (scope, reader): (&Scope, Reader),
         fell_behind: bool,
     ) -> Result<Snapshot, NoRoom> {
-        let _one_at_a_time = self.one_build_at_a_time();
+        let least = if fell_behind { 0 } else { self.lock().table.revision() };
+        let _turn = self.building.lock().await;
         let key = (scope.clone(), reader);
         let known = self.snapshots.lock().get(&key).cloned();
         let (revision, rows, made, bytes) = {
@@ -68,8 +69,8 @@ impl Service {
             let now = now();
             let serves = |known: &Snapshot| {
                 known.is_fresh(now)
-                    && (known.revision == state.table.revision()
-                        || (fell_behind && state.history.since(known.revision).is_some()))
+                    && known.revision >= least
+                    && state.history.since(known.revision).is_some()
             };
             if let Some(known) = known.filter(serves) {
                 self.metrics.snapshots.inc();

@@ -234,6 +234,7 @@ async fn a_list_is_built_once_per_burst_of_changes() {
         assert_eq!(
             service
                 .list(&Scope::protocol("json"))
+                .await
                 .unwrap()
                 .body
                 .iter()
@@ -245,7 +246,7 @@ async fn a_list_is_built_once_per_burst_of_changes() {
     }
     assert_eq!(service.metrics.lists_built.get(), 1);
     register(&service, &body("json", 1, 7)).await;
-    let list = service.list(&Scope::protocol("json")).unwrap().body;
+    let list = service.list(&Scope::protocol("json")).await.unwrap().body;
     assert!(list.windows(10).any(|part| part == b"\"weight\":7"));
     assert_eq!(service.metrics.lists_built.get(), 2);
 }
@@ -285,8 +286,13 @@ async fn an_instance_that_cannot_be_probed_is_listed_at_once() {
 }
 
 /// The parts from a page on, as one array; the ports of its instances.
-fn ports_from(service: &Service, scope: &Scope, mut start: Vec<u8>, mut page: Page) -> Vec<u16> {
-    while let Some(part) = service.page(scope, &mut page) {
+async fn ports_from(
+    service: &Service,
+    scope: &Scope,
+    mut start: Vec<u8>,
+    mut page: Page,
+) -> Vec<u16> {
+    while let Some(part) = service.page(scope, &mut page).await {
         start.extend(part);
     }
     let records: Vec<InstanceRecord> = serde_json::from_slice(&start).unwrap();
@@ -302,15 +308,57 @@ async fn pages_are_one_array_whatever_their_number() {
             registered += 1;
             register(&service, &body("json", registered, 0)).await;
         }
-        let ports = ports_from(&service, &Scope::default(), Vec::new(), Page::default());
+        let ports = ports_from(&service, &Scope::default(), Vec::new(), Page::default()).await;
         assert_eq!(ports, (1..=number).collect::<Vec<_>>());
     }
     let mut parts = 0;
     let mut page = Page::default();
-    while service.page(&Scope::default(), &mut page).is_some() {
+    while service.page(&Scope::default(), &mut page).await.is_some() {
         parts += 1;
     }
     assert!((3..10).contains(&parts), "{parts} parts");
+}
+
+#[tokio::test]
+async fn between_two_pages_others_have_their_turn() {
+    let service = service(RegistryOptions::default());
+    for port in 1..=900 {
+        register(&service, &body("json", port, 0)).await;
+    }
+    let turns = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&turns);
+    let others = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let (mut parts, mut page) = (0, Page::default());
+    while service.page(&Scope::default(), &mut page).await.is_some() {
+        parts += 1;
+    }
+    others.abort();
+    assert!(turns.load(std::sync::atomic::Ordering::Relaxed) >= parts, "{parts} parts");
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_build_share_the_next_one() {
+    let service = service(RegistryOptions::default());
+    register(&service, &body("json", 1, 0)).await;
+    let built = async || {
+        let scope = Scope::default();
+        service.snapshot((&scope, Reader::default()), false).await.unwrap().frame.as_ptr()
+    };
+    let turn = service.building.lock().await;
+    let mut waiting = std::pin::pin!(futures_util::future::join(built(), built()));
+    assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+    // What has been built since they asked would do, too.
+    register(&service, &body("json", 2, 0)).await;
+    drop(turn);
+    let (first, second) = waiting.await;
+    assert_eq!(first, second);
+    register(&service, &body("json", 3, 0)).await;
+    assert_ne!(built().await, first, "a change that was acknowledged before is in it");
 }
 
 #[tokio::test]
@@ -321,7 +369,7 @@ async fn no_instance_is_on_two_pages_and_one_that_stays_is_on_one() {
         register(&service, &body(protocol, port, 0)).await;
     }
     let mut page = Page::default();
-    let start = service.page(&Scope::default(), &mut page).unwrap();
+    let start = service.page(&Scope::default(), &mut page).await.unwrap();
     // One of the first page comes back, two of the following ones leave, another protocol comes.
     for port in [1, 440, 800] {
         let body = body(if port <= 450 { "a" } else { "b" }, port, 0);
@@ -331,7 +379,7 @@ async fn no_instance_is_on_two_pages_and_one_that_stays_is_on_one() {
         }
     }
     register(&service, &body("aa", 1000, 0)).await;
-    let ports = ports_from(&service, &Scope::default(), start, page);
+    let ports = ports_from(&service, &Scope::default(), start, page).await;
     let expected: Vec<_> = (1..=900).filter(|port| ![440, 800].contains(port)).collect();
     assert_eq!(ports, expected);
 }

@@ -55,9 +55,9 @@ impl Watcher {
     /// # Errors
     /// It is a snapshot, and too much is unread for another one.
     pub(crate) async fn start(&mut self) -> Result<(), Refusal> {
-        if let Err(no_room) = self.catch_up() {
+        if let Err(no_room) = self.catch_up().await {
             self.service.make_room(no_room.bytes).await?;
-            self.catch_up()?;
+            self.catch_up().await?;
         }
         Ok(())
     }
@@ -72,7 +72,7 @@ impl Watcher {
             }
             // Marked as seen before reading, so that no change in between is missed.
             self.changed.mark_unchanged();
-            match self.catch_up() {
+            match self.catch_up().await {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(no_room) => {
@@ -89,10 +89,10 @@ impl Watcher {
     }
 
     /// Takes the next changes; `true` if there were any, also outside its scope.
-    fn catch_up(&mut self) -> Result<bool, NoRoom> {
+    async fn catch_up(&mut self) -> Result<bool, NoRoom> {
         let Some(missed) = self.revision.and_then(|revision| self.service.missed(revision)) else {
             let snapshot =
-                self.service.snapshot((&self.scope, self.reader), self.revision.is_some())?;
+                self.service.snapshot((&self.scope, self.reader), self.revision.is_some()).await?;
             self.revision = Some(snapshot.revision);
             self.ready.push_back(snapshot.frame);
             return Ok(true);

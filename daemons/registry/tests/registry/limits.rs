@@ -46,6 +46,23 @@ async fn a_body_that_does_not_arrive_gets_408() {
     assert_eq!(registry.metric("rpc_registry_instances").await, 0.0);
 }
 
+#[tokio::test]
+async fn bodies_that_do_not_arrive_make_room_for_those_that_do() {
+    let options = RegistryOptions { max_arriving_bytes: 100 * 1024, ..Default::default() };
+    let registry = Running::start(options).await;
+    let whole = format!("[{}]", " ".repeat(60_000));
+    let request = post("/v1/heartbeats", "", &whole);
+    let (half, rest) = request.split_at(request.len() - 1);
+    let [mut oldest, mut second] = [registry.peer().await, registry.peer().await];
+    oldest.send(half).await;
+    // Its head is read before that of whoever comes later.
+    assert_eq!(registry.get("/healthz").await.status, 200);
+    second.send(half).await;
+    assert_eq!(oldest.rest().await, "");
+    second.send(rest).await;
+    assert_eq!(second.reply().await.status, 200);
+}
+
 /// Places beyond `max_connections` for peers on this machine.
 const FOR_LOOPBACK: usize = 8;
 

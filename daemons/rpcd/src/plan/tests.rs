@@ -303,6 +303,7 @@ fn every_limit_of_the_file_reaches_the_registry() {
         max_instances_per_peer: 4,
         max_table_bytes: 22,
         max_body_bytes: 5,
+        max_arriving_bytes: 37,
         max_host_bytes: 6,
         max_parameters_bytes: 7,
         max_connections: 8,

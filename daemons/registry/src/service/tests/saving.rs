@@ -180,16 +180,16 @@ async fn a_restarted_registry_lists_at_once_what_was_acknowledged_with_a_full_tt
     };
     let key = rpc_wire::instance::Instance::new("127.0.0.1", 1).key();
     assert!(service.set_override(key, what, None, &Sender::anyone(PEER)).await.unwrap().durable);
-    let order = |service: &Service| {
-        let list = service.list(&Scope::protocol("json")).unwrap();
+    let order = async |service: &Service| {
+        let list = service.list(&Scope::protocol("json")).await.unwrap();
         String::from_utf8(list.body.to_vec()).unwrap()
     };
-    let before = order(&service);
+    let before = order(&service).await;
     assert!(before.contains("\"port\":3"), "{before}");
 
     // Nothing tells it to end: what was acknowledged is there.
     let again = start(options(), disk.left(), &disk, None);
-    assert_eq!(order(&again), before);
+    assert_eq!(order(&again).await, before);
     assert_ne!(again.name_of(1), service.name_of(1), "another epoch");
     let mut watcher = watch(&again, None, None);
     assert_eq!(next_text(&mut watcher).await, "snapshot 3,1,2");
@@ -213,7 +213,7 @@ async fn while_the_store_fails_registrations_are_taken_and_marked_and_saved_when
     let gone = service.unregister(&body("json", 1, 0), &Sender::anyone(PEER)).await.unwrap();
     assert!(!gone.durable);
     assert!(service.saving().failing().unwrap().contains("storage"));
-    let page = service.page(&Scope::protocol("json"), &mut Page::default()).unwrap();
+    let page = service.page(&Scope::protocol("json"), &mut Page::default()).await.unwrap();
     assert!(String::from_utf8(page).unwrap().contains(r#""durable":false"#));
     assert_eq!(disk.ports(Kind::Instance), [1]);
 
@@ -221,7 +221,7 @@ async fn while_the_store_fails_registrations_are_taken_and_marked_and_saved_when
     until("it works again", || service.saving().failing().is_none()).await;
     assert_eq!(disk.ports(Kind::Instance), [2]);
     assert!(disk.state().replacements > 0);
-    let page = service.page(&Scope::protocol("json"), &mut Page::default()).unwrap();
+    let page = service.page(&Scope::protocol("json"), &mut Page::default()).await.unwrap();
     assert!(!String::from_utf8(page).unwrap().contains("durable"));
     assert!(acknowledged(&service, 3).await);
 }
