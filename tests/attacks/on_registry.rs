@@ -122,12 +122,15 @@ pub(super) async fn send_all(at: Targets, by: Stranger, requests: Vec<Piece>) {
         sleep(Duration::from_secs(5)).await;
     };
     let read = async {
-        let (mut input, mut replies) = (vec![0; 64 << 10], 0);
-        while let Ok(read @ 1..) = reader.read(&mut input).await {
-            replies += input[..read].windows(9).filter(|bytes| *bytes == b"HTTP/1.1 ").count();
+        const BEGIN: &[u8] = b"HTTP/1.1 ";
+        let (mut input, mut replies) = (Vec::new(), 0);
+        while let Ok(1..) = reader.read_buf(&mut input).await {
+            replies += input.windows(BEGIN.len()).filter(|bytes| *bytes == BEGIN).count();
             if replies >= count {
                 break;
             }
+            // Perhaps half of the next one's begin.
+            input.drain(..input.len().saturating_sub(BEGIN.len() - 1));
         }
     };
     tokio::select! {
