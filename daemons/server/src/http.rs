@@ -7,6 +7,7 @@ mod caller;
 mod calls;
 mod exchange;
 mod headers;
+mod lifecycle;
 mod origins;
 mod pages;
 mod problem;
@@ -16,11 +17,8 @@ mod unread;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hyper::body::{Body as _, Incoming};
 use hyper::header::HeaderValue;
@@ -34,7 +32,6 @@ use rpc_host::write_timeout::WriteTimeout;
 use rpc_security::{Permission, Role};
 use rpc_wire::paths;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Sleep, sleep_until};
 
 use crate::places::connections::Slot;
 use crate::state::ServerState;
@@ -42,18 +39,13 @@ use crate::visitor::{Peer, Visitor};
 use activity::{Activity, Noted};
 use caller::Caller;
 use headers::Headers;
+use lifecycle::{Lifecycle, Next, serve_turns};
 use problem::refusal;
 use reply::{Body, Reply};
 use unread::Unread;
 
 /// Maximum size of a request's line and headers.
 const HEAD_BYTES: usize = 64 * 1024;
-/// How long the last replies may take to go out, once the server has ended; less than it waits for connections.
-const LAST_REPLIES: Duration = Duration::from_millis(400);
-
-/// How often a busy connection is looked at, at most.
-const SHORTEST_LOOK: Duration = Duration::from_millis(10);
-
 /// Every route by which methods are called. What each call needs its method says, also in a batch.
 pub(crate) const CALLS: [&str; 2] = [paths::RPC, paths::CALL];
 
@@ -73,18 +65,13 @@ pub(crate) async fn serve(
     keep_alive: bool,
     slot: &mut Slot,
 ) {
-    let limits = &state.limits;
-    let visitor = Visitor::new(&state.guard, &peer);
-    let mut is_stranger = visitor.is_some_and(|mut visitor| visitor.is_stranger());
-    if !is_stranger {
-        slot.become_known();
-    }
+    let is_stranger = Visitor::new(&state.guard, &peer).is_some_and(|mut it| it.is_stranger());
     let caller = Caller::new(peer, on_loopback, !is_stranger);
     let activity = Activity::new(Instant::now());
     let connection = Connection { state, caller: &caller, activity: &activity };
     let service = service_fn(|request| connection.reply(request));
-    let stream = Unread::new(WriteTimeout::new(stream, limits.write_timeout), &state.buffers);
-    let stream = Noted::new(stream, &activity);
+    let stream = WriteTimeout::new(stream, state.limits.write_timeout);
+    let stream = Noted::new(Unread::new(stream, &state.buffers), &activity);
     // Its own time limit for a head costs a second look at the connection after every reply.
     let serving = http1::Builder::new()
         .max_buf_size(HEAD_BYTES)
@@ -92,130 +79,27 @@ pub(crate) async fn serve(
         .serve_connection(TokioIo::new(stream), service);
     let closing = slot.closing().clone().cancelled_owned();
     tokio::pin!(serving, closing);
-    let look = limits.request_timeout.min(Slot::patience(limits)).max(SHORTEST_LOOK);
-    let mut quiet = Alarm::at(Instant::now() + look);
-    let (mut part_since, mut gives_way) = (None, false);
-    let mut patience = Alarm::at(slot.opened() + limits.unidentified_timeout);
-    let mut end = None;
-    let (mut is_closing, mut is_late, mut is_aborted) = (false, false, false);
-    let ended = loop {
-        let in_turns = poll_fn(|context| {
-            activity.begin_turn();
-            match serving.as_mut().poll(context) {
-                Poll::Ready(ended) => Poll::Ready(Some(ended)),
-                Poll::Pending if activity.has_part() != part_since.is_some() => Poll::Ready(None),
-                Poll::Pending if gives_way && activity.was_read() => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            }
-        });
-        tokio::select! {
+    let mut life = Lifecycle::new(state, &caller, &activity, slot);
+    loop {
+        let next = tokio::select! {
             biased;
-            ended = in_turns => {
-                if let Some(ended) = ended {
-                    break ended;
-                }
-                // If it came too late, the connection is closing.
-                if std::mem::take(&mut gives_way) {
-                    slot.resume();
-                }
-                part_since = activity.has_part().then(Instant::now);
-                quiet = Alarm::at(Instant::now() + limits.request_timeout);
-            }
-            () = &mut closing, if !is_closing => {
-                if is_stranger && !activity.is_asking() && !state.draining.is_cancelled() {
-                    // Its place is another's: there is no time for a request that is not whole.
-                    return;
-                }
-                is_closing = true;
-                if !state.draining.is_cancelled() {
-                    serving.as_mut().graceful_shutdown();
-                    continue;
-                }
-                caller.begin_drain();
-                // A request may be on its way, which must not meet a closed socket.
-                let time = if activity.is_asking() { Duration::ZERO } else { limits.close_timeout };
-                end = Some(Alarm::at(Instant::now() + time));
-            }
-            () = at(&mut end), if end.is_some() => {
-                end = None;
-                serving.as_mut().graceful_shutdown();
-            }
-            () = caller.known(), if is_stranger => {
-                is_stranger = false;
-                slot.become_known();
-            }
-            // Connections are asked to close before that.
-            () = state.aborted.cancelled(), if is_closing && !is_aborted => {
-                (is_aborted, is_stranger) = (true, false);
-                patience = Alarm::at(Instant::now() + LAST_REPLIES);
-            }
-            () = quiet.rings() => {
-                let now = Instant::now();
-                let until = match (activity.waits_since(), part_since) {
-                    (None, _) => now + look,
-                    (Some(_), Some(part)) => part + limits.request_timeout,
-                    (Some(since), None) => {
-                        let patience = since + Slot::patience(limits);
-                        if !gives_way && !is_stranger && now >= patience {
-                            activity.forget_reads();
-                            slot.give_way(since);
-                            gives_way = true;
-                        }
-                        let end = since + limits.idle_timeout;
-                        if now < patience { patience.min(end) } else { end }
-                    }
-                };
-                if until <= now {
-                    return;
-                }
-                quiet = Alarm::at(until);
-            }
-            // The request in flight, if there is one, has as long again to show who sends it.
-            () = patience.rings(), if is_stranger || is_aborted => {
-                if is_aborted || is_late || !activity.is_asking() {
-                    return;
-                }
-                is_late = true;
-                serving.as_mut().graceful_shutdown();
-                patience = Alarm::at(Instant::now() + limits.unidentified_timeout);
-            }
+            ended = serve_turns(serving.as_mut(), &activity, life.noticing()) => match ended {
+                None => life.note_reads(),
+                Some(Ok(())) => return,
+                Some(Err(error)) => return tracing::debug!(%error, "HTTP connection lost"),
+            },
+            () = &mut closing, if life.is_open() => life.close(),
+            () = life.phase.drained() => life.end_drain(),
+            () = caller.known(), if life.serves_stranger() => life.become_known(),
+            () = state.aborted.cancelled(), if life.may_be_aborted() => life.abort(),
+            () = life.quiet.rings() => life.check_quiet(),
+            () = life.limit.is_reached() => life.reach_limit(),
+        };
+        match next {
+            Next::GoOn => {}
+            Next::Finish => serving.as_mut().graceful_shutdown(),
+            Next::Close => return,
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "HTTP connection lost");
-    }
-}
-
-/// A timer of one task, which looks at it whenever it does anything: it is polled once, and when it is due.
-struct Alarm {
-    sleep: Pin<Box<Sleep>>,
-    is_set: bool,
-}
-
-impl Alarm {
-    fn at(until: Instant) -> Self {
-        Self { sleep: Box::pin(sleep_until(until.into())), is_set: false }
-    }
-
-    /// Waits until it is due.
-    async fn rings(&mut self) {
-        poll_fn(|context| self.poll(context)).await;
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.is_set && !self.sleep.is_elapsed() {
-            return Poll::Pending;
-        }
-        self.is_set = true;
-        self.sleep.as_mut().poll(context)
-    }
-}
-
-/// Waits for an alarm; for ever if there is none.
-async fn at(alarm: &mut Option<Alarm>) {
-    match alarm {
-        Some(alarm) => alarm.rings().await,
-        None => std::future::pending().await,
     }
 }
 
