@@ -28,6 +28,7 @@ use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use rpc_host::body;
+use rpc_host::watched::Watched;
 use rpc_host::write_timeout::WriteTimeout;
 use rpc_security::{Permission, Role};
 use rpc_wire::paths;
@@ -36,7 +37,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::places::connections::Slot;
 use crate::state::ServerState;
 use crate::visitor::{Peer, Visitor};
-use activity::{Activity, Noted};
+use activity::Activity;
 use caller::Caller;
 use headers::Headers;
 use lifecycle::{Lifecycle, Next, serve_turns};
@@ -70,8 +71,9 @@ pub(crate) async fn serve(
     let activity = Activity::new(Instant::now());
     let connection = Connection { state, caller: &caller, activity: &activity };
     let service = service_fn(|request| connection.reply(request));
-    let stream = WriteTimeout::new(stream, state.limits.write_timeout);
-    let stream = Noted::new(Unread::new(stream, &state.buffers), &activity);
+    let stream = WriteTimeout::of(stream, state.limits.write_timeout);
+    let stream = Watched::new(stream, Unread::new(&state.buffers));
+    let stream = Watched::new(stream, &activity);
     // Its own time limit for a head costs a second look at the connection after every reply.
     let serving = http1::Builder::new()
         .max_buf_size(HEAD_BYTES)

@@ -10,6 +10,7 @@
 //! - [`refusals`]: who is refused too often is slowed down.
 //! - [`web`]: which HTTP requests are refused because a foreign page may have caused them.
 //! - `body` (with the feature `http`): the rest of a request that is refused before it is read.
+//! - [`watched`]: a stream of which each read and write is looked at.
 //! - [`write_timeout`]: a stream whose peer must read.
 //! - `tls` (with that feature): the entrance of a daemon by TLS.
 //! - [`figures`]: what guard and TLS have done, on a daemon's page of metrics.
@@ -35,5 +36,6 @@ pub mod strangers;
 pub mod task;
 #[cfg(feature = "tls")]
 pub mod tls;
+pub mod watched;
 pub mod web;
 pub mod write_timeout;

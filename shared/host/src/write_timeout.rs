@@ -5,29 +5,32 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+use crate::watched::{Watch, Watched};
 
 /// Fails a write that made no progress for a time.
 #[derive(Debug)]
-pub struct WriteTimeout<S> {
-    stream: S,
+pub struct WriteTimeout {
     timeout: Duration,
     /// Runs while a write is pending.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> WriteTimeout<S> {
+impl WriteTimeout {
     /// The stream, with this timeout.
-    pub fn new(stream: S, timeout: Duration) -> Self {
-        Self { stream, timeout, stalled: None }
+    pub fn of<S>(stream: S, timeout: Duration) -> Watched<S, Self> {
+        Watched::new(stream, Self { timeout, stalled: None })
     }
+}
 
-    fn watch<T>(
+impl<S> Watch<S> for WriteTimeout {
+    fn written(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+        _bytes: usize,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
@@ -39,48 +42,6 @@ impl<S> WriteTimeout<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watch(context, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.watch(context, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,7 +50,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_reads_nothing_fails_the_write() {
         let (near, mut far) = duplex(8);
-        let mut near = WriteTimeout::new(near, Duration::from_secs(30));
+        let mut near = WriteTimeout::of(near, Duration::from_secs(30));
         near.write_all(b"12345678").await.unwrap();
         let stalled = near.write_all(b"9").await;
         assert_eq!(stalled.unwrap_err().kind(), io::ErrorKind::TimedOut);
@@ -99,7 +60,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_peer_that_reads_something_is_not_disconnected() {
         let (near, mut far) = duplex(8);
-        let mut near = WriteTimeout::new(near, Duration::from_secs(30));
+        let mut near = WriteTimeout::of(near, Duration::from_secs(30));
         let reading = tokio::spawn(async move {
             for _ in 0..16 {
                 sleep(Duration::from_secs(29)).await;

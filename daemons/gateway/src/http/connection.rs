@@ -196,7 +196,7 @@ impl Service {
             request.extensions_mut().insert(from.clone());
             self.router.clone().oneshot(request).inspect(move |_| visit.reply())
         });
-        let stream = WriteTimeout::new(stream, options.write_timeout);
+        let stream = WriteTimeout::of(stream, options.write_timeout);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(options.header_timeout)

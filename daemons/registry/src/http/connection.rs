@@ -10,13 +10,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rpc_host::strangers::Visit;
+use rpc_host::watched::Watched;
 use rpc_host::write_timeout::WriteTimeout;
 use rpc_security::PeerCertificate;
 use rpc_socket::Socket;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::held::{Held, Lost, Watched};
+use super::held::{Ending, Held, Lost};
 use super::{Http, Peer};
 
 /// Maximum size of a request's line and headers, and of the read-ahead of a body: what a connection has
@@ -36,8 +37,8 @@ pub(super) async fn serve_socket(
     let on_loopback =
         stream.tcp().local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let held = Arc::<Held>::default();
-    let stream = Watched { stream, held: Arc::clone(&held) };
-    let io = TokioIo::new(WriteTimeout::new(stream, options.write_timeout));
+    let stream = Watched::new(stream, Ending(Arc::clone(&held)));
+    let io = TokioIo::new(WriteTimeout::of(stream, options.write_timeout));
     let cut = CancellationToken::new();
     let ip = peer.ip().to_canonical();
     let from = Peer {

@@ -4,18 +4,17 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::HeaderMap;
+use rpc_host::watched::Watch;
 use rpc_socket::Socket;
 use rpc_wire::instance::InstanceKey;
 use rpc_wire::paths;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Http;
 use crate::service::Service;
@@ -100,24 +99,44 @@ impl Held {
         Lost(if ended_by_peer { beating.into_values().collect() } else { Vec::new() })
     }
 
+    /// The peer has ended the connection.
+    fn end(&self) {
+        self.ended_by_peer.store(true, Ordering::Relaxed);
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, Ticket>> {
         self.beating.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A stream that tells a connection when the peer ends it.
+/// Tells a connection when the peer ends it.
 #[derive(Debug)]
-pub(super) struct Watched {
-    pub(super) stream: Socket,
-    pub(super) held: Arc<Held>,
-}
+pub(super) struct Ending(pub(super) Arc<Held>);
 
-impl Drop for Watched {
+impl Watch<Socket> for Ending {
+    fn read(&mut self, read: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(0) | Err(_)) = read {
+            self.0.end();
+        }
+    }
+
+    fn written(
+        &mut self,
+        _: &mut Context<'_>,
+        _bytes: usize,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Err(_)) = written {
+            self.0.end();
+        }
+        written
+    }
+
     /// This registry ends the connection, perhaps since it was paused for longer than a time-out: the peer
     /// may have ended it long before.
-    fn drop(&mut self) {
-        if !self.held.lock().is_empty() && is_ended(&self.stream) {
-            self.held.ended_by_peer.store(true, Ordering::Relaxed);
+    fn dropped(&mut self, stream: &Socket) {
+        if !self.0.lock().is_empty() && is_ended(stream) {
+            self.0.end();
         }
     }
 }
@@ -134,66 +153,11 @@ fn is_ended(stream: &Socket) -> bool {
     }
 }
 
-impl Watched {
-    fn watch<T>(&self, done: io::Result<T>) -> Poll<io::Result<T>> {
-        if done.is_err() {
-            self.held.ended_by_peer.store(true, Ordering::Relaxed);
-        }
-        Poll::Ready(done)
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let (before, room) = (buffer.filled().len(), buffer.remaining());
-        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        if room > 0 && buffer.filled().len() == before {
-            self.held.ended_by_peer.store(true, Ordering::Relaxed);
-        }
-        self.watch(read)
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        self.watch(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, bytes));
-        self.watch(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
+    use rpc_host::watched::Watched;
     use rpc_wire::instance::Instance;
     use tokio::net::TcpStream;
 
@@ -216,7 +180,7 @@ mod tests {
         let (stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
         let stream = TcpStream::from_std(stream).unwrap();
-        let watched = Watched { stream: stream.into(), held: Arc::clone(&held) };
+        let watched = Watched::new(Socket::from(stream), Ending(Arc::clone(&held)));
         peer.write_all(unread).unwrap();
         let _open = (!ends).then_some(peer);
         drop(watched);

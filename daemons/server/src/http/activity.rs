@@ -1,20 +1,17 @@
 //! What a connection is doing: what the limits of its time depend on.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rpc_host::watched::Watch;
 
 /// After so long others have their turn before the next request, as on a JSON connection.
 const TURN: Duration = Duration::from_millis(1);
 /// There is no such time yet.
 const NEVER: u64 = u64::MAX;
-/// Parts of a reply that are short together are written as one, for which the system has less to do.
-const ONE_PIECE: usize = 1024;
 
 /// One connection. All that note and ask belong to one task.
 #[derive(Debug)]
@@ -112,90 +109,38 @@ impl Activity {
     }
 }
 
-/// The stream of a connection; what is read and written is noted.
-#[derive(Debug)]
-pub(super) struct Noted<'a, S> {
-    stream: S,
-    activity: &'a Activity,
-}
-
-impl<'a, S> Noted<'a, S> {
-    pub(super) fn new(stream: S, activity: &'a Activity) -> Self {
-        Self { stream, activity }
+impl<S> Watch<S> for &Activity {
+    fn read(&mut self, read: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(1..)) = read {
+            self.note_read();
+        }
     }
 
-    fn note<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn written(
+        &mut self,
+        _: &mut Context<'_>,
+        _bytes: usize,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         let is_ready = written.is_ready();
-        self.activity.is_writing.store(!is_ready, Relaxed);
+        self.is_writing.store(!is_ready, Relaxed);
         if is_ready {
-            self.activity.wrote.store(self.activity.nanos(Instant::now()), Relaxed);
+            self.wrote.store(self.nanos(Instant::now()), Relaxed);
         }
         written
     }
-}
 
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<'_, S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.activity.note_read();
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<'_, S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let mut whole = [0; ONE_PIECE];
-        let mut length = 0;
-        for part in parts {
-            let Some(place) = whole.get_mut(length..length + part.len()) else {
-                let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-                return self.note(written);
-            };
-            place.copy_from_slice(part);
-            length += part.len();
-        }
-        let written = Pin::new(&mut self.stream).poll_write(context, &whole[..length]);
-        self.note(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.activity.is_writing.store(flushed.is_pending(), Relaxed);
-        flushed
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    fn flushed(&mut self, flushed: &Poll<io::Result<()>>) {
+        self.is_writing.store(flushed.is_pending(), Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+
     use super::*;
+    use rpc_host::watched::Watched;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     #[test]
@@ -226,7 +171,7 @@ mod tests {
         let began = Instant::now();
         let activity = Activity::new(began);
         let (near, mut far) = duplex(4);
-        let mut noted = Noted::new(near, &activity);
+        let mut noted = Watched::new(near, &activity);
         let parts: Vec<u8> = (0..100).collect();
         let write = async {
             let mut rest = [&parts[..50], &parts[50..]].map(IoSlice::new);

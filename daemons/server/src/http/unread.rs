@@ -1,12 +1,12 @@
 //! What a peer does not take of its replies, counted among all that is kept for peers.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rpc_host::watched::Watch;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -15,11 +15,10 @@ use crate::buffers::{Account, Buffers, FREE_BYTES};
 /// How often a peer that reads nothing is looked for, while too much is kept.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The stream of a connection. A reply that can be written at once costs nothing; of one that cannot, all of it is
-/// counted until it is out, since its memory is not freed before.
+/// Watches the stream of a connection. A reply that can be written at once costs nothing; of one that cannot, all of it
+/// is counted until it is out, since its memory is not freed before.
 #[derive(Debug)]
-pub(super) struct Unread<'a, S> {
-    stream: S,
+pub(super) struct Unread<'a> {
     buffers: &'a Arc<Buffers>,
     kept: Option<Box<Kept>>,
 }
@@ -35,13 +34,20 @@ struct Kept {
     look: Option<Pin<Box<Sleep>>>,
 }
 
-impl<'a, S> Unread<'a, S> {
-    pub(super) fn new(stream: S, buffers: &'a Arc<Buffers>) -> Self {
-        Self { stream, buffers, kept: None }
+impl<'a> Unread<'a> {
+    pub(super) fn new(buffers: &'a Arc<Buffers>) -> Self {
+        Self { buffers, kept: None }
     }
 
-    /// `written` is what became of so many bytes.
-    fn count(
+    fn keep(&mut self, bytes: usize) -> &mut Kept {
+        let kept = self.kept.get_or_insert_with(|| Box::new(Kept::new(self.buffers)));
+        kept.bytes = kept.bytes.max(bytes);
+        kept
+    }
+}
+
+impl<S> Watch<S> for Unread<'_> {
+    fn written(
         &mut self,
         context: &mut Context<'_>,
         bytes: usize,
@@ -59,12 +65,6 @@ impl<'a, S> Unread<'a, S> {
             _ => {}
         }
         written
-    }
-
-    fn keep(&mut self, bytes: usize) -> &mut Kept {
-        let kept = self.kept.get_or_insert_with(|| Box::new(Kept::new(self.buffers)));
-        kept.bytes = kept.bytes.max(bytes);
-        kept
     }
 }
 
@@ -98,47 +98,5 @@ impl Kept {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)))
             }
         }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Unread<'_, S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Unread<'_, S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.count(context, bytes.len(), written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.count(context, parts.iter().map(|part| part.len()).sum(), written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
