@@ -1,11 +1,4 @@
 //! The limits of an HTTP connection's time, and of what is sent to it and not read.
-#![cfg(feature = "http")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests say what they expect"
-)]
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,10 +11,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::harness::{TIMEOUT, kept_call, open, rest, serve};
+
 const SHORT: Duration = Duration::from_millis(400);
 
-async fn serve(limits: Limits) -> SocketAddr {
+async fn start(limits: Limits) -> SocketAddr {
     let nap = Method::named("nap").parameters(["ms"]).asynchronous(async |ms: u64| {
         sleep(Duration::from_millis(ms)).await;
     });
@@ -31,73 +25,56 @@ async fn serve(limits: Limits) -> SocketAddr {
             item
         })
     });
-    let builder = Server::builder().methods([nap, drip]).limits(limits);
-    let server = builder.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = server.local_addr();
-    tokio::spawn(server.serve(std::future::pending()));
-    address
-}
-
-fn call(method: &str, arguments: &str) -> String {
-    format!(
-        "POST /call/{method} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{arguments}",
-        arguments.len()
-    )
+    serve(Server::builder().methods([nap, drip]).limits(limits)).await
 }
 
 /// What comes until the server closes, and when it does.
-async fn rest(stream: &mut TcpStream) -> (String, Duration) {
+async fn timed_rest(stream: &mut TcpStream) -> (String, Duration) {
     let began = Instant::now();
-    let mut rest = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
-    (String::from_utf8(rest).unwrap(), began.elapsed())
+    (rest(stream).await, began.elapsed())
 }
 
 #[tokio::test]
 async fn a_connection_is_closed_when_the_next_head_is_not_whole_in_time() {
-    let server = serve(Limits::default().request_timeout(SHORT)).await;
+    let server = start(Limits::default().request_timeout(SHORT)).await;
     for head in ["POST /call/nap HT", "\r\n"] {
         // After a request that took longer than a head may.
-        let mut stream = TcpStream::connect(server).await.unwrap();
-        stream.write_all(call("nap", "[600]").as_bytes()).await.unwrap();
+        let mut stream = open(server, &kept_call("nap", "[600]")).await;
         let mut reply = vec![0; 4];
         stream.read_exact(&mut reply).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
-        let (reply, after) = rest(&mut stream).await;
+        let (reply, after) = timed_rest(&mut stream).await;
         assert!(reply.ends_with("\r\n\r\nnull"), "{reply}");
         assert!(after > SHORT * 3 / 4 && after < SHORT * 10, "{after:?}");
     }
-    let mut stream = TcpStream::connect(server).await.unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nX: ").await.unwrap();
-    let (reply, after) = rest(&mut stream).await;
+    let mut stream = open(server, "GET /healthz HTTP/1.1\r\nX: ").await;
+    let (reply, after) = timed_rest(&mut stream).await;
     assert!(reply.is_empty() && after > SHORT * 3 / 4, "{after:?}: {reply}");
 }
 
 #[tokio::test]
 async fn a_connection_may_be_idle_for_longer_than_a_head_may_take_and_not_for_ever() {
     let limits = Limits::default().request_timeout(SHORT).idle_timeout(SHORT * 4);
-    let server = serve(limits).await;
+    let server = start(limits).await;
     let mut stream = TcpStream::connect(server).await.unwrap();
     for _ in 0..2 {
-        stream.write_all(call("nap", "[1]").as_bytes()).await.unwrap();
+        stream.write_all(kept_call("nap", "[1]").as_bytes()).await.unwrap();
         let mut reply = Vec::new();
         while !reply.ends_with(b"\r\n\r\nnull") {
-            assert!(timeout(PATIENCE, stream.read_buf(&mut reply)).await.unwrap().unwrap() > 0);
+            assert!(timeout(TIMEOUT, stream.read_buf(&mut reply)).await.unwrap().unwrap() > 0);
         }
         sleep(SHORT * 2).await;
     }
-    let (more, after) = rest(&mut stream).await;
+    let (more, after) = timed_rest(&mut stream).await;
     assert!(more.is_empty() && after > SHORT && after < SHORT * 20, "{after:?}: {more}");
 }
 
 /// An HTTP connection that has had a reply and is kept open.
 async fn kept_open(server: SocketAddr) -> Option<TcpStream> {
-    let mut stream = TcpStream::connect(server).await.unwrap();
-    stream.write_all(call("nap", "[0]").as_bytes()).await.unwrap();
+    let mut stream = open(server, &kept_call("nap", "[0]")).await;
     let mut reply = Vec::new();
     while !reply.ends_with(b"\r\n\r\nnull") {
-        if timeout(PATIENCE, stream.read_buf(&mut reply)).await.unwrap().unwrap_or(0) == 0 {
+        if timeout(TIMEOUT, stream.read_buf(&mut reply)).await.unwrap().unwrap_or(0) == 0 {
             return None;
         }
     }
@@ -107,7 +84,7 @@ async fn kept_open(server: SocketAddr) -> Option<TcpStream> {
 #[tokio::test]
 async fn an_idle_connection_gives_its_place_to_another() {
     let limits = Limits::default().max_connections(1).idle_timeout(Duration::from_secs(20));
-    let server = serve(limits).await;
+    let server = start(limits).await;
     let mut open = Vec::new();
     // There are some more for this machine.
     while let Some(stream) = kept_open(server).await {
@@ -116,30 +93,29 @@ async fn an_idle_connection_gives_its_place_to_another() {
     assert!(open.len() < 20);
     let began = Instant::now();
     while kept_open(server).await.is_none() {
-        assert!(began.elapsed() < PATIENCE, "none gave way");
+        assert!(began.elapsed() < TIMEOUT, "none gave way");
         sleep(Duration::from_millis(100)).await;
     }
-    let (more, _) = rest(&mut open[0]).await;
+    let more = rest(&mut open[0]).await;
     assert!(more.is_empty(), "{more}");
     // One that is used again does not give way.
     let stream = open.last_mut().unwrap();
-    stream.write_all(call("nap", "[1]").as_bytes()).await.unwrap();
-    assert!(timeout(PATIENCE, stream.read(&mut [0; 100])).await.unwrap().unwrap() > 0);
+    stream.write_all(kept_call("nap", "[1]").as_bytes()).await.unwrap();
+    assert!(timeout(TIMEOUT, stream.read(&mut [0; 100])).await.unwrap().unwrap() > 0);
 }
 
 #[tokio::test]
 async fn a_stream_may_be_silent_for_longer_than_a_head_may_take() {
-    let server = serve(Limits::default().request_timeout(SHORT).idle_timeout(SHORT)).await;
-    let mut stream = TcpStream::connect(server).await.unwrap();
-    stream.write_all(call("drip", "[900]").as_bytes()).await.unwrap();
-    let (reply, _) = rest(&mut stream).await;
+    let server = start(Limits::default().request_timeout(SHORT).idle_timeout(SHORT)).await;
+    let mut stream = open(server, &kept_call("drip", "[900]")).await;
+    let reply = rest(&mut stream).await;
     assert!(reply.ends_with("2\r\n1\n\r\n2\r\n2\n\r\n0\r\n\r\n"), "{reply}");
 }
 
 /// What a program gets that sends everything before it reads anything.
 fn send_all_then_read(server: SocketAddr, head: &str, body: &[u8]) -> String {
     let mut stream = std::net::TcpStream::connect(server).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(head.as_bytes()).unwrap();
     for part in body.chunks(64 * 1024) {
         stream.write_all(part).unwrap();
@@ -160,7 +136,7 @@ fn in_chunks(body: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn who_sends_a_body_that_is_too_large_before_reading_is_told_so() {
-    let server = serve(Limits::default()).await;
+    let server = start(Limits::default()).await;
     let body = vec![b'7'; 10 << 20];
     let head = |path: &str, length: &str| {
         format!(
@@ -192,13 +168,13 @@ async fn who_sends_a_body_that_is_too_large_before_reading_is_told_so() {
 
 #[tokio::test]
 async fn a_body_that_never_ends_is_not_discarded_for_ever() {
-    let server = serve(Limits::default().request_timeout(SHORT)).await;
+    let server = start(Limits::default().request_timeout(SHORT)).await;
     let mut stream = TcpStream::connect(server).await.unwrap();
     let head = "POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let began = Instant::now();
     let mut reply = vec![0; 12];
-    timeout(PATIENCE, stream.read_exact(&mut reply)).await.unwrap().unwrap();
+    timeout(TIMEOUT, stream.read_exact(&mut reply)).await.unwrap().unwrap();
     assert_eq!(reply, b"HTTP/1.1 404");
     assert!(began.elapsed() > SHORT * 3 / 4, "{:?}", began.elapsed());
     // One that waits to be asked for its body has its reply at once.
@@ -206,7 +182,7 @@ async fn a_body_that_never_ends_is_not_discarded_for_ever() {
     let mut stream = TcpStream::connect(server).await.unwrap();
     let head = head.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
-    timeout(PATIENCE, stream.read_exact(&mut reply)).await.unwrap().unwrap();
+    timeout(TIMEOUT, stream.read_exact(&mut reply)).await.unwrap().unwrap();
     assert_eq!(reply, b"HTTP/1.1 404");
     assert!(began.elapsed() < SHORT * 3 / 4, "{:?}", began.elapsed());
 }
@@ -214,31 +190,31 @@ async fn a_body_that_never_ends_is_not_discarded_for_ever() {
 #[tokio::test]
 async fn a_request_that_meets_the_end_of_the_server_is_told_so() {
     let nap = Method::named("nap").parameters(["ms"]).sync(|_: u64| ());
-    let limits = Limits::default().close_timeout(PATIENCE);
+    let limits = Limits::default().close_timeout(TIMEOUT);
     let builder = Server::builder().method(nap).limits(limits);
     let server = builder.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let (address, handle) = (server.local_addr(), server.handle());
     let serving = tokio::spawn(server.serve(std::future::pending()));
     let rpc = r#"{"jsonrpc":"2.0","id":1,"method":"nap","params":[1]}"#;
-    let rpc = call("nap", rpc).replace("/call/nap", "/rpc");
+    let rpc = kept_call("nap", rpc).replace("/call/nap", "/rpc");
     let open = [kept_open(address).await.unwrap(), kept_open(address).await.unwrap()];
     handle.stop();
-    let requests = [(call("nap", "[1]"), "HTTP/1.1 503"), (rpc, "HTTP/1.1 200")];
+    let requests = [(kept_call("nap", "[1]"), "HTTP/1.1 503"), (rpc, "HTTP/1.1 200")];
     for (mut stream, (request, told)) in open.into_iter().zip(requests) {
         let mut reply = String::new();
         while !reply.contains("-32003") {
             reply.clear();
             stream.write_all(request.as_bytes()).await.unwrap();
             let mut part = [0; 4096];
-            let read = timeout(PATIENCE, stream.read(&mut part)).await.unwrap().unwrap();
+            let read = timeout(TIMEOUT, stream.read(&mut part)).await.unwrap().unwrap();
             reply.push_str(std::str::from_utf8(&part[..read]).unwrap());
             assert!(read > 0, "closed without a reply");
         }
         assert!(reply.starts_with(told), "{reply}");
         assert!(reply.contains("connection: close"), "{reply}");
         assert!(told.ends_with("200") || reply.contains("retry-after: 1"), "{reply}");
-        let (more, _) = rest(&mut stream).await;
+        let more = rest(&mut stream).await;
         assert!(more.is_empty(), "{more}");
     }
-    timeout(PATIENCE, serving).await.unwrap().unwrap().unwrap();
+    timeout(TIMEOUT, serving).await.unwrap().unwrap().unwrap();
 }

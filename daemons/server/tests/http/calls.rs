@@ -1,13 +1,6 @@
 //! Calls over HTTP: JSON-RPC as `POST /rpc`, and `POST /call/METHOD`.
-#![cfg(feature = "http")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests say what they expect"
-)]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -16,10 +9,10 @@ use futures_util::{StreamExt, stream};
 use rpc_server::{Call, Limits, Method, Server, ServerBuilder, Share};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+use crate::harness::{JSON, Reply, TIMEOUT, kept_call, open, post, rpc, send, serve};
+
 /// The trace that a caller is part of.
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -42,68 +35,8 @@ fn builder() -> ServerBuilder {
     Server::builder().methods([add, fails, slow, count, breaks, seen])
 }
 
-async fn serve(builder: ServerBuilder) -> SocketAddr {
-    let server = builder.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = server.local_addr();
-    tokio::spawn(server.serve(std::future::pending()));
-    address
-}
-
-struct Reply {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Reply {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{}: {error}", self.body))
-    }
-}
-
-async fn send(address: SocketAddr, request: &str) -> Reply {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut whole = Vec::new();
-    timeout(TIMEOUT, stream.read_to_end(&mut whole)).await.unwrap().unwrap();
-    let whole = String::from_utf8(whole).unwrap();
-    let (head, body) = whole.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let head = head.to_ascii_lowercase();
-    let body = if head.contains("chunked") { unchunked(body) } else { body.to_owned() };
-    Reply { status, head, body }
-}
-
-/// The content of chunks, as far as they are whole.
-fn unchunked(mut rest: &str) -> String {
-    let mut content = String::new();
-    while let Some((length, after)) = rest.split_once("\r\n") {
-        let length = usize::from_str_radix(length, 16).unwrap();
-        content += &after[..length];
-        rest = &after[length + 2..];
-    }
-    content
-}
-
-fn post(path: &str, headers: &str, body: &str) -> String {
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-/// A request after which the connection stays open.
-fn kept(path: &str, body: &str) -> String {
-    post(path, "Content-Type: application/json\r\n", body).replace("Connection: close\r\n", "")
-}
-
 async fn call(address: SocketAddr, method: &str, headers: &str, arguments: &str) -> Reply {
-    let headers = format!("Content-Type: application/json\r\n{headers}");
-    send(address, &post(&format!("/call/{method}"), &headers, arguments)).await
-}
-
-async fn rpc(address: SocketAddr, body: &str) -> Reply {
-    send(address, &post("/rpc", "Content-Type: application/json; charset=utf-8\r\n", body)).await
+    send(address, &post(&format!("/call/{method}"), &format!("{JSON}{headers}"), arguments)).await
 }
 
 #[tokio::test]
@@ -300,9 +233,7 @@ async fn a_stream_is_lines_or_events_and_its_failure_is_seen() {
     );
     // Also where the system takes nothing at the first try, as of a connection that is new.
     for _ in 0..20 {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = post("/call/breaks", "", "");
-        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut stream = open(address, &post("/call/breaks", "", "")).await;
         let mut whole = Vec::new();
         // It may end with a reset.
         let _ = timeout(TIMEOUT, stream.read_to_end(&mut whole)).await.unwrap();
@@ -336,10 +267,8 @@ async fn a_caller_that_hangs_up_cancels_its_call() {
         .parameters([])
         .stream(|| stream::iter([1]).chain(stream::pending()));
     let address = serve(builder().method(hang).method(endless)).await;
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(post("/call/hang", "", "").as_bytes()).await.unwrap();
-    let mut other = TcpStream::connect(address).await.unwrap();
-    other.write_all(post("/call/endless", "", "").as_bytes()).await.unwrap();
+    let stream = open(address, &post("/call/hang", "", "")).await;
+    let mut other = open(address, &post("/call/endless", "", "")).await;
     let mut first = [0; 17];
     timeout(TIMEOUT, other.read_exact(&mut first)).await.unwrap().unwrap();
     assert_eq!(&first[..], b"HTTP/1.1 200 OK\r\n");
@@ -364,13 +293,12 @@ async fn requests_that_came_at_once_let_other_connections_have_their_turn() {
     let address = serve(builder().method(busy)).await;
     let mut streams = [None, None];
     for stream in &mut streams {
-        let stream = stream.insert(TcpStream::connect(address).await.unwrap());
-        stream.write_all(kept("/call/add", "[1,2]").as_bytes()).await.unwrap();
+        let stream = stream.insert(open(address, &kept_call("add", "[1,2]")).await);
         assert_ne!(stream.read(&mut [0; 1000]).await.unwrap(), 0);
     }
     let [Some(mut long), Some(mut other)] = streams else { panic!("two") };
-    long.write_all(kept("/call/busy", "").repeat(50).as_bytes()).await.unwrap();
-    other.write_all(kept("/call/add", "[1,2]").as_bytes()).await.unwrap();
+    long.write_all(kept_call("busy", "").repeat(50).as_bytes()).await.unwrap();
+    other.write_all(kept_call("add", "[1,2]").as_bytes()).await.unwrap();
     let read = timeout(TIMEOUT, other.read(&mut [0; 1000])).await.unwrap();
     assert_ne!(read.unwrap(), 0);
     // hyper itself would take sixteen.

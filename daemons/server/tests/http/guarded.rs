@@ -1,8 +1,6 @@
 //! Connections over HTTP at a server whose guard asks for tokens: small until a request has shown one.
-#![cfg(feature = "http")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+use crate::harness::{JSON, Reply, TIMEOUT, kept, post, send, serve};
 
 /// A server, the secret of who may call, and of who may observe.
 async fn start(limits: Limits) -> (SocketAddr, [SecretString; 2]) {
@@ -30,10 +28,11 @@ async fn start(limits: Limits) -> (SocketAddr, [SecretString; 2]) {
     let guard = Guard::new(access, Some(TokenFile::load(&path).unwrap()));
     let length = Method::named("length").parameters(["text"]).sync(|text: String| text.len());
     let builder = Server::builder().method(length).limits(limits).guard(guard);
-    let server = builder.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = server.local_addr();
-    tokio::spawn(server.serve(std::future::pending()));
-    (address, secrets)
+    (serve(builder).await, secrets)
+}
+
+fn bearer(token: &SecretString) -> String {
+    format!("Authorization: Bearer {}\r\n", token.expose_secret())
 }
 
 /// Sends a request on an open connection; the status, or `None` at its end.
@@ -43,14 +42,10 @@ async fn ask(
     body: &str,
     token: Option<&SecretString>,
 ) -> Option<u16> {
-    let bearer = token.map(|token| format!("Authorization: Bearer {}\r\n", token.expose_secret()));
-    let head = format!(
-        "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{}Content-Length: {}\r\n\r\n{body}",
-        bearer.unwrap_or_default(),
-        body.len()
-    );
+    let bearer = token.map(bearer).unwrap_or_default();
+    let request = kept(request, &format!("{JSON}{bearer}"), body);
     // It may have been closed: the end is read.
-    let _ = stream.write_all(head.as_bytes()).await;
+    let _ = stream.write_all(request.as_bytes()).await;
     let mut bytes = vec![0; 64 << 10];
     let read = timeout(TIMEOUT, stream.read(&mut bytes)).await.unwrap().unwrap_or(0);
     String::from_utf8_lossy(&bytes[..read]).split(' ').nth(1)?.parse().ok()
@@ -117,34 +112,25 @@ async fn who_guesses_tokens_is_soon_told_to_wait() {
     let limits = Limits::default().max_unidentified_connections_per_peer(Share::Whole);
     let (address, _) = start(limits).await;
     let guess = move |path: &'static str| async move {
-        let mut stream = TcpStream::connect(address).await.unwrap();
         let body = r#"{"jsonrpc":"2.0","id":1,"method":"length","params":["x"]}"#;
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             Authorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{body}",
-            generate().expose_secret(),
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut reply = String::new();
-        timeout(TIMEOUT, stream.read_to_string(&mut reply)).await.unwrap().unwrap();
-        reply.to_ascii_lowercase()
+        let request = post(path, &format!("{JSON}{}", bearer(&generate())), body);
+        send(address, &request).await
     };
     let guesses: Vec<_> = (0..70).map(|_| tokio::spawn(guess("/call/length"))).collect();
     let (mut unknown, mut too_many) = (0, 0);
     for reply in guesses {
-        let reply = reply.await.unwrap();
-        match &reply[..12] {
-            "http/1.1 401" => {
-                assert!(reply.contains("www-authenticate: bearer"), "{reply}");
+        let Reply { status, head, body } = reply.await.unwrap();
+        match status {
+            401 => {
+                assert!(head.contains("www-authenticate: bearer"), "{head}");
                 unknown += 1;
             }
-            "http/1.1 429" => {
-                assert!(reply.contains("retry-after: 1"), "{reply}");
-                assert!(reply.contains("problem+json") && reply.contains("-32002"), "{reply}");
+            429 => {
+                assert!(head.contains("retry-after: 1"), "{head}");
+                assert!(head.contains("problem+json") && body.contains("-32002"), "{head} {body}");
                 too_many += 1;
             }
-            _ => panic!("{reply}"),
+            _ => panic!("{head}"),
         }
     }
     assert!(unknown >= 50 && too_many >= 1, "{unknown} and {too_many}");
