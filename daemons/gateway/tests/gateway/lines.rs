@@ -1,15 +1,11 @@
 //! A gateway as a client meets it that starts it as a child: line by line, with a server behind it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, stream};
-use rpc_client::{Client, ClientOptions};
-use rpc_gateway::{Exposure, Gateway, GatewayOptions};
-use rpc_server::{Failure, Method, Server, ServerHandle, rpc_method};
+use rpc_gateway::{Exposure, GatewayOptions};
+use rpc_server::{Method, ServerHandle, rpc_method};
 use serde_json::{Value, json};
 use tokio::io::{
     AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf, duplex,
@@ -18,19 +14,7 @@ use tokio::io::{
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// What takes longer does not happen.
-const TIMEOUT: Duration = Duration::from_secs(20);
-
-#[rpc_method(read_only)]
-fn double(number: i64) -> i64 {
-    number * 2
-}
-
-/// Waits until it is cancelled.
-#[rpc_method(read_only)]
-async fn wait() -> Result<(), Failure> {
-    std::future::pending().await
-}
+use crate::harness::{TIMEOUT, double, gateway, methods_with, modern};
 
 #[rpc_method(read_only)]
 async fn pause(milliseconds: u64) -> u64 {
@@ -38,32 +22,8 @@ async fn pause(milliseconds: u64) -> u64 {
     milliseconds
 }
 
-#[rpc_method(read_only)]
-fn text(bytes: usize) -> String {
-    "x".repeat(bytes)
-}
-
-#[rpc_method(stream, read_only)]
-fn count(to: u64) -> impl Stream<Item = u64> {
-    stream::iter(1..=to).then(|number| async move {
-        sleep(Duration::from_millis(5)).await;
-        number
-    })
-}
-
 #[rpc_method]
 fn put() {}
-
-fn methods() -> Vec<Method> {
-    vec![
-        double::method(),
-        wait::method(),
-        pause::method(),
-        text::method(),
-        count::method(),
-        put::method(),
-    ]
-}
 
 /// A client, the gateway it speaks with, and the server behind that.
 struct Agent {
@@ -75,22 +35,17 @@ struct Agent {
 
 impl Agent {
     async fn with(options: GatewayOptions) -> Self {
-        Self::of(methods(), options).await
+        Self::of(methods_with([pause::method(), put::method()]), options).await
     }
 
     async fn of(methods: Vec<Method>, options: GatewayOptions) -> Self {
-        let server = Server::builder().bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let (address, handle) = (server.local_addr(), server.handle());
-        handle.replace_methods(methods).unwrap();
-        tokio::spawn(server.serve(std::future::pending()));
-        let client = Client::direct(address.to_string(), ClientOptions::default()).unwrap();
-        let gateway = Gateway::new(client, options);
+        let (gateway, server) = gateway(methods, options).await;
         let (ours, theirs) = duplex(1 << 16);
         let (input, output) = split(theirs);
         let serving = tokio::spawn(async move { gateway.serve_lines(input, output).await });
         let (output, input) = split(ours);
         let output = BufReader::new(output).lines();
-        Self { input: Some(input), output, serving, server: handle }
+        Self { input: Some(input), output, serving, server }
     }
 
     async fn send(&mut self, message: Value) {
@@ -119,14 +74,6 @@ impl Agent {
         timeout(TIMEOUT, self.serving).await.unwrap().unwrap().unwrap();
         all
     }
-}
-
-fn modern(id: u64, method: &str, mut params: Value) -> Value {
-    params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
 fn tool_names(reply: &Value) -> Vec<&str> {

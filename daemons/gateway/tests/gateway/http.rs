@@ -1,15 +1,12 @@
 //! A gateway as a client meets it by HTTP, with a server behind it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, stream};
-use rpc_client::{Client, ClientOptions};
-use rpc_gateway::{Endpoint, Gateway, GatewayOptions, HttpOptions};
+use rpc_gateway::{Endpoint, GatewayOptions, HttpOptions};
 use rpc_host::shares::Share;
 use rpc_security::{Access, AuditLog, Auth, Guard, Role, TokenFile, secret};
-use rpc_server::{Call, Failure, Server, ServerHandle, rpc_method};
+use rpc_server::{Call, Failure, ServerHandle, rpc_method};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -17,19 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// What takes longer does not happen.
-const TIMEOUT: Duration = Duration::from_secs(20);
-
-#[rpc_method(read_only)]
-fn double(number: i64) -> i64 {
-    number * 2
-}
-
-/// Waits until it is cancelled.
-#[rpc_method(read_only)]
-async fn wait() -> Result<(), Failure> {
-    std::future::pending().await
-}
+use crate::harness::{self, TIMEOUT, double, gateway, methods_with};
 
 /// The trace context of the call.
 #[rpc_method(read_only)]
@@ -45,19 +30,6 @@ static HELD: Notify = Notify::const_new();
 async fn hold() -> Result<(), Failure> {
     HELD.notify_one();
     std::future::pending().await
-}
-
-#[rpc_method(read_only)]
-fn text(bytes: usize) -> String {
-    "x".repeat(bytes)
-}
-
-#[rpc_method(stream, read_only)]
-fn count(to: u64) -> impl Stream<Item = u64> {
-    stream::iter(1..=to).then(|number| async move {
-        sleep(Duration::from_millis(100)).await;
-        number
-    })
 }
 
 /// A gateway and the server behind it.
@@ -81,28 +53,15 @@ impl Fixture {
     }
 
     async fn with(options: GatewayOptions, http: HttpOptions) -> Self {
-        let methods = vec![
-            double::method(),
-            wait::method(),
-            hold::method(),
-            text::method(),
-            count::method(),
-            trace::method(),
-        ];
-        let server = Server::builder().name("numbers");
-        let server = server.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let (behind, handle) = (server.local_addr(), server.handle());
-        handle.replace_methods(methods).unwrap();
-        tokio::spawn(server.serve(std::future::pending()));
-        let client = Client::direct(behind.to_string(), ClientOptions::default()).unwrap();
-        let gateway = Gateway::new(client, options);
+        let (gateway, server) =
+            gateway(methods_with([hold::method(), trace::method()]), options).await;
         let endpoint = Endpoint::bind((Ipv4Addr::LOCALHOST, 0).into(), gateway, http).unwrap();
         let address = endpoint.local_addr();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(endpoint.serve(async move {
             let _ = stopped.await;
         }));
-        Self { address, server: handle, stop: Some(stop), serving }
+        Self { address, server, stop: Some(stop), serving }
     }
 
     async fn open(&self, request: &str) -> TcpStream {
@@ -145,16 +104,12 @@ fn legacy(method: &str, params: Value) -> Value {
 }
 
 /// A stateless request, with the headers that go with it.
-fn modern(method: &str, mut params: Value) -> (String, Value) {
-    params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-    });
+fn modern(method: &str, params: Value) -> (String, Value) {
     let mut headers = format!("mcp-protocol-version: 2026-07-28\r\nMcp-Method: {method}\r\n");
     if let Some(name) = params["name"].as_str() {
         headers.push_str(&format!("Mcp-Name: {name}\r\n"));
     }
-    (headers, json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+    (headers, harness::modern(1, method, params))
 }
 
 /// The messages among events.
@@ -271,7 +226,7 @@ async fn foreign_pages_and_hosts_are_refused_and_allowed_ones_are_served() {
 async fn a_stream_tells_its_progress_and_then_its_result() {
     let fixture = Fixture::new().await;
     let (headers, mut message) =
-        modern("tools/call", json!({"name": "count", "arguments": {"to": 3}}));
+        modern("tools/call", json!({"name": "count", "arguments": {"to": 3, "milliseconds": 100}}));
     message["params"]["_meta"]["progressToken"] = json!("p");
     let reply = fixture.post(&headers, &message).await;
     assert!(
@@ -332,7 +287,8 @@ async fn a_silent_subscription_gives_signs_of_life() {
 async fn a_call_in_flight_at_the_end_has_its_time_and_no_more() {
     let http = HttpOptions { drain_timeout: Duration::from_millis(300), ..HttpOptions::default() };
     let mut fixture = Fixture::with(GatewayOptions::default(), http).await;
-    let (headers, message) = modern("tools/call", json!({"name": "count", "arguments": {"to": 1}}));
+    let (headers, message) =
+        modern("tools/call", json!({"name": "count", "arguments": {"to": 1, "milliseconds": 100}}));
     let (wait_headers, wait) = modern("tools/call", json!({"name": "wait", "arguments": {}}));
     // The tools are known.
     fixture.post("", &legacy("tools/list", json!({}))).await;
@@ -566,7 +522,7 @@ async fn each_call_and_refusal_is_in_the_audit_log_and_without_it_no_tool_is_cal
     fixture.post(&bearer, &double).await;
     fixture.post(&bearer, &call("double", json!({"number": "x"}))).await;
     assert_eq!(fixture.post("", &double).await.status, 401);
-    let mut stream = call("count", json!({"to": 1000}));
+    let mut stream = call("count", json!({"to": 1000, "milliseconds": 100}));
     stream["params"]["_meta"] = json!({"progressToken": 1});
     let mut cancelled = fixture.open(&post(&bearer, &stream.to_string())).await;
     read_until(&mut cancelled, "progress").await;
