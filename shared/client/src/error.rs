@@ -410,6 +410,17 @@ pub(crate) fn cut(text: &str) -> String {
     format!("{}…", text.get(..text.floor_char_boundary(KEPT)).unwrap_or_default())
 }
 
+/// What an HTTP server says is wrong, as those of this product do.
+#[cfg(feature = "registry")]
+pub(crate) fn said(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        error: String,
+    }
+    let Said { error } = serde_json::from_slice(body).ok()?;
+    Some(cut(&error).chars().filter(|c| !c.is_control()).collect())
+}
+
 /// A time as people read it: `10s` instead of `9.999999534s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rounded(pub Duration);

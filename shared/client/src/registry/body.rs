@@ -7,10 +7,7 @@ use rpc_wire::paths;
 
 use super::options::Limit;
 use super::{RegistryClient, RegistryClientError};
-use crate::error::cut;
-
-/// An `error` text in a message is cut to this many characters.
-const SHOWN: usize = 200;
+use crate::error::{cut, said};
 
 impl RegistryClient {
     /// The response, if its status is a success.
@@ -30,17 +27,14 @@ impl RegistryClient {
             return Err(RegistryClientError::NotARegistry { url: self.url().to_owned() });
         }
         let body = self.bytes(response, self.options.max_instance()).await.unwrap_or_default();
-        let message = match serde_json::from_slice::<Refusal>(&body) {
-            Ok(Refusal { incarnation: Some(incarnation), listed, .. })
-                if status == StatusCode::CONFLICT =>
-            {
-                let url = self.url().to_owned();
-                return Err(RegistryClientError::Superseded { url, incarnation, listed });
-            }
-            Ok(refusal) => refusal.error,
-            Err(_) => status.canonical_reason().unwrap_or("no reason given").to_owned(),
-        };
-        let message: String = message.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+        if status == StatusCode::CONFLICT
+            && let Ok(Superseded { incarnation, listed }) = serde_json::from_slice(&body)
+        {
+            let url = self.url().to_owned();
+            return Err(RegistryClientError::Superseded { url, incarnation, listed });
+        }
+        let message = said(&body)
+            .unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned());
         if status == StatusCode::FORBIDDEN && message.starts_with(paths::TLS_ONLY) {
             let url = self.url().to_owned();
             return Err(RegistryClientError::Insecure { url, reason: message });
@@ -97,11 +91,10 @@ impl RegistryClient {
     }
 }
 
+/// Why a start of an instance is refused: there is a later one.
 #[derive(Deserialize)]
-struct Refusal {
-    error: String,
-    /// Of the later start in favour of which it refuses.
-    incarnation: Option<u64>,
+struct Superseded {
+    incarnation: u64,
     /// Whether that is listed.
     #[serde(default)]
     listed: bool,

@@ -8,11 +8,11 @@ use rpc_wire::call::{JsonRpcReply, request};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use rpc_wire::target::AddressError;
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{mismatch, outcome, unread};
 use crate::context::Context;
+use crate::error::{cut, said};
 use crate::registry::{Credential, HttpFailure};
 use crate::request::{CallReply, Outgoing};
 use crate::{CallError, ClientError};
@@ -97,7 +97,7 @@ impl HttpEndpoint {
             _ if !status.is_success() => return Err(self.refused(status, &body)),
             Ok(reply) => {
                 let why = mismatch(&reply, id);
-                let why = format!("{} at {}", crate::error::cut(&why), self.shown());
+                let why = format!("{} at {}", cut(&why), self.shown());
                 return Err(CallError::bad_reply(&self.peer, why));
             }
             Err(error) => match unread(&self.peer, &error) {
@@ -226,14 +226,4 @@ impl HttpEndpoint {
             }
         }
     }
-}
-
-/// What servers of no JSON-RPC say is wrong: those of this product do it so.
-fn said(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Said {
-        error: String,
-    }
-    let Said { error } = serde_json::from_slice(body).ok()?;
-    Some(crate::error::cut(&error).chars().filter(|c| !c.is_control()).collect())
 }
