@@ -79,8 +79,7 @@ impl Ground {
         // The attackers have thousands of connections.
         let maximum = getrlimit(Resource::Nofile).maximum;
         setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
-        let arguments = ["registry", "-p", "0", "-l", "127.0.0.1"];
-        let registry = on_one_processor(|| Daemon::rpcd(arguments));
+        let registry = registry();
         let registry_address = registry.announced_address().await;
         let url = format!("http://{registry_address}");
         let script = tempfile::NamedTempFile::new().unwrap();
@@ -181,6 +180,51 @@ impl Ground {
             assert_eq!(status.code(), Some(0), "{}", daemon.transcript());
         }
     }
+}
+
+/// A registry with nobody else, so that it is filled soon.
+pub(super) struct Alone {
+    registry: Daemon,
+    at: SocketAddr,
+    peak: Peak,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Alone {
+    pub(super) async fn prepare() -> Self {
+        let alone = FREE.lock().await;
+        let registry = registry();
+        let at = registry.announced_address().await;
+        let peak = Peak { name: "registry", pid: registry.pid(), mib: 0, most_mib: 300 };
+        Self { registry, at, peak, _alone: alone }
+    }
+
+    pub(super) fn targets(&self) -> Targets {
+        Targets { server: self.at, registry: self.at, gateway: self.at }
+    }
+
+    /// Is under `attack` for this time, has no more memory than it may, and is well afterwards.
+    pub(super) async fn stands(mut self, attack: impl Future<Output = ()>, time: Duration) {
+        let watch = async {
+            let began = Instant::now();
+            while began.elapsed() < time {
+                tokio::time::sleep(LOOK).await;
+                self.peak.look();
+            }
+        };
+        tokio::select! {
+            () = watch => {}
+            () = attack => panic!("the attack ended by itself"),
+        }
+        println!("attacked: the registry has {} MiB", self.peak.mib);
+        eventually("the registry is well", async || healthy(self.at).await).await;
+        self.registry.signal(Signal::TERM);
+        assert_eq!(self.registry.exits_within(SOON).await.code(), Some(0));
+    }
+}
+
+fn registry() -> Daemon {
+    on_one_processor(|| Daemon::rpcd(["registry", "-p", "0", "-l", "127.0.0.1"]))
 }
 
 /// Starts a program which, as all its threads, may use one processor only.

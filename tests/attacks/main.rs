@@ -23,7 +23,7 @@ mod stranger;
 
 use std::time::Duration;
 
-use ground::Ground;
+use ground::{Alone, Ground};
 use stranger::Stranger;
 
 /// How long one attack runs alone.
@@ -77,15 +77,15 @@ async fn a_full_table_and_its_unread_lists_fit_together() {
     if !rpc_tests::slow::enabled("it fills a registry, with hundreds of megabytes") {
         return;
     }
-    let mut ground = Ground::prepare().await;
-    on_registry::fill(ground.targets(), Stranger::number(0)).await;
-    let unread = on_registry::unread_lists(ground.targets(), Stranger::number(1));
-    ground.attack("unread lists", unread);
-    let watchers = on_registry::watchers(ground.targets(), Stranger::number(2));
-    ground.attack("watchers", watchers);
-    ground.watch(ALONE).await;
-    ground.calm().await;
-    ground.stands().await;
+    let ground = Alone::prepare().await;
+    let at = ground.targets();
+    on_registry::fill(at, Stranger::number(0)).await;
+    let unread = on_registry::unread_lists(at, Stranger::number(1));
+    let watchers = on_registry::watchers(at, Stranger::number(2));
+    let attack = async {
+        tokio::join!(unread, watchers);
+    };
+    ground.stands(attack, ALONE).await;
 }
 
 attacks! {
