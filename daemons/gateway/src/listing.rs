@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::GatewayOptions;
-use crate::tools::Tools;
+use crate::tools::{NoTool, Tools};
 
 /// Longest time in which the first list is waited for.
 const FIRST: Duration = Duration::from_secs(3);
@@ -124,10 +124,11 @@ fn publish(listing: &watch::Sender<Option<Listing>>, now: Listing) {
         let Tools { not_allowed, ref left_out, .. } = *now.tools;
         let (tools, count) = (now.tools.len(), left_out.count);
         tracing::info!(tools, not_allowed, left_out = count, "tools");
-        for (method, why) in &left_out.first {
+        let first = left_out.first();
+        for NoTool { method, why, .. } in first {
             tracing::warn!(method, why, "no tool of a method");
         }
-        if count > left_out.first.len() {
+        if count > first.len() {
             tracing::warn!(
                 left_out = count,
                 "further methods are no tools; deny some, or name a service"

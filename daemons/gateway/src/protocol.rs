@@ -16,7 +16,7 @@ use crate::headers::Headers;
 use crate::message::{self, Id, Message, Notification, Request};
 use crate::problem::{Problem, Status};
 use crate::reply::{RawList, Reply, SELF};
-use crate::tools::{May, Tool, Tools};
+use crate::tools::{May, NoTool, Tool, Tools};
 
 /// What the answers depend on.
 pub(crate) struct View<'a> {
@@ -267,6 +267,14 @@ impl View<'_> {
                 if not_allowed == 1 { "it" } else { "they" }
             ));
         }
+        let left_out = self.tools.left_out.count;
+        if left_out > 0 {
+            let s = if left_out == 1 { "" } else { "s" };
+            text.push_str(&format!(
+                " {left_out} further method{s} can be no tool{s}, such as for too long a schema; the log of this \
+                 gateway says which and why."
+            ));
+        }
         if let Some(note) = self.note {
             text.push_str(" Now: ");
             text.push_str(note);
@@ -306,7 +314,9 @@ fn call(
 ) -> Result<Action, Problem> {
     let missing = || Problem::invalid_params("params.name is missing: the name of a tool");
     let CallParams { name, arguments } = params::<CallParams<'_>>(request)?.ok_or_else(missing)?;
-    let tool = view.tools.find(&name, view.may).map_err(|near| unknown_tool(&name, &near))?;
+    let left_out = || view.tools.left_out.find(&name, view.may);
+    let found = view.tools.find(&name, view.may);
+    let tool = found.map_err(|near| unknown_tool(&name, &near, left_out()))?;
     let arguments = match arguments {
         None => Args::none(),
         Some(arguments) => tool.arranged(by_name(arguments)?),
@@ -342,15 +352,22 @@ fn by_name(arguments: &RawValue) -> Result<Args, Problem> {
     object.into_args().map_err(|_| wrong())
 }
 
-fn unknown_tool(name: &str, near: &[&str]) -> Problem {
+fn unknown_tool(name: &str, near: &[&str], left_out: Option<&NoTool>) -> Problem {
     let start: String = name.chars().take(100).collect();
     let hint = match near {
         [] => String::new(),
         near => format!("did you mean {}? Otherwise ", near.join(", ")),
     };
-    // Which of them it is tells what is hidden from the caller.
-    let why = "it has ended with its service, or is not offered to you: whoever runs rpcd mcp says by --allow what is";
-    Problem::unknown(format!("Unknown tool: {start}; {hint}{why}; list the tools again"))
+    let why = match left_out {
+        Some(NoTool { why, .. }) => format!(
+            "the method is there, but can be no tool: {why}; do without it, and tell whoever runs it"
+        ),
+        // Which of them it is tells what is hidden from the caller.
+        None => "it has ended with its service, or is not offered to you: whoever runs rpcd mcp says by --allow what \
+                 is; list the tools again"
+            .to_owned(),
+    };
+    Problem::unknown(format!("Unknown tool: {start}; {hint}{why}"))
 }
 
 /// The name that a header repeats.

@@ -1,6 +1,7 @@
 //! The tools: what live instances offer, as far as it is exposed, in an order that depends on nothing else.
 
 mod entry;
+mod left_out;
 mod name;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,8 @@ use crate::GatewayOptions;
 use crate::era::Era;
 use crate::exposure::Offered;
 use entry::Entry;
+use left_out::LeftOut;
+pub(crate) use left_out::NoTool;
 
 /// Names that may be meant by an unknown one.
 const SUGGESTED: usize = 3;
@@ -26,27 +29,8 @@ pub(crate) struct Tools {
     pub(crate) not_allowed: usize,
     /// Names of earlier lists, by which what they stood for is still called.
     former: BTreeMap<String, Arc<Tool>>,
-    /// Methods that are none for another reason.
+    /// Methods that can be none.
     pub(crate) left_out: LeftOut,
-}
-
-/// Methods that are no tools.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct LeftOut {
-    pub(crate) count: usize,
-    /// The first of them, with why.
-    pub(crate) first: Vec<(String, String)>,
-}
-
-impl LeftOut {
-    fn note(&mut self, method: &str, why: impl Into<String>) {
-        /// Further ones are only counted.
-        const NAMED: usize = 10;
-        self.count += 1;
-        if self.first.len() < NAMED {
-            self.first.push((method.chars().take(100).collect(), why.into()));
-        }
-    }
 }
 
 /// A method as a tool.
@@ -88,6 +72,8 @@ struct Candidate<'a> {
     method: &'a str,
     service: Option<&'a str>,
     variant: Variant<'a>,
+    /// Why it cannot, where that is known already.
+    refused: Option<&'static str>,
 }
 
 impl Tools {
@@ -132,11 +118,14 @@ impl Tools {
         let mut candidates = Vec::new();
         let (mut not_allowed, mut left_out) = (0, LeftOut::default());
         for method in methods {
-            for candidate in method.apart(&mut left_out) {
-                let Candidate { method, variant, .. } = &candidate;
+            for candidate in method.apart() {
+                let Candidate { method, variant, refused, .. } = &candidate;
                 let services: Vec<_> = variant.offers.iter().map(|offer| offer.0).collect();
                 match options.exposure.offers(method, &services, variant.effect()) {
-                    Offered::Yes => candidates.push(candidate),
+                    Offered::Yes => match *refused {
+                        Some(why) => left_out.note(None, &candidate, why),
+                        None => candidates.push(candidate),
+                    },
                     Offered::NotAllowed => not_allowed += 1,
                     Offered::Denied => {}
                 }
@@ -145,18 +134,21 @@ impl Tools {
         let mut named = BTreeMap::new();
         let mut bytes = 0;
         for (name, candidate) in fairly(name_each(candidates, &options.prefix, &mut left_out)) {
-            let Candidate { method, service, variant } = candidate;
-            match Tool::new(name, service, method, &variant, options) {
-                Err(why) => left_out.note(method, why),
-                Ok(_) if named.len() >= options.max_tools => {
-                    left_out.note(method, "there are max_tools");
+            let (max_tools, max_bytes) = (options.max_tools, options.max_list_bytes);
+            let tool = match Tool::new(name.clone(), &candidate, options) {
+                Ok(_) if named.len() >= max_tools => {
+                    Err(format!("there are {max_tools} others (max_tools)"))
                 }
-                Ok(tool) if bytes + tool.entry.bytes() > options.max_list_bytes => {
-                    left_out.note(method, "the tools have max_list_bytes");
-                }
+                Ok(tool) if bytes + tool.entry.bytes() > max_bytes => Err(format!(
+                    "it and the others have more than {max_bytes} bytes (max_list_bytes)"
+                )),
+                result => result,
+            };
+            match tool {
+                Err(why) => left_out.note(Some(&name), &candidate, why),
                 Ok(tool) => {
                     bytes += tool.entry.bytes();
-                    named.insert(tool.name.clone(), Arc::new(tool));
+                    named.insert(name, Arc::new(tool));
                 }
             }
         }
@@ -221,7 +213,7 @@ impl Tools {
 impl<'a> Method<'a> {
     /// The ways to call it, each with the service that it is limited to: one, unless services differ. Of the
     /// versions of one service, the first.
-    fn apart(self, left_out: &mut LeftOut) -> Vec<Candidate<'a>> {
+    fn apart(self) -> Vec<Candidate<'a>> {
         let Self { name: method, variants } = self;
         let services: BTreeSet<_> =
             variants.iter().flat_map(|it| it.offers.iter().map(|offer| offer.0)).collect();
@@ -230,21 +222,19 @@ impl<'a> Method<'a> {
             // Calls may go to each version.
             let offers = variants.iter().flat_map(|it| it.offers.iter().copied()).collect();
             let variant = Variant { offers, ..first.clone() };
-            return vec![Candidate { method, service: None, variant }];
+            return vec![Candidate { method, service: None, variant, refused: None }];
         }
-        if services.contains(&None) {
-            left_out
-                .note(method, "services differ in it, and one of them has no name to call it by");
-        }
+        const NAMELESS: &str = "services differ in it, and this one has no name to call it by";
         let of = |service: Option<&'a str>| {
             let is_its = |offer: &&(Option<&str>, &Signature)| offer.0 == service;
             let first = variants.iter().find(|it| it.offers.iter().any(|it| is_its(&it)))?;
             let offers = variants.iter().flat_map(|it| it.offers.iter().filter(is_its));
             let signature = first.offers.iter().find(is_its)?.1;
             let variant = Variant { signature, offers: offers.copied().collect() };
-            Some(Candidate { method, service, variant })
+            let refused = service.is_none().then_some(NAMELESS);
+            Some(Candidate { method, service, variant, refused })
         };
-        services.into_iter().filter(Option::is_some).filter_map(of).collect()
+        services.into_iter().filter_map(of).collect()
     }
 }
 
@@ -268,7 +258,7 @@ fn name_each<'a>(
                 taken.insert(name.clone());
                 named.push((name, candidate));
             }
-            Err(why) => left_out.note(candidate.method, why),
+            Err(why) => left_out.note(None, &candidate, why),
         }
     }
     named
@@ -302,18 +292,17 @@ impl Tool {
     /// It can be none, and why.
     fn new(
         name: String,
-        service: Option<&str>,
-        method: &str,
-        variant: &Variant<'_>,
+        candidate: &Candidate<'_>,
         options: &GatewayOptions,
     ) -> Result<Self, String> {
+        let Candidate { method, service, variant, .. } = candidate;
         let Variant { signature, offers } = variant;
         let is_sure = offers.iter().all(|(_, it)| it.result == signature.result);
         let entry =
             Entry::new(&name, signature, is_sure, variant.effect(), options.max_tool_bytes)?;
         Ok(Self {
             name,
-            method: method.to_owned(),
+            method: (*method).to_owned(),
             service: service.map(str::to_owned),
             services: offers.iter().map(|(service, _)| service.map(str::to_owned)).collect(),
             stream: signature.stream,

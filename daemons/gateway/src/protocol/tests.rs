@@ -1,6 +1,8 @@
 //! Messages and their answers, without I/O.
 
 use super::*;
+use rpc_wire::signature::Parameter;
+
 use crate::headers::Header;
 use crate::tools::tests::{reads, tools_of};
 
@@ -224,6 +226,25 @@ fn an_unknown_tool_and_a_malformed_call_are_errors_of_the_protocol() {
             "{params}"
         );
     }
+}
+
+#[test]
+fn who_asks_for_a_method_that_can_be_no_tool_is_told_why_and_not_of_allow() {
+    let mut long = reads("long", json!({"enum": ["x".repeat(40_000)]}));
+    long.parameters = vec![Parameter::required("a", json!(true))];
+    let mut strange = reads("strange", json!(true));
+    strange.parameters = vec![Parameter::required("größe", json!(true))];
+    let mut asked = Asked::new();
+    asked.tools = tools_of(&[reads("add", json!(true)), long, strange]);
+    for (name, why) in [("long", "(max_tool_bytes 32768)"), ("strange", "parameter \"größe\"")] {
+        let reply = asked.legacy("tools/call", &json!({"name": name}).to_string());
+        let message = reply["error"]["message"].as_str().unwrap();
+        assert!(message.contains(why) && !message.contains("--allow"), "{message}");
+    }
+    let instructions = asked.legacy("initialize", "{}")["result"]["instructions"].take();
+    let instructions = instructions.as_str().unwrap();
+    assert!(instructions.contains("2 further methods can be no tools"), "{instructions}");
+    assert!(!instructions.contains("allow"), "{instructions}");
 }
 
 #[test]

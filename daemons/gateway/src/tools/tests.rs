@@ -4,6 +4,7 @@ use rpc_wire::signature::{Example, Parameter};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Exposure;
 
 const ALL: May<'static> = &|_| true;
 
@@ -145,7 +146,7 @@ fn a_method_without_a_name_is_no_tool_and_others_are() {
     let (empty, good) = (reads("", json!(true)), reads("good", json!(true)));
     let tools = tools(vec![method("", &empty), method("good", &good)], "");
     assert_eq!((names(&tools), tools.left_out.count), (vec!["good"], 1));
-    assert_eq!(tools.left_out.first[0].1, "its name is empty");
+    assert_eq!(tools.left_out.first()[0].why, "its name is empty");
 }
 
 #[test]
@@ -187,7 +188,7 @@ fn what_may_change_something_is_counted_and_what_exceeds_the_limit() {
     assert_eq!((names(&few), few.left_out.count, few.not_allowed), (vec!["a"], 1, 1));
     let short = of(GatewayOptions { max_list_bytes: 300, ..GatewayOptions::default() });
     assert_eq!((names(&short), short.left_out.count), (vec!["a"], 1));
-    assert!(short.left_out.first[0].1.contains("max_list_bytes"));
+    assert!(short.left_out.first()[0].why.contains("max_list_bytes"));
 }
 
 #[test]
@@ -239,4 +240,34 @@ fn a_caller_that_is_limited_to_a_service_sees_and_calls_only_that() {
     assert_eq!(tools.find("get", ALL).unwrap().service_for(ALL), None);
     assert!(tools.find("put", may).unwrap_err().is_empty());
     assert_eq!(tools.find("pot", ALL).unwrap_err(), ["put"]);
+}
+
+#[test]
+fn why_a_method_can_be_no_tool_is_told_to_who_may_call_it_by_its_name_or_the_tools() {
+    let parameters = vec![Parameter::required("a b", json!(true))];
+    let strange = Signature { parameters, ..reads("get", json!(true)) };
+    let methods = vec![Method { name: "get", variants: vec![variant(&strange, &[Some("a")])] }];
+    let tools = tools(methods, "my_");
+    for name in ["get", "my_get"] {
+        assert!(tools.left_out.find(name, ALL).unwrap().why.contains("parameter"));
+        assert_eq!(tools.left_out.find(name, &|service| service == Some("b")), None);
+    }
+    assert_eq!(tools.left_out.find("put", ALL), None);
+}
+
+#[test]
+fn a_method_that_is_not_offered_is_not_said_to_be_impossible() {
+    let [ours, theirs] = ["number", "string"].map(|kind| reads("get", json!({"type": kind})));
+    let methods = || {
+        let ours = variant(&ours, &[None]);
+        [Method { name: "get", variants: vec![ours, variant(&theirs, &[Some("theirs")])] }]
+    };
+    let of = |exposure: Exposure| {
+        let options = GatewayOptions { exposure, ..GatewayOptions::default() };
+        Tools::from_methods(methods().into_iter(), &options, &Tools::default())
+    };
+    let nameless = of(Exposure::default());
+    assert_eq!((names(&nameless), nameless.left_out.count), (vec!["theirs.get"], 1));
+    let denied = of(Exposure { deny: vec!["get".parse().unwrap()], ..Exposure::default() });
+    assert_eq!((names(&denied), denied.left_out.count), (vec![], 0));
 }
