@@ -7,6 +7,7 @@ mod openapi;
 mod openrpc;
 mod param_structure;
 mod room;
+mod shared_schemas;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -16,6 +17,7 @@ pub use contract::contract;
 pub use openapi::to_openapi;
 pub use openrpc::{from_openrpc, from_openrpc_within, references, to_openrpc};
 pub use param_structure::ParamStructure;
+pub use shared_schemas::SharedSchemas;
 
 /// Parameters of a method that are read; further ones are left out.
 pub const MAX_PARAMETERS: usize = 64;

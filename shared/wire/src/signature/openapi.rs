@@ -1,12 +1,9 @@
 //! The method list as an OpenAPI document.
 
-mod components;
-
 use serde_json::{Map, Value, json};
 
-use super::{Parameter, Signature};
+use super::{Parameter, SharedSchemas, Signature};
 use crate::paths;
-use components::Components;
 
 /// The OpenAPI 3.1 document: what `POST /call/METHOD` takes and returns, method by method.
 pub fn to_openapi<'a>(
@@ -14,7 +11,7 @@ pub fn to_openapi<'a>(
     version: &str,
     signatures: impl IntoIterator<Item = &'a Signature>,
 ) -> Value {
-    let mut components = Components::default();
+    let mut components = SharedSchemas::at("#/components/schemas/");
     components.insert("Problem", problem());
     let paths: Map<String, Value> = signatures
         .into_iter()
@@ -39,7 +36,7 @@ pub fn to_openapi<'a>(
     })
 }
 
-fn operation(signature: &Signature, components: &mut Components) -> Value {
+fn operation(signature: &Signature, components: &mut SharedSchemas) -> Value {
     let name = &signature.name;
     let result = signature.result.as_ref();
     let result = result.map(|schema| components.embed(&format!("{name}.result"), schema));
@@ -105,7 +102,7 @@ fn by_position(signature: &Signature, schemas: Vec<Value>) -> Value {
 }
 
 /// The schema of a method's parameter, with its documentation and default.
-fn described(parameter: &Parameter, method: &str, components: &mut Components) -> Value {
+fn described(parameter: &Parameter, method: &str, components: &mut SharedSchemas) -> Value {
     let name = format!("{method}.{}", parameter.name);
     let mut schema = match components.embed(&name, &parameter.schema) {
         Value::Object(schema) => schema,

@@ -1,4 +1,4 @@
-//! Schemas as parts of an OpenAPI document: what they refer to within themselves is among its components.
+//! Schemas as parts of one document: what they refer to within themselves is at one place of it, for all of them.
 
 use serde_json::{Map, Value, json};
 
@@ -6,9 +6,11 @@ const DEFINITIONS: &str = "$defs";
 /// Sets of other schemas of the same names that are compared.
 const COMPARED: usize = 16;
 
-/// The schemas among the components of a document.
-#[derive(Default)]
-pub(super) struct Components {
+/// Schemas that those of a document refer to, at one place of it.
+#[derive(Debug)]
+pub struct SharedSchemas {
+    /// What references to them begin with.
+    place: &'static str,
     schemas: Map<String, Value>,
     /// The same with the references that they had.
     originals: Map<String, Value>,
@@ -19,27 +21,33 @@ pub(super) struct Components {
 /// The references of one schema, and what they are in the document.
 struct References<'a> {
     root: &'a Value,
-    /// The component that the whole schema is.
+    place: &'static str,
+    /// The shared schema that the whole schema is.
     whole: &'a str,
-    /// Which components of their names the schema's own are.
+    /// Which shared ones of their names the schema's own are.
     number: usize,
 }
 
-impl Components {
+impl SharedSchemas {
+    /// Such ones whose references begin with `place`, such as `#/$defs/`.
+    pub fn at(place: &'static str) -> Self {
+        Self { place, schemas: Map::new(), originals: Map::new(), sets: 0 }
+    }
+
     /// One that the document has of its own.
-    pub(super) fn insert(&mut self, name: &str, schema: Value) {
+    pub fn insert(&mut self, name: &str, schema: Value) {
         self.originals.insert(name.to_owned(), schema.clone());
         self.schemas.insert(name.to_owned(), schema);
     }
 
     /// All of them.
-    pub(super) fn into_schemas(self) -> Map<String, Value> {
+    pub fn into_schemas(self) -> Map<String, Value> {
         self.schemas
     }
 
-    /// The schema as it is at any place of the document. What it calls `$defs` become components, and it becomes
-    /// one itself, of that name, where it refers to another part of itself.
-    pub(super) fn embed(&mut self, name: &str, schema: &Value) -> Value {
+    /// The schema as it is at any place of the document. What it calls `$defs` is shared, and so is it itself, by
+    /// that name, where it refers to another part of itself.
+    pub fn embed(&mut self, name: &str, schema: &Value) -> Value {
         let is_whole = refers_to_itself(schema);
         let definitions = schema.get(DEFINITIONS).and_then(Value::as_object);
         let definitions =
@@ -47,22 +55,22 @@ impl Components {
         let parts: Vec<_> = definitions.chain(is_whole.then_some((name, schema))).collect();
         // Other schemas of these names may be those of another service.
         let is_free = |number: &usize| {
-            let known = |name| self.originals.get(&component(name, *number));
+            let known = |name| self.originals.get(&shared_name(name, *number));
             parts.iter().all(|(name, part)| known(name).is_none_or(|known| known == *part))
         };
         let mut numbers = (1..=self.sets.min(COMPARED)).chain(self.sets + 1..);
         let number = numbers.find(is_free).unwrap_or_default();
         self.sets = self.sets.max(number);
-        let references = References { root: schema, whole: name, number };
+        let references = References { root: schema, place: self.place, whole: name, number };
         for (name, part) in parts {
-            let name = component(name, number);
+            let name = shared_name(name, number);
             if !self.originals.contains_key(&name) {
                 self.originals.insert(name.clone(), part.clone());
                 self.schemas.insert(name, references.resolved(part));
             }
         }
         match is_whole {
-            true => json!({ "$ref": references.to_component(name, "") }),
+            true => json!({ "$ref": references.to_shared(name, "") }),
             false => references.resolved(schema),
         }
     }
@@ -93,13 +101,13 @@ impl References<'_> {
     fn in_document(&self, path: &str) -> Option<String> {
         self.root.pointer(path).filter(|_| path != "/$defs")?;
         Some(match definition(path) {
-            Some((name, rest)) => self.to_component(&name, rest),
-            None => self.to_component(self.whole, path),
+            Some((name, rest)) => self.to_shared(&name, rest),
+            None => self.to_shared(self.whole, path),
         })
     }
 
-    fn to_component(&self, name: &str, rest: &str) -> String {
-        format!("#/components/schemas/{}{rest}", component(name, self.number))
+    fn to_shared(&self, name: &str, rest: &str) -> String {
+        format!("{}{}{rest}", self.place, shared_name(name, self.number))
     }
 }
 
@@ -127,8 +135,8 @@ fn refers_to_itself(schema: &Value) -> bool {
     }
 }
 
-/// The name of a component: documents allow few characters.
-fn component(name: &str, number: usize) -> String {
+/// The name of a shared schema: OpenAPI documents allow few characters.
+fn shared_name(name: &str, number: usize) -> String {
     let is_usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let name: String = name.chars().map(|c| if is_usual(c) { c } else { '_' }).collect();
     if number < 2 { name } else { format!("{name}_{number}") }
@@ -138,8 +146,10 @@ fn component(name: &str, number: usize) -> String {
 mod tests {
     use super::*;
 
+    const PLACE: &str = "#/components/schemas/";
+
     #[test]
-    fn definitions_are_shared_components() {
+    fn definitions_are_shared() {
         let money = json!({"$ref": "#/$defs/Mo~1ney", "$defs": {
             "Mo/ney": {"properties": {"currency": {"$ref": "#/$defs/Currency"}}},
             "Currency": {"enum": ["EUR"]},
@@ -147,11 +157,11 @@ mod tests {
         let list = json!({"items": {"$ref": "#/$defs/Currency/x"}, "$defs": {
             "Currency": {"enum": ["EUR"]},
         }});
-        let mut components = Components::default();
-        assert_eq!(components.embed("a", &money), json!({"$ref": "#/components/schemas/Mo_ney"}));
-        assert_eq!(components.embed("a", &list), json!({"items": {}}), "there is no such part");
+        let mut shared = SharedSchemas::at(PLACE);
+        assert_eq!(shared.embed("a", &money), json!({"$ref": "#/components/schemas/Mo_ney"}));
+        assert_eq!(shared.embed("a", &list), json!({"items": {}}), "there is no such part");
         assert_eq!(
-            Value::Object(components.into_schemas()),
+            Value::Object(shared.into_schemas()),
             json!({
                 "Mo_ney": {"properties": {"currency": {"$ref": "#/components/schemas/Currency"}}},
                 "Currency": {"enum": ["EUR"]},
@@ -160,17 +170,17 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_refers_to_itself_is_a_component() {
+    fn a_schema_that_refers_to_itself_is_shared() {
         let tree = json!({"properties": {
             "child": {"$ref": "#"},
             "other": {"$ref": "#/properties/child"},
             "elsewhere": {"$ref": "https://example.com/schema"},
             "leaf": {"$ref": "#/$defs/Leaf"},
         }, "$defs": {"Leaf": {"type": "string"}}});
-        let mut components = Components::default();
+        let mut shared = SharedSchemas::at(PLACE);
         let place = "#/components/schemas/plant.tree";
-        assert_eq!(components.embed("plant.tree", &tree), json!({ "$ref": place }));
-        let schemas = components.into_schemas();
+        assert_eq!(shared.embed("plant.tree", &tree), json!({ "$ref": place }));
+        let schemas = shared.into_schemas();
         assert_eq!(
             schemas["plant.tree"],
             json!({"properties": {
@@ -185,16 +195,16 @@ mod tests {
 
     #[test]
     fn schemas_of_one_name_that_differ_are_told_apart() {
-        let mut components = Components::default();
-        components.insert("Problem", json!({"type": "object"}));
+        let mut shared = SharedSchemas::at(PLACE);
+        shared.insert("Problem", json!({"type": "object"}));
         let problem =
             |kind: &str| json!({"$ref": "#/$defs/Problem", "$defs": {"Problem": {"type": kind}}});
-        let mut place = |kind| components.embed("a", &problem(kind))["$ref"].clone();
+        let mut place = |kind| shared.embed("a", &problem(kind))["$ref"].clone();
         assert_eq!(place("object"), "#/components/schemas/Problem");
         assert_eq!(place("string"), "#/components/schemas/Problem_2");
         assert_eq!(place("number"), "#/components/schemas/Problem_3");
         assert_eq!(place("string"), "#/components/schemas/Problem_2");
-        let schemas = components.into_schemas();
+        let schemas = shared.into_schemas();
         assert_eq!((schemas.len(), &schemas["Problem_3"]), (3, &json!({"type": "number"})));
     }
 }
