@@ -1,17 +1,22 @@
 //! The schemas of a tool: a method's parameters as one object, and its result.
 
-use rpc_wire::signature::{Parameter, Signature};
+use rpc_wire::signature::{Parameter, SharedSchemas, Signature};
 use serde_json::{Map, Value, json};
 
 const DEFINITIONS: &str = "$defs";
+/// What references to them begin with.
+const PLACE: &str = "#/$defs/";
+/// What a result is called where it needs a name.
+const RESULT: &str = "result";
 
 /// The schema of all arguments.
 pub(crate) fn input(parameters: &[Parameter]) -> Value {
-    let mut definitions = Map::new();
+    let mut shared = SharedSchemas::at(PLACE);
     let properties: Map<String, Value> = parameters
         .iter()
         .map(|parameter| {
-            let mut schema = embedded(&parameter.schema, &mut definitions);
+            let schema = shared.embed(&parameter.name, &usable(&parameter.schema));
+            let Value::Object(mut schema) = schema else { return (parameter.name.clone(), schema) };
             if !parameter.description().is_empty() {
                 schema.insert("description".to_owned(), json!(parameter.description()));
             }
@@ -28,29 +33,32 @@ pub(crate) fn input(parameters: &[Parameter]) -> Value {
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
-    with(schema, definitions)
+    with(schema, shared)
 }
 
 /// The schema of the result, where it is known: of a stream, that of all items.
 pub(crate) fn output(signature: &Signature) -> Option<Value> {
     let result = signature.result.as_ref().filter(|schema| schema.is_object());
+    let mut shared = SharedSchemas::at(PLACE);
+    let mut embed = |schema| shared.embed(RESULT, &usable(schema));
     if signature.stream {
-        let mut definitions = Map::new();
-        let items = result.map(|schema| embedded(schema, &mut definitions)).unwrap_or_default();
-        return Some(with(json!({"type": "array", "items": items}), definitions));
+        let items = result.map_or_else(|| json!({}), embed);
+        return Some(with(json!({"type": "array", "items": items}), shared));
     }
-    let mut definitions = Map::new();
-    let schema = embedded(result?, &mut definitions);
-    (!schema.is_empty()).then(|| with(Value::Object(schema), definitions))
+    let mut schema = embed(result?);
+    // Some look only there.
+    if let Some(kind) = result?.get("type").filter(|_| schema.get("$ref").is_some()) {
+        schema["type"] = kind.clone();
+    }
+    (schema != json!({})).then(|| with(schema, shared))
 }
 
 /// The same for versions in which each result is an object.
 pub(crate) fn wrapped(output: &Value) -> Value {
-    let mut definitions = Map::new();
-    let result = embedded(output, &mut definitions);
-    let schema =
-        json!({"type": "object", "properties": {"result": result}, "required": ["result"]});
-    with(schema, definitions)
+    let mut shared = SharedSchemas::at(PLACE);
+    let result = shared.embed(RESULT, output);
+    let schema = json!({"type": "object", "properties": {RESULT: result}, "required": [RESULT]});
+    with(schema, shared)
 }
 
 /// Whether every value of that schema is an object.
@@ -58,60 +66,39 @@ pub(crate) fn is_of_objects(schema: &Value) -> bool {
     schema.get("type").and_then(Value::as_str) == Some("object")
 }
 
-fn with(mut schema: Value, definitions: Map<String, Value>) -> Value {
+fn with(mut schema: Value, shared: SharedSchemas) -> Value {
+    let definitions = shared.into_schemas();
     if !definitions.is_empty() {
         schema[DEFINITIONS] = Value::Object(definitions);
     }
     schema
 }
 
-/// A schema as part of another one, with its definitions moved to that one's. One that refers to anything
-/// else, by which clients would reject the whole list, is cut down to its type.
-fn embedded(schema: &Value, definitions: &mut Map<String, Value>) -> Map<String, Value> {
-    let Value::Object(schema) = schema else { return Map::new() };
+/// What any client takes of a schema. One that says where it is, or refers to elsewhere, by which clients would
+/// reject the whole list, is cut down to its type.
+fn usable(schema: &Value) -> Value {
+    let Value::Object(schema) = schema else { return json!({}) };
     let mut schema = schema.clone();
     schema.remove("$schema");
-    let own = match schema.remove(DEFINITIONS) {
-        Some(Value::Object(own)) => own,
-        _ => Map::new(),
-    };
-    let is_closed = own.values().all(|value| is_closed(value, &own))
-        && schema.values().all(|value| is_closed(value, &own))
-        && !schema.contains_key("x-mcp-header")
-        && refers_well(&schema, &own);
-    let differs = |(name, value): (&String, &Value)| {
-        definitions.get(name).is_some_and(|known| known != value)
-    };
-    if !is_closed || own.iter().any(differs) {
+    if !schema.iter().all(|(key, value)| is_usable(key, value)) {
         schema.retain(|key, value| {
             ["type", "title", "description"].contains(&key.as_str()) && value.is_string()
         });
-        return schema;
     }
-    definitions.extend(own);
-    schema
+    Value::Object(schema)
 }
 
-/// Whether each reference in it is to one of `own`, and nothing has a meaning that depends on where it is.
-fn is_closed(value: &Value, own: &Map<String, Value>) -> bool {
-    match value {
-        Value::Object(object) => {
-            refers_well(object, own) && object.values().all(|value| is_closed(value, own))
-        }
-        Value::Array(values) => values.iter().all(|value| is_closed(value, own)),
-        _ => true,
-    }
-}
-
-fn refers_well(object: &Map<String, Value>, own: &Map<String, Value>) -> bool {
+fn is_usable(key: &str, value: &Value) -> bool {
     /// Names for parts of a schema, and the headers that clients make from arguments.
-    const ELSEWHERE: [&str; 6] =
-        ["$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$defs", "x-mcp-header"];
-    let to = |reference: &Value| {
-        let name = reference.as_str().and_then(|to| to.strip_prefix("#/$defs/"));
-        name.is_some_and(|name| own.contains_key(name))
-    };
-    object.get("$ref").is_none_or(to) && !ELSEWHERE.iter().any(|key| object.contains_key(*key))
+    const ELSEWHERE: [&str; 5] =
+        ["$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "x-mcp-header"];
+    !ELSEWHERE.contains(&key)
+        && (key != "$ref" || value.as_str().is_some_and(|to| to.starts_with('#')))
+        && match value {
+            Value::Object(object) => object.iter().all(|(key, value)| is_usable(key, value)),
+            Value::Array(values) => values.iter().all(|value| is_usable("", value)),
+            _ => true,
+        }
 }
 
 #[cfg(test)]
@@ -156,23 +143,42 @@ mod tests {
         let cut =
             |schema: Value| input(&[Parameter::required("a", schema)])["properties"]["a"].clone();
         for schema in [
-            json!({"type": "object", "properties": {"x": {"$ref": "#/components/X"}}}),
             json!({"type": "object", "properties": {"x": {"$ref": "http://elsewhere"}}}),
-            json!({"type": "object", "properties": {"x": {"$ref": "#/$defs/Missing"}}}),
+            json!({"type": "object", "properties": {"x": {"$ref": 1}}}),
             json!({"type": "object", "$id": "a"}),
             json!({"type": "object", "properties": {"x": {"x-mcp-header": "X"}}}),
-            json!({"type": "object", "$defs": {"A": {"$ref": "#"}}}),
+            json!({"type": "object", "$defs": {"A": {"items": [{"$anchor": "b"}]}}}),
         ] {
             assert_eq!(cut(schema.clone()), json!({"type": "object"}), "{schema}");
         }
-        // Two of one name: the second is cut.
-        let named = |kind: &str| json!({"type": "object", "allOf": [{"$ref": "#/$defs/A"}], "$defs": {"A": {"type": kind}}});
-        let schema = input(&[
-            Parameter::required("a", named("object")),
-            Parameter::required("b", named("string")),
-        ]);
-        assert_eq!(schema["properties"]["b"], json!({"type": "object"}));
-        assert_eq!(schema["$defs"], json!({"A": {"type": "object"}}));
+    }
+
+    #[test]
+    fn what_a_schema_refers_to_within_itself_is_carried_over() {
+        let tree = json!({"type": "object", "properties": {"child": {"$ref": "#"}, "x": {"$ref": "#/no"}}});
+        let older = json!({"$ref": "#/definitions/A/items", "definitions": {"A": {"items": {}}}});
+        let newer = json!({"$ref": "#/$defs/A", "$defs": {"A": {"type": "string"}}});
+        let parameters = [("tree", &tree), ("older", &older), ("newer", &newer)];
+        let schema = input(&parameters.map(|(name, it)| Parameter::required(name, it.clone())));
+        assert_eq!(
+            schema["properties"],
+            json!({
+                "tree": {"$ref": "#/$defs/tree"},
+                "older": {"$ref": "#/$defs/A/items"},
+                "newer": {"$ref": "#/$defs/A_2"},
+            })
+        );
+        let whole = json!({"child": {"$ref": "#/$defs/tree"}, "x": {}});
+        assert_eq!(
+            schema["$defs"],
+            json!({
+                "A": {"items": {}},
+                "A_2": {"type": "string"},
+                "tree": {"type": "object", "properties": whole},
+            })
+        );
+        let output = output(&Signature { result: Some(tree), ..Signature::default() }).unwrap();
+        assert!(is_of_objects(&output) && output["$ref"] == "#/$defs/result", "{output}");
     }
 
     #[test]

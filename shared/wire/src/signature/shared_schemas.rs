@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-const DEFINITIONS: &str = "$defs";
+/// Where a schema has its definitions: as today, and before 2019.
+const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 /// Sets of other schemas of the same names that are compared.
 const COMPARED: usize = 16;
 
@@ -22,6 +23,8 @@ pub struct SharedSchemas {
 struct References<'a> {
     root: &'a Value,
     place: &'static str,
+    /// Where its definitions are.
+    key: &'static str,
     /// The shared schema that the whole schema is.
     whole: &'a str,
     /// Which shared ones of their names the schema's own are.
@@ -45,14 +48,20 @@ impl SharedSchemas {
         self.schemas
     }
 
-    /// The schema as it is at any place of the document. What it calls `$defs` is shared, and so is it itself, by
+    /// The schema as it is at any place of the document. Its definitions are shared, and so is it itself, by
     /// that name, where it refers to another part of itself.
     pub fn embed(&mut self, name: &str, schema: &Value) -> Value {
-        let is_whole = refers_to_itself(schema);
-        let definitions = schema.get(DEFINITIONS).and_then(Value::as_object);
-        let definitions =
-            definitions.into_iter().flatten().map(|(name, part)| (name.as_str(), part));
-        let parts: Vec<_> = definitions.chain(is_whole.then_some((name, schema))).collect();
+        let definitions = |key: &'static str| Some((key, schema.get(key)?.as_object()?));
+        let (key, definitions) = DEFINITIONS.into_iter().find_map(definitions).unzip();
+        let key = key.unwrap_or_default();
+        let is_whole = refers_to_itself(schema, key);
+        let mut parts: Vec<_> =
+            definitions.into_iter().flatten().map(|(name, part)| (name.as_str(), part)).collect();
+        let mut whole = shared_name(name, 1);
+        while parts.iter().any(|(name, _)| shared_name(name, 1) == whole) {
+            whole.push('_');
+        }
+        parts.extend(is_whole.then_some((&*whole, schema)));
         // Other schemas of these names may be those of another service.
         let is_free = |number: &usize| {
             let known = |name| self.originals.get(&shared_name(name, *number));
@@ -61,7 +70,7 @@ impl SharedSchemas {
         let mut numbers = (1..=self.sets.min(COMPARED)).chain(self.sets + 1..);
         let number = numbers.find(is_free).unwrap_or_default();
         self.sets = self.sets.max(number);
-        let references = References { root: schema, place: self.place, whole: name, number };
+        let references = References { root: schema, place: self.place, key, whole: &whole, number };
         for (name, part) in parts {
             let name = shared_name(name, number);
             if !self.originals.contains_key(&name) {
@@ -70,7 +79,7 @@ impl SharedSchemas {
             }
         }
         match is_whole {
-            true => json!({ "$ref": references.to_shared(name, "") }),
+            true => json!({ "$ref": references.to_shared(&whole, "") }),
             false => references.resolved(schema),
         }
     }
@@ -84,7 +93,7 @@ impl References<'_> {
             Value::Array(values) => values.iter().map(|value| self.resolved(value)).collect(),
             Value::Object(object) => {
                 let is_root = std::ptr::eq(part, self.root);
-                let entries = object.iter().filter(|(key, _)| !(is_root && *key == DEFINITIONS));
+                let entries = object.iter().filter(|(key, _)| !(is_root && *key == self.key));
                 let entry = |(key, value): (&String, &Value)| {
                     let value = match local(key, value) {
                         Some(path) => self.in_document(path)?.into(),
@@ -99,8 +108,8 @@ impl References<'_> {
     }
 
     fn in_document(&self, path: &str) -> Option<String> {
-        self.root.pointer(path).filter(|_| path != "/$defs")?;
-        Some(match definition(path) {
+        self.root.pointer(path).filter(|_| path.strip_prefix('/') != Some(self.key))?;
+        Some(match definition(path, self.key) {
             Some((name, rest)) => self.to_shared(&name, rest),
             None => self.to_shared(self.whole, path),
         })
@@ -117,19 +126,19 @@ fn local<'a>(key: &str, value: &'a Value) -> Option<&'a str> {
 }
 
 /// The definition that a path leads to, and the rest of the path.
-fn definition(path: &str) -> Option<(String, &str)> {
-    let path = path.strip_prefix("/$defs/")?;
+fn definition<'a>(path: &'a str, key: &str) -> Option<(String, &'a str)> {
+    let path = path.strip_prefix('/')?.strip_prefix(key)?.strip_prefix('/')?;
     let (name, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
     Some((name.replace("~1", "/").replace("~0", "~"), rest))
 }
 
 /// Whether a schema refers to a part of itself that is no definition.
-fn refers_to_itself(schema: &Value) -> bool {
+fn refers_to_itself(schema: &Value, definitions: &str) -> bool {
     match schema {
-        Value::Array(values) => values.iter().any(refers_to_itself),
+        Value::Array(values) => values.iter().any(|value| refers_to_itself(value, definitions)),
         Value::Object(object) => object.iter().any(|(key, value)| match local(key, value) {
-            Some(path) => definition(path).is_none(),
-            None => refers_to_itself(value),
+            Some(path) => definition(path, definitions).is_none(),
+            None => refers_to_itself(value, definitions),
         }),
         _ => false,
     }
@@ -191,6 +200,30 @@ mod tests {
             }})
         );
         assert_eq!(schemas["Leaf"], json!({"type": "string"}));
+    }
+
+    #[test]
+    fn definitions_of_older_schemas_are_shared_too() {
+        let older =
+            json!({"items": {"$ref": "#/definitions/A"}, "definitions": {"A": {"type": "null"}}});
+        let mut shared = SharedSchemas::at("#/$defs/");
+        assert_eq!(shared.embed("a", &older), json!({"items": {"$ref": "#/$defs/A"}}));
+        assert_eq!(Value::Object(shared.into_schemas()), json!({"A": {"type": "null"}}));
+    }
+
+    #[test]
+    fn a_schema_that_refers_to_itself_is_none_of_its_definitions() {
+        let tree = json!({"properties": {"child": {"$ref": "#"}, "of": {"$ref": "#/$defs/tree"}},
+            "$defs": {"tree": {"type": "string"}}});
+        let mut shared = SharedSchemas::at("#/$defs/");
+        let place = shared.embed("tree", &tree)["$ref"].clone();
+        let schemas = shared.into_schemas();
+        assert_eq!(schemas["tree"], json!({"type": "string"}));
+        let (_, whole) = schemas.iter().find(|(name, _)| *name != "tree").unwrap();
+        assert_eq!(
+            whole["properties"],
+            json!({"child": {"$ref": place}, "of": {"$ref": "#/$defs/tree"}})
+        );
     }
 
     #[test]
