@@ -182,6 +182,36 @@ mod tests {
     }
 
     #[test]
+    fn any_schema_becomes_one_whose_references_lead_to_schemas_within_it() {
+        fn check(part: &Value, whole: &Value) {
+            match part {
+                Value::Array(values) => values.iter().for_each(|value| check(value, whole)),
+                Value::Object(object) => {
+                    if let Some(to) = object.get("$ref").and_then(Value::as_str) {
+                        let target = whole.pointer(to.strip_prefix('#').unwrap());
+                        assert!(
+                            target.is_some_and(|it| it.is_object() || it.is_boolean()),
+                            "{whole}"
+                        );
+                    }
+                    object.values().for_each(|value| check(value, whole));
+                }
+                _ => {}
+            }
+        }
+        rpc_fuzz::text("schema", |text| {
+            let Ok(schema) = serde_json::from_str::<Value>(text) else { return };
+            let twice = ["a", "A"].map(|name| Parameter::required(name, schema.clone()));
+            let output = output(&Signature { result: Some(schema), ..Signature::default() });
+            for schema in
+                [Some(input(&twice)), output.as_ref().map(wrapped), output].iter().flatten()
+            {
+                check(schema, schema);
+            }
+        });
+    }
+
+    #[test]
     fn a_result_of_unknown_type_has_no_schema_and_a_stream_is_a_list() {
         let output = |result: Option<Value>, stream| {
             output(&Signature { result, stream, ..Signature::default() })

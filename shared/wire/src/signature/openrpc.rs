@@ -11,7 +11,7 @@ use super::{
     Effect, Example, MAX_PARAMETERS, NotAMethodList, ParamStructure, Parameter, SHOWN, Signature,
     null_is_none,
 };
-use components::Components;
+use components::{Components, Definitions};
 
 /// The OpenRPC document: the reply to `rpc.discover` and to `GET /openrpc.json`. A method that
 /// returns a stream has `"x-stream": true`; [`Effect`] is `"x-read-only"` and `"x-idempotent"`.
@@ -122,12 +122,19 @@ pub fn from_openrpc_within(
         methods: Vec<&'a RawValue>,
         #[serde(borrow, default)]
         components: Option<&'a RawValue>,
+        #[serde(borrow, default, rename = "$defs")]
+        defs: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        definitions: Option<&'a RawValue>,
     }
     let document: Document<'_> =
         serde_json::from_str(document).map_err(|error| NotAMethodList::new("document", &error))?;
     // What cannot be read there is nothing that methods need to be called.
     let components = document.components.and_then(|text| serde_json::from_str(text.get()).ok());
-    let mut shared = Shared { components: components.unwrap_or_default(), room: Room::default() };
+    let mut components: Components<'_> = components.unwrap_or_default();
+    components.definitions = Definitions::read([document.defs, document.definitions]);
+    let mut shared =
+        Shared { components, of_method: Definitions::default(), room: Room::default() };
     let methods = document.methods.into_iter().take(max_methods).enumerate();
     methods
         .filter(|(_, method)| !components::is_reference(method))
@@ -165,6 +172,10 @@ struct Method<'a> {
     deprecated: bool,
     #[serde(borrow, default, deserialize_with = "null_is_none")]
     examples: Vec<&'a RawValue>,
+    #[serde(borrow, default, rename = "$defs")]
+    defs: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    definitions: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -205,13 +216,15 @@ struct Content<'a> {
     schema: Option<&'a RawValue>,
 }
 
-/// What all methods of a document share.
+/// What all methods of a document share, and what the parameters of one do.
 struct Shared<'a> {
     components: Components<'a>,
+    of_method: Definitions<'a>,
     room: Room,
 }
 
 fn signature<'a>(method: Method<'a>, shared: &mut Shared<'a>) -> Result<Signature, NotAMethodList> {
+    shared.of_method = Definitions::read([method.defs, method.definitions]);
     let parameters = method.params.into_iter().take(MAX_PARAMETERS);
     let parameters = parameters.map(|param| {
         let param = shared.components.descriptor(param);
@@ -273,7 +286,7 @@ fn result(content: Content<'_>, shared: &mut Shared<'_>) -> Value {
 
 fn schema(text: Option<&RawValue>, shared: &mut Shared<'_>) -> Value {
     let schema = text.and_then(|text| shared.room.read(text)).unwrap_or(Value::Bool(true));
-    shared.components.complete(schema, &mut shared.room)
+    shared.components.complete(&shared.of_method, schema, &mut shared.room)
 }
 
 /// The name of an example that has none: in a document each has one.

@@ -108,7 +108,9 @@ impl References<'_> {
     }
 
     fn in_document(&self, path: &str) -> Option<String> {
-        self.root.pointer(path).filter(|_| path.strip_prefix('/') != Some(self.key))?;
+        let is_schema = |it: &&Value| it.is_object() || it.is_boolean();
+        let is_definitions = path.strip_prefix('/') == Some(self.key);
+        self.root.pointer(path).filter(|it| is_schema(it) && !is_definitions)?;
         Some(match definition(path, self.key) {
             Some((name, rest)) => self.to_shared(&name, rest),
             None => self.to_shared(self.whole, path),
@@ -163,12 +165,12 @@ mod tests {
             "Mo/ney": {"properties": {"currency": {"$ref": "#/$defs/Currency"}}},
             "Currency": {"enum": ["EUR"]},
         }});
-        let list = json!({"items": {"$ref": "#/$defs/Currency/x"}, "$defs": {
+        let list = json!({"items": {"$ref": "#/$defs/Currency/x"}, "not": {"$ref": "#/$defs/Currency/enum"}, "$defs": {
             "Currency": {"enum": ["EUR"]},
         }});
         let mut shared = SharedSchemas::at(PLACE);
         assert_eq!(shared.embed("a", &money), json!({"$ref": "#/components/schemas/Mo_ney"}));
-        assert_eq!(shared.embed("a", &list), json!({"items": {}}), "there is no such part");
+        assert_eq!(shared.embed("a", &list), json!({"items": {}, "not": {}}), "no schema is there");
         assert_eq!(
             Value::Object(shared.into_schemas()),
             json!({
