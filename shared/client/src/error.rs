@@ -22,6 +22,8 @@ pub enum Phase {
     Probe,
     /// Other calls on the connection.
     Queue,
+    /// The list of the peer's methods, which it was asked for; nothing was called.
+    Discovery,
     /// The reply: the call is sent or being sent.
     Reply,
 }
@@ -33,6 +35,7 @@ impl std::fmt::Display for Phase {
             Self::Connect => "connecting",
             Self::Probe => "it is connected, and answered no probe",
             Self::Queue => "waiting for other calls to finish",
+            Self::Discovery => "it was asked for its methods",
             Self::Reply => "waiting for the reply",
         })
     }
@@ -476,6 +479,10 @@ fn timeout_hint(phase: Phase) -> &'static str {
         Phase::Probe => {
             "the call did not run: it may be busy, speak another protocol, or not answer methods that it does not know; \
              if it speaks HTTP, name its URL (-i http://…), or raise the timeout"
+        }
+        Phase::Discovery => {
+            "nothing was called: it may be busy, or not answer methods that it does not know, such as rpc.discover; call \
+             its methods by name, give an OpenRPC document of them (--openrpc FILE), or raise the timeout"
         }
         Phase::Methods | Phase::Connect | Phase::Queue => {
             "the call did not run: check the server or raise the timeout"

@@ -66,12 +66,16 @@ impl Asking<'_> {
         let _in_flight = self.peer.load.enter();
         let replied = match self.peer.call(&call, self.deadline, &mut progress).await {
             Ok(reply) => Ok(reply.value),
+            Err(Failed::Error(CallError::ConnectionLost { peer, reason, .. })) => {
+                let reason = format!("{reason}, when it was asked for its methods");
+                Err(CallError::ConnectionLost { peer, reason, executed: false })
+            }
             Err(Failed::Error(error)) => Err(error),
-            Err(Failed::Expired) => Err(CallError::Timeout {
-                peer: self.peer.name().to_owned(),
-                after: self.within,
-                phase: progress.phase(&call),
-            }),
+            Err(Failed::Expired) => Err(self.expired(match progress.phase(&call) {
+                // It has the question, which changes nothing.
+                Phase::Reply => Phase::Discovery,
+                phase => phase,
+            })),
         };
         (progress.dialect.unwrap_or(Dialect::Classic), replied)
     }
@@ -86,12 +90,12 @@ impl Asking<'_> {
         let read = tokio::task::spawn_blocking(read);
         match tokio::time::timeout_at(self.deadline, read).await {
             Ok(read) => read.unwrap_or(Err(CallError::Closed)),
-            Err(_) => Err(CallError::Timeout {
-                peer: self.peer.name().to_owned(),
-                after: self.within,
-                phase: Phase::Reply,
-            }),
+            Err(_) => Err(self.expired(Phase::Discovery)),
         }
+    }
+
+    fn expired(&self, phase: Phase) -> CallError {
+        CallError::Timeout { peer: self.peer.name().to_owned(), after: self.within, phase }
     }
 }
 

@@ -471,6 +471,28 @@ async fn methods_are_those_of_rpc_discover() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_answer_rpc_discover_is_not_said_to_have_run_anything() {
+    let unless_discover = |reaction: fn() -> Do| {
+        move |request: &Value| match request["method"] == "rpc.discover" {
+            true => reaction(),
+            false => methods(request),
+        }
+    };
+    let options = || ClientOptions { timeout: Duration::from_secs(1), ..options() };
+    let peer = server(unless_discover(|| Do::Nothing), invalid).await;
+    let error = Client::direct(peer.name(), options()).unwrap().methods().await.unwrap_err();
+    assert!(matches!(error, CallError::Timeout { phase: Phase::Discovery, .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("(it was asked for its methods); nothing was called"), "{text}");
+    assert!(text.contains("rpc.discover") && text.contains("--openrpc FILE"), "{text}");
+    assert!(!error.may_have_run());
+    let peer = server(unless_discover(|| Do::Close), invalid).await;
+    let error = Client::direct(peer.name(), options()).unwrap().methods().await.unwrap_err();
+    assert!(error.to_string().contains("when it was asked for its methods"), "{error}");
+    assert!(!error.may_have_run(), "{error}");
+}
+
+#[tokio::test]
 async fn the_messages_of_a_call_are_recorded_as_they_were_sent_and_received() {
     for (_peer, client) in both().await {
         let log = WireLog::new(1000);
