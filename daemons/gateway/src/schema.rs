@@ -47,7 +47,9 @@ pub(crate) fn output(signature: &Signature) -> Option<Value> {
     }
     let mut schema = embed(result?);
     // Some look only there.
-    if let Some(kind) = result?.get("type").filter(|_| schema.get("$ref").is_some()) {
+    if let Some(kind) =
+        result?.get("type").filter(|it| it.is_string() && schema.get("$ref").is_some())
+    {
         schema["type"] = kind.clone();
     }
     (schema != json!({})).then(|| with(schema, shared))
