@@ -51,7 +51,7 @@ Examples:
   rpcd health                      the registry of the settings
 
 With an address no settings are read, so that a container's health check depends on nothing else. \
-An older server has no health of its own: it is up if it lists its methods.
+An older server has no health of its own: it is up if it lists its methods; one of JSON-RPC, if it answers.
 Exit codes: 0 healthy; 1 unhealthy; 2 wrong arguments; 3 unreachable; 4 timed out.";
 
 /// List methods.

@@ -1,11 +1,13 @@
-//! `rpcd health`: the same HTTP request for servers and registries; an older server has no HTTP.
+//! `rpcd health`: the same HTTP request for servers and registries; an older server and one of JSON-RPC have no HTTP.
 
 use std::io;
+use std::pin::pin;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
+use std::time::Duration;
 
 use rpc_client::{
-    CallError, Client, ClientOptions, ClientTlsOptions, ErrorKind, Fault, Request, Rounded,
+    CallError, Client, ClientOptions, ClientTlsOptions, Dialect, ErrorKind, Fault, Request, Rounded,
 };
 use rpc_wire::call::Reply;
 use rpc_wire::paths::{ALL_YOUR_METHODS, HEALTHZ};
@@ -16,7 +18,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -24,6 +26,8 @@ use crate::plan::HealthPlan;
 
 /// Maximum reply; a real one is far shorter.
 const MAX_REPLY: u64 = 4096;
+/// What has not replied for this long, or a quarter of the time, is asked in other protocols as well.
+const OTHERWISE_AFTER: Duration = Duration::from_secs(1);
 /// How a reply begins.
 const VERSION: &str = "HTTP/1.";
 
@@ -35,7 +39,17 @@ pub async fn health(plan: &HealthPlan) -> Result<(), Failure> {
     let HealthPlan { address, timeout, json, .. } = plan;
     let (timeout, json) = (*timeout, *json);
     let end = Instant::now() + timeout;
-    let reply = match timeout_at(end, ask(plan)).await {
+    let mut asked = pin!(timeout_at(end, ask(plan)));
+    let asked = tokio::select! {
+        reply = &mut asked => reply,
+        () = sleep(OTHERWISE_AFTER.min(timeout / 4)) => tokio::select! {
+            biased;
+            reply = asked => reply,
+            // Many servers of JSON-RPC ignore what is none.
+            Ok((Some(dialect @ Dialect::JsonRpc), _)) = list(plan, end) => return up(plan, dialect),
+        }
+    };
+    let reply = match asked {
         Ok(reply) => reply?,
         Err(_) => {
             let message = format!(
@@ -48,7 +62,7 @@ pub async fn health(plan: &HealthPlan) -> Result<(), Failure> {
     let Some(code) = status(&reply) else {
         return match refusal(&reply) {
             Some(fault) => Err(refused(address, fault).into()),
-            None => older(plan, end).await,
+            None => other(plan, end).await,
         };
     };
     if code == 403 && plan.tls.is_none() && is_of_tls_only(&reply) {
@@ -80,7 +94,12 @@ fn unhealthy(address: &str, code: u16, reply: &[u8]) -> String {
              operator drained it, for rpcd undrain, and otherwise its log (rpcd logs) says why"
         );
     }
-    format!("{address} is unhealthy: HTTP {code}; see its log")
+    match code {
+        404 | 405 => format!(
+            "{address} has no {HEALTHZ} (HTTP {code}), so that it is no rpcd server or registry; check the address"
+        ),
+        _ => format!("{address} is unhealthy: HTTP {code}; see its log"),
+    }
 }
 
 /// Whether a daemon refuses plain text, which says nothing of its health.
@@ -103,36 +122,44 @@ fn refused(address: &str, fault: Fault) -> CallError {
     CallError::Refused { peer: address.to_owned(), fault: Box::new(fault) }
 }
 
-/// What does not speak HTTP may be an older server: it is up if it lists its methods.
-async fn older(plan: &HealthPlan, end: Instant) -> Result<(), Failure> {
-    let HealthPlan { address, json, .. } = plan;
-    let listed = list(plan, end).await?;
-    match listed {
-        Ok(list) if signature::from_classic(list.get()).is_ok() => {}
+/// What does not speak HTTP may be an older server, which is up if it lists its methods, or one of JSON-RPC, which is
+/// if it answers.
+async fn other(plan: &HealthPlan, end: Instant) -> Result<(), Failure> {
+    let address = &plan.address;
+    match list(plan, end).await? {
+        (Some(dialect @ Dialect::JsonRpc), _) => up(plan, dialect),
+        (_, Ok(list)) if signature::from_classic(list.get()).is_ok() => up(plan, Dialect::Classic),
         // It closes what it accepts, or took too long.
-        Err(error) if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout) => {
-            return Err(error.into());
+        (_, Err(error)) if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout) => {
+            Err(error.into())
         }
-        _ => {
-            return Err(Failure::new(
-                Exit::Failed,
-                format!("{address} is not an rpcd server or registry; check the address"),
-            ));
-        }
+        _ => Err(Failure::new(
+            Exit::Failed,
+            format!("{address} is not an rpcd server or registry; check the address"),
+        )),
     }
-    if *json {
-        let document =
-            json!({"address": address, "healthy": true, "status": "up", "dialect": "classic"});
-        return output::json(&document.to_string());
-    }
-    output::text("up (speaks the older dialect; no health of its own)")
 }
 
-/// The method list of an older server.
+/// Says that a server without a health of its own is up.
+fn up(plan: &HealthPlan, dialect: Dialect) -> Result<(), Failure> {
+    if plan.json {
+        let document = json!({
+            "address": plan.address, "healthy": true, "status": "up", "dialect": dialect.to_string(),
+        });
+        return output::json(&document.to_string());
+    }
+    let what = match dialect {
+        Dialect::JsonRpc => "JSON-RPC 2.0",
+        _ => "the older dialect",
+    };
+    output::text(&format!("up (speaks {what}; no health of its own)"))
+}
+
+/// What a server speaks, and the method list of an older one.
 async fn list(
     plan: &HealthPlan,
     end: Instant,
-) -> Result<Result<Box<RawValue>, CallError>, Failure> {
+) -> Result<(Option<Dialect>, Result<Box<RawValue>, CallError>), Failure> {
     let timeout = end.saturating_duration_since(Instant::now());
     let (tls, tls_files) = (plan.tls.is_some(), plan.tls.clone().unwrap_or_default());
     let connect_timeout = timeout;
@@ -141,8 +168,9 @@ async fn list(
     let client = Client::direct(&*plan.address, options)?;
     let request = Request::new(ALL_YOUR_METHODS, ())?;
     let listed = client.request(request).await;
+    let dialect = client.dialect();
     super::close(client).await;
-    Ok(listed.map(|reply| reply.value))
+    Ok((dialect, listed.map(|reply| reply.value)))
 }
 
 /// The address, whether it is healthy, and what it says: state, version, uptime.
@@ -214,7 +242,8 @@ async fn get(
     // 503 says whether it only drains, that of a 403 whether it takes TLS only.
     // What is not HTTP, an older server's error for example, may have no line break.
     let is_http = |reply: &[u8]| reply.iter().zip(VERSION.as_bytes()).all(|(is, must)| is == must);
-    let is_whole = |reply: &[u8]| !reply.starts_with(b"{") || Reply::parse(reply).is_ok();
+    // A server that reads lines says what is wrong with each.
+    let is_whole = |reply: &[u8]| !reply.starts_with(b"{") || has_value(reply);
     let is_enough = |reply: &[u8]| {
         !is_http(reply) && is_whole(reply)
             || reply.contains(&b'\n')
@@ -222,6 +251,12 @@ async fn get(
     };
     while !is_enough(&reply) && stream.read_buf(&mut reply).await? > 0 {}
     Ok(reply)
+}
+
+/// Whether it begins with a whole JSON value.
+fn has_value(reply: &[u8]) -> bool {
+    let mut values = serde_json::Deserializer::from_slice(reply).into_iter::<Value>();
+    values.next().is_some_and(|value| value.is_ok())
 }
 
 fn status(reply: &[u8]) -> Option<u16> {

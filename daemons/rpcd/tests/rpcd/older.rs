@@ -1,6 +1,7 @@
-//! Older servers, which have no log, no statistics and no health of their own.
+//! Older servers and those of JSON-RPC, which have no log, no statistics and no health of their own.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use rpc_tests::fakes::{self, Do, result};
 use rpc_tests::python::{has_python, old_registry, old_server};
@@ -112,18 +113,71 @@ fn an_older_server_that_lists_its_methods_is_up() {
     assert_eq!((run.code, document), (0, expected));
 }
 
-#[test]
-fn what_lists_no_methods_is_no_server_and_not_up() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// Serves lines of JSON-RPC, of which it has no method; to a line that is none it says `otherwise`.
+fn json_rpc_of_lines(otherwise: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
+    let serve = move |mut stream: TcpStream| {
+        for line in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
+            let said = match serde_json::from_str::<Value>(&line) {
+                Ok(message) if message["jsonrpc"] == "2.0" => {
+                    let error = json!({"code": -32601, "message": "no such method"});
+                    json!({"jsonrpc": "2.0", "id": message["id"], "error": error}).to_string()
+                        + "\n"
+                }
+                _ => otherwise.to_owned(),
+            };
+            let _ = stream.write_all(said.as_bytes());
+        }
+    };
     std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let _ = std::io::Write::write_all(&mut stream.unwrap(), b"SSH-2.0-x\r\n");
+        for stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || serve(stream));
         }
     });
-    let run = rpcd(&format!("health {at}"));
-    let said = format!("rpcd: {at} is not an rpcd server or registry; check the address\n");
+    at
+}
+
+#[test]
+fn a_json_rpc_server_of_another_make_is_up_whether_or_not_it_answers_what_is_none() {
+    let invalid =
+        "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32700,\"message\":\"?\"},\"id\":null}\n";
+    for at in [json_rpc_of_lines(invalid), json_rpc_of_lines("")] {
+        let run = rpcd(&format!("health {at} --timeout 4s"));
+        let said = "up (speaks JSON-RPC 2.0; no health of its own)\n";
+        assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, said, ""));
+        let run = rpcd(&format!("health {at} --json --timeout 4s"));
+        let document: Value = serde_json::from_str(&run.stdout).unwrap();
+        let expected = json!({
+            "address": at.to_string(), "healthy": true, "status": "up", "dialect": "JSON-RPC"
+        });
+        assert_eq!((run.code, document), (0, expected));
+    }
+}
+
+#[test]
+fn what_lists_no_methods_is_no_server_and_not_up() {
+    let says = |text: &'static [u8]| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 1024]);
+                let _ = stream.write_all(text);
+            }
+        });
+        at
+    };
+    let ssh = says(b"SSH-2.0-x\r\n");
+    let run = rpcd(&format!("health {ssh}"));
+    let said = format!("rpcd: {ssh} is not an rpcd server or registry; check the address\n");
     assert_eq!((run.code, run.stdout.as_str(), run.stderr), (1, "", said));
+    let web = says(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+    let run = rpcd(&format!("health {web}"));
+    let said =
+        format!("{web} has no /healthz (HTTP 404), so that it is no rpcd server or registry");
+    assert!(run.code == 1 && run.stderr.contains(&said), "{run:?}");
 }
 
 #[test]
