@@ -3,11 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use rpc_client::registry::{RegistryClient, RegistryClientOptions};
 use rpc_client::{CallError, Client, ClientOptions, Code, Dialect, Request, Target};
-use rpc_tests::daemon::run_rpcd;
+use rpc_tests::daemon::{Daemon, run_rpcd};
 use rpc_tests::eventually::eventually;
 use rpc_tests::home::Home;
 use rpc_tests::peers::{self, Server};
+use rpc_wire::instance::Instance;
 use serde_json::json;
 
 /// The servers, and where each of them is called.
@@ -201,6 +203,27 @@ async fn arguments_go_by_name_or_by_position_as_the_list_says() {
             let (code, _, said) = run_rpcd(line).await;
             assert_eq!(code, 0, "{command}: {said}");
         }
+    }
+}
+
+#[tokio::test]
+async fn arguments_go_in_one_way_also_to_one_that_a_registry_lists() {
+    let Some(jayson) = peers::server("json_rpc_server.mjs", &["discover"], 2).await else { return };
+    let (_registry, at) = Daemon::registry(&[]).await;
+    let url = format!("http://{at}");
+    let registry = RegistryClient::new(&url, RegistryClientOptions::default()).unwrap();
+    let mut instance = Instance::new("127.0.0.1", jayson.ports[0]);
+    instance.parameters.insert("service".to_owned(), json!("jay"));
+    registry.register(&instance).await.unwrap();
+    for service in [&["--service", "jay"][..], &[]] {
+        for way in [&["1", "2"][..], &["b=2", "a=1"], &["1", "b=2"]] {
+            let words = [&["call", "add", "--registry", &url], service, way].concat();
+            let (code, out, said) = run_rpcd(words).await;
+            assert_eq!((code, out.trim()), (0, "3"), "{way:?} {service:?}: {said}");
+        }
+        let bench = ["bench", "add", "1", "b=2", "--count", "3", "--yes", "--registry", &url];
+        let (code, _, said) = run_rpcd([&bench, service].concat()).await;
+        assert_eq!(code, 0, "{service:?}: {said}");
     }
 }
 

@@ -32,7 +32,7 @@ mod watch;
 
 use std::time::Duration;
 
-use rpc_client::{Args, Client, Dialect, Target};
+use rpc_client::{Args, Client, Target};
 use rpc_wire::signature::Signature;
 
 use crate::plan::Described;
@@ -86,7 +86,7 @@ fn arranged(
     client: &Client,
     described: Option<&Described>,
 ) -> Args {
-    let mixes = described.is_none() && client.dialect() != Some(Dialect::JsonRpc);
+    let mixes = described.is_none() && client.mixes_arguments();
     match method {
         Some(method) => method.arranged(args, mixes),
         None => args,

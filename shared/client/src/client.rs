@@ -1,6 +1,7 @@
 //! The client itself: calls, streams and discovery on top of peers and the list of instances.
 
 mod attempts;
+mod dialects;
 mod inner;
 mod latencies;
 mod notify;
@@ -35,8 +36,8 @@ use crate::pool::{Peer, Route};
 use crate::registry::RegistryClient;
 use crate::retry::RetryBudget;
 use crate::{
-    CallError, CallStream, Catalog, ClientError, ClientOptions, Dialect, InstanceHealth,
-    KnownInstance, Phase, Request, Response, Target,
+    CallError, CallStream, Catalog, ClientError, ClientOptions, InstanceHealth, KnownInstance,
+    Phase, Request, Response, Target,
 };
 
 #[cfg(feature = "tower")]
@@ -183,14 +184,6 @@ impl Client {
     /// What it calls.
     pub fn target(&self) -> &Target {
         &self.inner.target
-    }
-
-    /// The dialect of the one server, once it is known; `None` for the instances of a registry.
-    pub fn dialect(&self) -> Option<Dialect> {
-        match &self.inner.source {
-            Source::Direct(peer) => peer.dialect(),
-            Source::Registry(_) => None,
-        }
     }
 
     /// Calls `method` and waits for its result, at most [`ClientOptions::timeout`].

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use crate::context::Context;
 use crate::pool::{Peer, Run};
 use crate::registry::{RegistryClient, RegistryClientError};
-use crate::{CallError, KnownInstance, ListProblem, ListStatus, Phase, Rounded};
+use crate::{CallError, Dialect, KnownInstance, ListProblem, ListStatus, Phase, Rounded};
 
 use disk::Disk;
 use health::Health;
@@ -160,6 +160,12 @@ impl Discovery {
             .iter()
             .find(|member| member.instance.port() == port && member.instance.host() == host)?;
         Some(Arc::clone(&member.peer))
+    }
+
+    /// Whether an instance is known to speak JSON-RPC only.
+    pub(crate) fn knows_json_rpc(&self) -> bool {
+        let list = self.shared.list.load();
+        list.all.members.iter().any(|member| member.peer.dialect() == Some(Dialect::JsonRpc))
     }
 
     pub(crate) fn list_status(&self) -> ListStatus {

@@ -83,6 +83,10 @@ impl Discovery {
         match *self {}
     }
 
+    pub(crate) fn knows_json_rpc(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn instances(&self) -> Vec<KnownInstance> {
         match *self {}
     }
