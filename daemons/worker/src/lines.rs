@@ -1,6 +1,8 @@
 //! A growing buffer, split into lines of a bounded length.
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Lines as they arrive.
 #[derive(Debug)]
@@ -30,7 +32,8 @@ impl Lines {
         &mut self.buffer
     }
 
-    /// The next whole line, without its end; `None`: more bytes are needed.
+    /// The next whole line, without its end and the mark of its encoding that some libraries write first; `None`: more
+    /// bytes are needed.
     ///
     /// # Errors
     /// It is longer than the limit, whole or not.
@@ -52,6 +55,9 @@ impl Lines {
                 self.scanned = 0;
                 let mut line = self.buffer.split_to(end + 1);
                 line.truncate(end);
+                if line.starts_with(BYTE_ORDER_MARK) {
+                    line.advance(BYTE_ORDER_MARK.len());
+                }
                 Ok(Some(line))
             }
             None if self.buffer.len() <= self.max_bytes => {
@@ -64,7 +70,7 @@ impl Lines {
 
     /// What is there of a line that is too long.
     pub(crate) fn beginning(&self) -> &[u8] {
-        &self.buffer
+        self.buffer.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.buffer)
     }
 
     /// The line that is too long is dropped to its end.
@@ -104,6 +110,16 @@ mod tests {
             assert_eq!(found, ["one", "", "two!!"]);
             assert_eq!(&lines.cut()[..], b"th");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_a_line_is_no_part_of_it() {
+        let mut lines = Lines::new(8);
+        lines.buffer().extend_from_slice("\u{feff}one\n\u{feff}\ntwo\n\u{feff}123456".as_bytes());
+        assert_eq!(lines.next(), Ok(Some("one".into())));
+        assert_eq!(lines.next(), Ok(Some("".into())));
+        assert_eq!(lines.next(), Ok(Some("two".into())));
+        assert_eq!((lines.next(), lines.beginning()), (Err(TooLong), &b"123456"[..]));
     }
 
     #[test]

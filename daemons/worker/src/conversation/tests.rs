@@ -171,13 +171,14 @@ fn what_is_no_message_is_an_offence_that_says_where_to_print() {
 
 #[test]
 fn a_reply_that_cannot_be_read_fails_its_call_only() {
-    let mut talk = Talk::with(&["a", "b", "c", "d", "e", "f"]);
+    let mut talk = Talk::with(&["a", "b", "c", "d", "e", "f", "g"]);
     for (who, line, why) in [
         ("c", r#"{"id": 3, "res": NaN}"#, "NaN"),
         ("a", r#"{"res": [-Infinity], "id": 1}"#, "NaN or Infinity"),
         ("b", r#"{"id":2,"error":{"code":7,"message":"x","data":[1e999]}}"#, "the number 1e999"),
         ("d", r#"{"id":4,"error":"boom"}"#, "must be an object with code and message"),
         ("e", r#"{"id":5,"res":'single'}"#, "not JSON"),
+        ("g", r#"{"id":1,"res":1,"id":7}"#, "duplicate field `id`"),
     ] {
         let Event::Done(whose, Err(fault)) = talk.says(line) else { panic!("{line}") };
         assert_eq!((whose, fault.code.number()), (who, -32603), "{line}");

@@ -290,12 +290,11 @@ pub struct Outline {
 }
 
 impl Outline {
-    /// `None` if the frame is no whole object with one id.
+    /// `None` if the frame is no whole object with an id. Of several the last counts, as JSON libraries have it.
     pub fn of(frame: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(frame.trim_ascii());
         let keys = || json::lenient_entries(&text);
-        let mut ids = keys()?.filter(|(key, _)| key.text() == "\"id\"");
-        let (Some((_, id)), None) = (ids.next(), ids.next()) else { return None };
+        let (_, id) = keys()?.filter(|(key, _)| key.text() == "\"id\"").last()?;
         let is_item = keys()?.any(|(key, _)| key.text() == "\"item\"");
         Some(Self { id: id.text().parse().ok(), is_item })
     }
@@ -508,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_reply_that_cannot_be_read_the_call_is_known_if_it_is_a_whole_object_with_one_id() {
+    fn of_a_reply_that_cannot_be_read_the_call_is_known_if_it_is_a_whole_object_with_an_id() {
         let deep = format!("{{\"res\":{}{},\"id\":3}}", "[".repeat(9999), "]".repeat(9999));
         for (frame, id, is_item) in [
             (r#"{"id":3,"res":NaN}"#, Some(3), false),
@@ -517,6 +516,8 @@ mod tests {
             (&deep, Some(3), false),
             (r#"{"id":NaN}"#, None, false),
             (r#"{"id":"3","res":NaN}"#, None, false),
+            (r#"{"id":3,"res":1,"id":4}"#, Some(4), false),
+            (r#"{"id":3,"res":1,"id":"4"}"#, None, false),
         ] {
             let outline = Outline::of(frame.as_bytes());
             assert_eq!(outline, Some(Outline { id, is_item }), "{frame}");
@@ -528,7 +529,6 @@ mod tests {
             "NaN",
             r#"[{"id":3}]"#,
             r#"{"res":NaN}"#,
-            r#"{"id":3,"res":NaN,"id":4}"#,
             r#"{"id":3,"res":{"id":4,"res":NaN}"#,
             r#"{"id":3,"res":"x}"#,
             r#"{"id":3,"res":NaN}{"id":4}"#,
