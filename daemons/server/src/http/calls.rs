@@ -19,6 +19,7 @@ use super::problem;
 use super::replies::{ID, Replies, Step};
 use super::reply::{JSON, Reply, empty, whole};
 use crate::reserved::Reserved;
+use crate::session::Defaults;
 use crate::state::ServerState;
 
 /// Content types of JSON-RPC requests. None is one that a form of a foreign web page could send.
@@ -60,7 +61,7 @@ async fn json_rpc_replies(
     headers: &Headers<'_>,
     body: &mut Incoming,
 ) -> Result<(), Fault> {
-    let defaults = headers.defaults()?;
+    let defaults = headers.defaults();
     let body = exchange.read(state, body).await?;
     let empty = || Fault::new(Code::NotJson, "request is not JSON: it is empty");
     let received = exchange.sole(&body, |framer, body| Messages::new(framer, body).next())?;
@@ -71,10 +72,13 @@ async fn json_rpc_replies(
         Ok(Message::Call(call)) if !call.reply_to.is_json_rpc() => return Err(other()),
         Err(rejected) if !rejected.reply_to.is_json_rpc() => return Err(other()),
         Ok(Message::Cancel(_)) => return Err(other()),
-        Ok(Message::Call(call)) => Ok(Message::Call(match &defaults {
-            Some(defaults) => defaults.of(call),
-            None => call,
-        })),
+        Ok(Message::Call(call)) => match defaults.as_ref().and_then(Defaults::refusal) {
+            Some(fault) => {
+                exchange.refuse(&call, fault);
+                return Ok(());
+            }
+            None => Ok(Message::Call(with_defaults(call, defaults.as_ref()))),
+        },
         Ok(Message::Batch(batch)) => {
             defaults.into_iter().for_each(|defaults| exchange.set_defaults(defaults));
             Ok(Message::Batch(batch))
@@ -120,7 +124,10 @@ async fn begin_call(
     headers: &Headers<'_>,
     body: &mut Incoming,
 ) -> Result<(), Fault> {
-    let defaults = headers.defaults()?;
+    let defaults = headers.defaults();
+    if let Some(fault) = defaults.as_ref().and_then(Defaults::refusal) {
+        return Err(fault.clone());
+    }
     let body = exchange.read(state, body).await?;
     let range = exchange.sole(&body, Framer::next)?;
     let body = range.and_then(|range| body.get(range));
@@ -145,11 +152,15 @@ async fn begin_call(
         traceparent: None,
         token: None,
     };
-    let call = match &defaults {
+    let call = with_defaults(call, defaults.as_ref());
+    exchange.handle(state, Ok(Message::Call(call))).await
+}
+
+fn with_defaults<'a>(call: Call<'a>, defaults: Option<&'a Defaults>) -> Call<'a> {
+    match defaults {
         Some(defaults) => defaults.of(call),
         None => call,
-    };
-    exchange.handle(state, Ok(Message::Call(call))).await
+    }
 }
 
 fn is_stream(state: &ServerState, method: &str) -> bool {

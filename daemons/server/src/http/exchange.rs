@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use rpc_wire::call::{Message, Rejected};
+use rpc_wire::call::{Call, Message, Rejected};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use serde::de::IgnoredAny;
@@ -180,6 +180,11 @@ impl Exchange {
     /// What the requests of a batch have that say nothing else.
     pub(super) fn set_defaults(&mut self, defaults: Defaults) {
         self.dispatcher.set_defaults(defaults);
+    }
+
+    /// The reply to a call that does not start.
+    pub(super) fn refuse(&mut self, call: &Call<'_>, fault: &Fault) {
+        self.dispatcher.refuse(call, fault, self.came);
     }
 
     /// Handles a message, with all requests of a batch. `state` is that of the server, as for the dispatcher.

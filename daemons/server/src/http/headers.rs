@@ -92,14 +92,22 @@ impl<'a> Headers<'a> {
     }
 
     /// What they say for each call of the request.
-    ///
+    pub(super) fn defaults(&self) -> Option<Defaults> {
+        match (self.deadline_ms(), self.traceparent()) {
+            (Err(fault), _) => Some(Defaults::refusing(fault)),
+            (Ok(None), None) => None,
+            (Ok(deadline_ms), traceparent) => Some(Defaults::new(deadline_ms, traceparent)),
+        }
+    }
+
     /// # Errors
-    /// They name a time that there could not be.
-    pub(super) fn defaults(&self) -> Result<Option<Defaults>, Fault> {
-        let deadline_ms = self.timeout.first.map(milliseconds).transpose()?;
-        let traceparent = self.traceparent();
-        let has_any = deadline_ms.is_some() || traceparent.is_some();
-        Ok(has_any.then(|| Defaults::new(deadline_ms, traceparent)))
+    /// They name a time that there could not be, or more than one.
+    fn deadline_ms(&self) -> Result<Option<u64>, Fault> {
+        if self.timeout.is_repeated {
+            let wrong = "the header Timeout is there twice; send one, with seconds, such as 2.5";
+            return Err(Fault::new(Code::Malformed, wrong));
+        }
+        self.timeout.first.map(milliseconds).transpose()
     }
 
     /// The trace that the request is part of; one that is none, or not the only one, starts no other.

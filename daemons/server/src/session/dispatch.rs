@@ -443,7 +443,7 @@ impl Dispatcher {
 
     /// The reply to a call that does not start.
     #[cold]
-    fn refuse(&mut self, call: &Call<'_>, fault: &Fault, received: Instant) {
+    pub(crate) fn refuse(&mut self, call: &Call<'_>, fault: &Fault, received: Instant) {
         self.count_refused(call, fault, received);
         if fault.code == Code::Unauthorised && self.visitor.is_some() {
             return self.refuse_unauthorised(call, fault, received);

@@ -155,7 +155,41 @@ async fn the_headers_of_a_json_rpc_request_say_what_its_calls_do_not() {
     assert_eq!(junk["result"], json!([100, null, true]));
     let slow = r#"{"jsonrpc":"2.0","id":3,"method":"slow","params":[5000]}"#;
     assert_eq!(rpc("Timeout: 0.05\r\n", slow).await["error"]["code"], -32000);
-    assert_eq!(rpc("Timeout: soon\r\n", plain).await["error"]["code"], -32600);
+}
+
+#[tokio::test]
+async fn a_wrong_timeout_header_is_an_error_of_each_call_and_no_reply_to_a_notification() {
+    let ran = Arc::new(AtomicUsize::new(0));
+    let runs = Method::named("runs").parameters([]).sync({
+        let ran = Arc::clone(&ran);
+        move || ran.fetch_add(1, SeqCst)
+    });
+    let address = serve(builder().method(runs)).await;
+    let call = |id: &Value| json!({"jsonrpc": "2.0", "id": id, "method": "runs"});
+    let notification = json!({"jsonrpc": "2.0", "method": "runs"});
+    let own = json!({"jsonrpc": "2.0", "id": 3, "method": "runs", "meta": {"deadline_ms": 900}});
+    for (headers, why) in [
+        ("Timeout: soon\r\n", "such as 2.5"),
+        ("Timeout: 5, 6\r\n", "such as 2.5"),
+        ("Timeout: 5\r\nTimeout: 5\r\n", "is there twice"),
+    ] {
+        let headers = format!("Content-Type: application/json\r\n{headers}");
+        let rpc =
+            async |body: Value| send(address, &post("/rpc", &headers, &body.to_string())).await;
+        let one = rpc(call(&json!("x"))).await.json();
+        assert_eq!((&one["id"], &one["error"]["code"]), (&json!("x"), &json!(-32600)), "{one}");
+        assert!(one["error"]["message"].as_str().unwrap().contains(why), "{one}");
+        let batch = rpc(json!([call(&json!(1)), notification, own, 5])).await.json();
+        let ids = batch.as_array().unwrap().iter().map(|reply| reply["id"].clone());
+        assert_eq!(ids.collect::<Vec<_>>(), [json!(1), json!(3), json!(null)], "{batch}");
+        for nothing in [notification.clone(), json!([notification])] {
+            let reply = rpc(nothing).await;
+            assert_eq!((reply.status, reply.body.as_str()), (204, ""));
+        }
+        let plain = send(address, &post("/call/runs", &headers, "")).await;
+        assert_eq!((plain.status, &plain.json()["code"]), (400, &json!(-32600)));
+    }
+    assert_eq!(ran.load(SeqCst), 0);
 }
 
 #[tokio::test]

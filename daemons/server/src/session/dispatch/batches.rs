@@ -57,14 +57,16 @@ impl Dispatcher {
         let request = begun.batch.next();
         let is_last = request.is_none();
         let mut reply_to = None;
+        let refusal = begun.defaults.refusal();
         let message =
             request.map(|request| request.map(|call| Message::Call(begun.defaults.of(call))));
         match message.map(|message| with_short_id(message, state.limits.max_id_bytes)) {
             Some(Ok(Message::Call(call))) => {
-                let admitted = match (is_full, has_waited) {
-                    (true, _) => Err(too_much_for_a_batch(state)),
-                    (false, true) => self.is_in_time(state, &call, received),
-                    (false, false) => self.admit(state, &call),
+                let admitted = match (refusal, is_full, has_waited) {
+                    (Some(fault), ..) => Err(fault.clone()),
+                    (None, true, _) => Err(too_much_for_a_batch(state)),
+                    (None, false, true) => self.is_in_time(state, &call, received),
+                    (None, false, false) => self.admit(state, &call),
                 };
                 match admitted {
                     Ok(()) => self.begin(state, &call, received),

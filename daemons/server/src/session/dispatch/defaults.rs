@@ -1,6 +1,7 @@
 //! What the calls of one HTTP request have that say nothing else: its headers say it for all of them.
 
 use rpc_wire::call::{Call, Meta};
+use rpc_wire::fault::Fault;
 use rpc_wire::json::Json;
 use serde_json::value::RawValue;
 
@@ -10,6 +11,8 @@ pub(crate) struct Defaults {
     deadline_ms: Option<u64>,
     /// A JSON string.
     traceparent: Option<Box<RawValue>>,
+    /// Why none of the calls starts: what a header says cannot be.
+    refusal: Option<Fault>,
 }
 
 impl Defaults {
@@ -17,7 +20,17 @@ impl Defaults {
     pub(crate) fn new(deadline_ms: Option<u64>, traceparent: Option<&str>) -> Self {
         // A text always serialises.
         let string = |text| serde_json::value::to_raw_value(text).ok();
-        Self { deadline_ms, traceparent: traceparent.and_then(string) }
+        Self { deadline_ms, traceparent: traceparent.and_then(string), refusal: None }
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn refusing(fault: Fault) -> Self {
+        Self { refusal: Some(fault), ..Self::default() }
+    }
+
+    /// The reply to each call, if none starts.
+    pub(crate) fn refusal(&self) -> Option<&Fault> {
+        self.refusal.as_ref()
     }
 
     /// The call, with what it has not said.
