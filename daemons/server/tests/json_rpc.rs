@@ -155,6 +155,17 @@ async fn the_specifications_batches_are_answered_as_it_says() {
 }
 
 #[tokio::test]
+async fn the_replies_of_a_batch_do_not_wait_for_its_notifications() {
+    let mut stream = connect(builder()).await;
+    let batch = r#"[{"jsonrpc":"2.0","method":"slow","params":[100000,"x"],"meta":{"deadline_ms":100000}},
+        {"jsonrpc":"2.0","method":"slow","params":[1,"y"],"id":1}]"#;
+    assert_eq!(ask(&mut stream, batch).await, json!([result(1, "y")]));
+    let last_is_a_call = r#"[{"jsonrpc":"2.0","method":"slow","params":[100000,"x"]},
+        {"jsonrpc":"2.0","method":"get_data","id":2}]"#;
+    assert_eq!(ask(&mut stream, last_is_a_call).await, json!([result(2, json!(["hello", 5]))]));
+}
+
+#[tokio::test]
 async fn the_specifications_invalid_json_is_a_parse_error() {
     for request in [
         r#"{"jsonrpc": "2.0", "method": "foobar", "params": "bar", "baz"]}"#,

@@ -162,6 +162,11 @@ impl Calls {
         self.handles.iter().any(|handle| handle.batch == Some(batch))
     }
 
+    /// Whether a call of this batch is in flight whose reply is waited for: nobody waits for that of a notification.
+    pub(crate) fn owes_any_of(&self, batch: u64) -> bool {
+        self.handles.iter().any(|handle| handle.batch == Some(batch) && !handle.oneway)
+    }
+
     /// Runs a call until its result, its deadline or its cancellation.
     pub(crate) fn start(
         &mut self,

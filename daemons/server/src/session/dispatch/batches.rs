@@ -84,7 +84,7 @@ impl Dispatcher {
         }
         self.calls.set_batch(None);
         if let Some(reply_to) = reply_to
-            && (begun.batch.has_next() || self.calls.has_any_of(serial))
+            && (begun.batch.has_next() || self.calls.owes_any_of(serial))
         {
             self.lose_reply(reply_to.get(), start, &lost_for_others(state));
         }
@@ -112,9 +112,9 @@ impl Dispatcher {
         }
     }
 
-    /// Sends the replies of a batch if none of its calls is in flight.
+    /// Sends the replies of a batch if they are all there.
     fn end_batch(&mut self, serial: u64) {
-        if !self.calls.has_any_of(serial) {
+        if !self.calls.owes_any_of(serial) {
             self.batches.end(serial, &mut self.output);
         }
     }
@@ -124,7 +124,7 @@ impl Dispatcher {
     pub(super) fn finish_of_batch(&mut self, context: &CallContext, serial: u64, start: usize) {
         let most = most_reply_bytes(&self.state);
         if self.has_no_room(start)
-            && (self.batches.is_begun(serial) || self.calls.has_any_of(serial))
+            && (self.batches.is_begun(serial) || self.calls.owes_any_of(serial))
         {
             self.lose_reply(context.reply_to(), start, &lost_for_others(&self.state));
         } else if self.batches.reply_bytes() >= most {
