@@ -8,6 +8,7 @@ mod calls;
 mod exchange;
 mod headers;
 mod lifecycle;
+mod notifications;
 mod origins;
 mod pages;
 mod problem;

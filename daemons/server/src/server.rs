@@ -399,12 +399,18 @@ impl Server {
             let _ = early.await;
         }
         let connections = acceptor.close();
-        if timeout_at(deadline, connections.wait()).await.is_err() {
+        let ended = async {
+            connections.wait().await;
+            state.notifications.close();
+            state.notifications.wait().await;
+        };
+        tokio::pin!(ended);
+        if timeout_at(deadline, &mut ended).await.is_err() {
             let left = state.places.taken();
             tracing::warn!(calls = left, "drain timeout reached; abandoning the calls in flight");
             state.aborted.cancel();
             // Tasks that are still running stop with the runtime.
-            let _ = timeout(ABORT_GRACE, connections.wait()).await;
+            let _ = timeout(ABORT_GRACE, ended).await;
         }
         tracing::info!(%address, "stopped");
         outcome

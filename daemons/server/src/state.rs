@@ -21,6 +21,7 @@ use rpc_wire::instance::{Parameters, SERVICE_KEY, VERSION_KEY, WIRE_KEY};
 use rpc_wire::instance::{TLS_KEY, Tls};
 use rpc_wire::report::{Health, HealthStatus, ServerStats};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::Limits;
 use crate::admission::Admission;
@@ -115,6 +116,8 @@ pub(crate) struct ServerState {
     /// The entrance by TLS, if there is one.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Arc<TlsEntrance>>,
+    /// What goes on behind the HTTP requests that brought it.
+    pub(crate) notifications: TaskTracker,
     /// The server is shutting down: calls in flight get their replies, new ones are refused.
     pub(crate) draining: CancellationToken,
     /// The drain took too long: everything stops now.
@@ -150,6 +153,7 @@ impl ServerState {
             older_clients: OlderClients::new(Instant::now()),
             #[cfg(feature = "tls")]
             tls: None,
+            notifications: TaskTracker::new(),
             draining: CancellationToken::new(),
             aborted: CancellationToken::new(),
         }

@@ -1,6 +1,7 @@
 //! The peer of an HTTP connection: a stranger until one of its requests has shown who sends it.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use tokio::sync::Notify;
 
@@ -15,13 +16,26 @@ pub(super) struct Caller {
     is_known: AtomicBool,
     becomes_known: Notify,
     is_draining: AtomicBool,
+    /// Calls that go on though their requests have their replies.
+    notifications: Arc<AtomicUsize>,
 }
 
 impl Caller {
     pub(super) fn new(peer: Peer, on_loopback: bool, is_known: bool) -> Self {
         let (is_known, becomes_known) = (AtomicBool::new(is_known), Notify::new());
         let is_draining = AtomicBool::new(false);
-        Self { peer, on_loopback, is_known, becomes_known, is_draining }
+        let notifications = Arc::default();
+        Self { peer, on_loopback, is_known, becomes_known, is_draining, notifications }
+    }
+
+    /// How many of its notifications go on.
+    pub(super) fn notifications(&self) -> usize {
+        self.notifications.load(Relaxed)
+    }
+
+    /// Where those that go on are counted.
+    pub(super) fn going_on(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.notifications)
     }
 
     /// One of its requests is of somebody who may do something.

@@ -15,6 +15,7 @@ use super::activity::Asking;
 use super::caller::Caller;
 use super::exchange::Exchange;
 use super::headers::Headers;
+use super::notifications::Lasting;
 use super::problem;
 use super::replies::{ID, Replies, Step};
 use super::reply::{JSON, Reply, empty, whole};
@@ -36,12 +37,13 @@ pub(super) async fn json_rpc(
         return of_another_type(paths::RPC);
     }
     let replies = match Exchange::new(state, caller, headers) {
-        Ok(mut exchange) => match json_rpc_replies(state, &mut exchange, headers, body).await {
-            Ok(()) => exchange.finish().await,
-            Err(fault) => refused(&fault),
-        },
-        Err(fault) => refused(&fault),
+        Ok(exchange) => {
+            let mut lasting = Lasting { exchange: Some(exchange), state, caller };
+            json_rpc_replies(state, &mut lasting.exchange, headers, body).await
+        }
+        Err(fault) => Err(fault),
     };
+    let replies = replies.unwrap_or_else(|fault| refused(&fault));
     match replies.is_empty() {
         true => empty(StatusCode::NO_CONTENT),
         false => whole(JSON, replies),
@@ -57,10 +59,12 @@ fn refused(fault: &Fault) -> Vec<u8> {
 
 async fn json_rpc_replies(
     state: &ServerState,
-    exchange: &mut Exchange,
+    exchange: &mut Option<Exchange>,
     headers: &Headers<'_>,
     body: &mut Incoming,
-) -> Result<(), Fault> {
+) -> Result<Vec<u8>, Fault> {
+    // It is taken when nobody waits for replies any more.
+    let Some(exchange) = exchange else { return Ok(Vec::new()) };
     let defaults = headers.defaults();
     let body = exchange.read(state, body).await?;
     let empty = || Fault::new(Code::NotJson, "request is not JSON: it is empty");
@@ -75,7 +79,7 @@ async fn json_rpc_replies(
         Ok(Message::Call(call)) => match defaults.as_ref().and_then(Defaults::refusal) {
             Some(fault) => {
                 exchange.refuse(&call, fault);
-                return Ok(());
+                return Ok(exchange.finish().await);
             }
             None => Ok(Message::Call(with_defaults(call, defaults.as_ref()))),
         },
@@ -85,7 +89,8 @@ async fn json_rpc_replies(
         }
         message => message,
     };
-    exchange.handle(state, message).await
+    exchange.handle(state, message).await?;
+    Ok(exchange.finish().await)
 }
 
 /// `POST /call/METHOD`.

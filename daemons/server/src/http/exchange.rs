@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use rpc_wire::call::{Call, Message, Rejected};
@@ -35,6 +36,8 @@ pub(super) struct Exchange {
     dispatcher: Dispatcher,
     /// When its message came.
     came: Instant,
+    /// The same, where the workers are late.
+    arrived: Instant,
     /// What it keeps, among all that the server keeps for its peers; `None`: never more than is free.
     account: Option<Account>,
     /// Told that the server drains.
@@ -56,11 +59,13 @@ impl Exchange {
         if !dispatcher.serves_stranger() {
             caller.become_known();
         }
+        dispatcher.set_calls_elsewhere(caller.notifications());
         let is_draining = caller.is_draining();
         if is_draining {
             dispatcher.begin_drain();
         }
-        Ok(Self { dispatcher, came: headers.came, account: None, is_draining })
+        let came = headers.came;
+        Ok(Self { dispatcher, came, arrived: came, account: None, is_draining })
     }
 
     /// Whether the caller is known by the token it has shown.
@@ -198,16 +203,22 @@ impl Exchange {
     ) -> Result<(), Fault> {
         let now = self.came;
         // It may have waited as long as the workers are late.
-        let arrived = now.checked_sub(state.lag.at(now)).unwrap_or(now);
-        self.dispatcher.begin_turn(now, arrived);
+        self.arrived = now.checked_sub(state.lag.at(now)).unwrap_or(now);
+        self.dispatcher.begin_turn(now, self.arrived);
         self.dispatcher.reserve_output(SHORT_REPLY);
         self.dispatcher.handle(state, message, &[])?;
+        self.handle_batch(state).await;
+        Ok(())
+    }
+
+    /// Handles what a batch has left, in a turn that has begun.
+    async fn handle_batch(&mut self, state: &ServerState) {
         let mut handled = 0;
         while self.dispatcher.has_batch() {
             if self.dispatcher.batch_waits() {
                 self.dispatcher.end_turn();
                 self.step().await;
-                self.dispatcher.begin_turn(Instant::now(), arrived);
+                self.dispatcher.begin_turn(Instant::now(), self.arrived);
                 continue;
             }
             self.dispatcher.handle_next_of_batch(state);
@@ -218,15 +229,37 @@ impl Exchange {
             }
         }
         self.dispatcher.end_turn();
-        Ok(())
     }
 
-    /// Waits until all calls are done; their replies.
+    /// Waits until all calls are done but notifications, which have begun; their replies.
     pub(super) async fn finish(&mut self) -> Vec<u8> {
-        while self.dispatcher.has_running() {
+        while self.dispatcher.owes_reply() {
             self.step().await;
         }
+        while self.dispatcher.has_running() && self.step().now_or_never().is_some() {}
         self.dispatcher.take_output()
+    }
+
+    /// Whether there may be notifications that are not done.
+    pub(super) fn may_have_notifications(&self) -> bool {
+        self.dispatcher.may_have_notifications()
+    }
+
+    /// Calls in flight.
+    pub(super) fn running(&self) -> usize {
+        self.dispatcher.running()
+    }
+
+    /// Nobody waits for its replies any more: waits until its notifications are done.
+    pub(super) async fn finish_notifications(mut self) {
+        let state = self.dispatcher.state().clone();
+        self.dispatcher.leave_notifications();
+        self.dispatcher.begin_turn(Instant::now(), self.arrived);
+        self.handle_batch(&state).await;
+        while self.dispatcher.has_running() {
+            self.step().await;
+            self.dispatcher.discard_output();
+        }
     }
 
     /// The replies that have been written since the last time; waits for some, unless all calls are done.

@@ -147,6 +147,24 @@ impl Calls {
         self.kept.as_ref().map_or(0, |kept| kept.load(Relaxed))
     }
 
+    /// Whether a call is in flight whose reply is waited for.
+    #[cfg(feature = "http")]
+    pub(crate) fn owes_any(&self) -> bool {
+        self.handles.iter().any(|handle| !handle.oneway)
+    }
+
+    /// Whether a notification is in flight.
+    #[cfg(feature = "http")]
+    pub(crate) fn has_notifications(&self) -> bool {
+        self.handles.iter().any(|handle| handle.oneway)
+    }
+
+    /// Cancels all calls but notifications.
+    #[cfg(feature = "http")]
+    pub(crate) fn cancel_owed(&self) {
+        self.stop(|handle| !handle.oneway);
+    }
+
     /// The calls that start from now on belong to this batch, or to none.
     pub(crate) fn set_batch(&mut self, batch: Option<u64>) {
         self.batch = batch;

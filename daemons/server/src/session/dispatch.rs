@@ -2,6 +2,8 @@
 
 mod batches;
 mod defaults;
+#[cfg(feature = "http")]
+mod notifications;
 mod start;
 
 use std::collections::VecDeque;
@@ -52,6 +54,8 @@ pub(crate) struct Dispatcher {
     shard: Shard,
     output: Vec<u8>,
     calls: Calls,
+    /// Calls in flight of the same connection that another dispatcher has.
+    calls_elsewhere: usize,
     batches: Batches,
     /// A classic call is in flight: the next ones wait for it.
     classic_is_running: bool,
@@ -111,6 +115,7 @@ impl Dispatcher {
             peer: peer.address,
             output: Vec::new(),
             calls: Calls::default(),
+            calls_elsewhere: 0,
             batches: Batches::default(),
             classic_is_running: false,
             classic_waiting: VecDeque::new(),

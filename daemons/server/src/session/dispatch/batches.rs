@@ -43,7 +43,7 @@ impl Dispatcher {
     fn is_full_with(&self, serial: u64) -> bool {
         let in_flight = self.calls.len() + self.classic_waiting.len();
         !self.draining
-            && in_flight >= self.state.limits.max_calls_per_connection
+            && in_flight + self.calls_elsewhere >= self.state.limits.max_calls_per_connection
             && self.calls.has_any_of(serial)
     }
 
@@ -61,6 +61,7 @@ impl Dispatcher {
         let message =
             request.map(|request| request.map(|call| Message::Call(begun.defaults.of(call))));
         match message.map(|message| with_short_id(message, state.limits.max_id_bytes)) {
+            Some(Ok(Message::Call(call))) if begun.is_of_nobody && !call.meta.oneway => {}
             Some(Ok(Message::Call(call))) => {
                 let admitted = match (refusal, is_full, has_waited) {
                     (Some(fault), ..) => Err(fault.clone()),
@@ -207,6 +208,8 @@ pub(crate) struct Begun {
     received: Instant,
     /// A request has waited for others of it.
     has_waited: bool,
+    /// Nobody waits for its replies any more: only its notifications begin.
+    is_of_nobody: bool,
 }
 
 /// A batch with its replies until now.
@@ -244,13 +247,23 @@ impl Batches {
     pub(super) fn begin(&mut self, batch: Batch, received: Instant) {
         self.next_serial += 1;
         let defaults = self.defaults.take().unwrap_or_default();
-        self.begun = Some(Begun { batch, defaults, received, has_waited: false });
+        let (has_waited, is_of_nobody) = (false, false);
+        self.begun = Some(Begun { batch, defaults, received, has_waited, is_of_nobody });
         self.open.push(Open { serial: self.next_serial, replies: Vec::new() });
     }
 
     #[cfg(feature = "http")]
     pub(super) fn set_defaults(&mut self, defaults: Defaults) {
         self.defaults = Some(Box::new(defaults));
+    }
+
+    /// Nobody waits for replies any more: only notifications begin.
+    #[cfg(feature = "http")]
+    pub(super) fn leave_notifications(&mut self) {
+        self.open.clear();
+        if let Some(begun) = &mut self.begun {
+            begun.is_of_nobody = true;
+        }
     }
 
     /// Whether the batch that was begun last has requests left.

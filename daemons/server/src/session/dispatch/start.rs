@@ -306,7 +306,7 @@ impl Dispatcher {
 
     fn permit(&mut self, method: usize, is_stream: bool) -> Result<Permit, Fault> {
         let most = self.state.limits.max_calls_per_connection;
-        if self.in_flight() >= most {
+        if self.in_flight() + self.calls_elsewhere >= most {
             let text = format!(
                 "busy: limit of {} in flight on this connection (max_calls_per_connection); wait, or \
                  open another",
