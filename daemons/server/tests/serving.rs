@@ -437,6 +437,36 @@ async fn a_oneway_call_goes_on_when_its_caller_closes_and_a_stream_that_nobody_r
 }
 
 #[tokio::test]
+async fn behind_items_no_error_of_a_stream_says_that_the_call_was_not_executed() {
+    let items = |first: Option<Result<u8, Failure>>, last: Failure| {
+        stream::iter(first.into_iter().chain([Err(last)]))
+    };
+    let early = move || items(None, Failure::bad_arguments("no such file"));
+    let late =
+        move || items(Some(Ok(1)), Failure::bad_arguments("no such file").with_data(5.into()));
+    let own = move || items(Some(Ok(1)), Failure::new("half of it").with_code(7));
+    let server = Running::start(Server::builder().methods([
+        Method::named("early").stream(early),
+        Method::named("late").stream(late),
+        Method::named("own").stream(own),
+    ]));
+    let server = server.await;
+    for (method, code) in [("early", "-32602"), ("late", "-32603"), ("own", "7")] {
+        let call = format!(r#"{{"id":1,"method_name":"{method}","meta":{{"stream":true}}}}"#);
+        let mut peer = server.connect().await;
+        peer.send(&call).await;
+        let mut last = peer.line().await;
+        if method != "early" {
+            assert_eq!(last, "{\"id\":1,\"item\":1}");
+            last = peer.line().await;
+        }
+        assert!(last.contains(&format!("\"code\":{code},")), "{last}");
+        let tells = last.contains("no such file (code -32602") && last.contains("\"data\":5");
+        assert_eq!(tells, method == "late", "{last}");
+    }
+}
+
+#[tokio::test]
 async fn requests_over_a_limit_get_an_error() {
     let limits = Limits::default().max_request_bytes(200).max_nesting(4);
     let server = Running::start(with_limits(limits)).await;

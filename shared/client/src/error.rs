@@ -352,17 +352,7 @@ impl CallError {
     /// Whether the call may have been executed, wholly or in part. `false`: it certainly was not.
     pub fn may_have_run(&self) -> bool {
         match self {
-            Self::Remote { fault, .. } => {
-                let is_refused = matches!(
-                    fault.code,
-                    Code::NotJson
-                        | Code::Malformed
-                        | Code::MethodNotFound
-                        | Code::BadArguments
-                        | Code::Unauthorised
-                );
-                !is_refused && !fault.code.is_retryable()
-            }
+            Self::Remote { fault, .. } => fault.code.may_have_run(),
             Self::Timeout { phase, .. } => *phase == Phase::Reply,
             Self::ConnectionLost { executed, .. } => *executed,
             Self::BadReply { .. }

@@ -85,6 +85,19 @@ impl Code {
         matches!(self, Self::Overloaded | Self::Draining)
     }
 
+    /// Whether a call that failed with it may have been executed, wholly or in part.
+    pub fn may_have_run(self) -> bool {
+        let is_refused = matches!(
+            self,
+            Self::NotJson
+                | Self::Malformed
+                | Self::MethodNotFound
+                | Self::BadArguments
+                | Self::Unauthorised
+        );
+        !is_refused && !self.is_retryable()
+    }
+
     /// Whether it is of the table and not of JSON-RPC's own.
     pub fn is_ours(self) -> bool {
         !matches!(self, Self::Other(_)) && (-32099..=-32000).contains(&self.number())

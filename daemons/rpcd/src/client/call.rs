@@ -228,6 +228,11 @@ impl Calls<'_> {
                 Err(CallError::Timeout { peer, after, .. }) if count > 0 => {
                     return Err(unended(&peer, after));
                 }
+                Err(error) if count > 0 => {
+                    let mut failure = Failure::of_call(error);
+                    failure.details.get_or_insert_default().may_have_run = Some(true);
+                    return Err(failure);
+                }
                 item => item.map_err(Failure::of_call)?,
             };
             if item.dropped > 0 {

@@ -62,6 +62,22 @@ fn no_item_of_a_stream_is_lost_whatever_its_arguments_are() {
 }
 
 #[test]
+fn a_stream_that_gave_items_may_have_run_whatever_ends_it() {
+    let threads = runtime();
+    for (count, expected) in [(0, false), (1, true)] {
+        let peer = threads.block_on(fakes::extended(move |message| {
+            let id = &message["id"];
+            let fault = r#"{"code":-32004,"message":"the token has expired"}"#;
+            let item = format!("{{\"id\":{id},\"item\":1}}\n").repeat(count);
+            Do::Write(format!("{item}{{\"id\":{id},\"res\":\"\",\"error\":{fault}}}\n"))
+        }));
+        let run = rpcd(&format!("call any --stream --json -p {}", peer.address.port()));
+        let error: Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
+        assert_eq!(error["error"]["may_have_run"], expected, "{run:?}");
+    }
+}
+
+#[test]
 fn a_run_asks_once_however_many_calls_it_makes() {
     let threads = runtime();
     let peer = threads.block_on(foreign());

@@ -97,6 +97,8 @@ pub(crate) enum Progress {
 pub(crate) struct Rest {
     items: stream::Abortable<ItemStream>,
     deadline: Option<Instant>,
+    /// An item was passed on.
+    has_given: bool,
     _held: Held,
 }
 
@@ -221,7 +223,7 @@ impl Calls {
         let (abort, registration) = AbortHandle::new_pair();
         self.register(&mut context, abort, true);
         let items = stream::Abortable::new(items, registration);
-        self.resume(context, Rest { items, deadline, _held: held });
+        self.resume(context, Rest { items, deadline, has_given: false, _held: held });
     }
 
     /// Continues a stream after an item.
@@ -234,8 +236,10 @@ impl Calls {
             };
             let fault = match next {
                 Ok(Ok(Some(Ok((item, dropped))))) => {
+                    rest.has_given = true;
                     return Progress::Item(context, item, dropped, rest);
                 }
+                Ok(Ok(Some(Err(fault)))) if rest.has_given => of_begun(fault),
                 Ok(Ok(Some(Err(fault)))) => fault,
                 Ok(Ok(None)) if rest.items.is_aborted() => cancelled(),
                 Ok(Ok(None)) => return Progress::End(context),
@@ -368,6 +372,16 @@ impl CallContext {
             is_stream: false,
         }
     }
+}
+
+/// The error of a stream that has given items: none that says that the call was not executed.
+fn of_begun(fault: Fault) -> Fault {
+    let code = fault.code;
+    if code.may_have_run() {
+        return fault;
+    }
+    let message = format!("{} (code {code} of the method, behind items)", fault.plain_text());
+    Fault { data: fault.data, ..Fault::method_failed(message) }
 }
 
 fn cancelled() -> Fault {
