@@ -172,7 +172,7 @@ impl Call {
         self.facts.dialect
     }
 
-    /// The caller's W3C trace context (`traceparent`) as it was sent.
+    /// The caller's W3C trace context (`traceparent`), if what was sent is one.
     pub fn traceparent(&self) -> Option<&str> {
         self.facts.traceparent.as_deref()
     }

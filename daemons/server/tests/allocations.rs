@@ -75,6 +75,45 @@ fn over_a_socket_more_calls_take_no_more_allocations() {
     assert_eq!(few, many);
 }
 
+#[cfg(feature = "http")]
+#[test]
+fn a_batch_over_http_that_waits_is_kept_once() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let begun = std::sync::Arc::new(tokio::sync::Notify::new());
+    let waits = rpc_server::Method::named("waits").parameters([]).asynchronous({
+        let begun = begun.clone();
+        move || {
+            begun.notify_one();
+            std::future::pending::<()>()
+        }
+    });
+    let mut stream = runtime.block_on(async {
+        let limits = rpc_server::Limits::default().max_calls_per_connection(1);
+        let server = Server::builder().method(waits).limits(limits).bind(([127, 0, 0, 1], 0));
+        let server = server.await.unwrap();
+        let address = server.local_addr();
+        tokio::spawn(server.serve(std::future::pending()));
+        TcpStream::connect(address).await.unwrap()
+    });
+    let call = r#"{"jsonrpc":"2.0","method":"waits","id":1}"#;
+    let long = "x".repeat(1 << 20);
+    let batch = format!(r#"[{call},{call},{{"jsonrpc":"2.0","method":"{long}"}}]"#);
+    let request = format!(
+        "POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{batch}",
+        batch.len()
+    );
+    let kept = measure(|| {
+        runtime.block_on(async {
+            stream.write_all(request.as_bytes()).await.unwrap();
+            begun.notified().await;
+            // By then the second one waits.
+            tokio::task::yield_now().await;
+        });
+    });
+    let kept = usize::try_from(kept.bytes_current).unwrap();
+    assert!((batch.len()..batch.len() * 3 / 2).contains(&kept), "{kept} bytes");
+}
+
 #[test]
 fn the_counter_counts() {
     let mut server = Server::builder().methods(builtin::methods()).in_memory().unwrap();

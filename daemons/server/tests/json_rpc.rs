@@ -430,10 +430,20 @@ async fn a_batch_that_waits_is_answered_before_the_connection_is_closed_for_what
 async fn a_method_sees_the_dialect_and_the_trace_and_a_stream_names_the_dialect_that_has_streams() {
     let ticks = Method::named("ticks").parameters([]).stream(|| futures_util::stream::iter([1, 2]));
     let mut server = builder().method(ticks).in_memory().unwrap();
-    let request =
-        r#"{"jsonrpc":"2.0","method":"dialect","id":1,"meta":{"traceparent":"00-a","x":1}}"#;
-    let seen = reply(&mut server, request).await;
-    assert_eq!(seen, result(1, "JsonRpc Some(\"00-a\")"));
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let long = format!("cc{}-{}", &trace[2..], "x".repeat(1000));
+    for (given, seen) in
+        [(trace, format!("Some({trace:?})")), ("00-a", "None".into()), (&long, "None".into())]
+    {
+        let meta = json!({"traceparent": given, "x": 1});
+        let request = json!({"jsonrpc": "2.0", "method": "dialect", "id": 1, "meta": meta});
+        let reply = reply(&mut server, &request.to_string()).await;
+        assert_eq!(
+            reply,
+            result(1, format!("JsonRpc {seen}")),
+            "what is none, or too long, is not kept"
+        );
+    }
     for method in ["ticks", "rpc.logs"] {
         let request =
             json!({"jsonrpc": "2.0", "method": method, "id": 1, "meta": {"stream": true}});

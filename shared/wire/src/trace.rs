@@ -1,8 +1,15 @@
 //! The trace context of a caller.
 
+/// Bytes of a `traceparent`, which is kept while its call runs. That of version 00 has 55; later ones may be longer, but
+/// hardly longer than what the W3C wants carried of the whole `tracestate`.
+const MAX_BYTES: usize = 512;
+
 /// Whether it is a `traceparent` as the W3C has it: `00-<32 hex>-<16 hex>-<2 hex>` in lower case, neither of the ids
-/// all zeros. Later versions may go on after it.
+/// all zeros. Later versions may go on after it, up to 512 bytes.
 pub fn is_traceparent(text: &str) -> bool {
+    if text.len() > MAX_BYTES {
+        return false;
+    }
     let is_hex = |part: &str, digits: usize| {
         part.len() == digits && part.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
     };
@@ -25,6 +32,8 @@ mod tests {
             (format!("00-{trace}-00f067aa0ba902b7-01"), true),
             (format!("cc-{trace}-00f067aa0ba902b7-01"), true),
             (format!("cc-{trace}-00f067aa0ba902b7-01-what-comes-later"), true),
+            (format!("cc-{trace}-00f067aa0ba902b7-01-{}", "x".repeat(456)), true),
+            (format!("cc-{trace}-00f067aa0ba902b7-01-{}", "x".repeat(457)), false),
             (format!("00-{trace}-00f067aa0ba902b7-01-more"), false),
             (format!("00-{trace}-00f067aa0ba902b7-01-"), false),
             (format!("ff-{trace}-00f067aa0ba902b7-01"), false),

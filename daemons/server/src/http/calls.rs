@@ -65,6 +65,18 @@ async fn json_rpc_replies(
 ) -> Result<Vec<u8>, Fault> {
     // It is taken when nobody waits for replies any more.
     let Some(exchange) = exchange else { return Ok(Vec::new()) };
+    begin_json_rpc(state, exchange, headers, body).await?;
+    exchange.handle_batch(state).await;
+    Ok(exchange.finish().await)
+}
+
+/// Begins with the message. Its bytes are not kept: those of a batch are kept as its own.
+async fn begin_json_rpc(
+    state: &ServerState,
+    exchange: &mut Exchange,
+    headers: &Headers<'_>,
+    body: &mut Incoming,
+) -> Result<(), Fault> {
     let defaults = headers.defaults();
     let body = exchange.read(state, body).await?;
     let empty = || Fault::new(Code::NotJson, "request is not JSON: it is empty");
@@ -79,7 +91,7 @@ async fn json_rpc_replies(
         Ok(Message::Call(call)) => match defaults.as_ref().and_then(Defaults::refusal) {
             Some(fault) => {
                 exchange.refuse(&call, fault);
-                return Ok(exchange.finish().await);
+                return Ok(());
             }
             None => Ok(Message::Call(with_defaults(call, defaults.as_ref()))),
         },
@@ -89,8 +101,7 @@ async fn json_rpc_replies(
         }
         message => message,
     };
-    exchange.handle(state, message).await?;
-    Ok(exchange.finish().await)
+    exchange.begin(state, message)
 }
 
 /// `POST /call/METHOD`.
@@ -158,7 +169,7 @@ async fn begin_call(
         token: None,
     };
     let call = with_defaults(call, defaults.as_ref());
-    exchange.handle(state, Ok(Message::Call(call))).await
+    exchange.begin(state, Ok(Message::Call(call)))
 }
 
 fn with_defaults<'a>(call: Call<'a>, defaults: Option<&'a Defaults>) -> Call<'a> {

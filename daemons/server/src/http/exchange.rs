@@ -192,11 +192,12 @@ impl Exchange {
         self.dispatcher.refuse(call, fault, self.came);
     }
 
-    /// Handles a message, with all requests of a batch. `state` is that of the server, as for the dispatcher.
+    /// Handles a message; of a batch, the requests are still to be handled. `state` is that of the server, as for the
+    /// dispatcher.
     ///
     /// # Errors
     /// It is not JSON.
-    pub(super) async fn handle(
+    pub(super) fn begin(
         &mut self,
         state: &ServerState,
         message: Result<Message<'_>, Rejected<'_>>,
@@ -207,13 +208,18 @@ impl Exchange {
         self.dispatcher.begin_turn(now, self.arrived);
         self.dispatcher.reserve_output(SHORT_REPLY);
         self.dispatcher.handle(state, message, &[])?;
-        self.handle_batch(state).await;
+        if !self.dispatcher.has_batch() {
+            self.dispatcher.end_turn();
+        }
         Ok(())
     }
 
-    /// Handles what a batch has left, in a turn that has begun.
-    async fn handle_batch(&mut self, state: &ServerState) {
+    /// Handles the requests of a batch that has begun, or has some left.
+    pub(super) async fn handle_batch(&mut self, state: &ServerState) {
         let mut handled = 0;
+        if !self.dispatcher.has_batch() {
+            return;
+        }
         while self.dispatcher.has_batch() {
             if self.dispatcher.batch_waits() {
                 self.dispatcher.end_turn();

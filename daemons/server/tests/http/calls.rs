@@ -13,7 +13,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::harness::{JSON, Reply, TIMEOUT, kept_call, open, post, rpc, send, serve};
 
-/// The trace that a caller is part of.
+/// Traces that callers are part of.
+const OWN: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn builder() -> ServerBuilder {
@@ -146,11 +147,12 @@ async fn the_headers_of_a_json_rpc_request_say_what_its_calls_do_not() {
     let headers = &format!("Timeout: 100.5\r\nTraceparent: {TRACE}\r\n");
     let plain = r#"{"jsonrpc":"2.0","id":1,"method":"seen"}"#;
     assert_eq!(rpc(headers, plain).await["result"], json!([100, TRACE, true]));
-    let own = r#"{"jsonrpc":"2.0","id":2,"method":"seen","meta":{"deadline_ms":50500,"traceparent":"00-3-4-01"}}"#;
-    assert_eq!(rpc(headers, own).await["result"], json!([50, "00-3-4-01", true]));
+    let meta = json!({"deadline_ms": 50500, "traceparent": OWN});
+    let own = json!({"jsonrpc": "2.0", "id": 2, "method": "seen", "meta": meta}).to_string();
+    assert_eq!(rpc(headers, &own).await["result"], json!([50, OWN, true]));
     let both = rpc(headers, &format!("[{plain},{own}]")).await;
     assert_eq!(both[0]["result"], json!([100, TRACE, true]));
-    assert_eq!(both[1]["result"], json!([50, "00-3-4-01", true]));
+    assert_eq!(both[1]["result"], json!([50, OWN, true]));
     let junk = rpc("Timeout: 100.5\r\nTraceparent: junk\r\n", plain).await;
     assert_eq!(junk["result"], json!([100, null, true]));
     let slow = r#"{"jsonrpc":"2.0","id":3,"method":"slow","params":[5000]}"#;

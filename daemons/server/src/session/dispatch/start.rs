@@ -12,7 +12,7 @@ use rpc_security::{Guard, Identity, Permission, Role};
 use rpc_wire::call::{Call, Meta, ReplyTo};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
-use rpc_wire::paths;
+use rpc_wire::{is_traceparent, paths};
 use tokio::time::sleep;
 
 use super::Dispatcher;
@@ -372,9 +372,14 @@ fn seen_by_method(
             ReplyTo::Extended(_) => Dialect::Extended,
             ReplyTo::JsonRpc(_) => Dialect::JsonRpc,
         },
-        traceparent: call.traceparent.and_then(Json::as_string).map(Into::into),
+        traceparent: call.traceparent.and_then(trace),
         identity: caller.map(|caller| call::Identity::named(&caller.name)),
     })
+}
+
+/// The trace that the caller is part of. What is none starts no other, and is not kept.
+fn trace(given: Json<'_>) -> Option<Box<str>> {
+    given.as_string().filter(|text| is_traceparent(text)).map(Into::into)
 }
 
 /// What a call of a method needs that the server does not have: who may not call methods does not learn
