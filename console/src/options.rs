@@ -28,7 +28,7 @@ use rpc_console_core::model::registries::{Colour, NamedRegistry, Registries};
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "rpc-console", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Options {
-    /// Open this server without a registry; one that takes JSON-RPC over HTTP by its http:// URL
+    /// Open this server without a registry; one of JSON-RPC also by its URL: http://…, jsonrpc+tcp://HOST:PORT
     #[arg(value_name = "HOST:PORT", value_parser = Target::server,
           conflicts_with_all = ["demo", "registry"])]
     pub server: Option<Target>,

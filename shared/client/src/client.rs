@@ -130,10 +130,9 @@ impl Client {
                 let route = Route::as_listed(host, *port, context.options.listed.as_ref());
                 Source::Direct(Arc::new(Peer::new(&context, route, false)))
             }
-            #[cfg(feature = "registry")]
-            Target::JsonRpc { url } => Source::Direct(Arc::new(Peer::over_http(&context, url)?)),
+            Target::JsonRpc { url } => Source::Direct(Arc::new(Peer::at_url(&context, url)?)),
             #[cfg(not(feature = "registry"))]
-            Target::Registry { url } | Target::JsonRpc { url } => {
+            Target::Registry { url } => {
                 return Err(ClientError::NoRegistry { url: url.clone() });
             }
             #[cfg(feature = "registry")]

@@ -468,7 +468,8 @@ fn timeout_hint(phase: Phase) -> &'static str {
         }
         Phase::Probe => {
             "the call did not run: it may be busy, speak another protocol, or not answer methods that it does not know; \
-             if it speaks HTTP, name its URL (-i http://…), or raise the timeout"
+             if it speaks HTTP, name its URL (-i http://…), and if JSON-RPC over TCP, write -i jsonrpc+tcp://HOST:PORT; \
+             or raise the timeout"
         }
         Phase::Discovery => {
             "nothing was called: it may be busy, or not answer methods that it does not know, such as rpc.discover; call \

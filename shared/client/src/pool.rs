@@ -20,19 +20,16 @@ use futures_util::FutureExt;
 use futures_util::future::FusedFuture;
 use rpc_socket::Socket;
 use rpc_wire::fault::Code;
-#[cfg(feature = "registry")]
-use rpc_wire::target::parse_url;
+use rpc_wire::target::{JSON_RPC_TCP, parse_url};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-#[cfg(feature = "registry")]
-use crate::ClientError;
 use crate::connection::{Connection, Heard, Inbox};
 use crate::context::Context;
 use crate::deadline::{Failed, after, until};
 use crate::request::{CallReply, Outgoing};
 use crate::token::Shown;
-use crate::{CallError, ClientOptions, Dialect, Phase, Rounded};
+use crate::{CallError, ClientError, ClientOptions, Dialect, Phase, Rounded};
 
 use classic::ClassicPool;
 use connect::{Probed, probe, probe_json_rpc};
@@ -68,6 +65,8 @@ pub(crate) struct Peer {
     probed_contract: Mutex<Option<(Instant, String)>>,
     /// The registry lists it as a newer server.
     is_listed_extended: bool,
+    /// The caller says that it speaks JSON-RPC over TCP: it is not asked.
+    is_of_json_rpc: bool,
     heard: Arc<Heard>,
     /// It became suspect, or was ejected because it is silent.
     suspicion: Notify,
@@ -132,23 +131,31 @@ impl Peer {
             state: Mutex::new(State::Settled),
             probed_contract: Mutex::default(),
             is_listed_extended: listed_extended,
+            is_of_json_rpc: false,
             heard: Arc::default(),
             suspicion: Notify::new(),
             load: Load::new(Instant::now(), context.options.ejection.failure_window),
         }
     }
 
-    /// A server at an `http://` or `https://` URL, which takes JSON-RPC there.
+    /// A server that takes JSON-RPC at a URL.
     ///
     /// # Errors
-    /// It is no such URL, or needs TLS, which this program was built without.
-    #[cfg(feature = "registry")]
-    pub(crate) fn over_http(context: &Arc<Context>, url: &str) -> Result<Self, ClientError> {
+    /// It is no such URL, or needs HTTP or TLS, which this program was built without.
+    pub(crate) fn at_url(context: &Arc<Context>, url: &str) -> Result<Self, ClientError> {
         let (host, port) = parse_url(url)?;
         let peer = Self::new(context, Route::to(&host, port), false);
-        let endpoint = HttpEndpoint::new(context, url, peer.route.shared_name())?;
-        peer.link_in_use.store(Some(Arc::new(Link::JsonRpc(JsonRpc::Http(endpoint)))));
-        Ok(peer)
+        if url.starts_with(JSON_RPC_TCP) {
+            return Ok(Self { is_of_json_rpc: true, ..peer });
+        }
+        #[cfg(not(feature = "registry"))]
+        return Err(ClientError::NoRegistry { url: url.to_owned() });
+        #[cfg(feature = "registry")]
+        {
+            let endpoint = HttpEndpoint::new(context, url, peer.route.shared_name())?;
+            peer.link_in_use.store(Some(Arc::new(Link::JsonRpc(JsonRpc::Http(endpoint)))));
+            Ok(peer)
+        }
     }
 
     /// `host:port`.
@@ -320,6 +327,9 @@ impl Peer {
     }
 
     async fn make_link(&self) -> Result<Link, CallError> {
+        if self.is_of_json_rpc {
+            return Ok(self.json_rpc(&self.inbox()));
+        }
         let within = self.context.options.connect_timeout;
         let attempt = async {
             let socket = self.connect().await?;
@@ -343,19 +353,18 @@ impl Peer {
                     socket,
                     inbox,
                 )),
-                Dialect::JsonRpc => {
-                    let route = self.route.clone();
-                    Link::JsonRpc(JsonRpc::Tcp(TcpEndpoint::new(
-                        &self.context,
-                        route,
-                        inbox.counter(),
-                    )))
-                }
+                Dialect::JsonRpc => self.json_rpc(&inbox),
             })
         };
         tokio::time::timeout(within, attempt)
             .await
             .unwrap_or_else(|_| Err(self.no_connection(within)))
+    }
+
+    /// The way to a server of JSON-RPC, which connects for the first call.
+    fn json_rpc(&self, inbox: &Inbox) -> Link {
+        let route = self.route.clone();
+        Link::JsonRpc(JsonRpc::Tcp(TcpEndpoint::new(&self.context, route, inbox.counter())))
     }
 
     /// The outcome of the probe on this connection. A server that is silent or closes it, at an address that the

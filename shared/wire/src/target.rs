@@ -16,9 +16,9 @@ pub enum Target {
         /// they know.
         url: String,
     },
-    /// One JSON-RPC 2.0 server over HTTP.
+    /// One JSON-RPC 2.0 server, over HTTP, or over TCP where it is not to be asked what it speaks.
     JsonRpc {
-        /// Where requests are posted, for example `http://127.0.0.1:8545/rpc`.
+        /// Where requests are posted, for example `http://127.0.0.1:8545/rpc`; or `jsonrpc+tcp://127.0.0.1:4000`.
         url: String,
     },
 }
@@ -57,7 +57,7 @@ impl Target {
         self.host_and_port().map(|(host, port)| host_port(&host, port))
     }
 
-    /// One server, written as `host:port`, or as the `http://` or `https://` URL where it takes JSON-RPC 2.0.
+    /// One server, written as `host:port`, or as the URL where it takes JSON-RPC 2.0, see [`parse_url`].
     ///
     /// # Errors
     /// It is neither.
@@ -70,17 +70,23 @@ impl Target {
     }
 }
 
+/// What the URL of a JSON-RPC 2.0 server over TCP begins with.
+pub const JSON_RPC_TCP: &str = "jsonrpc+tcp://";
+
 /// The host and port of an `http://` or `https://` URL without a name and password, which would be shown wherever
-/// the URL is.
+/// the URL is; or of `jsonrpc+tcp://HOST:PORT`.
 ///
 /// # Errors
 /// It is no such URL.
 pub fn parse_url(url: &str) -> Result<(String, u16), AddressError> {
     let bad = |why| AddressError { address: url.to_owned(), why };
+    if let Some(address) = url.strip_prefix(JSON_RPC_TCP) {
+        return parse_address(address).map_err(|error| bad(error.why));
+    }
     let (rest, default) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
         (Some(rest), _) => (rest, 80),
         (_, Some(rest)) => (rest, 443),
-        _ => return Err(bad("a URL starts with http:// or https://")),
+        _ => return Err(bad("a URL starts with http://, https:// or jsonrpc+tcp://")),
     };
     if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(bad("a URL has only visible ASCII characters"));
@@ -246,6 +252,10 @@ mod tests {
             ("http://127.0.0.1:8545/", Some(("127.0.0.1", 8545))),
             ("http://[::1]/x:1", Some(("::1", 80))),
             ("https://[::1]:7#x", Some(("::1", 7))),
+            ("jsonrpc+tcp://[::1]:4000", Some(("::1", 4000))),
+            ("jsonrpc+tcp://h", None),
+            ("jsonrpc+tcp://h:1/path", None),
+            ("jsonrpc+tcp://user@h:1", None),
             ("ftp://h", None),
             ("h:1", None),
             ("http://", None),

@@ -54,7 +54,7 @@ pub enum Speaks {
     Ours,
     /// JSON-RPC 2.0 over TCP.
     JsonRpc,
-    /// JSON-RPC 2.0 over HTTP, at this URL.
+    /// JSON-RPC 2.0 at this URL: over HTTP, or over TCP.
     JsonRpcAt(String),
 }
 

@@ -186,8 +186,8 @@ fn methods(model: &Model, row: &Row, rows: &Rows) -> Vec<Wrapped> {
     let dialect = match row.speaks_extended() {
         true => "extended",
         false => match selectors::speaks(model, Some(&row.key)) {
-            Speaks::JsonRpcAt(_) => "JSON-RPC over HTTP",
-            Speaks::JsonRpc => "JSON-RPC",
+            Speaks::JsonRpcAt(url) if url.starts_with("http") => "JSON-RPC over HTTP",
+            Speaks::JsonRpc | Speaks::JsonRpcAt(_) => "JSON-RPC",
             Speaks::Ours => "classic or unknown",
         },
     };

@@ -26,8 +26,8 @@ pub(super) fn wire(
 /// The dialect of what was sent, where it is not ours.
 fn dialect(model: &Model, call: &Call) -> &'static str {
     match selectors::speaks(model, call.target()) {
-        Speaks::JsonRpcAt(_) => ", JSON-RPC over HTTP",
-        Speaks::JsonRpc => ", JSON-RPC",
+        Speaks::JsonRpcAt(url) if url.starts_with("http") => ", JSON-RPC over HTTP",
+        Speaks::JsonRpc | Speaks::JsonRpcAt(_) => ", JSON-RPC",
         Speaks::Ours => match call.outcome.as_ref().is_some_and(|outcome| outcome.classic) {
             true => ", classic dialect",
             false => "",

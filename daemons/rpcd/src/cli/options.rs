@@ -71,7 +71,7 @@ pub struct Direct {
     /// server: the one at -i and -p; registry: any instance it lists
     #[arg(short, long, value_name = "MODE", help_heading = "Target", hide_possible_values = true)]
     pub mode: Option<Via>,
-    /// Server address or name, or the http:// URL of a server that takes JSON-RPC there [default: 127.0.0.1]
+    /// Server address or name, or the URL of one of JSON-RPC: http://…, jsonrpc+tcp://HOST:PORT [default: 127.0.0.1]
     #[arg(short = 'i', long, value_name = "HOST", help_heading = "Target",
           value_parser = values::host_or_url)]
     pub host: Option<String>,

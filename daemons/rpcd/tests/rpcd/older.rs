@@ -113,14 +113,18 @@ fn an_older_server_that_lists_its_methods_is_up() {
     assert_eq!((run.code, document), (0, expected));
 }
 
-/// Serves lines of JSON-RPC, of which it has no method; to a line that is none it says `otherwise`.
-fn json_rpc_of_lines(otherwise: &'static str) -> SocketAddr {
+/// Serves lines of JSON-RPC, with the method `three`; to a line that is none it says `otherwise`, and to a call of
+/// another method an error, unless it is `silent`.
+fn json_rpc_of_lines(otherwise: &'static str, silent: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     let serve = move |mut stream: TcpStream| {
         for line in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
             let said = match serde_json::from_str::<Value>(&line) {
-                Ok(message) if message["jsonrpc"] == "2.0" => {
+                Ok(message) if message["method"] == "three" => {
+                    json!({"jsonrpc": "2.0", "id": message["id"], "result": 3}).to_string() + "\n"
+                }
+                Ok(message) if message["jsonrpc"] == "2.0" && !silent => {
                     let error = json!({"code": -32601, "message": "no such method"});
                     json!({"jsonrpc": "2.0", "id": message["id"], "error": error}).to_string()
                         + "\n"
@@ -142,7 +146,7 @@ fn json_rpc_of_lines(otherwise: &'static str) -> SocketAddr {
 fn a_json_rpc_server_of_another_make_is_up_whether_or_not_it_answers_what_is_none() {
     let invalid =
         "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32700,\"message\":\"?\"},\"id\":null}\n";
-    for at in [json_rpc_of_lines(invalid), json_rpc_of_lines("")] {
+    for at in [json_rpc_of_lines(invalid, false), json_rpc_of_lines("", false)] {
         let run = rpcd(&format!("health {at} --timeout 4s"));
         let said = "up (speaks JSON-RPC 2.0; no health of its own)\n";
         assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, said, ""));
@@ -153,6 +157,17 @@ fn a_json_rpc_server_of_another_make_is_up_whether_or_not_it_answers_what_is_non
         });
         assert_eq!((run.code, document), (0, expected));
     }
+}
+
+#[test]
+fn a_json_rpc_server_that_answers_no_unknown_methods_is_called_by_a_url_that_says_what_it_is() {
+    let at = json_rpc_of_lines("", true);
+    let run = rpcd(&format!("call -p {} --timeout 1s three", at.port()));
+    assert!(run.code == 4 && run.stderr.contains("write -i jsonrpc+tcp://"), "{run:?}");
+    let run = rpcd(&format!("call -i jsonrpc+tcp://{at} --timeout 4s three"));
+    assert_eq!((run.code, run.stdout.as_str()), (0, "3\n"), "{run:?}");
+    let run = rpcd(&format!("call -i jsonrpc+tcp://{at}/rpc three"));
+    assert!(run.code == 2 && run.stderr.contains("the port must be a number"), "{run:?}");
 }
 
 #[test]

@@ -285,8 +285,31 @@ async fn a_server_that_answers_no_probe_is_told_as_that_at_half_of_the_timeout()
     let text = error.to_string();
     assert!(text.contains("within 1s (it is connected, and answered no probe)"), "{text}");
     assert!(text.contains("not answer methods that it does not know"), "{text}");
+    assert!(text.contains("-i jsonrpc+tcp://"), "{text}");
     assert!(!error.may_have_run());
     assert_eq!(peer.seen.messages().len(), 2, "the two probes");
+}
+
+#[tokio::test]
+async fn a_server_that_is_said_to_speak_json_rpc_is_not_asked() {
+    let only_add = |request: &Value| match request["method"] == "add" {
+        true => methods(request),
+        false => Do::Nothing,
+    };
+    let peer = server(only_add, || Do::Nothing).await;
+    let url = format!("jsonrpc+tcp://{}", peer.name());
+    let options = ClientOptions { dialect_ttl: Duration::ZERO, ..options() };
+    let client = Client::new(Target::server(&url).unwrap(), options).unwrap();
+    assert_eq!(client.call("add", (1, 2)).await, Ok(json!(3)));
+    assert_eq!(client.dialect(), Some(Dialect::JsonRpc));
+    peer.close_connections();
+    eventually("the connections end", || peer.seen.open() == 0).await;
+    assert_eq!(client.call("add", (2, 2)).await, Ok(json!(4)));
+    let seen = peer.seen.messages();
+    assert!(seen.len() == 2 && seen.iter().all(|it| it["method"] == "add"), "{seen:?}");
+    let nobody = Target::JsonRpc { url: "jsonrpc+tcp://127.0.0.1:9".to_owned() };
+    let error = Client::new(nobody, ClientOptions::default()).unwrap().call("add", ()).await;
+    assert!(matches!(error, Err(CallError::Unreachable { .. })), "{error:?}");
 }
 
 #[tokio::test]

@@ -82,8 +82,12 @@ impl Snippet {
         let args = marked(&self.args)?;
         let scheme = if self.access.tls.is_some() { "https" } else { "http" };
         let (url, body) = match &self.speaks {
-            Speaks::JsonRpcAt(url) => (url.clone(), self.json_rpc(&args)?),
-            Speaks::JsonRpc => return Err("the server does not speak HTTP".to_owned()),
+            Speaks::JsonRpcAt(url) if url.starts_with("http") => {
+                (url.clone(), self.json_rpc(&args)?)
+            }
+            Speaks::JsonRpc | Speaks::JsonRpcAt(_) => {
+                return Err("the server does not speak HTTP".to_owned());
+            }
             Speaks::Ours if self.stream => {
                 let path = in_path(&self.method);
                 (format!("{scheme}://{}/call/{path}", self.peer()?), self.params(&args)?)
