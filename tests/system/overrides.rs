@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rpc_client::{Client, ClientOptions};
-use rpc_tests::daemon::{Daemon, run_rpcd};
+use rpc_client::registry::{RegistryClient, RegistryClientOptions};
+use rpc_client::{CallError, Client, ClientOptions};
+use rpc_tests::daemon::{Daemon, run_rpcd, run_rpcd_with};
 use rpc_tests::eventually::{SOON, eventually};
+use rpc_tests::fakes::adder;
 use rpc_tests::queries::{find_all, has_in_flight, http, lists, stats};
 use rpc_tests::raw::{Raw, classic, extended};
 use rpc_tests::reserved_port::ReservedPort;
+use rpc_wire::instance::Instance;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -151,6 +154,63 @@ async fn when_all_are_drained_calls_fail_at_once_and_say_so() {
     let (code, _, stderr) = run_rpcd(["call", "add", "1", "2", "--registry", &url]).await;
     assert_eq!(code, 3, "{stderr}");
     assert!(stderr.contains("maintenance") && stderr.contains("new disk"), "{stderr}");
+}
+
+/// It hears nothing of the drain: it is one that a script has registered.
+#[tokio::test]
+async fn the_last_instance_gets_no_calls_either_once_it_is_drained() {
+    let (_registry, at) = Daemon::registry(&[]).await;
+    let (url, peer) = (format!("http://{at}"), adder().await);
+    let registry = RegistryClient::new(&url, RegistryClientOptions::default()).unwrap();
+    let mut instance = Instance::new("127.0.0.1", peer.address.port());
+    instance.parameters.insert("service".to_owned(), json!("sums"));
+    registry.register(&instance).await.unwrap();
+    let options =
+        ClientOptions { refresh_interval: Duration::from_millis(100), ..ClientOptions::default() };
+    let client = Client::through_registry(&url, options).unwrap();
+    assert_eq!(client.call("add", (1, 2)).await.unwrap(), 3);
+    let lists = tempfile::tempdir().unwrap();
+    let kept = [("CLIENT_LIST_CACHE", lists.path().to_str().unwrap())];
+    let call = ["call", "add", "1", "2", "--registry", &url];
+    let of_service = [&call[..], &["--service", "sums"]].concat();
+    for call in [&call[..], &of_service] {
+        let (code, out, said) = run_rpcd_with(&kept, call).await;
+        assert_eq!((code, out.trim()), (0, "3"), "{said}");
+    }
+
+    rpcd(&["drain", &peer.name(), "--for", "10m", "--registry", &url]).await;
+    let before = peer.seen.calls().len();
+    for call in [&call[..], &of_service] {
+        let (code, _, said) = run_rpcd_with(&kept, call).await;
+        assert_eq!(code, 3, "{said}");
+        assert!(said.contains("is draining for ") && said.contains("; rpcd undrain"), "{said}");
+    }
+    eventually("its list is empty", async || client.instances().is_empty()).await;
+    let error = client.call("add", (1, 2)).await.unwrap_err();
+    assert!(matches!(error, CallError::NoInstance { .. }), "{error}");
+    assert_eq!(peer.seen.calls().len(), before, "a call went to the drained instance");
+    client.close().await;
+}
+
+#[tokio::test]
+async fn that_the_only_one_who_may_offer_a_method_is_drained_is_said() {
+    let (_registry, at) = Daemon::registry(&[]).await;
+    let (url, peer) = (format!("http://{at}"), adder().await);
+    let (_server, server) = Daemon::server_with(&[FAST_HEARTBEATS], &["--registry", &url]).await;
+    lists(at, &[server]).await;
+    let registry = RegistryClient::new(&url, RegistryClientOptions::default()).unwrap();
+    let mut instance = Instance::new("127.0.0.1", peer.address.port());
+    instance.parameters.insert("service".to_owned(), json!("disk"));
+    registry.register(&instance).await.unwrap();
+    rpcd(&["drain", &peer.name(), "--for", "10m", "--registry", &url]).await;
+    for notify in [&[][..], &["--notify"]] {
+        let call = [&["call", "df", "--registry", &url], notify].concat();
+        let (code, _, said) = run_rpcd(call).await;
+        assert_eq!(code, 1, "{said}");
+        let expected = format!("not asked: {} (disk), which is draining for ", peer.name());
+        assert!(said.contains("no instance offers \"df\": asked 1 of 1"), "{said}");
+        assert!(said.contains(&expected) && said.contains("; rpcd undrain"), "{said}");
+    }
 }
 
 #[tokio::test]

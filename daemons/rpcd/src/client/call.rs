@@ -89,7 +89,7 @@ impl Calls<'_> {
             output::warn(&hint);
         }
         if plan.notify {
-            self.warn_of_missing()?;
+            self.warn_of_missing().await?;
         }
         match (is_stream, plan.repeat) {
             (true, _) if plan.notify => Err(Failure::usage(format!(
@@ -107,7 +107,7 @@ impl Calls<'_> {
     }
 
     /// Of a notification nobody says that there is no such method.
-    fn warn_of_missing(&self) -> Result<(), Failure> {
+    async fn warn_of_missing(&self) -> Result<(), Failure> {
         let name = &self.plan.method;
         match self.discovery.missing(name) {
             None => {}
@@ -116,7 +116,11 @@ impl Calls<'_> {
                     "{name} is not among the server's methods; nobody will tell"
                 ));
             }
-            Some(Missing::Everywhere(error)) => return Err(Failure::of_call(error)),
+            Some(Missing::Everywhere(error)) => {
+                let Self { plan, .. } = self;
+                let failure = Failure::of_call(error);
+                return Err(no_instance::with_not_asked(failure, &plan.target, &plan.options).await);
+            }
             Some(Missing::WhereAsked) => output::warn(&format!(
                 "{name} is not among the methods of the instances that could be asked; nobody will tell"
             )),
@@ -213,10 +217,12 @@ impl Calls<'_> {
             Ok(items) => items,
             Err(error) => {
                 let none = no_instance::of_error(&error, &self.plan.options).await;
-                return Err(match none {
-                    Some(none) => none,
-                    None => mistaken::failure(self.timed(error)).await,
-                });
+                if let Some(failure) = none.or(mistaken::registry(&error).await) {
+                    return Err(failure);
+                }
+                let Self { plan, .. } = self;
+                let failure = Failure::of_call(self.timed(error));
+                return Err(no_instance::with_not_asked(failure, &plan.target, &plan.options).await);
             }
         };
         if self.plan.verbose {

@@ -10,7 +10,7 @@ use rpc_wire::signature::{Effect, Signature, to_openrpc};
 use serde_json::Value;
 
 use super::offers::{self, Part};
-use super::{reserved, signature};
+use super::{no_instance, reserved, signature};
 use crate::arguments::schema::type_name;
 use crate::failure::{Exit, Failure, NO_SUCH_METHOD};
 use crate::output::{self, table::Table};
@@ -52,7 +52,9 @@ async fn of_all(ask: &Ask, name: &str) -> Result<(), Failure> {
     let known = method.clone().map(offers::chosen).transpose()?.flatten();
     offers::warn_of_unknown(&catalog);
     let (Some(method), Some(variant)) = (method, known) else {
-        return Err(no_such_method(ask, &catalog, name).into());
+        let error = no_such_method(ask, &catalog, name);
+        let failure = error.into();
+        return Err(no_instance::with_not_asked(failure, &ask.target, &ask.options).await);
     };
     if let Some(hint) = offers::unnamed_hint(&method) {
         output::warn(&hint);

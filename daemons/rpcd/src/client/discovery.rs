@@ -216,6 +216,11 @@ impl<'a> Discovery<'a> {
         self.client
     }
 
+    /// Its options.
+    pub(super) fn options(&self) -> &'a ClientOptions {
+        self.options
+    }
+
     /// Why nothing was discovered.
     pub(super) fn error(&self) -> Option<&CallError> {
         self.found.as_ref()?.as_ref().err()

@@ -4,7 +4,7 @@ use rpc_client::{CallError, Code};
 use rpc_wire::paths::RESERVED_PREFIX;
 
 use super::discovery::Discovery;
-use super::{mistaken, reserved};
+use super::{mistaken, no_instance, reserved};
 use crate::failure::Failure;
 
 /// The failure of a call of the method, with what was probably meant. `stream`: it was called as one.
@@ -17,9 +17,14 @@ pub(super) async fn failure(
     if let Some(failure) = mistaken::registry(&error).await {
         return failure;
     }
+    if let Some(failure) = no_instance::of_error(&error, discovery.options()).await {
+        return failure;
+    }
     let is_unknown = is_unknown(&error, name);
     let CallError::Remote { peer, fault } = &error else {
-        return Failure::of_call(error);
+        let target = discovery.client().target();
+        let failure = Failure::of_call(error);
+        return no_instance::with_not_asked(failure, target, discovery.options()).await;
     };
     let may_be_stream = fault.message.contains("a stream");
     let peer = peer.clone();

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rpc_client::registry::RegistryClient;
-use rpc_client::{CallError, ClientOptions};
+use rpc_client::{CallError, ClientOptions, Target};
 use rpc_wire::instance::{Instance, InstanceRecord};
 use rpc_wire::nearest;
 use rpc_wire::paths::PROTO_JSON;
 use serde_json::json;
 
 use super::{offers, overrides};
-use crate::failure::{Exit, Failure, NO_INSTANCE};
+use crate::failure::{Exit, Failure, NO_INSTANCE, NO_SUCH_METHOD};
 use crate::output;
 
 /// How long a failed command waits to learn that.
@@ -24,7 +24,7 @@ const NAMED: usize = 5;
 pub(super) async fn of_error(error: &CallError, options: &ClientOptions) -> Option<Failure> {
     let CallError::NoInstance { registry: url, service, .. } = error else { return None };
     let registry = RegistryClient::new(url, options.registry()).ok()?;
-    if let Ok(Ok(records)) = tokio::time::timeout(WITHIN, registry.instances(PROTO_JSON)).await
+    if let Ok(Some(records)) = tokio::time::timeout(WITHIN, records(url, options)).await
         && let Some(failure) = out_of_use(url, service.as_deref(), &records)
     {
         return Some(failure);
@@ -34,6 +34,47 @@ pub(super) async fn of_error(error: &CallError, options: &ClientOptions) -> Opti
     let listed = tokio::time::timeout(WITHIN, registry.find_all(PROTO_JSON)).await.ok()?.ok()?;
     let has_one = listed.iter().any(|instance| instance.service() == Some(service));
     (!has_one).then(|| failure(service, url, &listed))
+}
+
+/// The failure; of a method that nobody who may be called offers, with who is out of use and was not asked: one of
+/// those may offer it.
+pub(super) async fn with_not_asked(
+    failure: Failure,
+    target: &Target,
+    options: &ClientOptions,
+) -> Failure {
+    let (NO_SUCH_METHOD, Target::Registry { url }) = (failure.kind(), target) else {
+        return failure;
+    };
+    let records = tokio::time::timeout(WITHIN, records(url, options)).await.ok().flatten();
+    match records.and_then(|records| not_asked(url, options.service.as_deref(), &records)) {
+        Some(not_asked) => Failure { message: failure.message.clone() + &not_asked, ..failure },
+        None => failure,
+    }
+}
+
+async fn records(url: &str, options: &ClientOptions) -> Option<Vec<InstanceRecord>> {
+    let registry = RegistryClient::new(url, options.registry()).ok()?;
+    registry.instances(PROTO_JSON).await.ok()
+}
+
+fn not_asked(url: &str, service: Option<&str>, records: &[InstanceRecord]) -> Option<String> {
+    let mut out_of_use = records
+        .iter()
+        .filter(|record| offers::is_of(&record.instance, service))
+        .filter_map(|record| Some((&record.instance, record.overridden.as_ref()?)));
+    let (instance, overridden) = out_of_use.next()?;
+    let key = instance.key();
+    let others = match out_of_use.count() {
+        0 => String::new(),
+        more => format!(", and {more} more that are out of use"),
+    };
+    Some(format!(
+        "; not asked: {key} ({}), which is {}{others}; {} brings it back",
+        offers::shown(instance.service()),
+        overrides::state(overridden),
+        overrides::undrain(&key, url),
+    ))
 }
 
 /// Every instance that could be called is out of use, if that is so.

@@ -183,6 +183,22 @@ impl List {
         Self { all: Arc::new(View::new(members, contracts)), ..self }
     }
 
+    /// The same list without those, if it has any of them.
+    pub(super) fn without(
+        &self,
+        out_of_use: &HashSet<InstanceKey>,
+        contracts: &Contracts,
+    ) -> Option<Self> {
+        let is_in_use = |member: &&Arc<Member>| !out_of_use.contains(&member.instance.key());
+        let members: Arc<[_]> = self.all.members.iter().filter(is_in_use).cloned().collect();
+        (members.len() < self.all.members.len()).then(|| Self {
+            left: self.left_by(&members),
+            all: Arc::new(View::new(members, contracts)),
+            services: Arc::default(),
+            ..self.clone()
+        })
+    }
+
     /// The same list, confirmed by the registry.
     pub(super) fn confirmed(&self, now: Instant) -> Self {
         Self { origin: Origin::Registry(now), problem: None, ..self.clone() }

@@ -1,10 +1,12 @@
 //! The task that refreshes the list.
 
+use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
+use rpc_wire::instance::InstanceKey;
 use rpc_wire::mutants::mutant;
 use rpc_wire::paths::PROTO_JSON;
 use tokio::time::Instant;
@@ -119,7 +121,8 @@ impl Refresh {
                 () = self.shared.disk_wanted.notified() => {}
             }
             let url = self.shared.url.clone();
-            self.use_disk(ListProblem::Registry(RegistryClientError::Timeout { url })).await;
+            let problem = ListProblem::Registry(RegistryClientError::Timeout { url });
+            self.use_disk(problem, &HashSet::new()).await;
         }
         answer.await
     }
@@ -130,7 +133,7 @@ impl Refresh {
                 self.failures = self.failures.saturating_add(1);
                 let problem = ListProblem::Registry(error);
                 if !problem.is_refusal() {
-                    self.use_disk(problem.clone()).await;
+                    self.use_disk(problem.clone(), &HashSet::new()).await;
                 }
                 return Outcome::Kept(problem);
             }
@@ -162,10 +165,16 @@ impl Refresh {
     }
 
     /// Why a list of nobody is not believed, if it is not: the registry may have just started, and older ones do
-    /// not say so.
+    /// not say so. Those that it says are out of use are called by no list.
     async fn doubt(&self, is_warming: bool) -> Option<ListProblem> {
+        let out_of_use = self.out_of_use().await;
+        self.shared.update(|list, contracts| {
+            let next = list.without(&out_of_use, contracts)?;
+            self.shared.keep_pinging(list.called_and_not_in(&next));
+            Some(next)
+        });
         if is_warming {
-            self.use_disk(ListProblem::Warming).await;
+            self.use_disk(ListProblem::Warming, &out_of_use).await;
             let list = self.shared.list.load();
             let is_from_registry = matches!(list.origin, Origin::Registry(_));
             return (!is_from_registry).then_some(ListProblem::Warming);
@@ -174,7 +183,7 @@ impl Refresh {
         let list = self.shared.list.load_full();
         if matches!(list.origin, Origin::Nowhere) {
             // An older registry that has just started does not say so either.
-            let kept = self.list_on_disk(problem.clone()).await?;
+            let kept = self.list_on_disk(problem.clone(), &out_of_use).await?;
             if !anyone_answers(&kept, &self.shared.context.options).await {
                 return None;
             }
@@ -185,17 +194,32 @@ impl Refresh {
         answers.then_some(problem)
     }
 
+    /// Whom operators have taken out of use; an older registry does not say.
+    async fn out_of_use(&self) -> HashSet<InstanceKey> {
+        let overrides = self.registry.overrides().await.unwrap_or_default();
+        overrides.into_iter().map(|it| it.key).collect()
+    }
+
     /// Uses the list on disk if there is no other.
-    async fn use_disk(&self, problem: ListProblem) {
+    async fn use_disk(&self, problem: ListProblem, out_of_use: &HashSet<InstanceKey>) {
         if matches!(self.shared.list.load().origin, Origin::Nowhere)
-            && let Some(kept) = self.list_on_disk(problem).await
+            && let Some(kept) = self.list_on_disk(problem, out_of_use).await
         {
             self.use_kept(kept);
         }
     }
 
-    async fn list_on_disk(&self, problem: ListProblem) -> Option<super::List> {
-        let saved = self.disk.as_ref()?.read().await?;
+    async fn list_on_disk(
+        &self,
+        problem: ListProblem,
+        out_of_use: &HashSet<InstanceKey>,
+    ) -> Option<super::List> {
+        let mut saved = self.disk.as_ref()?.read().await?;
+        let kept = saved.instances.len();
+        saved.instances.retain(|instance| !out_of_use.contains(&instance.key()));
+        if saved.instances.is_empty() && kept > 0 {
+            return None;
+        }
         let (context, contracts) = (&self.shared.context, self.shared.contracts());
         Some(super::List::from_disk(saved, problem, (context, &contracts), Instant::now()))
     }
