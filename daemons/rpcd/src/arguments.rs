@@ -5,6 +5,7 @@ pub mod fit;
 pub mod schema;
 
 use rpc_wire::call::{Args, IntoArgs, Words, WordsError};
+use rpc_wire::shell_word;
 use rpc_wire::signature::Signature;
 use serde_json::value::RawValue;
 
@@ -82,7 +83,7 @@ impl Arguments {
 fn failure(error: &WordsError, flags: &str) -> Failure {
     match error {
         WordsError::Mismatch { method, .. } => {
-            let see = shell::command("rpcd describe", &[shell::quoted(method)], flags);
+            let see = shell::command("rpcd describe", &[shell_word(method)], flags);
             Failure::usage(format!("{error}; see {see}"))
         }
         _ => Failure::usage(error.to_string()),

@@ -36,7 +36,7 @@ use rpc_client::{Args, Client, Target};
 use rpc_wire::signature::Signature;
 
 use crate::plan::Described;
-use crate::shell::quoted;
+use rpc_wire::shell_word;
 
 pub use bench::bench;
 pub use brake::release_brake;
@@ -57,9 +57,9 @@ const DEFAULT_REGISTRY: &str = "http://127.0.0.1:9999";
 fn flags(target: &Target) -> String {
     match target {
         Target::Registry { url } if url == DEFAULT_REGISTRY => String::new(),
-        Target::Registry { url } => format!(" --registry {}", quoted(url)),
-        Target::Direct { host, port } => format!(" -i {} -p {port}", quoted(host)),
-        Target::JsonRpc { url } => format!(" -i {}", quoted(url)),
+        Target::Registry { url } => format!(" --registry {}", shell_word(url)),
+        Target::Direct { host, port } => format!(" -i {} -p {port}", shell_word(host)),
+        Target::JsonRpc { url } => format!(" -i {}", shell_word(url)),
     }
 }
 

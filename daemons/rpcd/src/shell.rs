@@ -1,7 +1,7 @@
 //! Commands as they are shown: to be pasted into a shell, whatever a peer says of itself.
 
-/// A command with these words, each of them [quoted], and the flags, which are quoted already. Words that look like
-/// options come last, where nothing is an option.
+/// A command with these words, each of them a [`shell_word`](rpc_wire::shell_word), and the flags, which are quoted
+/// already. Words that look like options come last, where nothing is an option.
 pub fn command(program: &str, words: &[String], flags: &str) -> String {
     let looks_like_option = |word: &String| word.trim_start_matches('\'').starts_with('-');
     let are_options = words.iter().any(looks_like_option);
@@ -13,44 +13,21 @@ pub fn command(program: &str, words: &[String], flags: &str) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// A text as one word of a POSIX shell.
-pub fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-+./:@%".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use rpc_wire::shell_word;
 
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        for (text, shown) in [
-            ("a", "a"),
-            ("", "''"),
-            ("it's", r"'it'\''s'"),
-            ("-x", "'-x'"),
-            ("[1]", "'[1]'"),
-            ("$(touch x)", "'$(touch x)'"),
-            ("`id`", "'`id`'"),
-        ] {
-            assert_eq!(quoted(text), shown);
-        }
-    }
+    use super::*;
 
     #[test]
     fn words_that_look_like_options_are_none() {
         let shown = |words: &[&str]| {
-            let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+            let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
             command("rpcd call", &words, " -p 7")
         };
         assert_eq!(shown(&["add", "1"]), "rpcd call add 1 -p 7");
-        assert_eq!(shown(&["--registry=x"]), "rpcd call -p 7 -- '--registry=x'");
-        assert_eq!(shown(&["echo", "-x"]), "rpcd call -p 7 -- echo '-x'");
+        assert_eq!(shown(&["--registry=x"]), "rpcd call -p 7 -- --registry=x");
+        assert_eq!(shown(&["echo", "-x"]), "rpcd call -p 7 -- echo -x");
         assert_eq!(command("rpcd call", &["add".to_owned()], ""), "rpcd call add");
     }
 }

@@ -14,6 +14,7 @@
 //! - [`paths`]: HTTP paths, query names and reserved method names.
 //! - [`is_hidden`]: the characters that no terminal, log or clipboard gets as they are.
 //! - [`is_traceparent`]: the trace contexts that are handed on.
+//! - [`shell_word`]: a text as one word of a command.
 //! - [`nearest`], [`most_similar`]: the known names that were probably meant.
 //!
 //! Only this crate names the JSON keys of the TCP protocol.
@@ -32,12 +33,14 @@ pub mod mutants;
 mod nearest;
 pub mod paths;
 pub mod report;
+mod shell;
 pub mod signature;
 pub mod target;
 mod trace;
 
 pub use hidden::is_hidden;
 pub use nearest::{most_similar, nearest};
+pub use shell::shell_word;
 pub use trace::is_traceparent;
 
 /// The version of the extended dialect, announced as `parameters.wire` and by `rpc.health`.

@@ -180,17 +180,6 @@ pub fn command_line(words: &[String]) -> Result<String, String> {
     Ok(words?.join(" "))
 }
 
-/// Quotes a word for a POSIX shell. Not with `shlex`: it quotes every `=` and `,`, so that each
-/// keyword argument would be quoted.
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+=".contains(c);
-    // zsh expands a leading `=` to the path of a command.
-    if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 /// The request in the dialect of its server, with hidden characters escaped. JSON-RPC takes all arguments by name where
 /// some have names.
 pub fn in_dialect<'a>(
@@ -251,6 +240,7 @@ fn escaped(request: Vec<u8>) -> String {
 mod tests {
     use super::*;
     use crate::model::access::TlsFiles;
+    use rpc_wire::shell_word;
     use serde_json::json;
 
     pub(super) fn snippet() -> Snippet {
@@ -320,7 +310,7 @@ mod tests {
             "$(reboot)",
             "ü*?~#;&|<>",
         ] {
-            assert_eq!(shell(&format!("printf '%s.' {}", quote(word))), format!("{word}."));
+            assert_eq!(shell(&format!("printf '%s.' {}", shell_word(word))), format!("{word}."));
         }
     }
 

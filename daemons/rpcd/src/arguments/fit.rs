@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rpc_wire::call::Args;
 use rpc_wire::nearest;
+use rpc_wire::shell_word;
 use rpc_wire::signature::{Parameter, Signature};
 use serde_json::value::RawValue;
 
@@ -18,7 +19,7 @@ use crate::shell;
 pub fn check(args: &Args, method: &Signature, flags: &str) -> Result<(), Failure> {
     let name = &method.name;
     let failure = |what: String| {
-        let see = shell::command("rpcd describe", &[shell::quoted(name)], flags);
+        let see = shell::command("rpcd describe", &[shell_word(name)], flags);
         Err(Failure::usage(format!("{what}; see {see}")))
     };
     // They were written by this program or read as JSON: what cannot be read here is not for here to judge.

@@ -6,7 +6,7 @@ use clap::{Arg, Args, ValueEnum};
 use rpc_settings::parse;
 
 use super::{CallTime, values};
-use crate::shell::quoted;
+use rpc_wire::shell_word;
 
 /// The target, the timeout and the output.
 #[derive(Debug, Clone, Default, Args)]
@@ -32,7 +32,7 @@ impl Asking {
     /// The flags that choose the target as they were typed, for commands that are shown.
     pub fn target_as_typed(&self) -> String {
         let service = self.service.as_deref().filter(|service| !service.is_empty());
-        let service = service.map(|service| format!("--service {}", quoted(service)));
+        let service = service.map(|service| format!("--service {}", shell_word(service)));
         let words = [self.direct.as_typed(), service.unwrap_or_default()];
         words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
     }
@@ -92,13 +92,13 @@ impl Direct {
 
     /// The flags as they were typed, for commands that are shown.
     pub fn as_typed(&self) -> String {
-        let host = self.host.as_ref().map(|host| format!("-i {}", quoted(host)));
+        let host = self.host.as_ref().map(|host| format!("-i {}", shell_word(host)));
         let port = self.port.map(|port| format!("-p {port}"));
         let registry =
-            self.through.registry.as_ref().map(|url| format!("--registry {}", quoted(url)));
+            self.through.registry.as_ref().map(|url| format!("--registry {}", shell_word(url)));
         let tls = self.through.tls.then(|| "--tls".to_owned());
         let ca = self.through.tls_ca.as_ref();
-        let ca = ca.map(|file| format!("--tls-ca {}", quoted(&file.to_string_lossy())));
+        let ca = ca.map(|file| format!("--tls-ca {}", shell_word(&file.to_string_lossy())));
         [host, port, registry, tls, ca].into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use rpc_client::{Attempt, AttemptLog, CallError, Client, Code, Phase, Request, Response, Rounded};
 use rpc_load::show::precise;
+use rpc_wire::shell_word;
 
 use super::discovery::{Discovery, Missing, Spent};
 use super::{explain, list_source, mistaken, no_instance, reserved};
@@ -64,7 +65,7 @@ impl Calls<'_> {
         let (method, is_sure) = (method.as_ref(), self.discovery.is_sure(&plan.method));
         if method.is_some_and(|method| method.deprecated) {
             let name = &plan.method;
-            let see = shell::command("rpcd describe", &[shell::quoted(name)], &flags);
+            let see = shell::command("rpcd describe", &[shell_word(name)], &flags);
             output::warn(&format!("{name} is deprecated; see {see}"));
         }
         let is_stream = plan.stream || method.is_some_and(|method| method.stream);

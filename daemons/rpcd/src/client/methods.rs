@@ -16,7 +16,7 @@ use super::{list_source, mistaken, no_instance, offers, signature};
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::Ask;
-use crate::shell::quoted;
+use rpc_wire::shell_word;
 
 /// Prints the OpenAPI document of a server, which says where it is.
 ///
@@ -56,7 +56,7 @@ fn openapi_of_url(url: &str) -> String {
     let instead = match place {
         Some((host, port)) => {
             let tls = if url.starts_with("https") { " --tls" } else { "" };
-            format!("-i {} -p {port}{tls}", quoted(host.trim_matches(['[', ']'])))
+            format!("-i {} -p {port}{tls}", shell_word(host.trim_matches(['[', ']'])))
         }
         None => "-i HOST and -p PORT".to_owned(),
     };

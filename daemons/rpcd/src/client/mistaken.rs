@@ -7,7 +7,7 @@ use rpc_client::registry::{RegistryClient, RegistryClientOptions};
 use rpc_wire::paths::PROTO_JSON;
 
 use crate::failure::{Exit, Failure};
-use crate::shell::quoted;
+use rpc_wire::shell_word;
 
 /// How long a failed call waits to learn that.
 const WITHIN: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ const WITHIN: Duration = Duration::from_secs(1);
 pub(super) async fn registry(error: &CallError) -> Option<Failure> {
     let CallError::BadReply { peer, .. } = error else { return None };
     let url = format!("http://{peer}");
-    let shown = quoted(&url);
+    let shown = shell_word(&url);
     let registry = RegistryClient::new(&url, RegistryClientOptions::default()).ok()?;
     tokio::time::timeout(WITHIN, registry.find_all(PROTO_JSON)).await.ok()?.ok()?;
     let message = format!(

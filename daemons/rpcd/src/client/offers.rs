@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output;
-use crate::shell::quoted;
+use rpc_wire::shell_word;
 
 /// Services that an error names.
 const NAMED: usize = 5;
@@ -164,7 +164,7 @@ fn choose_a_service(
     let mut how = vec!["--service NAME".to_owned()];
     if let Some(instance) = by_service.get(&None).and_then(|instances| instances.first()) {
         who.push(format!("a service without a name ({instance})"));
-        how.push(format!("-i {} -p {}", quoted(&instance.host), instance.port));
+        how.push(format!("-i {} -p {}", shell_word(&instance.host), instance.port));
     }
     let last = who.pop().unwrap_or_default();
     let message = format!(

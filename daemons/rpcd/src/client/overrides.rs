@@ -8,6 +8,7 @@ use rpc_load::show;
 use rpc_wire::instance::{InstanceKey, OverrideEntry, OverrideRecord, OverrideState};
 use rpc_wire::nearest;
 use rpc_wire::paths::PROTO_JSON;
+use rpc_wire::shell_word;
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -89,7 +90,7 @@ fn drained_here(entry: &OverrideEntry, here: &str, url: &str) -> String {
 
 /// The command that takes it back.
 pub(super) fn undrain(key: &InstanceKey, url: &str) -> String {
-    shell::command("rpcd undrain", &[shell::quoted(&key.to_string())], &super::at(url))
+    shell::command("rpcd undrain", &[shell_word(&key.to_string())], &super::at(url))
 }
 
 fn restored_here(OverrideEntry { key, overridden, .. }: &OverrideEntry, here: &str) -> String {

@@ -13,7 +13,7 @@ use rpc_wire::signature::Signature;
 use crate::arguments::Arguments;
 use crate::cli::{self, Given};
 use crate::failure::Failure;
-use crate::shell::quoted;
+use rpc_wire::shell_word;
 
 /// Maximum size of a document of arguments, more than any server takes by default.
 const MAX_BYTES: u64 = 64 << 20;
@@ -75,7 +75,7 @@ impl Described {
 
     /// The flag that names the document, after a blank, for a command that is advised.
     pub fn flag(&self) -> String {
-        format!(" --openrpc {}", quoted(&self.file.to_string_lossy()))
+        format!(" --openrpc {}", shell_word(&self.file.to_string_lossy()))
     }
 }
 

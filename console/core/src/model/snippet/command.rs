@@ -1,10 +1,9 @@
 //! A call as a command for a shell.
 
 use rpc_wire::instance::InstanceKey;
+use rpc_wire::shell_word;
 
-use super::{
-    DEFAULT_TIMEOUT, Snippet, Speaks, command_line, environment, introduction, marked, quote,
-};
+use super::{DEFAULT_TIMEOUT, Snippet, Speaks, command_line, environment, introduction, marked};
 
 impl Snippet {
     /// The instance to call, if its host is not an option for the command that gets it.
@@ -67,7 +66,7 @@ impl Snippet {
             return Err("nc has no TLS: use curl, Python or rpcd".to_owned());
         }
         let peer = self.peer()?;
-        let nc = format!("nc -N -- {} {}", quote(&peer.host), peer.port);
+        let nc = format!("nc -N -- {} {}", shell_word(&peer.host), peer.port);
         let wire = environment::shell(&self.marked_wire()?)?;
         Ok(match self.token() {
             None => format!("printf %s {wire} | {nc}"),

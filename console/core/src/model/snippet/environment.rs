@@ -1,8 +1,8 @@
 //! References to the process environment in a copied call: its values are read where the copy runs.
 
 use rpc_wire::call::Args;
+use rpc_wire::shell_word;
 
-use super::quote;
 use crate::model::template;
 
 /// Around the name of a variable. Unicode reserves them for the use inside of programs.
@@ -60,13 +60,13 @@ pub(super) fn shell(word: &str) -> Result<String, String> {
     let mut quoted = String::new();
     for part in parts(word) {
         match part {
-            Part::Text(text) => quoted.push_str(&quote(text)),
+            Part::Text(text) => quoted.push_str(&shell_word(text)),
             Part::Variable(name) if is_name(name) => quoted.push_str(&format!("\"${name}\"")),
-            Part::File(path) => quoted.push_str(&format!("\"$(cat {})\"", quote(path))),
+            Part::File(path) => quoted.push_str(&format!("\"$(cat {})\"", shell_word(path))),
             Part::Variable(name) => return Err(format!("a shell has no variable named {name}")),
         }
     }
-    Ok(if quoted.is_empty() { quote(word) } else { quoted })
+    Ok(if quoted.is_empty() { shell_word(word) } else { quoted })
 }
 
 /// JSON as an expression of Python.

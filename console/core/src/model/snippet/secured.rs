@@ -1,8 +1,9 @@
 //! How the commands of `rpcd` get TLS and the token: as options, and in variables for what must not be an option.
 
-use super::{environment, quote};
+use super::environment;
 use crate::model::access::{Access, TlsFiles, TokenPlace};
 use rpc_wire::is_hidden;
+use rpc_wire::shell_word;
 
 impl Access {
     /// The options of a command.
@@ -37,7 +38,7 @@ impl Access {
         }
         let shown = |(name, value): (&str, &str)| match value {
             "" => format!("RPCD_CLIENT_{name}= "),
-            value => format!("RPCD_CLIENT_{name}={} ", quote(value)),
+            value => format!("RPCD_CLIENT_{name}={} ", shell_word(value)),
         };
         let withheld = if self.withheld.is_some() { "RPCD_TOKEN= " } else { "" };
         Ok(withheld.to_owned() + &variables.into_iter().map(shown).collect::<String>())

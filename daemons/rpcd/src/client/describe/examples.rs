@@ -2,6 +2,7 @@
 
 use rpc_wire::call::{Words, is_name};
 use rpc_wire::is_hidden;
+use rpc_wire::shell_word;
 use rpc_wire::signature::{Example, Parameter, Signature};
 use serde_json::{Map, Value, json};
 
@@ -13,7 +14,7 @@ pub(super) fn commands(method: &Signature, typed: &str) -> Vec<String> {
     let invented = invented(method);
     let shown = |parameter: &Parameter| match sample(parameter, invented.as_ref()) {
         Some(value) => word(&value),
-        None => shell::quoted(&parameter.name.to_uppercase()),
+        None => shell_word(&parameter.name.to_uppercase()),
     };
     let required = method.parameters.iter().filter(|parameter| parameter.is_required());
     let mut commands = vec![command(method, required.map(shown).collect(), typed)];
@@ -68,7 +69,7 @@ pub(super) fn given(method: &Signature, typed: &str) -> Vec<String> {
 }
 
 fn command(method: &Signature, mut words: Vec<String>, typed: &str) -> String {
-    words.insert(0, shell::quoted(&method.name));
+    words.insert(0, shell_word(&method.name));
     shell::command("rpcd call", &words, typed)
 }
 
@@ -81,14 +82,14 @@ fn assignment(method: &Signature, name: &str, value: &Value) -> String {
     let read = Words::new([format!("{name}={written}")]).and_then(|it| it.read(Some(method)));
     let read = read.ok().and_then(|args| serde_json::from_str::<Value>(args.keyword()).ok());
     match read.as_ref().and_then(|read| read.get(name)) == Some(value) {
-        true => format!("{name}={}", shell::quoted(&written)),
-        false => format!("{name}:={}", shell::quoted(&value.to_string())),
+        true => format!("{name}={}", shell_word(&written)),
+        false => format!("{name}:={}", shell_word(&value.to_string())),
     }
 }
 
 fn with_document(method: &Signature, arguments: &[(String, Value)], typed: &str) -> String {
     let document: Map<String, Value> = arguments.iter().cloned().collect();
-    let document = shell::quoted(&Value::Object(document).to_string());
+    let document = shell_word(&Value::Object(document).to_string());
     command(method, Vec::new(), &format!("-d {document} {typed}"))
 }
 
@@ -151,8 +152,8 @@ fn of_schema(schema: &Value, root: &Value, depth: usize) -> Option<Value> {
 /// A value as a word of a shell. A text that looks like JSON, or like `NAME=VALUE`, is written as a JSON string.
 fn word(value: &Value) -> String {
     match value {
-        Value::String(text) if is_plain(text) => shell::quoted(text),
-        other => shell::quoted(&other.to_string()),
+        Value::String(text) if is_plain(text) => shell_word(text),
+        other => shell_word(&other.to_string()),
     }
 }
 
@@ -270,7 +271,7 @@ mod tests {
         let expected = ["-p", "7", "--", evil, "text", "--tls"];
         assert_eq!(options, expected, "after -- nothing is an option");
         let option = Signature { name: "--tls".to_owned(), ..Signature::default() };
-        assert_eq!(commands(&option, "-p 7"), ["rpcd call -p 7 -- '--tls'"]);
+        assert_eq!(commands(&option, "-p 7"), ["rpcd call -p 7 -- --tls"]);
     }
 
     #[test]
