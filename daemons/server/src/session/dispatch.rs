@@ -1,6 +1,8 @@
 //! Frame → call → reply, without a socket: output is bytes, time is an argument.
 
 mod batches;
+mod classic;
+mod counting;
 mod defaults;
 #[cfg(feature = "http")]
 mod notifications;
@@ -20,21 +22,20 @@ use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
 use self::batches::Batches;
+use self::classic::Waiting;
 #[cfg(feature = "http")]
 pub(crate) use self::defaults::Defaults;
 use self::start::UNKNOWN;
 use super::calls::{Abandoned, CallContext, Calls, Progress};
 use crate::failure::{draining, panicked};
 use crate::method::{Given, RunNow};
-use crate::metrics::{MethodMetrics, Outcome, Shard};
+use crate::metrics::{Outcome, Shard};
 use crate::older_clients::Noted;
 use crate::places::calls::PlacesOfPeer;
 use crate::reserved::Reserved;
 use crate::state::ServerState;
 use crate::visitor::{Peer, Visitor};
 
-/// Older clients read a reply with a single read of this size.
-const OLD_CLIENT_READS: usize = 1024;
 /// Calls that arrived within this time are neither late nor beyond a deadline, which is in whole
 /// milliseconds.
 const FRESH: Duration = Duration::from_millis(1);
@@ -87,21 +88,6 @@ pub(crate) struct Dispatcher {
     unwritten_calls: Vec<(usize, Outcome, u64)>,
     /// The position of the method called last.
     last_method: usize,
-}
-
-/// A classic message that waits for the one before it.
-enum Waiting {
-    Call { frame: Box<[u8]>, received: Instant, place: Place },
-    Refused(Fault),
-}
-
-impl Waiting {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Call { frame, .. } => frame.len(),
-            Self::Refused(_) => 0,
-        }
-    }
 }
 
 impl Dispatcher {
@@ -158,31 +144,6 @@ impl Dispatcher {
         self.now - self.turn_began
     }
 
-    /// Reads the clock, once for all calls since the last time: records their latencies. Returns
-    /// how long they took. Their output is to be written now.
-    pub(crate) fn read_clock(&mut self) -> Duration {
-        let now = Instant::now();
-        let took = now - std::mem::replace(&mut self.now, now);
-        let latency = now - self.arrived;
-        self.is_fresh = latency < FRESH;
-        let mut all = 0;
-        for (method, outcome, calls) in self.unwritten_calls.drain(..) {
-            if let Some(metrics) = self.state.metrics.method(method) {
-                metrics.done(self.shard, outcome, latency, calls);
-            }
-            all += calls;
-        }
-        self.state.admission.learn(took, all);
-        took
-    }
-
-    /// Records the latencies of finished calls, before the output is written.
-    pub(crate) fn end_turn(&mut self) {
-        if !self.unwritten_calls.is_empty() {
-            self.read_clock();
-        }
-    }
-
     /// Handles one message and its frame. `state` is the dispatcher's own, passed as a reference:
     /// cloning the `Arc` for every call would contend on a counter that all connections share.
     ///
@@ -197,15 +158,7 @@ impl Dispatcher {
         let received = self.arrived;
         match with_short_id(message, state.limits.max_id_bytes) {
             Ok(Message::Call(call)) if call.reply_to.is_classic() && self.classic_must_wait() => {
-                let waiting = match self.places().call() {
-                    Ok(place) => Waiting::Call { frame: frame.into(), received, place },
-                    Err(fault) => {
-                        self.count_refused(&call, &fault, received);
-                        Waiting::Refused(fault)
-                    }
-                };
-                self.waiting_bytes += waiting.bytes();
-                self.classic_waiting.push_back(waiting);
+                self.let_classic_wait(&call, frame, received);
             }
             Ok(Message::Call(call)) => match self.admit(state, &call) {
                 Ok(()) => self.begin(state, &call, received),
@@ -433,10 +386,6 @@ impl Dispatcher {
         self.calls.len() + self.classic_waiting.len() + usize::from(self.batches.has_begun())
     }
 
-    fn classic_must_wait(&self) -> bool {
-        self.classic_is_running || !self.classic_waiting.is_empty()
-    }
-
     /// Runs a call at once, or starts it.
     fn begin(&mut self, state: &ServerState, call: &Call<'_>, received: Instant) {
         self.is_extended |= call.reply_to.is_extended();
@@ -534,27 +483,6 @@ impl Dispatcher {
         }
     }
 
-    /// Runs waiting classic calls until one of them is in flight.
-    fn next_classic(&mut self) {
-        let state = self.state.clone();
-        while !self.classic_is_running
-            && let Some(waiting) = self.classic_waiting.pop_front()
-        {
-            self.waiting_bytes -= waiting.bytes();
-            match waiting {
-                Waiting::Refused(fault) => reply::fault(&mut self.output, ReplyTo::Classic, &fault),
-                Waiting::Call { frame, received, place } => {
-                    // It was parsed once already, so it parses again.
-                    if let Ok(Message::Call(call)) = Message::parse(&frame) {
-                        self.place = Some(place);
-                        self.begin(&state, &call, received);
-                        self.place = None;
-                    }
-                }
-            }
-        }
-    }
-
     fn flush_final_error(&mut self) {
         if self.in_flight() == 0
             && let Some((reply_to, fault)) = self.final_error.take()
@@ -583,45 +511,6 @@ impl Dispatcher {
         if let Some(id) = to.id() {
             reply::item(&mut self.output, id, item, 0);
             reply::end_of_stream(&mut self.output, id);
-        }
-    }
-
-    fn count(&self, context: &CallContext, outcome: Outcome) {
-        self.note(context.method, context.started.elapsed(), outcome);
-    }
-
-    /// Counts a call that does not start. Methods that the server does not have are counted as one, so
-    /// that nobody can add to them; its own methods are not counted.
-    fn count_refused(&self, call: &Call<'_>, fault: &Fault, received: Instant) {
-        let state = &self.state;
-        if fault.code == Code::Overloaded {
-            state.metrics.calls_refused.inc();
-        }
-        let outcome = fault.code.into();
-        match state.position(&call.method, self.last_method) {
-            Some(method) => self.note(method, received.elapsed(), outcome),
-            None if Reserved::find(&call.method).is_some() => {}
-            None => state.metrics.unknown.done(self.shard, outcome, received.elapsed(), 1),
-        }
-    }
-
-    fn note(&self, method: usize, elapsed: Duration, outcome: Outcome) {
-        if let Some(metrics) = self.state.metrics.method(method) {
-            metrics.done(self.shard, outcome, elapsed, 1);
-        }
-        if tracing::enabled!(tracing::Level::DEBUG)
-            && let Some(name) = self.state.metrics.method(method).map(MethodMetrics::name)
-        {
-            let failed = outcome != Outcome::Result;
-            tracing::debug!(peer = %self.peer, method = name, elapsed = format_args!("{elapsed:.1?}"), failed, "call");
-        }
-    }
-
-    fn note_size(&self, method: usize, size: usize) {
-        if size > OLD_CLIENT_READS
-            && let Some(metrics) = self.state.metrics.method(method)
-        {
-            metrics.unreadable_for_old_clients.inc();
         }
     }
 }
