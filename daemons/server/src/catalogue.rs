@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use rpc_wire::signature::{self, Signature};
 use tokio::sync::Notify;
 
@@ -32,10 +33,13 @@ pub(crate) struct Listing {
     methods: Methods,
     /// The position of each among the server's metrics.
     positions: Vec<usize>,
-    /// The reply to `all_your_methods`, prepared.
-    pub(crate) classic: Vec<u8>,
-    /// The OpenRPC document, prepared.
-    pub(crate) openrpc: Vec<u8>,
+    /// The reply to `all_your_methods`. This and the documents are made once, for all who read them.
+    pub(crate) classic: Bytes,
+    /// The OpenRPC document.
+    pub(crate) openrpc: Bytes,
+    /// The OpenAPI document.
+    #[cfg(feature = "http")]
+    pub(crate) openapi: Bytes,
     /// The contract of the methods.
     pub(crate) contract: Arc<str>,
 }
@@ -123,19 +127,17 @@ impl Listing {
     fn new(own: &Methods, methods: Methods, positions: Vec<usize>, about: About<'_>) -> Self {
         let all = || own.signatures().chain(methods.signatures());
         let openrpc = signature::to_openrpc(about.title, about.version, all());
+        #[cfg(feature = "http")]
+        let openapi = signature::to_openapi(about.title, about.version, all());
         Self {
-            classic: signature::to_classic(all()).into_bytes(),
-            openrpc: openrpc.to_string().into_bytes(),
+            classic: signature::to_classic(all()).into(),
+            openrpc: openrpc.to_string().into(),
+            #[cfg(feature = "http")]
+            openapi: openapi.to_string().into(),
             contract: signature::contract(all()).into(),
             positions,
             methods,
         }
-    }
-
-    /// Those of the methods that can be replaced.
-    #[cfg(feature = "http")]
-    pub(crate) fn signatures(&self) -> impl Iterator<Item = &Signature> {
-        self.methods.signatures()
     }
 
     /// Methods that can be replaced.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use rpc_host::logging::Followed;
 use rpc_security::{Permission, Role};
@@ -77,12 +78,12 @@ impl Reserved {
 }
 
 /// A report as JSON; arguments are ignored, as in the older system.
-pub(crate) fn report(state: &ServerState, report: Report, now: Instant) -> Vec<u8> {
+pub(crate) fn report(state: &ServerState, report: Report, now: Instant) -> Bytes {
     match report {
         Report::AllYourMethods => state.catalogue.load().classic.clone(),
         Report::Discover => state.catalogue.load().openrpc.clone(),
-        Report::Stats => json(&state.stats(now)),
-        Report::Health => json(&state.health(now)),
+        Report::Stats => json(&state.stats(now)).into(),
+        Report::Health => json(&state.health(now)).into(),
     }
 }
 

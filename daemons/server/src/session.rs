@@ -34,9 +34,9 @@ use crate::places::connections::Slot;
 use crate::state::ServerState;
 use crate::visitor::Peer;
 use arrival::Arrival;
-#[cfg(feature = "http")]
-pub(crate) use dispatch::Defaults;
 pub(crate) use dispatch::Dispatcher;
+#[cfg(feature = "http")]
+pub(crate) use dispatch::{Defaults, Documents};
 pub use memory::InMemory;
 use timing::Timers;
 
@@ -329,7 +329,7 @@ impl Session {
         let mut messages = Messages::new(&mut self.framer, &self.input);
         let mut until_write = self.stretch;
         while self.dispatcher.accepts() {
-            self.behind = self.dispatcher.output().len() - self.written >= most;
+            self.behind = self.dispatcher.output_bytes() - self.written >= most;
             if self.behind {
                 break;
             }
@@ -464,7 +464,7 @@ impl Session {
     }
 
     fn unwritten(&self) -> usize {
-        self.dispatcher.output().len() - self.written
+        self.dispatcher.output_bytes() - self.written
     }
 
     fn unwritten_is_low(&self) -> bool {
@@ -517,8 +517,13 @@ fn write_out(
     writer: &impl Writer,
 ) -> io::Result<usize> {
     let mut count = 0;
-    while *written < dispatcher.output().len() {
-        match writer.try_write(&dispatcher.output()[*written..]) {
+    while *written < dispatcher.output_bytes() {
+        let (part, is_document) = dispatcher.next_part(*written);
+        match writer.try_write(part) {
+            Ok(bytes) if is_document => {
+                dispatcher.documents().wrote(bytes);
+                count += bytes;
+            }
             Ok(bytes) => {
                 *written += bytes;
                 count += bytes;

@@ -18,9 +18,9 @@ use super::headers::Headers;
 use super::notifications::Lasting;
 use super::problem;
 use super::replies::{ID, Replies, Step};
-use super::reply::{JSON, Reply, empty, whole};
+use super::reply::{JSON, Reply, empty, shared, whole};
 use crate::reserved::Reserved;
-use crate::session::Defaults;
+use crate::session::{Defaults, Documents};
 use crate::state::ServerState;
 
 /// Content types of JSON-RPC requests. None is one that a form of a foreign web page could send.
@@ -43,9 +43,11 @@ pub(super) async fn json_rpc(
         }
         Err(fault) => Err(fault),
     };
-    let replies = replies.unwrap_or_else(|fault| refused(&fault));
+    let (replies, documents) =
+        replies.unwrap_or_else(|fault| (refused(&fault), Documents::default()));
     match replies.is_empty() {
         true => empty(StatusCode::NO_CONTENT),
+        false if documents.bytes() > 0 => shared(JSON, documents.among(replies)),
         false => whole(JSON, replies),
     }
 }
@@ -62,9 +64,9 @@ async fn json_rpc_replies(
     exchange: &mut Option<Exchange>,
     headers: &Headers<'_>,
     body: &mut Incoming,
-) -> Result<Vec<u8>, Fault> {
+) -> Result<(Vec<u8>, Documents), Fault> {
     // It is taken when nobody waits for replies any more.
-    let Some(exchange) = exchange else { return Ok(Vec::new()) };
+    let Some(exchange) = exchange else { return Ok(Default::default()) };
     begin_json_rpc(state, exchange, headers, body).await?;
     exchange.handle_batch(state).await;
     Ok(exchange.finish().await)
@@ -125,6 +127,7 @@ pub(super) async fn call(
     let mut replies = Replies::new(exchange);
     match replies.next().await {
         Some(Step::Result(result)) => whole(JSON, result),
+        Some(Step::Document(document)) => shared(JSON, [document]),
         Some(Step::Failed(fault)) => problem::response(&fault, replies.is_of_known()),
         Some(first) => replies.stream(first, headers, ask()),
         // A call has a reply.

@@ -21,7 +21,7 @@ use super::caller::Caller;
 use super::headers::Headers;
 use crate::buffers::{Account, FREE_BYTES};
 use crate::failure::draining;
-use crate::session::{Defaults, Dispatcher, ENDED};
+use crate::session::{Defaults, Dispatcher, Documents, ENDED};
 use crate::state::ServerState;
 
 /// How often the right to a stream is looked at again, as on a JSON connection.
@@ -238,7 +238,7 @@ impl Exchange {
     }
 
     /// Waits until all calls are done but notifications, which have begun; their replies.
-    pub(super) async fn finish(&mut self) -> Vec<u8> {
+    pub(super) async fn finish(&mut self) -> (Vec<u8>, Documents) {
         while self.dispatcher.owes_reply() {
             self.step().await;
         }
@@ -269,7 +269,7 @@ impl Exchange {
     }
 
     /// The replies that have been written since the last time; waits for some, unless all calls are done.
-    pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
+    pub(super) async fn next(&mut self) -> Option<(Vec<u8>, Documents)> {
         while self.dispatcher.output().is_empty() {
             if !self.dispatcher.has_running() {
                 return None;

@@ -10,14 +10,13 @@ use rpc_metrics::Format;
 use rpc_security::Permission;
 use rpc_wire::paths;
 use rpc_wire::report::HealthStatus;
-use rpc_wire::signature::to_openapi;
 use serde_json::json as value;
 use tokio::time::sleep;
 
 use super::caller::Caller;
 use super::headers::Headers;
 use super::problem::RETRY_AFTER;
-use super::reply::{JSON, Reply, empty, error, json, whole};
+use super::reply::{JSON, Reply, empty, error, json, shared, whole};
 use crate::state::ServerState;
 use crate::visitor::Visitor;
 
@@ -35,8 +34,8 @@ pub(super) async fn reply(
     match page {
         paths::METRICS => metrics(state, headers),
         paths::HEALTHZ => healthz(state, sees_everything),
-        paths::OPENRPC => whole(JSON, state.catalogue.load().openrpc.clone()),
-        paths::OPENAPI => openapi(state),
+        paths::OPENRPC => shared(JSON, [state.catalogue.load().openrpc.clone()]),
+        paths::OPENAPI => shared(JSON, [state.catalogue.load().openapi.clone()]),
         _ => empty(StatusCode::NOT_FOUND),
     }
 }
@@ -93,10 +92,4 @@ fn healthz(state: &ServerState, sees_everything: bool) -> Reply {
         true => json(status, &health),
         false => json(status, &value!({ "status": health.status })),
     }
-}
-
-fn openapi(state: &ServerState) -> Reply {
-    let (about, listing) = (state.identity.about(), state.catalogue.load());
-    let all = state.methods.signatures().chain(listing.signatures());
-    whole(JSON, to_openapi(about.title, about.version, all).to_string())
 }

@@ -36,6 +36,8 @@ const WRITING_LOOK: Duration = Duration::from_millis(5);
 /// What a call has replied.
 pub(super) enum Step {
     Result(Bytes),
+    /// A result that all share.
+    Document(Bytes),
     Item(Bytes),
     End,
     Failed(Fault),
@@ -70,7 +72,12 @@ impl Replies {
 
     pub(super) async fn next(&mut self) -> Option<Step> {
         while self.waiting.is_empty() {
-            let written = Bytes::from(self.exchange.next().await?);
+            let (written, documents) = self.exchange.next().await?;
+            if let Some((_, document)) = documents.first() {
+                // The whole result of the only call.
+                return Some(Step::Document(document.clone()));
+            }
+            let written = Bytes::from(written);
             if let Some(result) = reply::sole_result(&written, ID) {
                 return Some(Step::Result(written.slice_ref(result)));
             }
@@ -104,7 +111,9 @@ impl Replies {
                 return Some((Ok(Bytes::from_static(COMMENT)), Some(replies)));
             };
             let (event, rest) = match step? {
-                Step::Result(item) | Step::Item(item) => (event(b"", &item), Some(replies)),
+                Step::Result(item) | Step::Document(item) | Step::Item(item) => {
+                    (event(b"", &item), Some(replies))
+                }
                 Step::End => (event(b"event: end\n", b"{}"), None),
                 Step::Failed(fault) => {
                     let problem = problem::json(&fault, replies.is_of_known());
@@ -137,7 +146,9 @@ impl Replies {
                 }
             };
             let (mut line, rest) = match replies.next().await? {
-                Step::Result(item) | Step::Item(item) => (item.to_vec(), State::Open(replies)),
+                Step::Result(item) | Step::Document(item) | Step::Item(item) => {
+                    (item.to_vec(), State::Open(replies))
+                }
                 Step::End => return None,
                 Step::Failed(fault) => {
                     let problem = problem::json(&fault, replies.is_of_known());

@@ -1,12 +1,16 @@
 //! Replies: a status, a type and a body, whole or one that goes on.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
-use hyper::body::Frame;
+use hyper::body::{Frame, SizeHint};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode, header};
 use serde::Serialize;
@@ -24,6 +28,9 @@ pub(super) struct Reply {
     body: Body,
 }
 
+/// Bytes of a body in pieces that hyper gets at once.
+const PART: usize = 16 * 1024;
+
 pub(super) const JSON: &str = "application/json";
 
 /// A reply without a body.
@@ -35,6 +42,13 @@ pub(super) fn empty(status: StatusCode) -> Reply {
 /// A reply of this type; of length zero, too.
 pub(super) fn whole(content_type: &'static str, body: impl Into<Bytes>) -> Reply {
     Reply::ok(content_type, Either::Left(Full::new(body.into())))
+}
+
+/// A reply of this type, in pieces that others may share: little of it at a time is with the connection.
+pub(super) fn shared(content_type: &'static str, pieces: impl IntoIterator<Item = Bytes>) -> Reply {
+    let pieces = Pieces(pieces.into_iter().collect());
+    let body = pieces.map_err(|never| match never {}).boxed_unsync();
+    Reply::ok(content_type, Either::Right(body))
 }
 
 /// A reply whose body is made while it is read; one that ends with an error is cut off.
@@ -55,6 +69,34 @@ pub(super) fn json(status: StatusCode, content: &impl Serialize) -> Reply {
 /// What is wrong with a request.
 pub(super) fn error(status: StatusCode, text: &str) -> Reply {
     json(status, &json!({ "error": text }))
+}
+
+/// A body in pieces, which are written in parts that are short for a connection.
+struct Pieces(VecDeque<Bytes>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(piece) = self.0.front_mut() else { return Poll::Ready(None) };
+        let part = piece.split_to(piece.len().min(PART));
+        if piece.is_empty() {
+            self.0.pop_front();
+        }
+        Poll::Ready(Some(Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
 }
 
 impl Reply {

@@ -4,6 +4,7 @@ mod batches;
 mod classic;
 mod counting;
 mod defaults;
+mod documents;
 mod finish;
 #[cfg(feature = "http")]
 mod notifications;
@@ -25,6 +26,7 @@ use self::batches::Batches;
 use self::classic::Waiting;
 #[cfg(feature = "http")]
 pub(crate) use self::defaults::Defaults;
+pub(crate) use self::documents::Documents;
 use self::start::UNKNOWN;
 use super::calls::Calls;
 use crate::failure::panicked;
@@ -54,6 +56,8 @@ pub(crate) struct Dispatcher {
     places: Option<PlacesOfPeer>,
     shard: Shard,
     output: Vec<u8>,
+    /// Among the output.
+    documents: Documents,
     calls: Calls,
     /// Calls in flight of the same connection that another dispatcher has.
     calls_elsewhere: usize,
@@ -100,6 +104,7 @@ impl Dispatcher {
             state,
             peer: peer.address,
             output: Vec::new(),
+            documents: Documents::default(),
             calls: Calls::default(),
             calls_elsewhere: 0,
             batches: Batches::default(),
@@ -208,8 +213,37 @@ impl Dispatcher {
         self.in_flight() == 0 && self.final_error.is_none()
     }
 
+    /// What is to be written, without the documents among it.
     pub(crate) fn output(&self) -> &[u8] {
         &self.output
+    }
+
+    pub(crate) fn documents(&mut self) -> &mut Documents {
+        &mut self.documents
+    }
+
+    /// How much is to be written.
+    pub(crate) fn output_bytes(&self) -> usize {
+        self.output.len() + self.documents.bytes()
+    }
+
+    /// What is to be written next, if so much of the output is written, and whether that is of a document.
+    pub(crate) fn next_part(&self, written: usize) -> (&[u8], bool) {
+        let end = match self.documents.first() {
+            Some((at, document)) if at <= written => return (document, true),
+            Some((at, _)) => at,
+            None => self.output.len(),
+        };
+        (self.output.get(written..end).unwrap_or_default(), false)
+    }
+
+    /// Copies the documents into the output.
+    pub(crate) fn copy_documents(&mut self) {
+        if self.documents.bytes() > 0 {
+            let documents = std::mem::take(&mut self.documents);
+            let pieces = documents.among(std::mem::take(&mut self.output));
+            self.output.extend(pieces.into_iter().flatten());
+        }
     }
 
     /// Makes room for a reply of this length, so that it is not made again and again.
@@ -220,11 +254,13 @@ impl Dispatcher {
 
     pub(crate) fn discard_output(&mut self) {
         self.output.clear();
+        self.documents = Documents::default();
     }
 
     /// Removes the first `count` bytes of the output.
     pub(crate) fn compact_output(&mut self, count: usize) {
         self.output.drain(..count);
+        self.documents.moved(count);
     }
 
     /// What is kept for the peer: output, calls that wait, and the arguments of those in flight.
@@ -275,10 +311,10 @@ impl Dispatcher {
         self.batches.set_defaults(defaults);
     }
 
-    /// Takes the output.
+    /// Takes the output, and the documents among it.
     #[cfg(feature = "http")]
-    pub(crate) fn take_output(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.output)
+    pub(crate) fn take_output(&mut self) -> (Vec<u8>, Documents) {
+        (std::mem::take(&mut self.output), std::mem::take(&mut self.documents))
     }
 
     /// Whether the peer may do nothing at all, as far as it has said who it is.

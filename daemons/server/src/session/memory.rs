@@ -79,6 +79,7 @@ impl InMemory {
             session.take_frames(&Buffered, Instant::now());
         }
         session.dispatcher.end_turn();
+        session.dispatcher.copy_documents();
         session.dispatcher.output()
     }
 }

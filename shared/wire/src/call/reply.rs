@@ -70,10 +70,15 @@ pub fn refusal(out: &mut Vec<u8>, fault: &Fault) {
     end_result(out);
 }
 
-/// Appends one item of a stream; `dropped` counts the items lost before it.
-pub fn item(out: &mut Vec<u8>, id: Json<'_>, item: &[u8], dropped: u64) {
+/// Appends the part before an item of a stream; the item's JSON and [`end_result`] follow.
+pub fn begin_item(out: &mut Vec<u8>, id: Json<'_>) {
     begin(out, id);
     out.extend_from_slice(b",\"item\":");
+}
+
+/// Appends one item of a stream; `dropped` counts the items lost before it.
+pub fn item(out: &mut Vec<u8>, id: Json<'_>, item: &[u8], dropped: u64) {
+    begin_item(out, id);
     out.extend_from_slice(item);
     if dropped > 0 {
         out.extend_from_slice(b",\"dropped\":");

@@ -7,6 +7,7 @@ use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
 
 use super::defaults::Defaults;
+use super::documents::Documents;
 use super::start::time_limit;
 use super::{Dispatcher, with_short_id};
 use crate::buffers::FREE_BYTES;
@@ -89,7 +90,7 @@ impl Dispatcher {
         {
             self.lose_reply(reply_to.get(), start, &lost_for_others(state));
         }
-        self.batches.collect(serial, &mut self.output, start);
+        self.batches.collect(serial, (&mut self.output, &mut self.documents), start);
         if is_last {
             self.end_batch(serial);
             self.flush_final_error();
@@ -116,7 +117,7 @@ impl Dispatcher {
     /// Sends the replies of a batch if they are all there.
     fn end_batch(&mut self, serial: u64) {
         if !self.calls.owes_any_of(serial) {
-            self.batches.end(serial, &mut self.output);
+            self.batches.end(serial, (&mut self.output, &mut self.documents));
         }
     }
 
@@ -131,7 +132,7 @@ impl Dispatcher {
         } else if self.batches.reply_bytes() >= most {
             self.lose_reply(context.reply_to(), start, &lost_in_a_batch(most));
         }
-        self.batches.collect(serial, &mut self.output, start);
+        self.batches.collect(serial, (&mut self.output, &mut self.documents), start);
         if self.batches.reply_bytes() >= most {
             self.calls.stop_waiting(serial, &too_much_for_a_batch(&self.state));
         }
@@ -154,6 +155,7 @@ impl Dispatcher {
         reply::fault(&mut lost, reply_to, fault);
         if self.output.len() - start > lost.len() {
             self.output.truncate(start);
+            self.documents.split_off(start);
             self.output.append(&mut lost);
         }
     }
@@ -217,28 +219,32 @@ struct Open {
     serial: u64,
     /// With a comma between them.
     replies: Vec<u8>,
+    /// Among them.
+    documents: Documents,
 }
 
 impl Open {
     /// Adds a reply, or nothing.
-    fn add(&mut self, reply: &[u8]) {
+    fn add(&mut self, reply: &[u8], documents: Documents) {
         if reply.is_empty() {
             return;
         }
         if !self.replies.is_empty() {
             self.replies.push(b',');
         }
+        self.documents.append(self.replies.len(), documents);
         self.replies.extend_from_slice(reply.trim_ascii_end());
     }
 
     /// Adds a reply that may be all there is.
-    fn add_large(&mut self, mut reply: Vec<u8>) {
+    fn add_large(&mut self, mut reply: Vec<u8>, documents: Documents) {
         if !self.replies.is_empty() || reply.len() <= FREE_BYTES {
-            return self.add(&reply);
+            return self.add(&reply, documents);
         }
         reply.truncate(reply.trim_ascii_end().len());
         reply.shrink_to_fit();
         self.replies = reply;
+        self.documents = documents;
     }
 }
 
@@ -249,7 +255,8 @@ impl Batches {
         let defaults = self.defaults.take().unwrap_or_default();
         let (has_waited, is_of_nobody) = (false, false);
         self.begun = Some(Begun { batch, defaults, received, has_waited, is_of_nobody });
-        self.open.push(Open { serial: self.next_serial, replies: Vec::new() });
+        let (serial, replies, documents) = (self.next_serial, Vec::new(), Documents::default());
+        self.open.push(Open { serial, replies, documents });
     }
 
     #[cfg(feature = "http")]
@@ -293,7 +300,7 @@ impl Batches {
 
     /// Bytes of all replies until now.
     pub(crate) fn reply_bytes(&self) -> usize {
-        self.open.iter().map(|open| open.replies.len()).sum()
+        self.open.iter().map(|open| open.replies.len() + open.documents.bytes()).sum()
     }
 
     /// Bytes of all that is kept.
@@ -303,38 +310,45 @@ impl Batches {
     }
 
     /// Adds what was written to `output` from `start` on, a reply or nothing, to those of the batch.
-    pub(crate) fn collect(&mut self, serial: u64, output: &mut Vec<u8>, start: usize) {
+    pub(super) fn collect(
+        &mut self,
+        serial: u64,
+        (output, documents): (&mut Vec<u8>, &mut Documents),
+        start: usize,
+    ) {
+        let documents = documents.split_off(start);
         let open = self.open.iter_mut().find(|open| open.serial == serial);
         if start == 0 && output.capacity() > FREE_BYTES {
             // It is kept as it is, or freed: no memory is needed twice, or for what is lost.
             let reply = std::mem::take(output);
             if let Some(open) = open {
-                open.add_large(reply);
+                open.add_large(reply, documents);
             }
         } else {
             if let (Some(open), Some(reply)) = (open, output.get(start..)) {
-                open.add(reply);
+                open.add(reply, documents);
             }
             output.truncate(start);
         }
     }
 
     /// Every request of the batch has been handled: writes the replies, unless all were notifications.
-    pub(crate) fn end(&mut self, serial: u64, output: &mut Vec<u8>) {
+    pub(super) fn end(&mut self, serial: u64, (output, documents): (&mut Vec<u8>, &mut Documents)) {
         let Some(at) = self.open.iter().position(|open| open.serial == serial) else { return };
-        let replies = self.open.swap_remove(at).replies;
+        let Open { replies, documents: own, .. } = self.open.swap_remove(at);
         if !replies.is_empty() {
             output.push(b'[');
+            documents.append(output.len(), own);
             output.extend_from_slice(&replies);
             output.extend_from_slice(b"]\n");
         }
     }
 
     /// Writes the replies of all that are open; their calls have ended.
-    pub(crate) fn end_all(&mut self, output: &mut Vec<u8>) {
+    pub(super) fn end_all(&mut self, (output, documents): (&mut Vec<u8>, &mut Documents)) {
         self.begun = None;
         while let Some(open) = self.open.last() {
-            self.end(open.serial, output);
+            self.end(open.serial, (output, documents));
         }
     }
 }

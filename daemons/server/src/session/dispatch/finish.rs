@@ -1,5 +1,6 @@
 //! How calls in flight end, and a connection with them: their replies, and the final error.
 
+use bytes::Bytes;
 use rpc_wire::call::{ReplyTo, is_meant_as_json_rpc, reply};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::json::Json;
@@ -49,10 +50,10 @@ impl Dispatcher {
             let fault = if has_waited { &not_begun } else { &begun };
             reply::fault(&mut self.output, reply_to.get(), fault);
             if let Some(serial) = batch {
-                self.batches.collect(serial, &mut self.output, start);
+                self.batches.collect(serial, (&mut self.output, &mut self.documents), start);
             }
         }
-        self.batches.end_all(&mut self.output);
+        self.batches.end_all((&mut self.output, &mut self.documents));
         self.waiting_bytes = 0;
         for _ in self.classic_waiting.drain(..) {
             reply::fault(&mut self.output, ReplyTo::Classic, &not_begun);
@@ -115,6 +116,24 @@ impl Dispatcher {
         reply::begin_result(&mut self.output, to);
         self.output.extend_from_slice(result);
         reply::end_result(&mut self.output);
+    }
+
+    /// Writes one of the server's own results, which is long where it is one that all share.
+    pub(super) fn write_report(&mut self, to: ReplyTo<'_>, as_stream: bool, result: Bytes) {
+        let Self { output, documents, .. } = self;
+        match to.id().filter(|_| as_stream) {
+            Some(id) => {
+                reply::begin_item(output, id);
+                documents.put(output, result);
+                reply::end_result(output);
+                reply::end_of_stream(output, id);
+            }
+            None => {
+                reply::begin_result(output, to);
+                documents.put(output, result);
+                reply::end_result(output);
+            }
+        }
     }
 
     pub(super) fn write_single_item(&mut self, to: ReplyTo<'_>, item: &[u8]) {

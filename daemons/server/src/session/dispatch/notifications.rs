@@ -1,6 +1,6 @@
 //! Notifications of an HTTP request, which go on when nobody waits for its replies any more.
 
-use super::Dispatcher;
+use super::{Dispatcher, Documents};
 
 impl Dispatcher {
     /// Notes how many calls of the connection are in flight that came with other requests.
@@ -28,5 +28,6 @@ impl Dispatcher {
         self.calls.cancel_owed();
         self.batches.leave_notifications();
         self.output = Vec::new();
+        self.documents = Documents::default();
     }
 }

@@ -266,7 +266,7 @@ impl Dispatcher {
                 self.end_turn();
                 let result = reserved::report(&self.state, report, received);
                 if !call.meta.oneway {
-                    self.write_result(call.reply_to, as_stream, &result);
+                    self.write_report(call.reply_to, as_stream, result);
                 }
                 Ok(())
             }
