@@ -106,7 +106,13 @@ async fn the_openapi_document_is_valid_with_schemas_that_refer_to_others_and_to_
     list["methods"][1]["params"] = json!([
         {"name": "tree", "schema": {"type": "object", "properties": {"child": {"$ref": "#"}}}},
         {"name": "parts", "schema": {"$ref": "#/components/schemas/Part"}},
+        {"name": "spaced", "schema": {"$ref": "#/components/schemas/The%20Part/properties/a%20b"}},
+        {"name": "itself", "schema": {"$ref": "#"}},
+        {"name": "others", "schema": {"$ref": "#/components/schemas/Endless"}},
     ]);
+    list["components"]["schemas"]["The Part"] = json!({"properties": {"a b": {"type": "string"}}});
+    list["components"]["schemas"]["Endless"] =
+        json!({"allOf": [{"$ref": "#/components/schemas/Endless"}]});
     list["components"]["schemas"]["Part"] = json!({"items": {"anyOf": [{"$ref": "#/components/schemas/Part"}, {"$ref": "#/$defs/None"}]}});
     succeeds_with_worker("json_rpc.py", "openapi", &list).await;
 }

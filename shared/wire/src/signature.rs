@@ -6,6 +6,7 @@ mod contract;
 mod openapi;
 mod openrpc;
 mod param_structure;
+mod reference;
 mod room;
 mod shared_schemas;
 
@@ -17,6 +18,7 @@ pub use contract::contract;
 pub use openapi::to_openapi;
 pub use openrpc::{from_openrpc, from_openrpc_within, references, to_openrpc};
 pub use param_structure::ParamStructure;
+pub use reference::{referred, referred_name};
 pub use shared_schemas::SharedSchemas;
 
 /// Parameters of a method that are read; further ones are left out.

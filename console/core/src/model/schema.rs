@@ -9,6 +9,7 @@ mod visits;
 
 use std::collections::{HashMap, HashSet};
 
+use rpc_wire::signature::referred;
 use serde_json::Value;
 
 pub use visits::Visits;
@@ -63,9 +64,9 @@ impl<'a> Schema<'a> {
     fn resolved(self) -> Self {
         let mut schema = self;
         for _ in 0..MAX_STEPS {
-            let target = match (schema.text("$ref").strip_prefix('#'), schema.list("allOf")) {
-                (Some(path), _) => self.root.pointer(path),
-                (None, [one]) if schema.part.get("type").is_none() => Some(one),
+            let target = match (schema.text("$ref"), schema.list("allOf")) {
+                (reference, _) if reference.starts_with('#') => referred(self.root, reference),
+                (_, [one]) if schema.part.get("type").is_none() => Some(one),
                 _ => None,
             };
             match target {

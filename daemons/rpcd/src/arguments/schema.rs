@@ -1,5 +1,6 @@
 //! The type of a JSON Schema as it is named to people.
 
+use rpc_wire::signature::referred_name;
 use serde_json::Value;
 
 /// Parts of a schema that are followed; one may contain itself.
@@ -18,7 +19,8 @@ fn named(schema: &Value, depth: usize) -> String {
         return any();
     };
     if let Some(name) = object.get("$ref").and_then(Value::as_str) {
-        return name.rsplit('/').next().unwrap_or(name).to_owned();
+        let name = name.rsplit('/').next().unwrap_or(name);
+        return referred_name(name).unwrap_or_else(|| name.to_owned());
     }
     let joined = |names: Vec<String>| names.join("|");
     if let Some(values) = object.get("enum").and_then(Value::as_array) {
@@ -69,6 +71,7 @@ mod tests {
             ),
             (json!({"type": "string", "enum": ["asc", "desc"]}), "\"asc\"|\"desc\""),
             (json!({"$ref": "#/$defs/Order", "$defs": {"Order": {}}}), "Order"),
+            (json!({"$ref": "#/$defs/An%20Order~1Line"}), "An Order/Line"),
             (json!({"const": 1}), "1"),
         ] {
             assert_eq!(type_name(&schema), name, "{schema}");

@@ -1,11 +1,18 @@
 //! Schemas as parts of one document: what they refer to within themselves is at one place of it, for all of them.
 
+use std::cell::Cell;
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
+
+use super::reference::{referred, referred_name};
 
 /// Where a schema has its definitions: as today, and before 2019.
 const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 /// Sets of other schemas of the same names that are compared.
 const COMPARED: usize = 16;
+/// Parts of a schema that are looked at for what leads back to itself: some have as many ways as their square.
+const VISITS: usize = 100_000;
 
 /// Schemas that those of a document refer to, at one place of it.
 #[derive(Debug)]
@@ -29,6 +36,8 @@ struct References<'a> {
     whole: &'a str,
     /// Which shared ones of their names the schema's own are.
     number: usize,
+    /// How many parts of it may still be looked at.
+    visits: Cell<usize>,
 }
 
 impl SharedSchemas {
@@ -70,7 +79,8 @@ impl SharedSchemas {
         let mut numbers = (1..=self.sets.min(COMPARED)).chain(self.sets + 1..);
         let number = numbers.find(is_free).unwrap_or_default();
         self.sets = self.sets.max(number);
-        let references = References { root: schema, place: self.place, key, whole: &whole, number };
+        let (root, place, visits) = (schema, self.place, VISITS.into());
+        let references = References { root, place, key, whole: &whole, number, visits };
         for (name, part) in parts {
             let name = shared_name(name, number);
             if !self.originals.contains_key(&name) {
@@ -86,8 +96,8 @@ impl SharedSchemas {
 }
 
 impl References<'_> {
-    /// That part of the schema, with references that mean the same in the document. What refers to nothing may be
-    /// anything.
+    /// That part of the schema, with references that mean the same in the document. What refers to nothing, or to
+    /// nothing but itself, may be anything.
     fn resolved(&self, part: &Value) -> Value {
         match part {
             Value::Array(values) => values.iter().map(|value| self.resolved(value)).collect(),
@@ -96,7 +106,7 @@ impl References<'_> {
                 let entries = object.iter().filter(|(key, _)| !(is_root && *key == self.key));
                 let entry = |(key, value): (&String, &Value)| {
                     let value = match local(key, value) {
-                        Some(path) => self.in_document(path)?.into(),
+                        Some(reference) => self.in_document(part, reference)?.into(),
                         None => self.resolved(value),
                     };
                     Some((key.clone(), value))
@@ -107,14 +117,38 @@ impl References<'_> {
         }
     }
 
-    fn in_document(&self, path: &str) -> Option<String> {
+    fn in_document(&self, part: &Value, reference: &str) -> Option<String> {
         let is_schema = |it: &&Value| it.is_object() || it.is_boolean();
-        let is_definitions = path.strip_prefix('/') == Some(self.key);
-        self.root.pointer(path).filter(|it| is_schema(it) && !is_definitions)?;
-        Some(match definition(path, self.key) {
+        let is_definitions = is_to_definitions(reference, self.key);
+        let to = referred(self.root, reference).filter(|it| is_schema(it) && !is_definitions)?;
+        if self.leads_to(part, to) {
+            return None;
+        }
+        Some(match definition(reference, self.key) {
             Some((name, rest)) => self.to_shared(&name, rest),
-            None => self.to_shared(self.whole, path),
+            None => self.to_shared(self.whole, reference.strip_prefix('#')?),
         })
+    }
+
+    /// Whether who follows references from there comes to that part, all of which a value must fit: there is no end
+    /// to it. That is also said of what leads too far.
+    fn leads_to(&self, part: &Value, from: &Value) -> bool {
+        let (mut next, mut seen) = (vec![from], HashSet::new());
+        while let Some(at) = next.pop() {
+            if std::ptr::eq(at, part) {
+                return true;
+            }
+            if !seen.insert(std::ptr::from_ref(at)) {
+                continue;
+            }
+            let all = at.get("allOf").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            let Some(left) = self.visits.get().checked_sub(all.len() + 1) else { return true };
+            self.visits.set(left);
+            next.extend(all);
+            let reference = at.get("$ref").and_then(Value::as_str);
+            next.extend(reference.and_then(|reference| referred(self.root, reference)));
+        }
+        false
     }
 
     fn to_shared(&self, name: &str, rest: &str) -> String {
@@ -122,16 +156,26 @@ impl References<'_> {
     }
 }
 
-/// The path within a schema that an entry refers to.
+/// The reference to a part of the same schema that an entry is.
 fn local<'a>(key: &str, value: &'a Value) -> Option<&'a str> {
-    value.as_str().filter(|_| key == "$ref")?.strip_prefix('#')
+    value.as_str().filter(|to| key == "$ref" && to.starts_with('#'))
 }
 
-/// The definition that a path leads to, and the rest of the path.
-fn definition<'a>(path: &'a str, key: &str) -> Option<(String, &'a str)> {
-    let path = path.strip_prefix('/')?.strip_prefix(key)?.strip_prefix('/')?;
+/// The definition that a reference leads to, and the rest of its path.
+fn definition<'a>(reference: &'a str, key: &str) -> Option<(String, &'a str)> {
+    let at = reference.get(2..)?.find('/')? + 2;
+    let (definitions, path) = (reference.get(..at)?, reference.get(at + 1..)?);
+    if !is_to_definitions(definitions, key) {
+        return None;
+    }
     let (name, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
-    Some((name.replace("~1", "/").replace("~0", "~"), rest))
+    Some((referred_name(name)?, rest))
+}
+
+/// Whether it is a reference to all definitions, which are under this key; none are under an empty one.
+fn is_to_definitions(reference: &str, key: &str) -> bool {
+    let name = reference.strip_prefix("#/").and_then(referred_name);
+    !key.is_empty() && name.as_deref() == Some(key)
 }
 
 /// Whether a schema refers to a part of itself that is no definition.
@@ -139,7 +183,7 @@ fn refers_to_itself(schema: &Value, definitions: &str) -> bool {
     match schema {
         Value::Array(values) => values.iter().any(|value| refers_to_itself(value, definitions)),
         Value::Object(object) => object.iter().any(|(key, value)| match local(key, value) {
-            Some(path) => definition(path, definitions).is_none(),
+            Some(reference) => definition(reference, definitions).is_none(),
             None => refers_to_itself(value, definitions),
         }),
         _ => false,
@@ -226,6 +270,58 @@ mod tests {
             whole["properties"],
             json!({"child": {"$ref": place}, "of": {"$ref": "#/$defs/tree"}})
         );
+    }
+
+    #[test]
+    fn references_are_parts_of_uris() {
+        let schema = json!({"items": {"$ref": "#/%24defs/My%20Type/properties/a%20b"}, "$defs": {
+            "My Type": {"properties": {"a b": {"type": "string"}}},
+        }});
+        let mut shared = SharedSchemas::at(PLACE);
+        let place = "#/components/schemas/My_Type/properties/a%20b";
+        assert_eq!(shared.embed("a", &schema), json!({"items": {"$ref": place}}));
+        assert_eq!(shared.into_schemas()["My_Type"], schema["$defs"]["My Type"]);
+    }
+
+    #[test]
+    fn what_refers_to_nothing_but_itself_may_be_anything() {
+        let place = |name: &str| json!({"$ref": format!("{PLACE}{name}")});
+        for (schema, name) in [
+            (json!({"$ref": "#"}), "x"),
+            (
+                json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}),
+                "a",
+            ),
+            (json!({"allOf": [{"$ref": "#"}]}), "x"),
+            (json!({"allOf": [{"allOf": [{"$ref": "#/allOf/0"}]}, {"type": "object"}]}), "x"),
+            (
+                json!({"$ref": "#/$defs/a", "$defs": {"a": {"type": "object", "allOf": [{"$ref": "#/$defs/a"}]}}}),
+                "a",
+            ),
+        ] {
+            let mut shared = SharedSchemas::at(PLACE);
+            assert_eq!(shared.embed("x", &schema), place(name), "{schema}");
+            let schemas = Value::Object(shared.into_schemas());
+            assert!(!schemas.to_string().contains(PLACE), "{schema}: {schemas}");
+        }
+        // A value that is no object ends it.
+        let tree = json!({"anyOf": [{"$ref": "#"}, {"type": "null"}]});
+        let mut shared = SharedSchemas::at(PLACE);
+        shared.embed("x", &tree);
+        assert_eq!(shared.into_schemas()["x"]["anyOf"][0], place("x"));
+    }
+
+    #[test]
+    fn a_schema_of_many_references_takes_no_longer_than_it_is_large() {
+        let many = json!({"allOf": vec![json!({"$ref": "#"}); 30_000]});
+        let reference = |to: usize| json!({"$ref": format!("#/$defs/{to}")});
+        let chain = (0..30_000).map(|at| (at.to_string(), reference(at + 1)));
+        let chain = json!({"$ref": "#/$defs/0", "$defs": Value::Object(chain.collect())});
+        let began = std::time::Instant::now();
+        for schema in [many, chain] {
+            SharedSchemas::at(PLACE).embed("x", &schema);
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The type of a form field, from the JSON Schema of its parameter, and the parsing of its text.
 
+use rpc_wire::signature::referred;
 use serde_json::Value;
 
 use crate::model::schema::Visits;
@@ -163,8 +164,8 @@ impl Walk<'_> {
         let Some(left) = steps.checked_sub(1).filter(|_| self.visits.spend(1)) else {
             return Kind::Auto;
         };
-        if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
-            let target = pointer.strip_prefix('#').and_then(|path| self.root.pointer(path));
+        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+            let target = referred(self.root, reference);
             return target.map_or(Kind::Auto, |target| self.resolve(target, left));
         }
         let list = |name: &str| schema.get(name).and_then(Value::as_array);

@@ -3,7 +3,7 @@
 use rpc_wire::call::{Words, is_name};
 use rpc_wire::is_hidden;
 use rpc_wire::shell_word;
-use rpc_wire::signature::{Example, Parameter, Signature};
+use rpc_wire::signature::{Example, Parameter, Signature, referred};
 use serde_json::{Map, Value, json};
 
 use crate::shell;
@@ -115,8 +115,9 @@ fn of_schema(schema: &Value, root: &Value, depth: usize) -> Option<Value> {
     if let Some(value) = given.or_else(|| first("examples")).or_else(|| first("enum")) {
         return Some(value.clone());
     }
-    if let Some(pointer) = schema["$ref"].as_str().and_then(|to| to.strip_prefix('#')) {
-        return root.pointer(pointer).map_or(Some(Value::Null), |to| of_schema(to, root, depth));
+    if let Some(reference) = schema["$ref"].as_str().filter(|to| to.starts_with('#')) {
+        return referred(root, reference)
+            .map_or(Some(Value::Null), |to| of_schema(to, root, depth));
     }
     if let Some(either) = first("anyOf").or_else(|| first("oneOf")) {
         return of_schema(either, root, depth);

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::signature::referred;
+
 /// References that are followed; a schema may refer to itself.
 const DEPTH: usize = 8;
 
@@ -45,7 +47,7 @@ impl Types {
         let object = schema.as_object()?;
         let depth = depth.checked_sub(1)?;
         if let Some(to) = object.get("$ref") {
-            return self.add(target(to, root)?, root, depth);
+            return self.add(referred(root, to.as_str()?)?, root, depth);
         }
         if let Some(either) = ["anyOf", "oneOf"].iter().find_map(|key| object.get(*key)) {
             return either.as_array()?.iter().try_for_each(|schema| self.add(schema, root, depth));
@@ -93,11 +95,6 @@ impl fmt::Display for Types {
         let names: Vec<&str> = all.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
         f.write_str(&names.join(" or "))
     }
-}
-
-/// What `#/$defs/NAME` means in `root`.
-fn target<'a>(to: &Value, root: &'a Value) -> Option<&'a Value> {
-    root.pointer(to.as_str()?.strip_prefix('#')?)
 }
 
 fn name_of(value: &Value) -> &'static str {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::signature::reference::{referred_name, step};
 use crate::signature::room::Room;
 
 const SCHEMAS: &str = "#/components/schemas/";
@@ -85,7 +86,8 @@ impl<'a> Components<'a> {
     pub(super) fn descriptor(&self, text: &'a RawValue) -> &'a RawValue {
         let reference = serde_json::from_str::<Reference>(text.get()).ok();
         let name = reference.as_ref().and_then(|it| it.to.strip_prefix(DESCRIPTORS));
-        name.and_then(|name| self.content_descriptors.get(name).copied()).unwrap_or(text)
+        let name = name.and_then(referred_name);
+        name.and_then(|name| self.content_descriptors.get(&name).copied()).unwrap_or(text)
     }
 
     /// The schema of a method with a copy of each shared one that it refers to, as `$defs` of its own.
@@ -140,7 +142,7 @@ impl<'a> References<'a, '_> {
                     match value {
                         Value::String(to) if key == "$ref" => {
                             if let Some((place, rest)) = self.lead(to, at) {
-                                *to = format!("#/$defs/{}{rest}", escaped(self.name(place)));
+                                *to = format!("#/$defs/{}{rest}", step(self.name(place)));
                             }
                         }
                         value => self.localise(value, at),
@@ -195,11 +197,7 @@ impl<'a> References<'a, '_> {
 /// The name that a path begins with, and the rest of it.
 fn named(path: &str) -> (String, &str) {
     let (name, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
-    (name.replace("~1", "/").replace("~0", "~"), rest)
-}
-
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+    (referred_name(name).unwrap_or_else(|| name.to_owned()), rest)
 }
 
 #[cfg(test)]
@@ -214,10 +212,10 @@ mod tests {
             "methods": [{
                 "name": "m",
                 "params": [
-                    {"$ref": "#/components/contentDescriptors/Who"},
+                    {"$ref": "#/components/contentDescriptors/Wh%6F"},
                     {"name": "b", "schema": {"$ref": "#/components/schemas/None"}},
                     {"name": "c", "schema": {"type": "integer"}},
-                    {"name": "d", "schema": {"$ref": "#/components/schemas/D~1E/items"}},
+                    {"name": "d", "schema": {"$ref": "#/components/schemas/D~1E%20F/items"}},
                 ],
                 "result": {"$ref": "#/components/contentDescriptors/Who"},
             }],
@@ -229,7 +227,7 @@ mod tests {
                     "A": {"properties": {"b": {"$ref": "#/components/schemas/B"}}},
                     "B": {"anyOf": [{"$ref": "#/components/schemas/A"}, {"type": "null"}]},
                     "C": {"type": "string"},
-                    "D/E": {"items": {"type": "string"}},
+                    "D/E F": {"items": {"type": "string"}},
                 },
             },
         });
@@ -246,8 +244,8 @@ mod tests {
         assert_eq!(missing.schema, json!({"$ref": "#/$defs/None", "$defs": {"None": true}}));
         assert_eq!(plain.schema, json!({"type": "integer"}));
         assert_eq!(method.result, Some(schema));
-        assert_eq!(inner.schema["$ref"], "#/$defs/D~1E/items");
-        assert_eq!(inner.schema["$defs"], json!({"D/E": {"items": {"type": "string"}}}));
+        assert_eq!(inner.schema["$ref"], "#/$defs/D~1E%20F/items");
+        assert_eq!(inner.schema["$defs"], json!({"D/E F": {"items": {"type": "string"}}}));
     }
 
     #[test]
