@@ -92,7 +92,11 @@ impl Calls<'_> {
         if plan.notify {
             self.warn_of_missing().await?;
         }
-        match (is_stream, plan.repeat) {
+        let refusal = match plan.notify {
+            true => self.discovery.refusal().await,
+            false => None,
+        };
+        let done = match (is_stream, plan.repeat) {
             (true, _) if plan.notify => Err(Failure::usage(format!(
                 "{} is a stream, and without its items nothing; call it without --notify",
                 plan.method
@@ -104,6 +108,14 @@ impl Calls<'_> {
             ))),
             (false, 1) => self.once(request).await,
             (false, _) => self.repeat(&request).await,
+        };
+        match (done, refusal) {
+            (Ok(()), Some(refusal)) => {
+                let failure = Failure::of_call(refusal);
+                let sent = "; the notification was sent, and nobody tells that it was refused, too";
+                Err(Failure { message: failure.message.clone() + sent, ..failure })
+            }
+            (done, _) => done,
         }
     }
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use rpc_client::registry::{RegistryClient, RegistryClientError};
 use rpc_client::{
-    Args, CallError, Catalog, Client, ClientOptions, Dialect, ListProblem, ListSource,
+    Args, CallError, Catalog, Client, ClientOptions, Code, Dialect, ListProblem, ListSource,
     NoSuchMethod, Phase, Request, Response, Rounded, Target,
 };
 use rpc_wire::instance::Instance;
-use rpc_wire::paths::{ALL_YOUR_METHODS, PROTO_JSON, RPC_DISCOVER};
+use rpc_wire::paths::{ALL_YOUR_METHODS, PROTO_JSON, RPC_DISCOVER, RPC_WHOAMI};
 use rpc_wire::signature::Signature;
 
 use super::{mistaken, no_instance, offers, reserved};
@@ -211,6 +211,22 @@ impl<'a> Discovery<'a> {
         }
     }
 
+    /// The error with which calls of this caller are refused, if that is so: of a notification nobody tells. Who may
+    /// not ask for the methods may call all the same, unless the server does not know who it is.
+    pub(super) async fn refusal(&self) -> Option<CallError> {
+        let error = match self.found.as_ref()? {
+            Err(error) => error,
+            Ok(Found::OfAll(catalog)) if catalog.replicas.is_empty() => {
+                &catalog.unknown.first()?.reason
+            }
+            Ok(_) => return None,
+        };
+        if !is_refusal(error) {
+            return None;
+        }
+        self.ask(RPC_WHOAMI).await.err().filter(is_refusal)
+    }
+
     /// Who asks.
     pub(super) fn client(&self) -> &Client {
         self.client
@@ -360,6 +376,10 @@ impl<'a> Discovery<'a> {
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
+}
+
+fn is_refusal(error: &CallError) -> bool {
+    matches!(error, CallError::Remote { fault, .. } if fault.code == Code::Unauthorised)
 }
 
 /// Whether some of the instances without a name may be another server than the rest of them.

@@ -52,6 +52,29 @@ fn what_would_be_lost_without_a_word_is_said_before() {
 }
 
 #[test]
+fn that_the_server_takes_no_calls_of_who_asks_is_said() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (tokens, settings) = (folder.path().join("tokens"), folder.path().join("s.ini"));
+    let digest = "d3de6cfa1209ab5d9e14e6438243e5bedb51129a569cb03c7facaabc54d50e4a";
+    std::fs::write(&tokens, format!("ci call sha256:{digest}\n")).unwrap();
+    std::fs::set_permissions(&tokens, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&settings, format!("[security]\ntokens = {}\n", tokens.display())).unwrap();
+    let (_server, port) = Daemon::serve(&format!("--no-registry --config {}", settings.display()));
+    for target in [format!("-p {port}"), format!("-i http://127.0.0.1:{port}/rpc")] {
+        let call = rpcd(&format!("call {target} echo 1"));
+        let refused = call.stderr.trim_end();
+        assert!(call.code == 1 && refused.contains("this needs a token"), "{call:?}");
+        for further in ["", " --repeat 3"] {
+            let run = rpcd(&format!("call {target} --notify echo 1{further}"));
+            assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
+            assert!(run.stderr.starts_with(refused), "{run:?} and {refused}");
+            assert!(run.stderr.contains("; the notification was sent"), "{run:?}");
+        }
+    }
+}
+
+#[test]
 fn a_method_that_no_instance_of_the_service_has_is_said_to_be_missing() {
     let site = Site::start();
     for service in ["", " --service site"] {
