@@ -10,15 +10,17 @@ mod door;
 mod events;
 mod room;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
 use bytes::Bytes;
+use futures_util::stream;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use rpc_host::body;
 use rpc_host::web::has_type;
@@ -30,6 +32,7 @@ pub use connection::Endpoint;
 
 use crate::audit::Who;
 use crate::headers::{Header, Headers};
+use crate::list::List;
 use crate::listing::Listing;
 use crate::outcome::Outcome;
 use crate::problem::{Problem, Status};
@@ -141,6 +144,10 @@ async fn answer_message(
     drop(message);
     match action {
         Action::Reply(answer) => reply(http, answer),
+        Action::List(list) => match http.room.share(&listing.tools) {
+            Ok(held) => send_list(list, held),
+            Err(why) => busy(why),
+        },
         Action::Call(call) => {
             let who = visitor.who();
             if call.tool.stream && call.progress.is_some() && takes_events(headers) {
@@ -209,6 +216,19 @@ fn respond(status: Status, json: Bytes) -> Response {
         Status::NotFound => StatusCode::NOT_FOUND,
     };
     (status, [(header::CONTENT_TYPE, JSON)], Body::from(json)).into_response()
+}
+
+/// A list, with the room that all its readers share.
+fn send_list(list: List, held: Arc<Held>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(JSON)),
+        (header::CONTENT_LENGTH, list.len().into()),
+    ];
+    let pieces = list.pieces().map(move |piece| {
+        let _ = &held;
+        Ok::<_, Infallible>(piece)
+    });
+    (headers, Body::from_stream(stream::iter(pieces))).into_response()
 }
 
 fn too_large(limit: usize) -> Response {

@@ -20,7 +20,8 @@ pub struct HttpOptions {
     /// Further host names by which it may be addressed; none.
     pub allowed_hosts: Vec<String>,
     /// Bytes of messages, with what is made of them, and of answers that are kept for all callers, besides 64 KiB for
-    /// each; 128 MiB. A message for which there is no room is refused with 503, a result is an error that says so.
+    /// each; 128 MiB. A list of tools counts once for all who read it. What there is no room for is refused with 503, a
+    /// result is an error that says so.
     pub max_buffered_bytes: usize,
     /// Open connections; 1,024. A further one is told so and closed.
     pub max_connections: usize,

@@ -26,7 +26,7 @@
 //! - `era`: whether a request says all, or belongs to a session; `headers`: what repeats it over HTTP.
 //! - `exposure`, `schema`, `tools`: what methods are offered, and as what.
 //! - `protocol`: what a message asks for; `outcome`: how a call ended, `strict`: and whether
-//!   agents can read its result; `reply`: both as JSON.
+//!   agents can read its result; `reply`: both as JSON; `list`: that of the tools.
 //!
 //! With it:
 //!
@@ -47,6 +47,7 @@ mod headers;
 mod http;
 mod http_options;
 mod lines;
+mod list;
 mod listing;
 mod message;
 mod options;

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use crate::GatewayOptions;
 use crate::era::{self, ClientInfo, Era, Meta, ProgressToken};
 use crate::headers::Headers;
+use crate::list::List;
 use crate::message::{self, Id, Message, Notification, Request};
 use crate::problem::{Problem, Status};
-use crate::reply::{RawList, Reply, SELF};
+use crate::reply::{Reply, SELF};
 use crate::tools::{May, NoTool, Tool, Tools};
 
 /// What the answers depend on.
@@ -39,6 +40,8 @@ pub(crate) struct View<'a> {
 pub(crate) enum Action {
     /// Send this.
     Reply(Reply),
+    /// Send this list.
+    List(List),
     /// Make a call, and send its result.
     Call(Box<Call>),
     /// Tell of changes until the subscription ends.
@@ -125,8 +128,9 @@ struct CancelledParams {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ToolList<'a> {
-    tools: RawList<'a>,
+struct ToolList {
+    /// They are put here when it is sent.
+    tools: [(); 0],
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
     #[serde(flatten)]
@@ -300,11 +304,11 @@ fn list(request: &Request<'_>, era: Era, view: &View<'_>) -> Result<Action, Prob
     let (tools, next) =
         view.tools.page(era, after.transpose()?, view.may, view.options.max_page_tools);
     let list = ToolList {
-        tools: RawList(tools),
+        tools: [],
         next_cursor: next.map(|name| format!("{CURSOR}{name}")),
         caching: era.is_modern().then(|| view.caching()),
     };
-    Ok(Action::Reply(Reply::result(&request.id, era, list)))
+    Ok(Action::List(List::new(Reply::result(&request.id, era, list), tools)))
 }
 
 fn call(

@@ -1,8 +1,6 @@
 //! Messages to a client as JSON, each on one line.
 
 use serde::Serialize;
-use serde::ser::{SerializeSeq, Serializer};
-use serde_json::value::RawValue;
 
 use crate::era::{Era, ProgressToken};
 use crate::message::Id;
@@ -172,19 +170,4 @@ fn notification(method: &'static str, params: Option<impl Serialize>) -> String 
 /// Writing these types to memory cannot fail.
 fn text(message: &impl Serialize) -> String {
     serde_json::to_string(message).unwrap_or_default()
-}
-
-/// Texts that are JSON already, as a list.
-#[derive(Debug)]
-pub(crate) struct RawList<'a>(pub(crate) Vec<&'a str>);
-
-impl Serialize for RawList<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
-        for text in &self.0 {
-            let raw: &RawValue = serde_json::from_str(text).map_err(serde::ser::Error::custom)?;
-            list.serialize_element(raw)?;
-        }
-        list.end()
-    }
 }

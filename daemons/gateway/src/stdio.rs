@@ -128,6 +128,7 @@ impl Talk {
         let listing = self.gateway.listing().await;
         match self.action(line, &listing) {
             Action::Reply(reply) => self.send(reply.json).await,
+            Action::List(list) => self.send(list.text()).await,
             Action::Call(call) => {
                 self.start(call.id.clone(), line.len(), |talk| {
                     make(talk.gateway.clone(), call, talk.who.clone(), talk.output.clone())

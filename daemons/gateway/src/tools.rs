@@ -15,6 +15,7 @@ use crate::GatewayOptions;
 use crate::era::Era;
 use crate::exposure::Offered;
 use entry::Entry;
+pub(crate) use entry::Listed;
 use left_out::LeftOut;
 pub(crate) use left_out::NoTool;
 
@@ -47,7 +48,7 @@ pub(crate) struct Tool {
     by_position: Option<Signature>,
     /// Whether its result is in an object of its own in versions where each result is one.
     pub(crate) wraps: bool,
-    entry: Entry,
+    entry: Arc<Entry>,
 }
 
 /// Which services a caller may call; a name, or `None` for instances without one.
@@ -171,15 +172,20 @@ impl Tools {
         self.all.len()
     }
 
-    /// The tools behind the one of the name `after`, at most `max` of those that the caller may use, as
-    /// JSON; and after which one the next page begins, if there is one.
+    /// Bytes of what the list says of them.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.all.iter().map(|tool| tool.entry.kept_bytes()).sum()
+    }
+
+    /// What the list says of the tools behind the one of the name `after`, at most `max` of those that the caller
+    /// may use; and after which one the next page begins, if there is one.
     pub(crate) fn page(
         &self,
         era: Era,
         after: Option<&str>,
         may: May<'_>,
         max: usize,
-    ) -> (Vec<&str>, Option<&str>) {
+    ) -> (Vec<Listed>, Option<&str>) {
         let begin =
             after.map_or(0, |after| self.all.partition_point(|it| it.name.as_str() <= after));
         let rest = self.all.get(begin..).unwrap_or_default();
@@ -187,7 +193,7 @@ impl Tools {
         let mut page = Vec::new();
         let mut last = None;
         while let Some(tool) = visible.next_if(|_| page.len() < max.max(1)) {
-            page.push(tool.entry.json(era));
+            page.push(Listed::new(&tool.entry, era));
             last = Some(tool.name.as_str());
         }
         let next = if visible.peek().is_some() { last } else { None };
@@ -310,7 +316,7 @@ impl Tool {
                 .filter(|it| it.param_structure == ParamStructure::ByPosition)
                 .cloned(),
             wraps: entry.wraps(),
-            entry,
+            entry: Arc::new(entry),
         })
     }
 

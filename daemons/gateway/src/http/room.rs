@@ -1,9 +1,11 @@
 //! Room for messages and answers, bounded in sum: who sends slowly or reads nothing makes the gateway keep them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::tools::Tools;
 
 /// Bytes that need no room, so that short messages are served whoever takes the rest.
 const FREE: usize = 64 << 10;
@@ -15,6 +17,14 @@ const UNIT: usize = 1 << 10;
 pub(super) struct Room {
     bytes: usize,
     units: Arc<Semaphore>,
+    list: Mutex<ListInUse>,
+}
+
+/// The list of tools that is being sent, with the room for it.
+#[derive(Debug, Default)]
+struct ListInUse {
+    tools: Weak<Tools>,
+    held: Weak<Held>,
 }
 
 /// Some of it, as long as it is held.
@@ -38,7 +48,7 @@ impl AsRef<[u8]> for Housed {
 impl Room {
     pub(super) fn new(bytes: usize) -> Self {
         let units = (bytes / UNIT).min(Semaphore::MAX_PERMITS);
-        Self { bytes, units: Arc::new(Semaphore::new(units)) }
+        Self { bytes, units: Arc::new(Semaphore::new(units)), list: Mutex::default() }
     }
 
     /// Room for so many bytes.
@@ -59,6 +69,22 @@ impl Room {
         }
     }
 
+    /// Room for a list of tools, one for all who read it. Each list that is still read has its own.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(super) fn share(&self, tools: &Arc<Tools>) -> Result<Arc<Held>, String> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = list.held.upgrade()
+            && list.tools.as_ptr() == Arc::as_ptr(tools)
+        {
+            return Ok(held);
+        }
+        let held = Arc::new(self.take(tools.kept_bytes())?);
+        *list = ListInUse { tools: Arc::downgrade(tools), held: Arc::downgrade(&held) };
+        Ok(held)
+    }
+
     /// The bytes with room for them, until they are dropped.
     ///
     /// # Errors
@@ -72,7 +98,11 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    use rpc_wire::signature::Signature;
+    use serde_json::json;
+
     use super::*;
+    use crate::tools::tests::{reads, tools_of};
 
     #[test]
     fn room_is_for_as_much_as_there_is_until_it_is_dropped_and_short_messages_need_none() {
@@ -84,5 +114,21 @@ mod tests {
         assert!(room.take(FREE).is_ok());
         drop(second);
         assert!(room.take(100 << 10).is_ok());
+    }
+
+    #[test]
+    fn a_list_takes_room_once_for_all_who_read_it_beside_those_before_that_are_still_read() {
+        let list = || {
+            let long = Signature { doc: "x".repeat(10 << 10), ..reads("", json!({})) };
+            let named = |at: u8| Signature { name: format!("m{at}"), ..long.clone() };
+            Arc::new(tools_of(&(0..20).map(named).collect::<Vec<_>>()))
+        };
+        let room = Room::new(300 << 10);
+        let (before, now) = (list(), list());
+        let readers = [(); 9].map(|()| room.share(&before).unwrap());
+        assert!(room.share(&now).unwrap_err().contains("max_buffered_bytes"));
+        drop(readers);
+        let _reader = room.share(&now).unwrap();
+        assert!(room.share(&before).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! What the list says of a tool: its name, description, schemas and promises, bounded, and without characters that are not seen.
 
+use std::sync::Arc;
+
 use rpc_wire::is_hidden;
 use rpc_wire::signature::{Effect, Example, Signature};
 use serde_json::{Map, Value, json};
@@ -20,6 +22,29 @@ pub(super) struct Entry {
     modern: String,
     /// Where it differs.
     legacy: Option<String>,
+}
+
+/// Its text in one era, which is not copied.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    entry: Arc<Entry>,
+    era: Era,
+}
+
+impl AsRef<[u8]> for Listed {
+    fn as_ref(&self) -> &[u8] {
+        self.json().as_bytes()
+    }
+}
+
+impl Listed {
+    pub(super) fn new(entry: &Arc<Entry>, era: Era) -> Self {
+        Self { entry: Arc::clone(entry), era }
+    }
+
+    pub(crate) fn json(&self) -> &str {
+        self.entry.json(self.era)
+    }
 }
 
 impl Entry {
@@ -75,6 +100,11 @@ impl Entry {
 
     pub(super) fn bytes(&self) -> usize {
         self.legacy.as_ref().unwrap_or(&self.modern).len()
+    }
+
+    /// Those of both eras.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.modern.len() + self.legacy.as_ref().map_or(0, String::len)
     }
 
     /// Whether earlier versions have its result in an object of its own.

@@ -52,7 +52,8 @@ pub(crate) async fn gateway(
     let (address, handle) = (server.local_addr(), server.handle());
     handle.replace_methods(methods).unwrap();
     tokio::spawn(server.serve(std::future::pending()));
-    let client = Client::direct(address.to_string(), ClientOptions::default()).unwrap();
+    let long_lists = ClientOptions { max_method_list_bytes: 32 << 20, ..ClientOptions::default() };
+    let client = Client::direct(address.to_string(), long_lists).unwrap();
     (Gateway::new(client, options), handle)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rpc_gateway::{Endpoint, GatewayOptions, HttpOptions};
 use rpc_host::shares::Share;
 use rpc_security::{Access, AuditLog, Auth, Guard, Role, TokenFile, secret};
-use rpc_server::{Call, Failure, ServerHandle, rpc_method};
+use rpc_server::{Call, Failure, Method, ServerHandle, rpc_method};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -380,6 +380,53 @@ async fn a_peer_that_reads_nothing_loses_its_connection() {
     let _silent = fixture.open(&post(&headers, &message.to_string())).await;
     let is_served = async || fixture.post("", &legacy("ping", json!({}))).await.status == 200;
     timeout(TIMEOUT, async { while !is_served().await {} }).await.unwrap();
+}
+
+#[tokio::test]
+async fn all_who_read_a_list_share_its_room_and_one_that_is_still_read_keeps_it_from_the_next() {
+    let http = HttpOptions { max_buffered_bytes: 16 << 20, ..HttpOptions::default() };
+    let fixture = Fixture::with(GatewayOptions::default(), http).await;
+    let list = |from: usize| {
+        let doc = "x".repeat(12 << 10);
+        let method = |at| Method::named(format!("m{at}")).doc(doc.clone()).read_only();
+        let methods = (from..from + 500).map(method).map(|it| it.parameters([]).sync(|| 1));
+        fixture.server.replace_methods(methods).unwrap();
+    };
+    let request = post("", &legacy("tools/list", json!({})).to_string());
+    let is_listed = async |tool: &str| {
+        timeout(TIMEOUT, async { while !fixture.ask(&request).await.body.contains(tool) {} })
+            .await
+            .unwrap();
+    };
+    list(1000);
+    is_listed("m1000").await;
+    let mut readers = Vec::new();
+    for _ in 0..8 {
+        // What it does not read is kept.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut reader = socket.connect(fixture.address).await.unwrap();
+        reader.write_all(request.as_bytes()).await.unwrap();
+        assert!(read_until(&mut reader, "\r\n").await.contains(" 200 "));
+        readers.push(reader);
+    }
+    list(2000);
+    let reply = timeout(TIMEOUT, async {
+        loop {
+            let reply = fixture.ask(&request).await;
+            if reply.status != 200 {
+                break reply;
+            }
+        }
+    });
+    let reply = reply.await.unwrap();
+    assert!(reply.status == 503 && reply.body.contains("max_buffered_bytes"), "{}", reply.body);
+    for reader in &mut readers {
+        let mut rest = Vec::new();
+        timeout(TIMEOUT, reader.read_to_end(&mut rest)).await.unwrap().unwrap();
+        assert!(rest.len() > 500 * (12 << 10) && rest.ends_with(b"}]}}"));
+    }
+    is_listed("m2000").await;
 }
 
 /// A gateway that asks for tokens, and the header with one that may call.
