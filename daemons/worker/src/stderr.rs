@@ -25,7 +25,9 @@ impl Guess {
             let mut words = line.split([' ', '\t', ':', '[', ']', '(', ')', '|', '=', ',', '"']);
             // A date and a time are no words.
             let words = words.by_ref().filter(|it| it.contains(char::is_alphabetic)).take(WORDS);
-            self.last = words.filter_map(of_word).next().unwrap_or(Level::Info);
+            // Python's text of what the system refused, such as a program that it cannot open.
+            let other = if line.contains(": [Errno ") { Level::Error } else { Level::Info };
+            self.last = words.filter_map(of_word).next().unwrap_or(other);
         }
         self.last
     }
@@ -72,6 +74,11 @@ mod tests {
             ("info all is well", Level::Info),
             ("ValueError: 3", Level::Error),
             ("json.decoder.JSONDecodeError: no", Level::Error),
+            (
+                "python3: can't open file '/x/methods.py': [Errno 2] No such file or directory",
+                Level::Error,
+            ),
+            ("WARNING: trying again: [Errno 111] Connection refused", Level::Warn),
             ("hello, there was no error in it", Level::Info),
             ("", Level::Info),
         ] {
