@@ -345,7 +345,15 @@ impl<T> Conversation<T> {
         if !std::mem::replace(&mut self.is_told_of_codes, true) {
             tracing::warn!(%code, "the worker fails with a code that only rpcd may give; callers get {} instead. Use codes above -32000", Code::MethodFailed);
         }
-        let message = format!("{} (code {code} of the worker)", fault.plain_text());
+        let what = match code {
+            // It is called for what it lists.
+            Code::MethodNotFound => {
+                let said = &fault.message;
+                format!("the worker lists this method, but says that it has none: {said}").into()
+            }
+            _ => fault.plain_text(),
+        };
+        let message = format!("{what} (code {code} of the worker)");
         Fault { data: data.clone(), ..Fault::method_failed(message) }
     }
 

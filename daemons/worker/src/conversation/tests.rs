@@ -212,6 +212,8 @@ fn a_code_that_says_that_a_call_did_not_run_is_not_the_workers() {
         assert_eq!((fault.code.number(), fault.data), (code, Some(json!([1]))), "{line}");
         assert!(fault.message.contains("sold out"), "{}", fault.message);
         assert_eq!(fault.message.contains(&format!("code {given}")), given != code);
+        let contradicts = fault.message.starts_with("the worker lists this method");
+        assert_eq!(contradicts, given == -32601, "{}", fault.message);
     }
 }
 
