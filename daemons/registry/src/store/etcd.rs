@@ -1,6 +1,6 @@
 //! A client of an etcd cluster, by the JSON gateway that every member has beside gRPC.
 //!
-//! - [`EtcdOptions`]: where the cluster is, and every limit and time.
+//! - [`EtcdOptions`]: where the cluster is, and every limit and time; `checks`: those that fit together.
 //! - `client`: requests, each to one member and to the next while one does not answer.
 //! - `transport`: TCP, and TLS with what `tls` reads; `access`: user, password, and the token for both.
 //! - `message`: what is sent and received, as bytes; pure.
@@ -8,6 +8,7 @@
 //! - [`EtcdError`]: what went wrong, by what follows from it.
 
 mod access;
+mod checks;
 mod client;
 mod error;
 mod files;
