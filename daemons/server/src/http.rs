@@ -4,13 +4,13 @@
 
 mod activity;
 mod caller;
-mod calls;
 mod exchange;
 mod headers;
 mod lifecycle;
 mod notifications;
 mod origins;
 mod pages;
+mod posts;
 mod problem;
 mod replies;
 mod reply;
@@ -213,11 +213,11 @@ impl Connection<'_> {
             return reply.with(header::ALLOW, route.allowed());
         }
         match route {
-            Route::Rpc => calls::json_rpc(self.state, self.caller, headers, body).await,
+            Route::Rpc => posts::json_rpc(self.state, self.caller, headers, body).await,
             Route::Call(name) => match decoded(name) {
                 Some(name) => {
                     let ask = || self.activity.ask();
-                    calls::call(self.state, self.caller, &name, (headers, body), ask).await
+                    posts::call(self.state, self.caller, &name, (headers, body), ask).await
                 }
                 None => refusal(path, StatusCode::BAD_REQUEST, "the method's name must be UTF-8"),
             },
