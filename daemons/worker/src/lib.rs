@@ -31,7 +31,7 @@
 //! - `crew`: which call goes to which process, and what becomes of it; without I/O, too.
 //! - `restarts`: when a process that ended is started again.
 //! - `pool`: the crew shared by tasks; callers wait here.
-//! - `lines`: bytes become lines; `stderr`: lines get levels.
+//! - `lines`: bytes become lines; `stderr`: lines get levels; `reason`: why a process takes no calls.
 //! - `process`: starts and ends one process; `talk` moves bytes between it and the crew.
 //! - `slot`: one worker, process after process; `files`: whether its files have changed.
 //!
@@ -47,6 +47,7 @@ mod listing;
 mod options;
 mod pool;
 mod process;
+mod reason;
 mod restarts;
 mod slot;
 mod stderr;
@@ -139,7 +140,7 @@ impl Workers {
             next_key: AtomicU64::new(0),
         });
         let first = shared.start(0).await.map_err(|NotStarted { why, .. }| {
-            WorkersError::Start { program: shared.program.clone(), why }
+            WorkersError::Start { program: shared.program.clone(), why: why.to_string() }
         })?;
         shared.lists(first.listing.clone());
         let mut first = Some(first);

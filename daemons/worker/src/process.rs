@@ -14,7 +14,8 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::lines::{Lines, TooLong};
-use crate::stderr::Guess;
+use crate::reason::Reason;
+use crate::stderr::{Guess, LastWords};
 use crate::{Program, WorkerLimits};
 use rpc_wire::report::Level;
 
@@ -32,8 +33,7 @@ pub(crate) struct Process {
     pub(crate) stdin: Option<pipe::Sender>,
     pub(crate) stdout: pipe::Receiver,
     stderr: AbortOnDropHandle<()>,
-    /// The last line of standard error.
-    last_words: Arc<Mutex<String>>,
+    last_words: Arc<Mutex<LastWords>>,
 }
 
 impl Process {
@@ -65,7 +65,7 @@ impl Process {
         let stdout = child.stdout.take().ok_or_else(missing)?.into_owned_fd()?;
         let stderr = child.stderr.take().ok_or_else(missing)?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let last_words = Arc::new(Mutex::new(String::new()));
+        let last_words = Arc::<Mutex<LastWords>>::default();
         let logging = log(stderr, worker, group, last_words.clone());
         Ok(Self {
             child,
@@ -82,8 +82,8 @@ impl Process {
         self.group.map_or(0, |group| group.as_raw_nonzero().get())
     }
 
-    /// Waits until it has ended; returns how, with the last line it wrote to standard error.
-    pub(crate) async fn ended(&mut self) -> String {
+    /// Waits until it has ended; returns how, with what it wrote to standard error about it.
+    pub(crate) async fn ended(&mut self) -> Reason {
         let how = match self.child.wait().await {
             Ok(status) => describe(status),
             Err(error) => format!("cannot be waited for ({error})"),
@@ -91,10 +91,7 @@ impl Process {
         // Children of its own may hold it open.
         let _ = timeout(LAST_WORDS, &mut self.stderr).await;
         let last = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
-        match last.as_str() {
-            "" => how,
-            last => format!("{how} (it said last: {last:?})"),
-        }
+        Reason::with_words(how, last.line())
     }
 
     /// Ends it: closes its standard input, then SIGTERM, then SIGKILL, each after the time it has to
@@ -157,7 +154,7 @@ async fn log(
     mut stderr: impl AsyncRead + Unpin,
     worker: usize,
     group: Option<Pid>,
-    last_words: Arc<Mutex<String>>,
+    last_words: Arc<Mutex<LastWords>>,
 ) {
     let pid = group.map_or(0, |group| group.as_raw_nonzero().get());
     let mut guess = Guess::default();
@@ -166,16 +163,15 @@ async fn log(
         if line.is_empty() {
             return;
         }
-        match guess.level(&line) {
+        let level = guess.level(&line);
+        match level {
             Level::Trace => tracing::trace!(target: "worker", worker, pid, "{line}"),
             Level::Debug => tracing::debug!(target: "worker", worker, pid, "{line}"),
             Level::Info => tracing::info!(target: "worker", worker, pid, "{line}"),
             Level::Warn => tracing::warn!(target: "worker", worker, pid, "{line}"),
             Level::Error => tracing::error!(target: "worker", worker, pid, "{line}"),
         }
-        let mut last = last_words.lock().unwrap_or_else(PoisonError::into_inner);
-        last.clear();
-        last.extend(line.chars().take(200));
+        last_words.lock().unwrap_or_else(PoisonError::into_inner).hear(&line, level);
     };
     let mut lines = Lines::new(MAX_LOGGED);
     while matches!(stderr.read_buf(lines.buffer()).await, Ok(1..)) {

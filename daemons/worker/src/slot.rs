@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::crew::Left;
 use crate::listing::Listing;
 use crate::pool::Pool;
+use crate::reason::Reason;
 use crate::restarts::{self, Next, Restarts};
 use crate::talk::{Gone, NotStarted, Talk};
 use crate::{Program, WorkerLimits};
@@ -29,7 +30,7 @@ pub(crate) struct Shared {
     pub(crate) listing: watch::Sender<Arc<Vec<Signature>>>,
     /// Why no further processes are started.
     pub(crate) failed: watch::Sender<Option<String>>,
-    /// Why no process runs until the files change.
+    /// Why no process runs until the files change, as callers are told.
     pub(crate) paused: watch::Sender<Option<String>>,
     /// Changed when the files of the program have; `None`: they are not watched.
     pub(crate) files: Option<watch::Receiver<()>>,
@@ -131,7 +132,7 @@ impl Shared {
         &self,
         worker: usize,
         files: &mut Option<watch::Receiver<()>>,
-    ) -> Result<Talk, String> {
+    ) -> Result<Talk, Reason> {
         let mut refused = 0;
         loop {
             tokio::select! {
@@ -179,9 +180,12 @@ impl Shared {
             }
             Next::GiveUp => {
                 let deaths = restarts.deaths();
-                let text = format!("worker `{}` {why} (death {deaths} in a row)", self.program);
+                let text = |why: &dyn std::fmt::Display| {
+                    format!("worker `{}` {why} (death {deaths} in a row)", self.program)
+                };
+                let (text, told) = (text(&why), text(&why.for_callers()));
                 // Not executed: another instance may have a program that works.
-                let fault = Fault::new(Code::Draining, format!("{text}; call another instance"));
+                let fault = Fault::new(Code::Draining, format!("{told}; call another instance"));
                 if files.is_none() {
                     self.pool.crew().close(fault);
                     self.failed.send_replace(Some(text));
@@ -189,7 +193,7 @@ impl Shared {
                 }
                 tracing::error!(worker, "{text}; it is started again when its files change");
                 if self.pool.crew().close_if_empty(fault) {
-                    self.paused.send_replace(Some(text));
+                    self.paused.send_replace(Some(told));
                 }
                 changed(files).await;
                 *restarts = Restarts::new(&self.limits);

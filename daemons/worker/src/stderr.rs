@@ -1,9 +1,42 @@
-//! The level of a line that a program wrote to its standard error, guessed by its first words.
+//! What a program wrote to its standard error: the level of a line, guessed by its first words, and which line says why it
+//! ended.
 
 use rpc_wire::report::Level;
 
 /// Words looked at: a name may come first.
 const WORDS: usize = 4;
+
+/// Lines behind one that is an error, such as its stack, until it is taken for the past.
+const BEHIND: usize = 32;
+/// Characters kept of the line that says why it ended.
+const KEPT: usize = 200;
+
+/// The line that says why the program ended: its last one, or an error shortly before that.
+#[derive(Debug, Default)]
+pub(crate) struct LastWords {
+    line: String,
+    /// Lines since it, if it is an error.
+    behind: Option<usize>,
+}
+
+impl LastWords {
+    pub(crate) fn hear(&mut self, line: &str, level: Level) {
+        let is_error = level == Level::Error && !line.starts_with([' ', '\t']);
+        self.behind = match self.behind {
+            _ if is_error => Some(0),
+            Some(behind) if behind < BEHIND => Some(behind + 1),
+            _ => None,
+        };
+        if matches!(self.behind, None | Some(0)) {
+            self.line.clear();
+            self.line.extend(line.chars().take(KEPT));
+        }
+    }
+
+    pub(crate) fn line(&self) -> &str {
+        &self.line
+    }
+}
 
 /// Guesses levels line by line: an indented line belongs to the one before.
 #[derive(Debug)]
@@ -97,6 +130,32 @@ mod tests {
         ] {
             assert_eq!(guess.level(line), Level::Error, "{line}");
         }
+    }
+
+    fn last_words(lines: &[&str]) -> String {
+        let (mut guess, mut words) = (Guess::default(), LastWords::default());
+        for line in lines {
+            words.hear(line, guess.level(line));
+        }
+        words.line().to_owned()
+    }
+
+    #[test]
+    fn the_line_that_says_why_it_ended_is_the_error() {
+        let node = ["/x/c.mjs:7", "  throw new Error(\"no database\")", "Error: no database"];
+        let stack = ["    at crash (/x/c.mjs:7:9)", "Node.js v20.20.2"];
+        assert_eq!(last_words(&[&node[..], &stack].concat()), "Error: no database");
+        let python =
+            ["Traceback (most recent call last):", "  File \"a.py\", line 3", "KeyError: 3"];
+        assert_eq!(last_words(&python), "KeyError: 3");
+        assert_eq!(
+            last_words(&["error: tried again", "info: up", "killed by hand"]),
+            "error: tried again"
+        );
+        assert_eq!(last_words(&["ready", "out of paper"]), "out of paper");
+        let later: Vec<&str> = ["error: an hour ago"].into_iter().chain(["info: up"; 40]).collect();
+        assert_eq!(last_words(&later), "info: up");
+        assert_eq!(last_words(&[]), "");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::lines::{Lines, TooLong};
 use crate::listing::Listing;
 use crate::pool::Pool;
 use crate::process::Process;
+use crate::reason::Reason;
 use crate::{Program, WorkerLimits};
 
 /// Bytes read at once; then others have their turn.
@@ -64,17 +65,17 @@ impl Talk {
             Ok(Err(why)) => {
                 let ended = timeout(limits.exit_timeout, talk.process.ended());
                 Err(NotStarted::by_itself(match why {
-                    Some(offence) => offence.to_string(),
-                    None => {
-                        ended.await.unwrap_or_else(|_| "closed its standard output".to_owned())
-                            + "; it listed no methods"
-                    }
+                    Some(offence) => offence.to_string().into(),
+                    None => ended
+                        .await
+                        .unwrap_or_else(|_| "closed its standard output".into())
+                        .and("; it listed no methods"),
                 }))
             }
-            Err(_late) => Err(NotStarted::by_itself(format!(
+            Err(_late) => Err(NotStarted::by_itself(Reason::from(format!(
                 "did not list its methods within {:?} (start_timeout); does it read a line from standard input, and flush each line that it writes?",
                 limits.start_timeout
-            ))),
+            )))),
         }
     }
 
@@ -125,16 +126,16 @@ impl Talk {
         let mut member = Member { pool, key, process, lines, limits, writing: BytesMut::new() };
         let end = member.take_calls(&wake, &retire).await;
         let why = match &end {
-            End::Retired => "was replaced".to_owned(),
-            End::Offence(offence) => offence.to_string(),
+            End::Retired => "was replaced".into(),
+            End::Offence(offence) => offence.to_string().into(),
             End::Closed => match timeout(LAST_WORDS, member.process.ended()).await {
                 Ok(how) => how,
-                Err(_) => "closed its standard output".to_owned(),
+                Err(_) => "closed its standard output".into(),
             },
             End::Exited => member.process.ended().await,
         };
         let Member { pool, key, process, limits, .. } = member;
-        let left = pool.crew().leave(key, &why, Instant::now());
+        let left = pool.crew().leave(key, &why.for_callers(), Instant::now());
         if !matches!(end, End::Retired) {
             // Nobody is told when all workers stop.
             let _ = gone.send(Gone { why, served: since.elapsed(), left });
@@ -146,14 +147,13 @@ impl Talk {
 /// Why a program does not serve.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotStarted {
-    /// As the rest of a sentence that begins with its name.
-    pub(crate) why: String,
+    pub(crate) why: Reason,
     /// The system has no room for it now. That says nothing about the program.
     pub(crate) may_start_later: bool,
 }
 
 impl NotStarted {
-    fn by_itself(why: String) -> Self {
+    fn by_itself(why: Reason) -> Self {
         Self { why, may_start_later: false }
     }
 
@@ -166,15 +166,14 @@ impl NotStarted {
             true => "there is no room for it now (ulimit -n, ulimit -u, memory)",
             false => "check the command and its path",
         };
-        Self { why: format!("cannot be started: {error}; {hint}"), may_start_later }
+        Self { why: format!("cannot be started: {error}; {hint}").into(), may_start_later }
     }
 }
 
 /// A process that takes no calls any longer.
 #[derive(Debug)]
 pub(crate) struct Gone {
-    /// Why, as the rest of a sentence that begins with its name.
-    pub(crate) why: String,
+    pub(crate) why: Reason,
     /// Since it listed its methods.
     pub(crate) served: Duration,
     pub(crate) left: Left,
@@ -382,6 +381,7 @@ mod tests {
     fn what_the_system_has_no_room_for_may_start_later() {
         for (error, later) in [(Errno::MFILE, true), (Errno::AGAIN, true), (Errno::NOENT, false)] {
             let NotStarted { why, may_start_later } = NotStarted::by_the_system(error.into());
+            let why = why.to_string();
             assert_eq!((may_start_later, why.contains("ulimit")), (later, later), "{why}");
         }
     }

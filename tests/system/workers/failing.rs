@@ -239,7 +239,34 @@ async fn a_worker_that_says_nothing_is_an_error_with_a_hint() {
     let (code, _, said) =
         run_rpcd([&line[..], &["python3 -c 'raise ValueError(3)'"]].concat()).await;
     assert_eq!(code, 1, "{dies}");
-    assert!(said.contains("ended with status 1 (it said last: \"ValueError: 3\")"), "{said}");
+    assert!(said.contains("ended with status 1 (it said: \"ValueError: 3\")"), "{said}");
+}
+
+#[tokio::test]
+async fn what_a_worker_wrote_for_its_log_is_not_told_to_callers() {
+    if !has_python() {
+        return;
+    }
+    let program = "import os, sys\n\
+        sys.stdin.readline()\n\
+        print('{\"id\":0,\"res\":[{\"method_name\":\"crash\"}]}', flush=True)\n\
+        sys.stdin.readline()\n\
+        print('Error: password=canary', file=sys.stderr)\n\
+        print('Node.js v20.20.2', file=sys.stderr, flush=True)\n\
+        os._exit(9)\n";
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("crash.py");
+    std::fs::write(&file, program).unwrap();
+    let command = format!("python3 -B {}", file.display());
+    let line = ["--no-registry", "--no-builtin", "--worker", &command];
+    let (server, at) = Daemon::server_with(&[], &line).await;
+    let reply = ask(at, "crash", json!([])).await;
+    assert_eq!(reply["error"]["code"], -32006, "{reply}");
+    let text = reply["error"]["message"].as_str().unwrap();
+    let told = "the worker ended with status 9 (the server's log says why); it may have been";
+    assert!(text.contains(told) && !text.contains("canary"), "{text}");
+    let said = "ended with status 9 (it said: \"Error: password=canary\")";
+    server.line("why it ended", |line| line.contains(said).then_some(())).await;
 }
 
 #[tokio::test]
@@ -396,7 +423,7 @@ async fn a_server_whose_changed_program_cannot_be_started_again_drains_until_it_
     let (server, at) = Daemon::server_with(&[], &line).await;
     let pid = call(at, "pid", json!([])).await;
     let works = std::fs::read_to_string(&copy).unwrap();
-    std::fs::write(&copy, "raise SystemExit(1)\n").unwrap();
+    std::fs::write(&copy, "raise SystemExit('error: password=canary')\n").unwrap();
     let goes_on = |line: &str| line.contains("the one before goes on").then_some(());
     server.line("that the change does not start", goes_on).await;
     kill_process(process(&pid), Signal::KILL).unwrap();
@@ -408,6 +435,9 @@ async fn a_server_whose_changed_program_cannot_be_started_again_drains_until_it_
     assert_eq!(reply["error"]["code"], -32003, "it was not executed: {reply}");
     let text = reply["error"]["message"].as_str().unwrap();
     assert!(text.contains("ended with status 1") && text.contains("another instance"), "{text}");
+    assert!(text.contains("log says why") && !text.contains("canary"), "{text}");
+    let said = server.stderr().text();
+    assert!(said.contains("(it said: \"error: password=canary\")"), "{said}");
     std::fs::write(&copy, works).unwrap();
     eventually("it serves", async || ask(at, "pid", json!([])).await["res"].is_number()).await;
     drop(home);
