@@ -16,6 +16,7 @@ use std::sync::Arc;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
@@ -79,7 +80,14 @@ fn router(http: Arc<Http>) -> Router {
         })
         .layer(cors)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&http), door::refuse_foreign_pages))
+        .layer(axum::middleware::from_fn(yield_to_others))
         .with_state(http)
+}
+
+/// Many requests may have come at once on a connection: others have their turn.
+async fn yield_to_others(request: Request, next: Next) -> Response {
+    tokio::task::yield_now().await;
+    next.run(request).await
 }
 
 /// One message. What is not read of it is discarded.
@@ -272,5 +280,34 @@ fn headers(all: &HeaderMap) -> Headers {
         method: of("mcp-method"),
         name: of("mcp-name"),
         traceparent: of("traceparent"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+    use rpc_client::{Client, ClientOptions};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::GatewayOptions;
+
+    #[tokio::test]
+    async fn other_connections_have_their_turn_before_a_request_is_answered() {
+        let client = Client::direct("127.0.0.1:1", ClientOptions::default()).unwrap();
+        let options = HttpOptions::default();
+        let http = Http {
+            gateway: Gateway::new(client, GatewayOptions::default()),
+            door: Door::new(&options),
+            room: Room::new(0),
+            options,
+            ending: CancellationToken::new(),
+        };
+        let request = Request::post("/elsewhere").body(Body::empty()).unwrap();
+        let mut answered = pin!(router(Arc::new(http)).oneshot(request));
+        assert!(poll!(answered.as_mut()).is_pending());
+        assert_eq!(answered.await.unwrap().status(), StatusCode::NOT_FOUND);
     }
 }
