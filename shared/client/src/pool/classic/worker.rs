@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use super::socket::{ClassicSocket, Exchange};
@@ -98,7 +99,9 @@ impl Worker {
 
     async fn serve(&mut self, mut call: ClassicCall) {
         let attempt = async {
-            let mut socket = match self.socket.take() {
+            // The server may have closed it just before the call came.
+            let kept = self.socket.take().filter(|it| it.readable().now_or_never().is_none());
+            let mut socket = match kept {
                 Some(socket) => socket,
                 None => ClassicSocket::open(&self.pool, Opening(Arc::clone(&self.pool))).await?,
             };
