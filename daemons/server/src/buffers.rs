@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-/// What a connection may keep without being counted.
-pub(crate) const FREE_BYTES: usize = 64 * 1024;
+/// A request that is no longer is read in any case.
+pub(crate) const SMALL_BYTES: usize = 4 * 1024;
+/// What a connection may keep without being counted: a small request, in a buffer that has as much room again.
+pub(crate) const FREE_BYTES: usize = 2 * SMALL_BYTES;
 /// A peer that took nothing of its output for this long does not read.
 const STALLED: Duration = Duration::from_secs(1);
 

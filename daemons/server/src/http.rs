@@ -19,7 +19,7 @@ mod unread;
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::body::{Body as _, Incoming};
 use hyper::header::HeaderValue;
@@ -46,8 +46,10 @@ use problem::refusal;
 use reply::{Body, Reply};
 use unread::Unread;
 
-/// Maximum size of a request's line and headers.
-const HEAD_BYTES: usize = 64 * 1024;
+/// Maximum size of a request's line and headers, and of what hyper reads at once.
+const HEAD_BYTES: usize = 16 * 1024;
+/// How long the rest of a body is waited for while too much is kept for all peers.
+const LINGER: Duration = Duration::from_secs(1);
 /// Every route by which methods are called. What each call needs its method says, also in a batch.
 pub(crate) const CALLS: [&str; 2] = [paths::RPC, paths::CALL];
 
@@ -73,7 +75,7 @@ pub(crate) async fn serve(
     let connection = Connection { state, caller: &caller, activity: &activity };
     let service = service_fn(|request| connection.reply(request));
     let stream = WriteTimeout::of(stream, state.limits.write_timeout);
-    let stream = Watched::new(stream, Unread::new(&state.buffers));
+    let stream = Watched::new(stream, Unread::new(&state.buffers, &activity));
     let stream = Watched::new(stream, &activity);
     // Its own time limit for a head costs a second look at the connection after every reply.
     let serving = http1::Builder::new()
@@ -191,6 +193,8 @@ impl Connection<'_> {
             true => (body::MAX_DISCARDED, limits.request_timeout),
             false => (limits.max_unidentified_bytes, limits.unidentified_timeout),
         };
+        // A connection has room of its own for what it reads.
+        let within = if self.state.buffers.are_full() { within.min(LINGER) } else { within };
         let within = within.saturating_sub(came.elapsed());
         tokio::select! {
             () = body::discard(rest, most, within) => {}

@@ -85,7 +85,7 @@ crate::__limits! {
         /// and calls already read wait; a single reply may be larger.
         max_unwritten_bytes: usize = 4 << 20;
         /// Bytes kept for all connections: input, calls that wait, arguments of those in flight, unsent
-        /// replies, each beyond 64 KiB of its connection. Default 128 MiB. Over it nothing more is read
+        /// replies, each beyond 8 KiB of its connection. Default 128 MiB. Over it nothing more is read
         /// from those beyond, a request that stays incomplete gets -32002, and of the peers that take
         /// no replies those with most are disconnected.
         max_buffered_bytes: usize = 128 << 20;

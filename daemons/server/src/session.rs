@@ -29,7 +29,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use crate::buffers::{Account, FREE_BYTES};
+use crate::buffers::{Account, FREE_BYTES, SMALL_BYTES};
 use crate::places::connections::Slot;
 use crate::state::ServerState;
 use crate::visitor::Peer;
@@ -44,7 +44,7 @@ use timing::Timers;
 const READ_SMALL: usize = 4 * 1024;
 const READ_LARGE: usize = 64 * 1024;
 /// A larger input buffer is freed on a quiet connection.
-const LARGE_INPUT: usize = 16 * 1024;
+const LARGE_INPUT: usize = FREE_BYTES;
 /// Finished calls handled before the next write.
 const FINISH_AT_ONCE: usize = 64;
 /// Compact the write buffer once 64 KiB and at least half of it are written: the move is amortised
@@ -209,6 +209,7 @@ impl Session {
                 self.watch(slot);
             }
             if self.behind && self.unwritten_is_low() {
+                self.update_account();
                 // A peer that reads as fast as it gets replies must not starve other tasks.
                 tokio::task::yield_now().await;
                 self.take_frames(&writer, Instant::now());
@@ -405,7 +406,7 @@ impl Session {
     /// Counts what this connection keeps.
     fn count_memory(&mut self) {
         self.update_account();
-        if self.account.is_over() {
+        if self.waits_for_memory() {
             self.shrink_buffers();
             self.update_account();
             self.timers.is_stale = true;
@@ -447,7 +448,12 @@ impl Session {
         self.input_state == InputState::Open
             && self.dispatcher.accepts()
             && self.unwritten_is_low()
-            && !self.account.is_over()
+            && !self.waits_for_memory()
+    }
+
+    /// Whether nothing more is read for now: too much is kept for all, and here more than a small request.
+    fn waits_for_memory(&self) -> bool {
+        self.account.is_over() || self.input.len() >= SMALL_BYTES && self.state.buffers.are_full()
     }
 
     /// Whether it has not begun to close.
@@ -479,6 +485,7 @@ impl Session {
     fn make_room(&mut self) {
         // A long request is read in large reads, even if its last read was small.
         let large = self.read_size == ReadSize::Large || self.input.len() >= READ_SMALL;
+        let large = large && !self.state.buffers.are_full();
         self.input.reserve(if large { READ_LARGE } else { READ_SMALL });
     }
 

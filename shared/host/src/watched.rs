@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -11,6 +11,11 @@ const ONE_PIECE: usize = 1024;
 
 /// What is done about the reads and writes of a stream.
 pub trait Watch<S> {
+    /// How many bytes may be read now; `None`: as many as there are.
+    fn room(&mut self, _context: &mut Context<'_>) -> Poll<Option<usize>> {
+        Poll::Ready(None)
+    }
+
     /// So many bytes were read, none at the end; or the peer is waited for, or the stream has failed.
     fn read(&mut self, _read: &Poll<io::Result<usize>>) {}
 
@@ -58,7 +63,16 @@ impl<S: AsyncRead + Unpin, W: Watch<S> + Unpin> AsyncRead for Watched<S, W> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let (before, room) = (buffer.filled().len(), buffer.remaining());
-        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let read = match ready!(this.watch.room(context)) {
+            Some(most) if most < room => {
+                let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+                let read = Pin::new(&mut this.stream).poll_read(context, &mut part);
+                let count = part.filled().len();
+                buffer.advance(count);
+                read
+            }
+            _ => Pin::new(&mut this.stream).poll_read(context, buffer),
+        };
         let read = read.map_ok(|()| buffer.filled().len() - before);
         if room > 0 {
             this.watch.read(&read);

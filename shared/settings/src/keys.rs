@@ -194,7 +194,7 @@ pub const KEYS: &[Key] = keys! {
         max_streams_per_peer: share, server.limits.max_streams_per_peer, "Of these for one address; as above.";
         max_log_streams: count, server.limits.max_log_streams, "Open streams of rpc.logs, which are no calls; for one address a quarter, unless max_streams_per_peer is 0.";
         max_unwritten_bytes: bytes, server.limits.max_unwritten_bytes, "Unsent replies per connection; beyond it the connection is not read.";
-        max_buffered_bytes: bytes, server.limits.max_buffered_bytes, "Kept for all connections beyond 64 KiB of each; beyond it such connections are not read, and peers that take no replies are disconnected.";
+        max_buffered_bytes: bytes, server.limits.max_buffered_bytes, "Kept for all connections beyond 8 KiB of each; beyond it such connections are not read, and peers that take no replies are disconnected.";
         max_connections: count, server.limits.max_connections, "Open connections, at most as many as there are open files for (ulimit -n); a further one takes the place of that which has waited longest for a request, for a tenth of idle_timeout at least, or is refused and counted.";
         max_connections_per_peer: share, server.limits.max_connections_per_peer, "Of these from one address; as above.";
         max_unidentified_bytes: bytes, server.limits.max_unidentified_bytes, "With auth = required, on a connection that has shown no token: size of a request.";

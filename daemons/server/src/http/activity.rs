@@ -25,6 +25,8 @@ pub(super) struct Activity {
     was_read: AtomicBool,
     /// Bytes have come since the last request: a head that is not whole.
     has_part: AtomicBool,
+    /// A request has begun since [`Activity::take_asked`].
+    asked: AtomicBool,
     /// When it began to handle requests that came at once, without others having their turn.
     turn: AtomicU64,
 }
@@ -48,13 +50,22 @@ impl Activity {
             wrote: AtomicU64::new(0),
             was_read: AtomicBool::new(false),
             has_part: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
             turn: AtomicU64::new(NEVER),
         }
     }
 
     pub(super) fn ask(&self) -> Asking {
         self.has_part.store(false, Relaxed);
+        self.asked.store(true, Relaxed);
         Asking(Arc::clone(&self.is_writing))
+    }
+
+    /// Whether a request has begun since the last time.
+    pub(super) fn take_asked(&self) -> bool {
+        let asked = self.asked.load(Relaxed);
+        self.asked.store(false, Relaxed);
+        asked
     }
 
     pub(super) fn is_asking(&self) -> bool {

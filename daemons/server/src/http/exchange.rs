@@ -19,13 +19,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
 use super::headers::Headers;
-use crate::buffers::{Account, FREE_BYTES};
+use crate::buffers::{Account, FREE_BYTES, SMALL_BYTES};
 use crate::failure::draining;
 use crate::session::{Defaults, Dispatcher, Documents, ENDED};
 use crate::state::ServerState;
 
 /// How often the right to a stream is looked at again, as on a JSON connection.
 const RECHECK: Duration = Duration::from_secs(1);
+/// A body is collected while hyper reads what follows, in memory that is moved when it grows.
+const BODY_COPIES: usize = 2;
 /// Room for a short reply.
 const SHORT_REPLY: usize = 128;
 /// Requests of a batch that are handled before others have their turn.
@@ -108,9 +110,12 @@ impl Exchange {
     }
 
     async fn read_all(&mut self, body: &mut Incoming, most: usize) -> Result<Bytes, Fault> {
-        if usize::try_from(body.size_hint().lower()).is_ok_and(|length| length > most) {
+        let length = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
+        if length(body.size_hint().lower()) > most {
             return Err(Fault::unreadable(FrameError::TooLarge(most)));
         }
+        // Of a body in chunks nothing is known.
+        let announced = body.size_hint().exact().map_or(usize::MAX, length);
         // Most come in one piece, which is not copied.
         let (mut first, mut whole) = (Bytes::new(), Vec::new());
         while !body.is_end_stream()
@@ -127,10 +132,16 @@ impl Exchange {
             if first.is_empty() && whole.is_empty() {
                 first = chunk;
             } else {
+                let length = first.len() + whole.len() + chunk.len();
+                if whole.capacity() < length {
+                    // No more than is announced.
+                    let more = whole.capacity().max(SMALL_BYTES) * 2;
+                    whole.reserve_exact(more.min(announced).max(length) - whole.len());
+                }
                 whole.extend_from_slice(&std::mem::take(&mut first));
                 whole.extend_from_slice(&chunk);
             }
-            let account = self.count(first.len() + whole.capacity());
+            let account = self.count(first.len() + BODY_COPIES * whole.capacity());
             if account.is_some_and(Account::is_over) {
                 self.dispatcher.state().buffers.make_room(Instant::now());
                 let text =

@@ -29,6 +29,7 @@ pub(crate) use self::defaults::Defaults;
 pub(crate) use self::documents::Documents;
 use self::start::UNKNOWN;
 use super::calls::Calls;
+use crate::buffers::FREE_BYTES;
 use crate::failure::panicked;
 use crate::method::{Given, RunNow};
 use crate::metrics::{Outcome, Shard};
@@ -42,7 +43,9 @@ use crate::visitor::{Peer, Visitor};
 /// milliseconds.
 const FRESH: Duration = Duration::from_millis(1);
 /// A larger output buffer is freed on a quiet connection.
-const LARGE_OUTPUT: usize = 64 * 1024;
+const LARGE_OUTPUT: usize = FREE_BYTES;
+/// Arguments of a call in flight are kept as what they were read into, or as text that is passed on in turn.
+const ARGUMENT_COPIES: usize = 3;
 
 /// The calls and replies of one connection.
 pub(crate) struct Dispatcher {
@@ -267,7 +270,7 @@ impl Dispatcher {
     pub(crate) fn kept_bytes(&self) -> usize {
         self.output.capacity()
             + self.waiting_bytes
-            + self.calls.argument_bytes()
+            + ARGUMENT_COPIES * self.calls.argument_bytes()
             + self.calls.kept_bytes()
             + self.batches.bytes()
     }

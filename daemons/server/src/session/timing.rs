@@ -44,7 +44,7 @@ impl Session {
             self.shrink_buffers();
             self.timers.watches_buffers = self.has_large_buffers();
         }
-        if self.account.is_over() {
+        if self.waits_for_memory() {
             self.state.buffers.make_room(now);
         } else if self.timers.incomplete_since.is_some() && !self.wants_input() {
             // The rest may have arrived: it is this side that does not read.
@@ -68,7 +68,7 @@ impl Session {
     /// Why the rest of a request is waited for no longer.
     fn incomplete(&self) -> Fault {
         let limits = &self.state.limits;
-        if self.account.is_over() {
+        if self.waits_for_memory() {
             let text = format!(
                 "busy: limit of {} bytes kept for all connections (max_buffered_bytes); call another \
                  instance",
@@ -126,7 +126,7 @@ impl Session {
         if let Some(at) = self.timers.abandons_at {
             next = next.min(at);
         }
-        if self.account.is_over() {
+        if self.waits_for_memory() {
             next = next.min(Instant::now() + MEMORY_INTERVAL);
         }
         if let Some(look) = self.next_look(Instant::now()) {

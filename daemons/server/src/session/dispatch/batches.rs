@@ -10,7 +10,7 @@ use super::defaults::Defaults;
 use super::documents::Documents;
 use super::start::time_limit;
 use super::{Dispatcher, with_short_id};
-use crate::buffers::FREE_BYTES;
+use crate::buffers::{FREE_BYTES, SMALL_BYTES};
 use crate::session::calls::{CallContext, Kept, deadline_exceeded};
 use crate::state::ServerState;
 
@@ -21,6 +21,11 @@ impl Dispatcher {
     /// Begins with the requests in `array`, one after the other, before anything else is handled.
     pub(super) fn begin_batch(&mut self, state: &ServerState, array: Json<'_>) {
         match Batch::new(array, state.limits.max_batch_requests) {
+            // Most of its replies may wait for one of them.
+            Ok(batch) if batch.bytes() > SMALL_BYTES && state.buffers.are_full() => {
+                self.state.metrics.calls_refused.inc();
+                reply::fault(&mut self.output, ReplyTo::JsonRpc(Json::NULL), &too_much_kept(state));
+            }
             Ok(batch) => self.batches.begin(batch, self.arrived),
             Err(fault) => {
                 self.state.metrics.malformed.inc();
@@ -173,6 +178,15 @@ fn too_much_for_a_batch(state: &ServerState) -> Fault {
         "the replies of batches are over {most} bytes (max_unwritten_bytes); send fewer requests in one"
     );
     Fault::new(Code::TooLarge, text)
+}
+
+fn too_much_kept(state: &ServerState) -> Fault {
+    let most = state.limits.max_buffered_bytes;
+    let text = format!(
+        "busy: over {most} bytes are kept for all connections (max_buffered_bytes); send fewer requests in \
+         one batch, or call another instance"
+    );
+    Fault::new(Code::Overloaded, text)
 }
 
 fn lost_in_a_batch(most: usize) -> Fault {

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use super::Dispatcher;
 use crate::Limits;
 use crate::arguments::{Arguments, Parameters};
+use crate::buffers::SMALL_BYTES;
 use crate::call::{self, Dialect};
 use crate::catalogue::Found;
 use crate::extract::Parts;
@@ -148,7 +149,7 @@ impl Dispatcher {
         if is_stream && !call.reads_stream() {
             return Err(needs_stream(call));
         }
-        let permit = self.permit(position, is_stream)?;
+        let permit = self.permit(position, is_stream, arguments)?;
         let mut context = context(call, position, received);
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let started = catch_unwind(AssertUnwindSafe(|| {
@@ -188,11 +189,11 @@ impl Dispatcher {
         seen: call::Call,
         received: Instant,
     ) -> Result<(), Fault> {
-        let permit = self.permit(position, false)?;
+        let arguments = Arguments { positional: call.args, keyword: call.kwargs };
+        let permit = self.permit(position, false, arguments)?;
         let context = context(call, position, received);
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let held = Held { permit: None, cancelled: Some(seen.guard()) };
-        let arguments = Arguments { positional: call.args, keyword: call.kwargs };
         let result = layered::offloaded(&self.state, position, seen, arguments, permit);
         self.calls.start(context, result, deadline, held);
         self.classic_is_running |= call.reply_to.is_classic();
@@ -212,12 +213,12 @@ impl Dispatcher {
         if is_stream && !call.reads_stream() {
             return Err(needs_stream(call));
         }
-        let permit = self.permit(position, is_stream)?;
+        let arguments = Arguments { positional: call.args, keyword: call.kwargs };
+        let permit = self.permit(position, is_stream, arguments)?;
         let mut context = context(call, position, received);
         context.waiting = Some(seen.waiting());
         let deadline = deadline(&self.state.limits, &call.meta, received);
         let held = Held { permit: None, cancelled: Some(seen.guard()) };
-        let arguments = Arguments { positional: call.args, keyword: call.kwargs };
         let request = layered::request(&self.state, position, method, seen, arguments, permit);
         if is_stream {
             let deadline = call.meta.deadline_ms.map(|_| deadline);
@@ -304,7 +305,22 @@ impl Dispatcher {
         self.classic_is_running |= call.reply_to.is_classic();
     }
 
-    fn permit(&mut self, method: usize, is_stream: bool) -> Result<Permit, Fault> {
+    /// # Errors
+    /// There are as many calls as there may be, or too much is kept for them to keep these arguments, too.
+    fn permit(
+        &mut self,
+        method: usize,
+        is_stream: bool,
+        arguments: Arguments<'_>,
+    ) -> Result<Permit, Fault> {
+        if arguments.len() > SMALL_BYTES && self.state.buffers.are_full() {
+            let text = format!(
+                "busy: over {} bytes are kept for all connections (max_buffered_bytes); wait, or call another \
+                 instance",
+                self.state.limits.max_buffered_bytes
+            );
+            return Err(Fault::new(Code::Overloaded, text));
+        }
         let most = self.state.limits.max_calls_per_connection;
         if self.in_flight() + self.calls_elsewhere >= most {
             let text = format!(
