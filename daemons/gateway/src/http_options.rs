@@ -19,7 +19,7 @@ pub struct HttpOptions {
     pub allowed_origins: Vec<String>,
     /// Further host names by which it may be addressed; none.
     pub allowed_hosts: Vec<String>,
-    /// Bytes of messages, with what is made of them, and of answers that are kept for all callers, besides 64 KiB for
+    /// Bytes of messages, with what is made of them, and of answers that are kept for all callers, besides 8 KiB for
     /// each; 128 MiB. A list of tools counts once for all who read it. What there is no room for is refused with 503, a
     /// result is an error that says so.
     pub max_buffered_bytes: usize,

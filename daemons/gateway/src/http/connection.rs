@@ -29,8 +29,8 @@ use super::room::Room;
 use super::{Http, router};
 use crate::{Gateway, HttpOptions};
 
-/// Bytes of a request's line and headers.
-const HEAD_BYTES: usize = 64 << 10;
+/// Bytes of a request's line and headers, and of what is read ahead of its body.
+const HEAD_BYTES: usize = 16 << 10;
 /// Connections that are told at once that there is no place; further ones are closed without a word.
 const MAX_REFUSALS: usize = 64;
 /// Time for that.

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::tools::Tools;
 
 /// Bytes that need no room, so that short messages are served whoever takes the rest.
-const FREE: usize = 64 << 10;
+const FREE: usize = 8 << 10;
 /// Bytes are counted by so many.
 const UNIT: usize = 1 << 10;
 

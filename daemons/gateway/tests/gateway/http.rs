@@ -429,6 +429,20 @@ async fn all_who_read_a_list_share_its_room_and_one_that_is_still_read_keeps_it_
     is_listed("m2000").await;
 }
 
+#[tokio::test]
+async fn of_each_connection_a_few_kibibytes_are_kept_whatever_room_there_is() {
+    let http = HttpOptions { max_buffered_bytes: 0, ..HttpOptions::default() };
+    let fixture = Fixture::with(GatewayOptions::default(), http).await;
+    let ping = |bytes: usize| legacy("ping", json!({"x": "x".repeat(bytes)}));
+    assert_eq!(fixture.post("", &ping(1 << 10)).await.status, 200);
+    let long = fixture.post("", &ping(6 << 10)).await;
+    assert!(long.status == 503 && long.body.contains("max_buffered_bytes"), "{}", long.body);
+    let head = |bytes: usize| format!("x: {}\r\n", "x".repeat(bytes));
+    assert_eq!(fixture.post(&head(12 << 10), &ping(0)).await.status, 200);
+    let mut stream = fixture.open(&post(&head(17 << 10), "")).await;
+    assert!(read_until(&mut stream, "\r\n").await.contains(" 431 "));
+}
+
 /// A gateway that asks for tokens, and the header with one that may call.
 async fn guarded(http: HttpOptions) -> (Fixture, String) {
     use rpc_security::secret::ExposeSecret;
