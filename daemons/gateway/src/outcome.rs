@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use rpc_client::{CallError, Code, ErrorKind, Fault, Rounded};
 use rpc_host::logging::escape_controls;
+use rpc_wire::call::Types;
 use rpc_wire::json::Json;
 use serde::Serialize;
 use serde_json::Value;
@@ -87,17 +88,31 @@ impl Outcome {
             Self::Items { items, .. } => Cow::Owned(format!("[{}]", items.join(","))),
             _ => Cow::default(),
         };
-        let structured_content = || structured(&json, call, wraps);
-        let result = match self {
-            Self::Value(value) => ToolResult {
-                content: vec![text(readable(value))],
-                structured_content: structured_content(),
+        let mistaken = match self {
+            Self::Value(_) => call.tool.mistaken_types(&json),
+            Self::Items { items, .. } => {
+                items.iter().find_map(|item| call.tool.mistaken_types(item.trim_start()))
+            }
+            _ => None,
+        };
+        // Clients that check it would refuse the whole result.
+        let structured = |mut content: Vec<_>| match mistaken {
+            Some(types) => {
+                content.push(text(misfit(&call.tool.method, types)));
+                ToolResult { content, structured_content: None, is_error: true }
+            }
+            None => ToolResult {
+                content,
+                structured_content: structured(&json, call, wraps),
                 is_error: false,
             },
+        };
+        let result = match self {
+            Self::Value(value) => structured(vec![text(readable(value))]),
             Self::Items { items, stopped } => {
                 let mut content = vec![text(&*json)];
                 content.extend(stopped.map(|why| text(why.text(items.len()))));
-                ToolResult { content, structured_content: structured_content(), is_error: false }
+                structured(content)
             }
             failed => ToolResult {
                 content: vec![text(cut(failed.advice(&call.tool.method)))],
@@ -155,6 +170,12 @@ impl Outcome {
             Self::Value(_) | Self::Items { .. } => String::new(),
         }
     }
+}
+
+fn misfit(method: &str, types: Types) -> String {
+    format!(
+        "{method} was called, and this is its result, but not of the type that {method} says: {types}. Tell who runs {method}."
+    )
 }
 
 fn of_error(method: &str, error: &CallError) -> String {

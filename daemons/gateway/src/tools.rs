@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rpc_client::{Args, Catalog};
+use rpc_wire::call::Types;
 use rpc_wire::most_similar;
 use rpc_wire::signature::{Effect, ParamStructure, Signature};
 
@@ -48,6 +49,8 @@ pub(crate) struct Tool {
     by_position: Option<Signature>,
     /// Whether its result is in an object of its own in versions where each result is one.
     pub(crate) wraps: bool,
+    /// The types of its result, or of each item, where agents are told.
+    result: Option<Types>,
     entry: Arc<Entry>,
 }
 
@@ -316,6 +319,7 @@ impl Tool {
                 .filter(|it| it.param_structure == ParamStructure::ByPosition)
                 .cloned(),
             wraps: entry.wraps(),
+            result: signature.result.as_ref().filter(|_| is_sure).and_then(Types::of),
             entry: Arc::new(entry),
         })
     }
@@ -326,6 +330,11 @@ impl Tool {
             Some(signature) => signature.arranged(arguments, true),
             None => arguments,
         }
+    }
+
+    /// The types that agents were told, if a result or an item is of none of them: its JSON begins without a blank.
+    pub(crate) fn mistaken_types(&self, json: &str) -> Option<Types> {
+        self.result.filter(|types| !types.include_result(json))
     }
 
     /// Whether a service that offers the other offers this one.

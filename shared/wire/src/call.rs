@@ -16,4 +16,4 @@ pub use args::{Args, ArgsError, IntoArgs, is_name};
 pub use json_rpc::{Batch, JsonRpcReply, is_meant as is_meant_as_json_rpc};
 pub use message::{Call, Message, Messages, Meta, Received, Rejected, ReplyTo, Token};
 pub use reply::{Outline, ReceivedReply, Reply, ReplyError};
-pub use words::{Words, WordsError};
+pub use words::{Types, Words, WordsError};

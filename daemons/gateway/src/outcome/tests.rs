@@ -51,6 +51,38 @@ fn advice(outcome: &Outcome) -> String {
     result["content"][0]["text"].as_str().unwrap().to_owned()
 }
 
+/// Clients that check it refuse the whole result, so that agents saw none.
+#[test]
+fn a_result_that_is_not_of_the_type_of_the_tool_is_a_text_that_says_so() {
+    for era in [Era::Modern, Era::Legacy] {
+        for (schema, json, types) in [
+            (json!({"type": "integer"}), r#""aa""#, "an integer"),
+            (json!({"type": "integer"}), "1.5", "an integer"),
+            (json!({"type": "string"}), "null", "a string"),
+            (
+                json!({"$ref": "#/$defs/A", "$defs": {"A": {"type": "object"}}}),
+                "[1]",
+                "a JSON object",
+            ),
+        ] {
+            let result = result(&value(json), era, schema);
+            assert_eq!((&result["isError"], result.get("structuredContent")), (&json!(true), None));
+            assert_eq!(result["content"][0]["text"], json.trim_matches('"'));
+            let said = result["content"][1]["text"].as_str().unwrap();
+            assert!(said.starts_with("get was called, and this is its result"), "{said}");
+            assert!(said.contains(&format!("says: {types}")), "{said}");
+        }
+        for (schema, json) in [
+            (json!({"type": "integer"}), "3.0"),
+            (json!({"type": ["integer", "null"]}), "null"),
+            (json!({}), r#""x""#),
+        ] {
+            let result = result(&value(json), era, schema);
+            assert_eq!(result["isError"], false, "{json}: {result}");
+        }
+    }
+}
+
 #[test]
 fn a_result_is_structured_with_its_text_beside_it() {
     let result = result(&value("{\"a\":\n 1.50}"), Era::Modern, json!({"type": "object"}));

@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::args::is_name;
 use super::{Args, ArgsError};
 use crate::signature::{Parameter, Signature};
-use types::Types;
+pub use types::Types;
 
 /// Characters of a wrong value that an error repeats.
 const SHOWN: usize = 60;

@@ -11,7 +11,7 @@ const DEPTH: usize = 8;
 
 /// The types that a schema allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Types {
+pub struct Types {
     /// `string`.
     pub(super) string: bool,
     integer: bool,
@@ -24,7 +24,7 @@ pub(super) struct Types {
 
 impl Types {
     /// The types of `schema`; `None`: any, or it cannot be told.
-    pub(super) fn of(schema: &Value) -> Option<Self> {
+    pub fn of(schema: &Value) -> Option<Self> {
         let mut types = Self::default();
         types.add(schema, schema, DEPTH)?;
         (types != Self::default()).then_some(types)
@@ -40,6 +40,12 @@ impl Types {
             Some(b'n') => self.null,
             _ => self.number || self.integer && !text.contains(['.', 'e', 'E']),
         }
+    }
+
+    /// Whether a result is of one of them, as its JSON has it: validators take `3.0` for an integer.
+    pub fn include_result(self, json: &str) -> bool {
+        let is_whole = || json.parse::<f64>().is_ok_and(|number| number.fract() == 0.0);
+        self.include(json) || self.integer && is_whole()
     }
 
     /// Adds what `schema` allows; `None`: anything.
