@@ -95,6 +95,8 @@ fn a_list_costs_at_most_eight_times_its_limit_and_what_was_received() {
         let (found, cost) = cost(|| client.find_all("json"));
         println!("{what}: {size} bytes, {} read, {cost}", found.unwrap().len());
         assert!(cost <= 8 * LIMIT + size + 100 * KIB, "{what}: {cost}");
+        let (_, cost) = self::cost(|| client.overrides());
+        assert!(cost <= 8 * LIMIT + size + 100 * KIB, "{what} as overrides: {cost}");
     }
 }
 

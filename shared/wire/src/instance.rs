@@ -437,6 +437,12 @@ impl Entry for InstanceKey {
     }
 }
 
+impl Entry for OverrideEntry {
+    fn address(&self) -> (&str, u16) {
+        self.key.address()
+    }
+}
+
 impl Entry for Expired<InstanceKey> {
     fn address(&self) -> (&str, u16) {
         self.key.address()

@@ -1,7 +1,7 @@
 //! What operators tell a registry: overrides, and the end of the brake on mass expiry.
 
 use reqwest::{Method, StatusCode, header};
-use rpc_wire::instance::{InstanceKey, OverrideEntry, OverrideRequest};
+use rpc_wire::instance::{InstanceKey, OverrideEntry, OverrideRequest, read_entries};
 use rpc_wire::paths;
 
 use super::{RegistryClient, RegistryClientError};
@@ -24,7 +24,8 @@ impl RegistryClient {
         self.read_operated(request, paths::OVERRIDES).await
     }
 
-    /// The overrides that stand, those of instances that are not registered included.
+    /// The overrides that stand, those of instances that are not registered included. Entries that cannot be
+    /// read are left out, as in a list of instances.
     ///
     /// # Errors
     /// [`RegistryClientError::Unsupported`] on an older registry; else see [`RegistryClientError`].
@@ -32,7 +33,12 @@ impl RegistryClient {
         let response = self.send(self.request(Method::GET, paths::OVERRIDES, &[])).await?;
         let response = self.successful(response).await?;
         let body = self.bytes(response, self.options.max_list()).await?;
-        serde_json::from_slice(&body).map_err(|error| self.bad_reply(error))
+        let read = read_entries(&body, self.options.entries());
+        let (entries, skipped) = read.map_err(|error| self.bad_reply(error))?;
+        match skipped.why {
+            Some(why) if entries.is_empty() => Err(self.bad_reply(why)),
+            _ => Ok(entries),
+        }
     }
 
     /// Takes an operator's override back. Returns what stood; `None`: there was none.
