@@ -90,9 +90,8 @@ mod tests {
 
     #[test]
     fn a_list_that_clients_do_not_read_is_served_with_a_warning() {
-        // The first line stands twice, also as the summary.
-        let line = "x".repeat(3500);
-        let long = |at| format!(r#"{{"name":"m{at}","description":"{line}\nx"}}"#);
+        let text = "x".repeat(3500);
+        let long = |at| format!(r#"{{"name":"m{at}","description":"{text}"}}"#);
         let methods: Vec<_> = (0..MAX_METHODS).map(long).collect();
         let listing = Listing::read(&document(&methods)).unwrap();
         assert_eq!(listing.methods.len(), MAX_METHODS);

@@ -220,21 +220,6 @@ mod tests {
     }
 
     #[test]
-    fn one_line_of_documentation_stands_once_in_a_document() {
-        let document = |doc: &str| {
-            let method = Signature { doc: doc.to_owned(), ..add() };
-            let document = to_openrpc("t", "1", [&method]);
-            assert_eq!(from_openrpc(&document.to_string()).unwrap(), [method]);
-            document["methods"][0].clone()
-        };
-        let short = document("Adds.");
-        assert_eq!((&short["summary"], short.get("description")), (&json!("Adds."), None));
-        for doc in ["Adds.\n\nAll.", "Adds.\n", "\nAdds."] {
-            document(doc);
-        }
-    }
-
-    #[test]
     fn an_example_without_a_name_has_one_in_a_document_only() {
         let mut method = add();
         method.examples.push(Example { name: String::new(), ..method.examples[0].clone() });

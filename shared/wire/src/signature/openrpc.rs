@@ -61,9 +61,7 @@ pub fn to_openrpc<'a>(
         });
         if let Some(summary) = signature.doc.lines().next() {
             method["summary"] = json!(summary);
-            if summary != signature.doc {
-                method["description"] = json!(signature.doc);
-            }
+            method["description"] = json!(signature.doc);
         }
         let mut mark = |key: &str, holds: bool| {
             if holds {
