@@ -173,5 +173,10 @@ pub(super) fn close(model: &mut Model) {
     if let Some(filter) = model.filter_mut() {
         filter.reset();
     }
-    search::filter_changed(model);
+    match model.focus() {
+        // What was found stays selected among all.
+        Pane::Methods if model.saved.selected.is_some() => {}
+        Pane::Methods => model.methods.keep_selection(false),
+        _ => search::filter_changed(model),
+    }
 }

@@ -119,6 +119,21 @@ fn enter_applies_a_filter_and_escape_clears_it() {
 }
 
 #[test]
+fn a_method_that_was_found_stays_selected_when_its_filter_is_cleared() {
+    let (mut model, now) = fixture::busy();
+    press(&mut model, Key::char('2'), now);
+    let last = model.methods.visible().last().unwrap().id.clone();
+    assert_ne!(model.methods.selected.as_ref(), Some(&last));
+    press(&mut model, Key::char('/'), now);
+    types(&mut model, &last.name, now);
+    press(&mut model, ENTER, now);
+    assert_eq!(model.methods.selected.as_ref(), Some(&last));
+    press(&mut model, ESC, now);
+    assert!(model.methods.filter.value().is_empty());
+    assert_eq!(model.methods.selected.as_ref(), Some(&last));
+}
+
+#[test]
 fn a_pause_queues_live_data_and_applies_it_on_resume() {
     let (mut model, now) = fixture::busy();
     press(&mut model, Key::char(' '), now);
