@@ -1,4 +1,4 @@
-//! A server's HTTP, on real sockets: calls, limits, peers who do not say who they are.
+//! A server's HTTP, on real sockets: calls, limits, lists, peers who do not say who they are.
 #![cfg(feature = "http")]
 #![allow(
     clippy::unwrap_used,
@@ -11,4 +11,7 @@ mod calls;
 mod guarded;
 mod harness;
 mod limits;
+mod lists;
+mod memory;
+mod notifications;
 mod strangers;

@@ -1,31 +1,21 @@
 //! Lists of methods are kept once for all who read them, whatever they ask by and however slowly they read.
-#![cfg(feature = "http")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests say what they expect"
-)]
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use rpc_server::{Method, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+use super::harness::{self, JSON, TIMEOUT, kept, metric, post};
+
 /// More than the system takes for a peer that reads nothing.
 const LIST_BYTES: usize = 6 << 20;
 const READERS: usize = 2;
 
 async fn serve() -> SocketAddr {
     let method = Method::named("long").doc("x".repeat(LIST_BYTES)).parameters([]).sync(|| 1);
-    let server = Server::builder().method(method).bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = server.local_addr();
-    tokio::spawn(server.serve(std::future::pending()));
-    address
+    harness::serve(Server::builder().method(method)).await
 }
 
 /// A connection whose system takes little.
@@ -35,26 +25,8 @@ async fn connect(server: SocketAddr) -> TcpStream {
     socket.connect(server).await.unwrap()
 }
 
-async fn buffered(server: SocketAddr) -> usize {
-    let mut stream = TcpStream::connect(server).await.unwrap();
-    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut page = String::new();
-    timeout(TIMEOUT, stream.read_to_string(&mut page)).await.unwrap().unwrap();
-    let line = page.lines().find_map(|line| line.strip_prefix("rpc_server_buffered_bytes "));
-    line.unwrap().parse().unwrap()
-}
-
 fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-}
-
-fn post(path: &str, body: &str) -> String {
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    kept(&format!("GET {path}"), "Connection: close\r\n", "")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,9 +39,9 @@ async fn lists_of_methods_are_kept_once_for_all_who_read_them() {
     let doors = [
         (get("/openrpc.json"), "\r\n\r\n{", "}"),
         (get("/openapi.json"), "\r\n\r\n{", "}"),
-        (post("/call/rpc.discover", "[]"), "\r\n\r\n{", "}"),
-        (post("/rpc", single), reply, "}}\n"),
-        (post("/rpc", &batch), &many, "}}]\n"),
+        (post("/call/rpc.discover", JSON, "[]"), "\r\n\r\n{", "}"),
+        (post("/rpc", JSON, single), reply, "}}\n"),
+        (post("/rpc", JSON, &batch), &many, "}}]\n"),
         (single.to_owned(), reply, "}}\n"),
         (batch.clone(), &many, "}}]\n"),
         (r#"{"id":1,"method_name":"rpc.discover"}"#.to_owned(), "{\"id\":1,\"res\":{", "}}\n"),
@@ -88,8 +60,8 @@ async fn lists_of_methods_are_kept_once_for_all_who_read_them() {
             timeout(TIMEOUT, stream.read_exact(&mut reply)).await.unwrap().unwrap();
             readers.push((stream, reply));
         }
-        let buffered = buffered(server).await;
-        assert!(buffered < LIST_BYTES / 16, "{buffered} bytes are kept for {request}");
+        let buffered = metric(server, "rpc_server_buffered_bytes").await;
+        assert!(buffered < LIST_BYTES as u64 / 16, "{buffered} bytes are kept for {request}");
         for (mut stream, mut reply) in readers {
             if !request.contains("HTTP") {
                 stream.shutdown().await.unwrap();

@@ -1,11 +1,4 @@
 //! Notifications by `POST /rpc`: nobody waits for their end.
-#![cfg(feature = "http")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests say what they expect"
-)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -20,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+use super::harness::{JSON, TIMEOUT, kept};
 
 /// A server whose method `work` counts that it began, waits until it is let go, and counts that it is done.
 struct Works {
@@ -95,11 +88,7 @@ struct Connection(TcpStream);
 
 impl Connection {
     async fn send(&mut self, body: &Value) {
-        let body = body.to_string();
-        let request = format!(
-            "POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let request = kept("POST /rpc", JSON, &body.to_string());
         self.0.write_all(request.as_bytes()).await.unwrap();
     }
 

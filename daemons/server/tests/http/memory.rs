@@ -1,21 +1,15 @@
 //! What is kept for requests that are small each, and many together, is bounded in sum; small calls go on.
-#![cfg(feature = "http")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests say what they expect"
-)]
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use rpc_server::{Limits, Method, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+use super::harness::{self, JSON, TIMEOUT, eventually, metric, post};
+
 /// Below what a connection was ever counted for alone.
 const LONG: usize = 14_000;
 const CONNECTIONS: usize = 40;
@@ -27,11 +21,7 @@ async fn serve() -> SocketAddr {
     });
     let length = Method::named("length").parameters(["value"]).sync(|value: String| value.len());
     let limits = Limits::default().max_buffered_bytes(MOST).request_timeout(Duration::from_secs(2));
-    let builder = Server::builder().methods([wait, length]).limits(limits);
-    let server = builder.bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = server.local_addr();
-    tokio::spawn(server.serve(std::future::pending()));
-    address
+    harness::serve(Server::builder().methods([wait, length]).limits(limits)).await
 }
 
 async fn reply_to(server: SocketAddr, request: &str) -> String {
@@ -40,18 +30,11 @@ async fn reply_to(server: SocketAddr, request: &str) -> String {
     rest(&mut stream).await
 }
 
+/// What comes until the server closes, or resets.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut reply = Vec::new();
-    // Some are closed with a reset.
     let _ = timeout(TIMEOUT, stream.read_to_end(&mut reply)).await.unwrap();
     String::from_utf8(reply).unwrap()
-}
-
-async fn buffered(server: SocketAddr) -> usize {
-    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let page = reply_to(server, request).await;
-    let line = page.lines().find_map(|line| line.strip_prefix("rpc_server_buffered_bytes "));
-    line.unwrap().parse().unwrap()
 }
 
 /// Opens connections with this request each until the server keeps as much as it may.
@@ -62,11 +45,8 @@ async fn fill(server: SocketAddr, request: &str) -> Vec<TcpStream> {
         stream.write_all(request.as_bytes()).await.unwrap();
         streams.push(stream);
     }
-    let began = Instant::now();
-    while buffered(server).await <= MOST {
-        assert!(began.elapsed() < TIMEOUT, "{} bytes count", buffered(server).await);
-        sleep(Duration::from_millis(20)).await;
-    }
+    let is_full = async || metric(server, "rpc_server_buffered_bytes").await > MOST as u64;
+    eventually("the server keeps as much as it may", is_full).await;
     streams
 }
 
@@ -74,11 +54,7 @@ async fn fill(server: SocketAddr, request: &str) -> Vec<TcpStream> {
 async fn small_calls_go_on(server: SocketAddr) {
     let value = "x".repeat(3_500);
     let body = format!("[\"{value}\"]");
-    let http = format!(
-        "POST /call/length HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let http = post("/call/length", JSON, &body);
     assert!(reply_to(server, &http).await.ends_with("\r\n\r\n3500"));
     let mut stream = TcpStream::connect(server).await.unwrap();
     for _ in 0..3 {
@@ -147,11 +123,6 @@ async fn arguments_of_calls_that_wait_are_bounded_in_sum_and_small_calls_go_on()
     small_calls_go_on(server).await;
     let request = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"length\",\"params\":[\"\"]}";
     let batch = format!("[{}]", vec![request; 100].join(","));
-    let post = format!(
-        "POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\
-         Content-Length: {}\r\n\r\n{batch}",
-        batch.len()
-    );
-    let reply = reply_to(server, &post).await;
+    let reply = reply_to(server, &post("/rpc", JSON, &batch)).await;
     assert!(reply.contains("\"id\":null") && reply.contains("max_buffered_bytes"), "{reply}");
 }
