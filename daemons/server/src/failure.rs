@@ -180,6 +180,14 @@ pub(crate) fn draining() -> Fault {
     Fault::new(Code::Draining, "the server is draining; call another instance")
 }
 
+/// A call is not taken, since more is kept for all connections than there may be, so many bytes.
+pub(crate) fn too_much_kept(max_buffered_bytes: usize, advice: &str) -> Fault {
+    let text = format!(
+        "busy: over {max_buffered_bytes} bytes are kept for all connections (max_buffered_bytes); {advice}"
+    );
+    Fault::new(Code::Overloaded, text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

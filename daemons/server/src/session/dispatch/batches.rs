@@ -11,6 +11,7 @@ use super::documents::Documents;
 use super::start::time_limit;
 use super::{Dispatcher, with_short_id};
 use crate::buffers::{FREE_BYTES, SMALL_BYTES};
+use crate::failure::too_much_kept;
 use crate::session::calls::{CallContext, Kept, deadline_exceeded};
 use crate::state::ServerState;
 
@@ -24,7 +25,9 @@ impl Dispatcher {
             // Most of its replies may wait for one of them.
             Ok(batch) if batch.bytes() > SMALL_BYTES && state.buffers.are_full() => {
                 self.state.metrics.calls_refused.inc();
-                reply::fault(&mut self.output, ReplyTo::JsonRpc(Json::NULL), &too_much_kept(state));
+                let advice = "send fewer requests in one batch, or call another instance";
+                let fault = too_much_kept(state.limits.max_buffered_bytes, advice);
+                reply::fault(&mut self.output, ReplyTo::JsonRpc(Json::NULL), &fault);
             }
             Ok(batch) => self.batches.begin(batch, self.arrived),
             Err(fault) => {
@@ -178,15 +181,6 @@ fn too_much_for_a_batch(state: &ServerState) -> Fault {
         "the replies of batches are over {most} bytes (max_unwritten_bytes); send fewer requests in one"
     );
     Fault::new(Code::TooLarge, text)
-}
-
-fn too_much_kept(state: &ServerState) -> Fault {
-    let most = state.limits.max_buffered_bytes;
-    let text = format!(
-        "busy: over {most} bytes are kept for all connections (max_buffered_bytes); send fewer requests in \
-         one batch, or call another instance"
-    );
-    Fault::new(Code::Overloaded, text)
 }
 
 fn lost_in_a_batch(most: usize) -> Fault {

@@ -22,7 +22,7 @@ use crate::buffers::SMALL_BYTES;
 use crate::call::{self, Dialect};
 use crate::catalogue::Found;
 use crate::extract::Parts;
-use crate::failure::{draining, panicked};
+use crate::failure::{draining, panicked, too_much_kept};
 use crate::layer::Next;
 use crate::method::{self, Body, Given, Method, Started};
 use crate::permit::Permit;
@@ -314,12 +314,8 @@ impl Dispatcher {
         arguments: Arguments<'_>,
     ) -> Result<Permit, Fault> {
         if arguments.len() > SMALL_BYTES && self.state.buffers.are_full() {
-            let text = format!(
-                "busy: over {} bytes are kept for all connections (max_buffered_bytes); wait, or call another \
-                 instance",
-                self.state.limits.max_buffered_bytes
-            );
-            return Err(Fault::new(Code::Overloaded, text));
+            let most = self.state.limits.max_buffered_bytes;
+            return Err(too_much_kept(most, "wait, or call another instance"));
         }
         let most = self.state.limits.max_calls_per_connection;
         if self.in_flight() + self.calls_elsewhere >= most {
