@@ -11,7 +11,7 @@ use std::time::Duration;
 use rpc_host::net::{Accepted, Listener, Room, SURPLUS_TIME};
 use rpc_host::shares::{Full, Share, Shares};
 use rpc_host::strangers::{Seats, StrangerLimits, Visit};
-use rpc_host::task::repeat_blocking;
+use rpc_host::task::{repeat_blocking, until_cancelled};
 #[cfg(feature = "tls")]
 use rpc_host::tls::TlsEntrance;
 use rpc_security::RELOAD_INTERVAL;
@@ -362,12 +362,7 @@ impl Acceptor {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let aborted = self.aborted.clone();
-        // Boxed: whatever is awaited inside another future is in it twice, as its argument and as what it polls.
-        let task = Box::pin(task);
-        let task = async move {
-            aborted.run_until_cancelled(task).await;
-        };
+        let task = until_cancelled(self.aborted.clone(), task);
         self.tasks.spawn(task.instrument(self.span.clone()));
     }
 }

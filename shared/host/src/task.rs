@@ -5,6 +5,7 @@ use std::panic::resume_unwind;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, Span};
 
@@ -25,6 +26,20 @@ pub async fn on_a_worker<T: Send + 'static>(future: impl Future<Output = T> + Se
             // The runtime is shutting down, and this future with it.
             Err(_) => std::future::pending().await,
         },
+    }
+}
+
+/// Runs `task` until it ends or `token` is cancelled.
+///
+/// Boxed: whatever an `async fn` gets and awaits is in it twice, as its argument and as what it polls, and the
+/// task of a connection is large.
+pub fn until_cancelled(
+    token: CancellationToken,
+    task: impl Future<Output = ()> + Send,
+) -> impl Future<Output = ()> + Send {
+    let task = Box::pin(task);
+    async move {
+        token.run_until_cancelled(task).await;
     }
 }
 

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rpc_host::net::{Accepted, Listener, listen};
 use rpc_host::shares::{Share, Shares};
 use rpc_host::strangers::{Seats, StrangerLimits, Visit};
-use rpc_host::task::repeat_blocking;
+use rpc_host::task::{repeat_blocking, until_cancelled};
 use rpc_host::write_timeout::WriteTimeout;
 use rpc_security::RELOAD_INTERVAL;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -165,12 +165,7 @@ impl Acceptor {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let aborted = self.aborted.clone();
-        // Boxed: whatever is awaited inside another future is in it twice, as its argument and as what it polls.
-        let task = Box::pin(task);
-        self.tasks.spawn(async move {
-            aborted.run_until_cancelled(task).await;
-        });
+        self.tasks.spawn(until_cancelled(self.aborted.clone(), task));
     }
 }
 
