@@ -33,10 +33,10 @@ mod watch;
 use std::time::Duration;
 
 use rpc_client::{Args, Client, Target};
+use rpc_wire::shell_word;
 use rpc_wire::signature::Signature;
 
 use crate::plan::Described;
-use rpc_wire::shell_word;
 
 pub use bench::bench;
 pub use brake::release_brake;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Arg, Args, ValueEnum};
 use rpc_settings::parse;
+use rpc_wire::shell_word;
 
 use super::{CallTime, values};
-use rpc_wire::shell_word;
 
 /// The target, the timeout and the output.
 #[derive(Debug, Clone, Default, Args)]

@@ -8,7 +8,7 @@ use rpc_load::show::precise;
 use rpc_wire::shell_word;
 
 use super::discovery::{Discovery, Missing, Spent};
-use super::{explain, list_source, mistaken, no_instance, reserved};
+use super::{explain, list_source, no_instance, reserved};
 use crate::arguments::fit;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -229,13 +229,9 @@ impl Calls<'_> {
         let mut items = match streams {
             Ok(items) => items,
             Err(error) => {
-                let none = no_instance::of_error(&error, &self.plan.options).await;
-                if let Some(failure) = none.or(mistaken::registry(&error).await) {
-                    return Err(failure);
-                }
                 let Self { plan, .. } = self;
-                let failure = Failure::of_call(self.timed(error));
-                return Err(no_instance::with_not_asked(failure, &plan.target, &plan.options).await);
+                let error = self.timed(error);
+                return Err(explain::without_reply(error, &plan.target, &plan.options).await);
             }
         };
         if self.plan.verbose {

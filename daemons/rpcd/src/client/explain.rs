@@ -1,6 +1,6 @@
 //! What was probably meant by a call that failed.
 
-use rpc_client::{CallError, Code};
+use rpc_client::{CallError, ClientOptions, Code, Target};
 use rpc_wire::paths::RESERVED_PREFIX;
 
 use super::discovery::Discovery;
@@ -14,18 +14,10 @@ pub(super) async fn failure(
     discovery: &mut Discovery<'_>,
     stream: bool,
 ) -> Failure {
-    if let Some(failure) = mistaken::registry(&error).await {
-        return failure;
-    }
-    if let Some(failure) = no_instance::of_error(&error, discovery.options()).await {
-        return failure;
-    }
-    let is_unknown = is_unknown(&error, name);
     let CallError::Remote { peer, fault } = &error else {
-        let target = discovery.client().target();
-        let failure = Failure::of_call(error);
-        return no_instance::with_not_asked(failure, target, discovery.options()).await;
+        return without_reply(error, discovery.client().target(), discovery.options()).await;
     };
+    let is_unknown = is_unknown(&error, name);
     let may_be_stream = fault.message.contains("a stream");
     let peer = peer.clone();
     let is_foreign = reserved::is_foreign(discovery.client(), &error, name);
@@ -49,6 +41,21 @@ pub(super) async fn failure(
         failure.message = format!("{name} is a stream; add --stream");
     }
     failure
+}
+
+/// The failure of a call or stream to which no method replied: nobody could be called, or what answered is something else.
+pub(super) async fn without_reply(
+    error: CallError,
+    target: &Target,
+    options: &ClientOptions,
+) -> Failure {
+    if let Some(failure) = mistaken::registry(&error).await {
+        return failure;
+    }
+    if let Some(failure) = no_instance::of_error(&error, options).await {
+        return failure;
+    }
+    no_instance::with_not_asked(Failure::of_call(error), target, options).await
 }
 
 /// Whether nobody that could be called has the method: nothing was executed.

@@ -7,6 +7,7 @@ mod table;
 mod union;
 
 use rpc_client::{Catalog, Client, Dialect, Target};
+use rpc_wire::shell_word;
 use rpc_wire::signature::{Signature, to_openapi, to_openrpc};
 use rpc_wire::target::host_port;
 use serde_json::json;
@@ -16,7 +17,6 @@ use super::{list_source, mistaken, no_instance, offers, signature};
 use crate::failure::Failure;
 use crate::output;
 use crate::plan::Ask;
-use rpc_wire::shell_word;
 
 /// Prints the OpenAPI document of a server, which says where it is.
 ///

@@ -5,9 +5,9 @@ use std::time::Duration;
 use rpc_client::CallError;
 use rpc_client::registry::{RegistryClient, RegistryClientOptions};
 use rpc_wire::paths::PROTO_JSON;
+use rpc_wire::shell_word;
 
 use crate::failure::{Exit, Failure};
-use rpc_wire::shell_word;
 
 /// How long a failed call waits to learn that.
 const WITHIN: Duration = Duration::from_secs(1);

@@ -24,7 +24,8 @@ const NAMED: usize = 5;
 pub(super) async fn of_error(error: &CallError, options: &ClientOptions) -> Option<Failure> {
     let CallError::NoInstance { registry: url, service, .. } = error else { return None };
     let registry = RegistryClient::new(url, options.registry()).ok()?;
-    if let Ok(Some(records)) = tokio::time::timeout(WITHIN, records(url, options)).await
+    let records = tokio::time::timeout(WITHIN, registry.instances(PROTO_JSON));
+    if let Ok(Ok(records)) = records.await
         && let Some(failure) = out_of_use(url, service.as_deref(), &records)
     {
         return Some(failure);
@@ -46,16 +47,13 @@ pub(super) async fn with_not_asked(
     let (NO_SUCH_METHOD, Target::Registry { url }) = (failure.kind(), target) else {
         return failure;
     };
-    let records = tokio::time::timeout(WITHIN, records(url, options)).await.ok().flatten();
-    match records.and_then(|records| not_asked(url, options.service.as_deref(), &records)) {
+    let Ok(registry) = RegistryClient::new(url, options.registry()) else { return failure };
+    let records = tokio::time::timeout(WITHIN, registry.instances(PROTO_JSON));
+    let Ok(Ok(records)) = records.await else { return failure };
+    match not_asked(url, options.service.as_deref(), &records) {
         Some(not_asked) => Failure { message: failure.message.clone() + &not_asked, ..failure },
         None => failure,
     }
-}
-
-async fn records(url: &str, options: &ClientOptions) -> Option<Vec<InstanceRecord>> {
-    let registry = RegistryClient::new(url, options.registry()).ok()?;
-    registry.instances(PROTO_JSON).await.ok()
 }
 
 fn not_asked(url: &str, service: Option<&str>, records: &[InstanceRecord]) -> Option<String> {

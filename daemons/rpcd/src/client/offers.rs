@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use rpc_client::{Catalog, CatalogMethod, Replicas, Variant};
 use rpc_wire::instance::{Instance, InstanceKey};
+use rpc_wire::shell_word;
 use rpc_wire::signature::Signature;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output;
-use rpc_wire::shell_word;
 
 /// Services that an error names.
 const NAMED: usize = 5;

@@ -8,12 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use rpc_client::{ClientOptions, Rounded, Target};
+use rpc_wire::shell_word;
 use rpc_wire::signature::Signature;
 
 use crate::arguments::Arguments;
 use crate::cli::{self, Given};
 use crate::failure::Failure;
-use rpc_wire::shell_word;
 
 /// Maximum size of a document of arguments, more than any server takes by default.
 const MAX_BYTES: u64 = 64 << 20;
