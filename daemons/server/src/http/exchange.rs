@@ -275,7 +275,7 @@ impl Exchange {
         self.handle_batch(&state).await;
         while self.dispatcher.has_running() {
             self.step().await;
-            self.dispatcher.discard_output();
+            self.dispatcher.take_output();
         }
     }
 

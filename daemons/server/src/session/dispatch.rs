@@ -255,9 +255,9 @@ impl Dispatcher {
         self.output.reserve(length);
     }
 
+    /// Of documents among it nothing is left: something is written behind each.
     pub(crate) fn discard_output(&mut self) {
         self.output.clear();
-        self.documents = Documents::default();
     }
 
     /// Removes the first `count` bytes of the output.
