@@ -107,7 +107,12 @@ pub(super) struct Filled {
 impl Filled {
     /// Starts a registry and registers `size` instances.
     pub(super) fn start(bench: &Bench, size: usize) -> anyhow::Result<Self> {
-        let mut filled = Self { server: bench.rpcd(&["registry"])?, heartbeats: Vec::new() };
+        Self::fill(bench, bench.rpcd(&["registry"])?, size)
+    }
+
+    /// Registers `size` instances at a registry.
+    pub(super) fn fill(bench: &Bench, server: Server, size: usize) -> anyhow::Result<Self> {
+        let mut filled = Self { server, heartbeats: Vec::new() };
         let first = register(&body(1, 0));
         let reply = Reply::http(&filled.request(&first, 200)?)?;
         filled.heartbeats = (0..size)

@@ -14,6 +14,7 @@ use super::registry::{Filled, body, get, register};
 use crate::clients::{TIMEOUT, bare};
 use crate::exchange::http_head;
 use crate::measure::Figures;
+use crate::process::Server;
 use crate::round::{Bench, Scenario};
 
 const WATCHERS: usize = 1_000;
@@ -32,20 +33,26 @@ pub fn scenario() -> Scenario {
              instances (calls are changes)"
         ),
         measure: Box::new(|round| {
-            let (figures, event) = fan_out(round.bench())?;
-            round.baseline("raw", |bench| fan_out_raw(bench, &event))?;
+            let registry = Filled::start(round.bench(), INSTANCES)?;
+            let (figures, event) = fan_out(round.bench(), &registry, WATCHERS)?;
+            round.baseline("raw", |bench| {
+                fan_out_raw(bench, &limit(bench, &event)?, &event, WATCHERS)
+            })?;
             round.row("rpcd", |_| Ok(figures))
         }),
     }
 }
 
-/// The figures, and the bytes that a watcher receives for a change.
-fn fan_out(bench: &Bench) -> anyhow::Result<(Figures, Vec<u8>)> {
-    let registry = Filled::start(bench, INSTANCES)?;
+/// The figures of so many watchers, and the bytes that each receives for a change.
+pub(super) fn fan_out(
+    bench: &Bench,
+    registry: &Filled,
+    watchers: usize,
+) -> anyhow::Result<(Figures, Vec<u8>)> {
     let window = bench.window(&registry.server);
     let address = registry.server.address();
     bench.load(|| {
-        let mut watchers = Watchers::open(address)?;
+        let mut watchers = Watchers::open(address, watchers)?;
         // No instance may expire during the run, since that would be a change, too.
         registry.send_heartbeats()?;
         let mut control = bare::open(address)?;
@@ -72,13 +79,22 @@ fn fan_out(bench: &Bench) -> anyhow::Result<(Figures, Vec<u8>)> {
 }
 
 /// The limit: the same bytes to as many sockets, for a request of the same length.
-fn fan_out_raw(bench: &Bench, event: &[u8]) -> anyhow::Result<Figures> {
+pub(super) fn limit(bench: &Bench, event: &[u8]) -> anyhow::Result<Server> {
+    bench.canned_to_all(register(&body(2, 0)).len(), event)
+}
+
+/// The figures of the limit.
+pub(super) fn fan_out_raw(
+    bench: &Bench,
+    server: &Server,
+    event: &[u8],
+    watchers: usize,
+) -> anyhow::Result<Figures> {
     let request = register(&body(2, 0));
-    let server = bench.canned_to_all(request.len(), event)?;
-    let window = bench.window(&server);
+    let window = bench.window(server);
     bench.load(|| {
         let open = || bare::open(server.address());
-        let streams = (0..WATCHERS).map(|_| open()).collect::<anyhow::Result<_>>()?;
+        let streams = (0..watchers).map(|_| open()).collect::<anyhow::Result<_>>()?;
         let mut watchers = Watchers::new(streams)?;
         let mut control = open()?;
         let mut reply = vec![0; event.len()];
@@ -123,7 +139,7 @@ struct Watcher {
 
 impl Watchers {
     /// The first one gets the whole list; the others resume from there, and get what follows.
-    fn open(address: std::net::SocketAddr) -> anyhow::Result<Self> {
+    fn open(address: std::net::SocketAddr, watchers: usize) -> anyhow::Result<Self> {
         let path = format!("{}?proto={}", paths::WATCH, paths::PROTO_JSON);
         let mut input = vec![0; 64 * 1024];
         let (first, received) = watch(address, &get(&path, ""), &mut input, |received| {
@@ -133,7 +149,7 @@ impl Watchers {
         let id = text.lines().find_map(|line| line.strip_prefix("id: ")).context("an event id")?;
         let request = get(&path, &format!("last-event-id: {}\r\n", id.trim()));
         let mut streams = vec![first];
-        for _ in 1..WATCHERS {
+        for _ in 1..watchers {
             let (stream, _) = watch(address, &request, &mut input, |_| true)?;
             streams.push(stream);
         }
@@ -157,7 +173,7 @@ impl Watchers {
             watcher.received.clear();
         }
         let mut missing = self.streams.len();
-        let mut events = Vec::with_capacity(WATCHERS);
+        let mut events = Vec::with_capacity(self.streams.len());
         while missing > 0 {
             events.clear();
             epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&bare::timespec(TIMEOUT)))?;
