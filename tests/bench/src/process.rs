@@ -54,6 +54,7 @@ impl Server {
                 .current_dir(home.path())
                 .env("XDG_CONFIG_HOME", home.path())
                 // All load comes from one address.
+                .env("RPCD_SERVER_MAX_CONNECTIONS_PER_PEER", "0")
                 .env("RPCD_REGISTRY_SERVER_MAX_CONNECTIONS_PER_PEER", "0")
                 .env("RPCD_REGISTRY_SERVER_MAX_WATCHERS_PER_PEER", "0")
                 .stdin(Stdio::piped())
