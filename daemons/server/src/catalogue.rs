@@ -126,14 +126,15 @@ impl Found {
 impl Listing {
     fn new(own: &Methods, methods: Methods, positions: Vec<usize>, about: About<'_>) -> Self {
         let all = || own.signatures().chain(methods.signatures());
-        let openrpc = signature::to_openrpc(about.title, about.version, all());
+        // One after another: as a tree, a document takes many times its text.
+        let openrpc = signature::to_openrpc(about.title, about.version, all()).to_string();
         #[cfg(feature = "http")]
-        let openapi = signature::to_openapi(about.title, about.version, all());
+        let openapi = signature::to_openapi(about.title, about.version, all()).to_string();
         Self {
             classic: signature::to_classic(all()).into(),
-            openrpc: openrpc.to_string().into(),
+            openrpc: openrpc.into(),
             #[cfg(feature = "http")]
-            openapi: openapi.to_string().into(),
+            openapi: openapi.into(),
             contract: signature::contract(all()).into(),
             positions,
             methods,
