@@ -28,6 +28,10 @@ pub enum Group {
     Registry(Options),
     /// 0.5, 1, 2 and 10 times the capacity: good calls, refusals, health, registration
     Overload(OverloadOptions),
+    /// How time and memory grow with connections, bytes, instances, methods, contracts and watchers
+    Growth(Options),
+    /// Draw what growth measured
+    Plot(PlotOptions),
     /// Run the limit: an echo, or fixed replies (used by the others)
     #[command(hide = true)]
     Raw(RawOptions),
@@ -37,6 +41,9 @@ pub enum Group {
     /// Run the library with a method that computes (used by overload)
     #[command(hide = true)]
     Burn(BurnOptions),
+    /// Run the library with many methods, or many servers (used by growth)
+    #[command(hide = true)]
+    Many(ManyOptions),
 }
 
 /// How to measure.
@@ -95,6 +102,34 @@ pub struct BurnOptions {
     /// The registry's URL
     #[arg(long)]
     pub registry: String,
+}
+
+/// What to draw.
+#[derive(Debug, Clone, Args)]
+pub struct PlotOptions {
+    /// The JSON of growth
+    #[arg(value_name = "JSON")]
+    pub figures: PathBuf,
+    /// The picture
+    #[arg(value_name = "SVG")]
+    pub picture: PathBuf,
+}
+
+/// How many methods and servers.
+#[derive(Debug, Clone, Args)]
+pub struct ManyOptions {
+    /// Methods of each server
+    #[arg(long, default_value_t = 1)]
+    pub methods: usize,
+    /// Servers
+    #[arg(long, default_value_t = 1)]
+    pub servers: usize,
+    /// Each server has other methods
+    #[arg(long)]
+    pub different: bool,
+    /// The URL of the registry at which they register
+    #[arg(long)]
+    pub registry: Option<String>,
 }
 
 /// What the limit replies.

@@ -201,6 +201,15 @@ impl Bench {
         Server::start(&self.own, &arguments, b"", self.placement.server)
     }
 
+    /// The library with many methods or servers: arguments of the benchmark's own `many`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn many(&self, arguments: &[&str]) -> anyhow::Result<Server> {
+        let arguments = [&["many"], arguments].concat();
+        Server::start(&self.own, &arguments, b"", self.placement.server)
+    }
+
     /// `rpcd mcp` before that server, by HTTP.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! The scenarios: [`calls`] and related ones, those inside [`tls`](mod@tls) and over [`http`](mod@http), the [`mod@registry`], [`sustained`] load on it, its
-//! [`watchers`], and [`mod@overload`].
+//! [`watchers`], [`mod@overload`], and how cost grows: [`mod@growth`].
 
 pub mod calls;
+pub mod growth;
 pub mod http;
 pub mod idle;
 pub mod open_loop;
@@ -44,6 +45,11 @@ pub fn registry() -> Vec<Scenario> {
     let mut scenarios = registry::all();
     scenarios.extend([sustained::scenario(), watchers::scenario()]);
     scenarios
+}
+
+/// Scenarios of how cost grows.
+pub fn growth() -> Vec<Scenario<growth::Unit>> {
+    growth::all()
 }
 
 /// Scenarios of too many calls.

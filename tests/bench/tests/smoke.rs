@@ -56,6 +56,27 @@ fn the_table_of_overloads_counts_every_call() {
     }
 }
 
+#[test]
+fn how_cost_grows_is_measured_and_drawn() {
+    let only = "connections@10,bytes@1000,instances@10,methods@10,contracts@10,watchers@10";
+    let written = run(&["growth", "--measure", "30ms", "--only", only]);
+    let scenarios = written["scenarios"].as_array().unwrap();
+    let keys: Vec<_> = scenarios.iter().map(|one| one["key"].as_str().unwrap()).collect();
+    assert_eq!(keys.join(","), only);
+    for row in scenarios.iter().flat_map(|one| one["rows"].as_array().unwrap()) {
+        assert!(row["runs"][0]["calls"].as_u64().unwrap() > 0, "{row}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (figures, picture) = (folder.path().join("growth.json"), folder.path().join("growth.svg"));
+    std::fs::write(&figures, written.to_string()).unwrap();
+    let drawn = Command::new(env!("CARGO_BIN_EXE_rpc-bench"))
+        .args([Path::new("plot"), &figures, &picture])
+        .status();
+    assert!(drawn.unwrap().success());
+    let picture = std::fs::read_to_string(picture).unwrap();
+    assert!(picture.ends_with("</svg>\n") && picture.contains("first call of a client"));
+}
+
 /// Runs the benchmark once; returns the JSON, after checking that the table has its scenarios.
 fn run(arguments: &[&str]) -> Value {
     let bench = Path::new(env!("CARGO_BIN_EXE_rpc-bench"));
