@@ -1,7 +1,7 @@
 //! The library with many methods, or with many servers, as a process of its own.
 
 use std::future::pending;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
 use rpc_server::{Announce, Method, Server};
@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::plan::ManyOptions;
 
-/// Serves on free ports of 127.0.0.1 until it is killed; prints the first one's address to standard error once all listen.
+/// Serves on free ports until it is killed; prints the first one's address to standard error once all listen. Those that
+/// register listen at all addresses of this machine, so that a crowd of instances can be registered for each.
 ///
 /// # Errors
 /// It cannot listen, or the registry's URL is none.
@@ -25,11 +26,13 @@ async fn serve_all(options: &ManyOptions) -> anyhow::Result<()> {
         let method = |name| Method::named(name).parameters(["a", "b"]).read_only().sync(add);
         let methods = names(options, number).map(method);
         let mut server = Server::builder().name("many").methods(methods);
+        let mut listen = Ipv4Addr::LOCALHOST;
         if let Some(registry) = &options.registry {
-            server = server.announce(Announce::to(registry)?);
+            server = server.announce(Announce::to(registry)?.advertise(listen.to_string(), None));
+            listen = Ipv4Addr::UNSPECIFIED;
         }
-        let server = server.bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        first = first.or(Some(server.local_addr()));
+        let server = server.bind((listen, 0)).await?;
+        first = first.or(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, server.local_addr().port()))));
         servers.spawn(server.serve(pending()));
     }
     eprintln!("listening address={}", first.context("there is no server")?);

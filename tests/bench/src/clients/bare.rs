@@ -65,7 +65,7 @@ pub fn each_once(
     one(&mut connection, in_flight, &mut Until::Calls { started: 0, ended: 0, of: exchanges.len() })
 }
 
-/// Sends `request` and returns the reply, whose length `length` returns once it can.
+/// Sends `request` on a new connection and returns the reply, whose length `length` returns once it can.
 ///
 /// # Errors
 /// There is no reply, or `length` fails.
@@ -74,10 +74,21 @@ pub fn request(
     request: &[u8],
     length: impl Fn(&[u8]) -> anyhow::Result<Option<usize>>,
 ) -> anyhow::Result<Vec<u8>> {
+    ask(&mut open(address)?, request, length)
+}
+
+/// As [`request`], on a connection that is open.
+///
+/// # Errors
+/// There is no reply, or `length` fails.
+pub fn ask(
+    stream: &mut TcpStream,
+    request: &[u8],
+    length: impl Fn(&[u8]) -> anyhow::Result<Option<usize>>,
+) -> anyhow::Result<Vec<u8>> {
     /// Longest reply.
     const LONGEST: usize = 256 << 20;
-    let mut stream = open(address)?;
-    std::io::Write::write_all(&mut stream, request)?;
+    std::io::Write::write_all(stream, request)?;
     let (mut reply, mut input) = (Vec::new(), vec![0; INPUT]);
     while reply.len() < LONGEST {
         let read = stream.read(&mut input).context("waiting for a reply")?;

@@ -1,11 +1,15 @@
 //! How cost grows: the time and the memory of one unit, as the number of units grows.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, ensure};
 use rpc_client::{Client, ClientOptions};
+use rpc_wire::instance::Instance;
+use rpc_wire::paths;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::registry::{Filled, get};
+use super::registry::{Filled, get, register};
 use super::watchers;
 use crate::clients::library::Caller;
 use crate::clients::{Shape, TIMEOUT, bare, library};
@@ -21,6 +25,8 @@ use crate::table::{self, Column};
 const OTHER_FILES: usize = 200;
 /// Instances that watchers are told of.
 const WATCHED: usize = 100;
+/// Instances among which a client finds one for its first call.
+const CROWD: usize = 10_000;
 
 /// What there can be more and more of.
 pub struct Dimension {
@@ -66,9 +72,9 @@ pub const DIMENSIONS: [Dimension; 6] = [
     },
     Dimension {
         key: "contracts",
-        time: "first call of a client",
+        time: "first call of a client, 10,000 instances",
         memory: None,
-        sizes: &[1, 10, 100],
+        sizes: &[1, 10, 20, 100],
         measure: contracts,
     },
     Dimension {
@@ -221,7 +227,7 @@ fn contracts(round: &mut Round<'_, Unit>, size: usize) -> anyhow::Result<()> {
         let url = format!("http://{}", registry.address());
         let arguments = [&["--servers", &servers, "--registry", &url], different].concat();
         let server = bench.many(&arguments)?;
-        all_are_listed(&registry, size)?;
+        bench.load(|| crowd(&registry, &listed(&registry, size)?))?;
         let window = bench.window(&server);
         let connect = || std::future::ready(FirstCall::through_registry(&url, &method));
         let figures = bench.load(|| library::run(Shape::RECONNECT, window, connect))?;
@@ -280,21 +286,32 @@ impl Caller for FirstCall {
     }
 }
 
-/// Waits until the registry lists so many servers.
-fn all_are_listed(registry: &Server, servers: usize) -> anyhow::Result<()> {
-    let path = format!("{}?proto={}", rpc_wire::paths::FIND_ALL, rpc_wire::paths::PROTO_JSON);
-    let began = std::time::Instant::now();
+/// Waits until the registry lists so many servers; returns them.
+fn listed(registry: &Server, servers: usize) -> anyhow::Result<Vec<Instance>> {
+    let path = format!("{}?proto={}", paths::FIND_ALL, paths::PROTO_JSON);
+    let began = Instant::now();
     loop {
         let length = |reply: &[u8]| http_length(reply, 200);
         let reply = bare::request(registry.address(), &get(&path, ""), length)?;
         let body = reply.get(http_head(&reply).context("a head")?..).unwrap_or_default();
-        let listed = serde_json::from_slice::<Vec<Value>>(body)?.len();
-        if listed == servers {
-            return Ok(());
+        let listed: Vec<Instance> = serde_json::from_slice(body)?;
+        if listed.len() == servers {
+            return Ok(listed);
         }
-        ensure!(began.elapsed() < TIMEOUT, "{listed} of {servers} servers are listed");
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        ensure!(began.elapsed() < TIMEOUT, "{} of {servers} servers are listed", listed.len());
+        thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Registers the servers at further addresses of this machine.
+fn crowd(registry: &Server, servers: &[Instance]) -> anyhow::Result<()> {
+    let mut stream = bare::open(registry.address())?;
+    for (number, server) in (servers.len()..CROWD).zip(servers.iter().cycle()) {
+        let host = format!("127.1.{}.{}", number / 100, 1 + number % 100);
+        let body = serde_json::to_string(&Instance { host, ..server.clone() })?;
+        bare::ask(&mut stream, &register(&body), |reply| http_length(reply, 200))?;
+    }
+    Ok(())
 }
 
 fn load(
