@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rpc_tests::daemon::Daemon;
 use rpc_tests::eventually::{SOON, eventually};
-use rpc_tests::raw::classic;
+use rpc_tests::raw::extended;
 use rpc_tests::terminal::{ESC, Tty};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -312,13 +312,15 @@ impl Honest {
         let began = Instant::now();
         let call = async {
             let mut stream = TcpStream::connect(server).await?;
-            stream.write_all(classic("add", &json!([1, 2])).as_bytes()).await?;
-            let mut reply = [0; 11];
+            // Not a classic one: for those a server goes on serving for a while when it is stopped.
+            let call = extended(&json!(7), "add", &json!([1, 2])) + "\n";
+            stream.write_all(call.as_bytes()).await?;
+            let mut reply = [0; 18];
             stream.read_exact(&mut reply).await?;
             std::io::Result::Ok(reply)
         };
         match timeout(PATIENCE, call).await {
-            Ok(Ok(reply)) if reply == *b"{\"res\":13}\n" => Ok(began.elapsed()),
+            Ok(Ok(reply)) if reply == *b"{\"id\":7,\"res\":13}\n" => Ok(began.elapsed()),
             other => Err(format!("{other:?}")),
         }
     }
