@@ -308,23 +308,33 @@ async fn an_open_loop_loses_what_was_sent_to_a_stopped_instance_before_it_was_su
         let trio = Trio::new(stopped.peer.address, balance, EjectionOptions::default()).await;
         trio.call_for(200 * MS).await;
         stopped.stop();
-        let mut calls = Vec::new();
+        let (mut calls, mut suspect) = (Vec::new(), None);
         let mut ticks = tokio::time::interval(5 * MS);
-        for _ in 0..400 {
+        for index in 0..400_usize {
             ticks.tick().await;
+            if !trio.state().gets_calls() {
+                suspect.get_or_insert(index);
+            }
             let client = trio.client.clone();
             let request = Request::new("add", (1, 2)).unwrap().timeout(1000 * MS);
-            calls.push(tokio::spawn(async move { client.request(request).await.is_err() }));
+            calls.push(tokio::spawn(async move { client.request(request).await.err() }));
         }
-        let mut lost = Vec::new();
+        let (stopped, mut lost) = (trio.bad.to_string(), Vec::new());
         for (index, call) in calls.into_iter().enumerate() {
-            lost.extend(call.await.unwrap().then_some(index));
+            // Others fail only where the machine itself pauses.
+            let error = call.await.unwrap();
+            lost.extend(error.filter(|it| it.peer() == Some(&stopped)).map(|_| index));
         }
-        // A third of 200 calls/s for half a second and a quarter more for the time between two looks, which
-        // is 42; by chance it may be three standard deviations (16) more.
-        assert!(lost.len() <= 58, "{name}: {} were lost", lost.len());
-        let later = lost.iter().filter(|index| **index > 200).count();
-        assert!(later <= 2, "{name}: {later} of 200 were lost later");
+        // Within half a second, and a quarter more for the time between two looks: 150 calls, and as many again on a
+        // busy machine.
+        let suspect = suspect.unwrap_or(400);
+        assert!(suspect <= 300, "{name}: suspect after {suspect} calls");
+        // Until then a third; by chance it may be three standard deviations more.
+        let third = suspect as f64 / 3.0;
+        let most = third + 3.0 * (third * 2.0 / 3.0).sqrt();
+        assert!(lost.len() as f64 <= most, "{name}: {} of {suspect} were lost", lost.len());
+        let later = lost.iter().filter(|index| **index > suspect).count();
+        assert!(later <= 2, "{name}: {later} were lost later");
     }
 }
 
@@ -346,17 +356,14 @@ async fn a_closed_loop_goes_on_beside_a_stopped_instance_under_every_policy() {
                 })
             })
             .collect();
-        let rate = async |time: Duration| {
-            let before = done.load(Ordering::SeqCst);
-            tokio::time::sleep(time).await;
-            (done.load(Ordering::SeqCst) - before) as f64 / time.as_secs_f64()
-        };
-        let before = rate(400 * MS).await;
+        let ended = || done.load(Ordering::SeqCst);
+        eventually("calls end", || ended() > 1_000).await;
         stopped.stop();
-        tokio::time::sleep(600 * MS).await;
-        let beside = rate(400 * MS).await;
-        // It would stand still. How much it loses is measured with real servers, on an idle machine.
-        assert!(beside >= 0.2 * before, "{name}: {beside} of {before} calls/s");
+        eventually("it is suspect", || !trio.state().gets_calls()).await;
+        // If it stood still, each caller would wait for the timeout of a call, and 256 would end in this time. How much
+        // it loses is measured with real servers, on an idle machine.
+        let before = ended();
+        eventually(&format!("{name}: it goes on"), || ended() > before + 1_000).await;
         stopped.go_on();
         eventually("it is up again", || trio.state() == InstanceState::Up).await;
         over.store(true, Ordering::SeqCst);
