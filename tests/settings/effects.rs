@@ -34,15 +34,15 @@ const EFFECTS: &[Effect] = effects! {
         max_probes retry_attempts retry_ratio retry_burst retry_hedge max_ejected_ratio ping_interval
         token_file tls tls_ca tls_cert tls_key tls_min_version;
     "log" in "rpcd serve", serve:
-        level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
+        level format save dir max_files max_file_bytes max_ring_lines max_ring_bytes max_queued_lines
         max_line_bytes;
     "log" in "rpcd registry", registry:
-        level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
+        level format save dir max_files max_file_bytes max_ring_lines max_ring_bytes max_queued_lines
         max_line_bytes;
     "log" in "rpcd call", call:
-        level format save dir max_files max_queued_lines max_line_bytes;
+        level format save dir max_files max_file_bytes max_queued_lines max_line_bytes;
     "log" in "rpc-console", own_log:
-        level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines
+        level format save dir max_files max_file_bytes max_ring_lines max_ring_bytes max_queued_lines
         max_line_bytes;
     "registry" in "rpc-console", registry_of_console:
         host port also color confirm token_file tls tls_ca tls_cert tls_key;

@@ -28,10 +28,10 @@ macro_rules! tests {
     };
 }
 
-tests!(serve, Serve: level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines max_line_bytes);
-tests!(registry, Registry: level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines max_line_bytes);
-tests!(call, Call: level format save dir max_files max_queued_lines max_line_bytes);
-tests!(console, Console: level format save dir max_files max_ring_lines max_ring_bytes max_queued_lines max_line_bytes);
+tests!(serve, Serve: level format save dir max_files max_file_bytes max_ring_lines max_ring_bytes max_queued_lines max_line_bytes);
+tests!(registry, Registry: level format save dir max_files max_file_bytes max_ring_lines max_ring_bytes max_queued_lines max_line_bytes);
+tests!(call, Call: level format save dir max_files max_file_bytes max_queued_lines max_line_bytes);
+tests!(console, Console: level format save dir max_files max_file_bytes max_ring_lines max_ring_bytes max_queued_lines max_line_bytes);
 
 /// Files are written.
 const SAVED: (&str, &str) = ("LOG_SAVE", "true");
@@ -90,6 +90,20 @@ async fn max_files(program: Program) {
     let kept = std::fs::read_dir(&logs).unwrap().count();
     // Today's may be an additional one.
     assert!((3..=4).contains(&kept), "{kept}");
+}
+
+async fn max_file_bytes(program: Program) {
+    let lines = unknown(20);
+    let lines: Vec<(&str, &str)> = lines.iter().map(|(name, is)| (&**name, &**is)).collect();
+    let limits = [SAVED, ("LOG_MAX_FILE_BYTES", "1000"), ("LOG_MAX_FILES", "3")];
+    let running = program.start(Home::new(), &[&limits[..], &lines].concat()).await;
+    let sizes = || {
+        let files = std::fs::read_dir(running.home().path().join("logs"));
+        let files = files.into_iter().flatten();
+        files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len())).collect::<Vec<_>>()
+    };
+    eventually("several files", async || sizes().len() == 3).await;
+    assert!(sizes().iter().all(|size| *size <= 1000), "{:?}", sizes());
 }
 
 async fn max_line_bytes(program: Program) {

@@ -45,8 +45,10 @@ pub struct LogOptions {
     pub dir: PathBuf,
     /// Prefix of file names: `PREFIX.2026-11-22.log`. Default `rpcd`.
     pub file_prefix: String,
-    /// Daily files kept. Default 7.
+    /// Files kept. Default 7.
     pub max_files: usize,
+    /// Maximum bytes of one file, also of a day that has several. Default 100 MiB.
+    pub max_file_bytes: usize,
     /// Lines kept in each daemon's ring. Default 10,000.
     pub max_ring_lines: usize,
     /// Approximate bytes kept in each daemon's ring. Default 16 MiB.
@@ -67,6 +69,7 @@ impl Default for LogOptions {
             dir: PathBuf::from("logs"),
             file_prefix: "rpcd".to_owned(),
             max_files: 7,
+            max_file_bytes: 100 << 20,
             max_ring_lines: 10_000,
             max_ring_bytes: DEFAULT_RING_BYTES,
             max_queued_lines: 16_384,
@@ -205,8 +208,8 @@ fn files(
     }
     let dir = &options.dir;
     let cannot = |reason: String| LogError::Files { dir: dir.clone(), reason };
-    let (prefix, max_files) = (options.file_prefix.clone(), options.max_files.max(1));
-    let file = DailyFile::open(dir.clone(), prefix, max_files, lost.clone())
+    let limits = (options.max_files.max(1), options.max_file_bytes as u64);
+    let file = DailyFile::open(dir.clone(), options.file_prefix.clone(), limits, lost.clone())
         .map_err(|error| cannot(error.to_string()))?;
     Ok(Some(queue(options, "log-file", file)))
 }

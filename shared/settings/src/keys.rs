@@ -270,6 +270,7 @@ pub const KEYS: &[Key] = keys! {
         save: switch, log.save, "Whether to write daily files.";
         dir: folder, log.dir, "Directory of the files.";
         max_files: count, log.max_files, "Files kept.";
+        max_file_bytes: bytes, log.max_file_bytes, "Size of one; a fuller one is set aside as PREFIX.DAY.1.log, and the next begun.";
         max_ring_lines: count, log.max_ring_lines, "Lines kept in memory per daemon for log streams.";
         max_ring_bytes: bytes, log.max_ring_bytes, "Approximate memory for these lines.";
         max_queued_lines: count, log.max_queued_lines, "Lines waiting for terminal or file; further ones are dropped and counted.";

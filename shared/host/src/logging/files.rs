@@ -1,5 +1,5 @@
-//! Daily log files: a new one each day (UTC) and after the current one was moved or deleted, the
-//! oldest deleted, and lines that cannot be written counted.
+//! Daily log files: a new one each day (UTC), when the current one is full, and after it was moved or
+//! deleted; the oldest deleted, and lines that cannot be written counted.
 
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, Write};
@@ -13,15 +13,17 @@ use super::ring::Lost;
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The file of the current day: `PREFIX.2026-11-22.log`. It and its directory are made for their owner
-/// alone; one that exists stays as it is.
+/// alone; one that exists stays as it is. One that is full becomes `PREFIX.2026-11-22.1.log`, the next
+/// `….2.log`.
 ///
-/// Not tracing-appender's own: that one drops lines without a count or a word when the disk is full
-/// or its directory was removed.
+/// Not tracing-appender's own: that one has no limit of bytes, and drops lines without a count or a word
+/// when the disk is full or its directory was removed.
 #[derive(Debug)]
 pub(super) struct DailyFile {
     dir: PathBuf,
     prefix: String,
     max_files: usize,
+    max_file_bytes: u64,
     lost: Lost,
     day: String,
     /// `None` after it could not be opened.
@@ -63,13 +65,23 @@ struct Opened {
     identity: (u64, u64),
 }
 
+/// What is at a path.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// The file that is open, of so many bytes: other processes may write to it, too.
+    Same(u64),
+    /// Another one or none: `logrotate` moves files, and people delete them.
+    Other,
+}
+
 impl Opened {
-    /// Whether it is still the file at `path`, which `logrotate` moves and people delete.
-    fn is_at(&self, path: &Path) -> bool {
+    fn at(&self, path: &Path) -> Place {
         match fs::metadata(path) {
-            Ok(metadata) => identity(&metadata) == self.identity,
+            Ok(metadata) if identity(&metadata) == self.identity => Place::Same(metadata.len()),
+            Ok(_) => Place::Other,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Place::Other,
             // What cannot be seen can still be written.
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
+            Err(_) => Place::Same(0),
         }
     }
 }
@@ -105,65 +117,96 @@ impl DailyFile {
     pub(super) fn open(
         dir: PathBuf,
         prefix: String,
-        max_files: usize,
+        (max_files, max_file_bytes): (usize, u64),
         lost: Lost,
     ) -> io::Result<Self> {
         let day = today();
         let trouble = Trouble::default();
-        let mut daily = Self { dir, prefix, max_files, lost, day, file: None, trouble };
-        daily.file = Some(daily.open_file()?);
+        let mut daily =
+            Self { dir, prefix, max_files, max_file_bytes, lost, day, file: None, trouble };
+        daily.file = Some(daily.open_file()?.0);
         Ok(daily)
     }
 
     fn try_write(&mut self, line: &[u8]) -> io::Result<()> {
         let today = today();
         let path = self.path(&today);
-        let file = match self.file.take() {
-            Some(file) if file.is_at(&path) => file,
+        let (mut file, length) = match self.file.take().map(|file| (file.at(&path), file)) {
+            Some((Place::Same(length), file)) => (file, length),
             _ => {
                 self.day = today;
                 self.open_file()?
             }
         };
+        if length > 0 && length + line.len() as u64 > self.max_file_bytes {
+            self.set_aside(&file, &path)?;
+            (file, _) = self.open_file()?;
+        }
         self.file.insert(file).lines.write(line)
     }
 
-    fn open_file(&self) -> io::Result<Opened> {
+    /// The full file gives its name to the next one.
+    fn set_aside(&self, full: &Opened, path: &Path) -> io::Result<()> {
+        // Other processes may write to it, and find it full. Where there are no locks, they are hoped not to.
+        let _ = full.lines.to.lock();
+        if full.at(path) == Place::Other {
+            return Ok(());
+        }
+        let of_today = self.files().into_iter().filter(|file| file.day == self.day);
+        let number = of_today.filter_map(|file| file.number).max().map_or(1, |last| last + 1);
+        let aside = self.path_of(&Named { day: self.day.clone(), number: Some(number) });
+        fs::rename(path, &aside)?;
+        let (file, max_file_bytes) = (aside.display().to_string(), self.max_file_bytes);
+        tracing::warn!(file, max_file_bytes, "a log file is full, and the next one begun");
+        Ok(())
+    }
+
+    /// Today's, and its length.
+    fn open_file(&self) -> io::Result<(Opened, u64)> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
         let path = self.path(&self.day);
         let mut options = File::options();
         let file = options.append(true).create(true).mode(0o600).open(&path)?;
         self.delete_oldest();
         let metadata = file.metadata()?;
-        let is_cut_off = ends_within_a_line(&path, metadata.len());
-        Ok(Opened { lines: Lines { to: file, is_cut_off }, identity: identity(&metadata) })
+        let length = metadata.len();
+        let lines = Lines { to: file, is_cut_off: ends_within_a_line(&path, length) };
+        Ok((Opened { lines, identity: identity(&metadata) }, length))
     }
 
     fn path(&self, day: &str) -> PathBuf {
-        self.dir.join(format!("{}.{day}.log", self.prefix))
+        self.path_of(&Named { day: day.to_owned(), number: None })
+    }
+
+    fn path_of(&self, Named { day, number }: &Named) -> PathBuf {
+        let prefix = &self.prefix;
+        self.dir.join(match number {
+            Some(number) => format!("{prefix}.{day}.{number}.log"),
+            None => format!("{prefix}.{day}.log"),
+        })
     }
 
     /// Keeps `max_files`, the current one included.
     fn delete_oldest(&self) {
-        let Ok(entries) = fs::read_dir(&self.dir) else { return };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut days: Vec<String> = names.filter_map(|name| self.day_of(&name)).collect();
-        days.sort_unstable();
-        let surplus = days.len().saturating_sub(self.max_files);
-        for day in days.iter().take(surplus).filter(|day| **day != self.day) {
-            // One that cannot be deleted is tried again the next day.
-            let _ = fs::remove_file(self.path(day));
+        let mut files = self.files();
+        // Of a day, the one without a number is the last.
+        files.sort_unstable_by(|a, b| {
+            let last = |file: &Named| file.number.unwrap_or(u32::MAX);
+            a.day.cmp(&b.day).then(last(a).cmp(&last(b)))
+        });
+        let surplus = files.len().saturating_sub(self.max_files);
+        let current = Named { day: self.day.clone(), number: None };
+        for file in files.iter().take(surplus).filter(|file| **file != current) {
+            // One that cannot be deleted is tried again with the next file.
+            let _ = fs::remove_file(self.path_of(file));
         }
     }
 
-    /// The day in the name of one of our files.
-    fn day_of(&self, name: &str) -> Option<String> {
-        let day = name.strip_prefix(&self.prefix)?.strip_prefix('.')?.strip_suffix(".log")?;
-        let fits = |(at, byte): (usize, u8)| match at {
-            4 | 7 => byte == b'-',
-            _ => byte.is_ascii_digit(),
-        };
-        (day.len() == 10 && day.bytes().enumerate().all(fits)).then(|| day.to_owned())
+    /// Ours in the directory.
+    fn files(&self) -> Vec<Named> {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return Vec::new() };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.filter_map(|name| Named::parse(&self.prefix, &name)).collect()
     }
 
     fn say_lost(&self, error: &io::Error) {
@@ -175,6 +218,34 @@ impl DailyFile {
     fn say_written(&self, lost: u64) {
         let file = self.path(&self.day).display().to_string();
         tracing::warn!(file, lost, "the log file is written again");
+    }
+}
+
+/// What the name of a file says.
+#[derive(Debug, PartialEq, Eq)]
+struct Named {
+    day: String,
+    /// Of one that was full.
+    number: Option<u32>,
+}
+
+impl Named {
+    /// `None` if the file is not ours.
+    fn parse(prefix: &str, name: &str) -> Option<Self> {
+        let name = name.strip_prefix(prefix)?.strip_prefix('.')?.strip_suffix(".log")?;
+        let (day, number) = match name.split_once('.') {
+            Some((day, number)) => {
+                let is_plain = number.bytes().all(|byte| byte.is_ascii_digit());
+                (day, Some(number.parse().ok().filter(|number| is_plain && *number < u32::MAX)?))
+            }
+            None => (name, None),
+        };
+        let fits = |(at, byte): (usize, u8)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        };
+        let is_day = day.len() == 10 && day.bytes().enumerate().all(fits);
+        is_day.then(|| Self { day: day.to_owned(), number })
     }
 }
 
@@ -257,6 +328,24 @@ mod tests {
             assert!(lines.write(line).is_ok());
         }
         assert_eq!(String::from_utf8(lines.to.written).unwrap(), "first\nsec\nthird\nlast\n");
+    }
+
+    #[test]
+    fn names_of_our_files_are_told_from_others() {
+        let read = |name| Named::parse("rpcd", name).map(|file| (file.day, file.number));
+        let day = |number| Some(("2026-12-01".to_owned(), number));
+        assert_eq!(read("rpcd.2026-12-01.log"), day(None));
+        assert_eq!(read("rpcd.2026-12-01.12.log"), day(Some(12)));
+        for foreign in [
+            "rpcd.notes.log",
+            "rpcd.2026-12-01.log.gz",
+            "rpcd.2026-12-01.+1.log",
+            "rpcd.2026-12-01.4294967295.log",
+            "rpcd.2026-12-01.1.2.log",
+            "rpcd-serve.2026-12-01.log",
+        ] {
+            assert_eq!(read(foreign), None, "{foreign}");
+        }
     }
 
     #[test]

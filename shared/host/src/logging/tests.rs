@@ -132,6 +132,48 @@ fn as_many_files_are_kept_as_configured_whether_todays_exists_or_not() {
 }
 
 #[test]
+fn a_full_file_is_set_aside_and_the_oldest_go_whoever_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("rpcd.2020-01-24.log"), "old\n").unwrap();
+    let options = LogOptions { max_files: 4, max_file_bytes: 1000, ..saving(dir.path()) };
+    // Two processes may write to the same files.
+    let [one, other] = [0, 1].map(|_| Logging::build(&options).unwrap());
+    for line in 0..400 {
+        let (_, dispatch) = [&one, &other][line % 2];
+        tracing::dispatcher::with_default(dispatch, || tracing::info!(line, "written"));
+    }
+    let lost = [&one, &other].map(|(logging, _)| logging.lost.clone());
+    drop((one, other));
+    assert_eq!(lost.map(|lost| lost.total()), [0, 0], "no line is lost");
+    let names = names_in(dir.path());
+    let today = format!("rpcd.{}.", files::today());
+    assert!(names.len() == 4 && names.iter().all(|name| name.starts_with(&today)), "{names:?}");
+    for name in &names {
+        let text = std::fs::read_to_string(dir.path().join(name)).unwrap();
+        // Each of the two may have looked before the other wrote.
+        assert!(text.len() <= 1200 && text.ends_with('\n'), "{name}: {text}");
+    }
+}
+
+#[test]
+fn the_newest_of_many_lines_are_in_the_files_that_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions { max_files: 12, max_file_bytes: 1000, ..saving(dir.path()) };
+    drop(logged(&options, |_| {
+        for line in 0..1000 {
+            tracing::info!(line, "written");
+        }
+    }));
+    let names = names_in(dir.path());
+    assert_eq!(names.len(), 12, "{names:?}");
+    let text: String =
+        names.iter().map(|name| std::fs::read_to_string(dir.path().join(name)).unwrap()).collect();
+    for line in 900..1000 {
+        assert_eq!(text.matches(&format!("line={line}\n")).count(), 1, "{line}: {text}");
+    }
+}
+
+#[test]
 fn new_files_and_folders_are_their_owners_alone_and_those_that_exist_stay_as_they_are() {
     use std::os::unix::fs::PermissionsExt;
 
