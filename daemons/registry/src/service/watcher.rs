@@ -127,15 +127,7 @@ impl Service {
         let now = now();
         let missed = state.history.since(revision)?.take(BATCH).map(|event| {
             let change = &event.change;
-            let has_ages = match change.kind {
-                ChangeKind::Unregistered | ChangeKind::Expired(_) => false,
-                ChangeKind::Registered
-                | ChangeKind::Updated
-                | ChangeKind::Overridden
-                | ChangeKind::Suspect
-                | ChangeKind::Revived
-                | ChangeKind::Moved => true,
-            };
+            let has_ages = !change.kind.is_departure();
             let stale = has_ages && now.saturating_duration_since(change.at) > STALE;
             let current = || state.table.row(&change.row.entry.key);
             Missed { event: Arc::clone(event), current: stale.then(current).flatten() }

@@ -168,3 +168,18 @@ pub(crate) enum ChangeKind {
     /// Its heartbeats come to another registry than before.
     Moved,
 }
+
+impl ChangeKind {
+    /// Whether the instance is not listed any more.
+    pub(crate) fn is_departure(self) -> bool {
+        match self {
+            Self::Unregistered | Self::Expired(_) => true,
+            Self::Registered
+            | Self::Updated
+            | Self::Overridden
+            | Self::Suspect
+            | Self::Revived
+            | Self::Moved => false,
+        }
+    }
+}
