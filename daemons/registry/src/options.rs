@@ -111,6 +111,9 @@ pub struct RegistryOptions {
     /// Changes kept for watchers that reconnect or fall behind: 4,096. A watcher that missed more
     /// gets a new snapshot.
     pub max_history: usize,
+    /// What these changes take beside the instances, in bytes: 16 MiB, with their events for watchers. Beyond it fewer
+    /// are kept.
+    pub max_history_bytes: usize,
 
     /// Timeout for a request's line and headers, and for the next request on a kept connection: 10
     /// s, then the connection is closed.
@@ -233,6 +236,7 @@ impl Default for RegistryOptions {
             max_watchers_per_peer: Share::Quarter,
             keep_alive: Duration::from_secs(5),
             max_history: 4096,
+            max_history_bytes: 16 << 20,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),

@@ -115,7 +115,7 @@ impl Service {
             table.save_changes(options.max_unsaved);
         }
         table.restore(left, wall, now);
-        let history = History::starting_at(table.revision(), options.max_history);
+        let history = History::starting_at(table.revision(), &options);
         Self {
             metrics: Metrics::default(),
             epoch: format!("{:016x}", rand::random::<u64>()),

@@ -116,6 +116,7 @@ pub const KEYS: &[Key] = keys! {
         max_watchers_per_peer: share, registry_server.options.max_watchers_per_peer, "Of these for one address; as above.";
         keep_alive: duration, registry_server.options.keep_alive, "Longest silence of an event stream; then a comment is sent.";
         max_history: count, registry_server.options.max_history, "Changes kept for watchers that reconnect or fall behind.";
+        max_history_bytes: bytes, registry_server.options.max_history_bytes, "Memory of these beside the instances; beyond it fewer are kept.";
         header_timeout: duration, registry_server.options.header_timeout, "Timeout for a request's headers.";
         body_timeout: duration, registry_server.options.body_timeout, "Timeout for a request's body.";
         write_timeout: duration, registry_server.options.write_timeout, "A peer that reads nothing for this long is disconnected.";

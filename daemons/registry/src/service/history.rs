@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Reader;
+use crate::RegistryOptions;
 use crate::sse;
 use crate::table::{Change, ChangeKind, Row};
 
@@ -21,6 +22,14 @@ pub(super) struct Event {
 }
 
 impl Event {
+    /// Memory that it keeps beside the table, approximately: what has left that, and its frames, whether they are built
+    /// yet or not.
+    fn bytes(&self) -> usize {
+        let Change { kind, row, .. } = &self.change;
+        let record = if kind.is_departure() { 0 } else { row.entry.reply.len() };
+        size_of::<Self>() + self.change.removed_bytes() + Reader::KINDS * (RECORD_BYTES + record)
+    }
+
     /// With the record of its instance at the time of the change, for a reader.
     pub(super) fn frame<'event>(
         &'event self,
@@ -73,10 +82,12 @@ pub(super) fn frame(
     sse::event_of(event, Some(&format!("{epoch}.{revision}")), bytes)
 }
 
-/// A bounded sequence of changes without gaps.
+/// A sequence of changes without gaps, bounded in number and in bytes.
 #[derive(Debug)]
 pub(super) struct History {
     capacity: usize,
+    max_bytes: usize,
+    bytes: usize,
     events: VecDeque<Arc<Event>>,
     /// The revision of the last change, even if it is no longer kept.
     last: u64,
@@ -84,17 +95,21 @@ pub(super) struct History {
 
 impl History {
     /// Of the changes after a revision.
-    pub(super) fn starting_at(revision: u64, capacity: usize) -> Self {
-        Self { capacity, events: VecDeque::new(), last: revision }
+    pub(super) fn starting_at(revision: u64, options: &RegistryOptions) -> Self {
+        let (capacity, max_bytes) = (options.max_history, options.max_history_bytes);
+        Self { capacity, max_bytes, bytes: 0, events: VecDeque::new(), last: revision }
     }
 
     /// Appends changes, which must follow the last one without a gap.
     pub(super) fn extend(&mut self, changes: impl IntoIterator<Item = Change>) {
         for change in changes {
             self.last = change.revision;
-            self.events.push_back(Arc::new(Event { change, frames: Default::default() }));
-            if self.events.len() > self.capacity {
-                self.events.pop_front();
+            let event = Event { change, frames: Default::default() };
+            self.bytes += event.bytes();
+            self.events.push_back(Arc::new(event));
+            while self.events.len() > self.capacity || self.bytes > self.max_bytes {
+                let Some(oldest) = self.events.pop_front() else { break };
+                self.bytes -= oldest.bytes();
             }
         }
     }
@@ -109,33 +124,96 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use rpc_wire::instance::InstanceKey;
+
     use super::*;
-    use crate::RegistryOptions;
     use crate::registration::Registration;
     use crate::table::Table;
 
-    #[test]
-    fn it_returns_exactly_the_changes_after_a_revision_it_keeps() {
-        let options = RegistryOptions::default();
-        let now = Instant::now();
-        let mut table = Table::new(&options, now);
-        let mut history = History::starting_at(0, 3);
-        assert_eq!(history.since(0).map(Iterator::count), Some(0));
-        assert!(history.since(1).is_none());
-        for port in 1..=5 {
-            let body = format!(r#"{{"protocol":"json","host":"h","port":{port}}}"#);
+    struct Changes {
+        table: Table,
+        history: History,
+        now: Instant,
+    }
+
+    impl Changes {
+        fn kept_with(options: &RegistryOptions) -> Self {
+            let now = Instant::now();
+            let history = History::starting_at(0, options);
+            Self { table: Table::new(options, now), history, now }
+        }
+
+        fn register(&mut self, port: u16, parameters: &str) {
+            let body = format!(
+                r#"{{"protocol":"json","host":"h","port":{port},"parameters":{parameters}}}"#
+            );
+            let options = RegistryOptions::default();
             let registration = Registration::parse(body.as_bytes(), &options).unwrap();
             let peer = [127, 0, 0, 1].into();
-            history.extend(table.register(registration, body.as_bytes(), peer, now).unwrap());
+            let change = self.table.register(registration, body.as_bytes(), peer, self.now);
+            self.history.extend(change.unwrap());
         }
-        let since = |revision| {
-            let events = history.since(revision)?;
-            Some(events.map(|event| event.change.revision).collect::<Vec<_>>())
-        };
-        assert_eq!(since(1), None);
-        assert_eq!(since(2), Some(vec![3, 4, 5]));
-        assert_eq!(since(4), Some(vec![5]));
-        assert_eq!(since(5), Some(vec![]));
-        assert_eq!(since(6), None);
+
+        fn unregister(&mut self, port: u16) {
+            let key = InstanceKey { protocol: "json".into(), host: "h".into(), port };
+            self.history.extend(self.table.unregister(&key, None, self.now));
+        }
+
+        fn since(&self, revision: u64) -> Option<Vec<u64>> {
+            let events = self.history.since(revision)?;
+            Some(events.map(|event| event.change.revision).collect())
+        }
+    }
+
+    #[test]
+    fn it_returns_exactly_the_changes_after_a_revision_it_keeps() {
+        let options = RegistryOptions { max_history: 3, ..Default::default() };
+        let mut changes = Changes::kept_with(&options);
+        assert_eq!(changes.since(0), Some(vec![]));
+        assert_eq!(changes.since(1), None);
+        for port in 1..=5 {
+            changes.register(port, "{}");
+        }
+        assert_eq!(changes.since(1), None);
+        assert_eq!(changes.since(2), Some(vec![3, 4, 5]));
+        assert_eq!(changes.since(4), Some(vec![5]));
+        assert_eq!(changes.since(5), Some(vec![]));
+        assert_eq!(changes.since(6), None);
+    }
+
+    #[test]
+    fn what_it_keeps_beside_the_table_is_bounded_in_bytes() {
+        const MAX: usize = 256 * 1024;
+        let options = RegistryOptions { max_history_bytes: MAX, ..Default::default() };
+        let mut changes = Changes::kept_with(&options);
+        for round in 0..200 {
+            changes.register(1, &format!(r#"{{"round":{round},"text":"{}"}}"#, "x".repeat(3500)));
+            if round % 10 == 9 {
+                changes.unregister(1);
+            }
+            let mut kept = 0;
+            for event in &changes.history.events {
+                let Change { kind, row, replaced, .. } = &event.change;
+                for reader in [Reader::Ages, Reader::Owners] {
+                    let ttl = options.ttl;
+                    kept += event.frame(*kind, "", reader, |row, at| row.record(ttl, at)).len();
+                }
+                kept += replaced.as_ref().map_or(0, |entry| entry.reply.len());
+                kept += if kind.is_departure() { row.entry.reply.len() } else { 0 };
+            }
+            assert!(kept <= MAX, "{kept} bytes after {round} rounds");
+        }
+        // It is no less than that for nothing: the last ones are there.
+        assert_eq!(changes.since(changes.history.last - 10).map(|last| last.len()), Some(10));
+    }
+
+    #[test]
+    fn many_small_changes_are_bounded_by_their_number_only() {
+        let options = RegistryOptions::default();
+        let mut changes = Changes::kept_with(&options);
+        for port in 1..=5000 {
+            changes.register(port, r#"{"service":"calculator","version":"1.2.3","contract":"x"}"#);
+        }
+        assert_eq!(changes.history.events.len(), options.max_history);
     }
 }

@@ -70,7 +70,7 @@ impl Registry {
         table.set_wall(at.wall, at.now);
         table.save_changes(options.max_unsaved);
         table.restore(restored, at.wall, at.now);
-        let history = History::starting_at(table.revision(), options.max_history);
+        let history = History::starting_at(table.revision(), &options);
         Ok(Self { options, table, history })
     }
 

@@ -152,6 +152,14 @@ pub(crate) struct Change {
     pub(crate) moved_from: Option<Owner>,
 }
 
+impl Change {
+    /// Memory of the entry that left the table with it, approximately.
+    pub(crate) fn removed_bytes(&self) -> usize {
+        let departed = self.kind.is_departure().then_some(&self.row.entry);
+        self.replaced.as_ref().or(departed).map_or(0, |entry| entry.bytes())
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChangeKind {
     Registered,
