@@ -130,7 +130,8 @@ pub struct RegistryOptions {
 
     /// Lists and snapshots that wait for their readers, in bytes: 96 MiB, each counted once however
     /// many read it. Where there is no room for another one the connections that read slowest are closed;
-    /// a request for which there is none within a second gets 503. One list alone may be larger.
+    /// a request for which there is none within a second gets 503, and heartbeat ages are left out. One list alone may be
+    /// larger.
     pub max_pinned_bytes: usize,
 
     /// How long it is remembered that an instance unregistered: 60 s; zero: not at all. Meanwhile an

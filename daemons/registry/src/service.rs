@@ -323,6 +323,7 @@ impl Service {
         }
         self.snapshots.forget();
         self.catalogs.forget();
+        self.ages.borrow().forget();
         self.lock().table.forget_prepared();
         self.answers.make_room(bytes).await
     }

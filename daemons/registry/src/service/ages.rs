@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rpc_wire::instance::{Beat, WatchEvent};
 
-use super::{Reader, Service, now};
+use super::{Answers, Reader, Service, now};
 use crate::sse;
 use crate::table::{Row, Scope};
 
@@ -29,8 +29,13 @@ pub(super) struct Ages {
 }
 
 impl Ages {
-    /// The heartbeats of a scope; `None` if there were none.
-    pub(super) fn of(&self, scope: &Scope, reader: Reader) -> Option<Bytes> {
+    /// The heartbeats of a scope; `None` if there were none, or too much is unread for them.
+    pub(super) fn of(
+        &self,
+        scope: &Scope,
+        reader: Reader,
+        answers: &Arc<Answers>,
+    ) -> Option<Bytes> {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (scope.clone(), reader);
         if let Some(built) = frames.get(&key) {
@@ -45,8 +50,15 @@ impl Ages {
             ages.extend(self.foreign.iter().filter(is_of).map(beat));
         }
         let built = (!ages.is_empty()).then(|| frame(ages));
+        let fits = |frame: &Bytes| answers.check_room(frame.len()).is_ok();
+        let built = built.filter(fits).map(|frame| answers.keep(frame));
         frames.insert(key, built.clone());
         built
+    }
+
+    /// Drops what is kept for readers to come.
+    pub(super) fn forget(&self) {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 

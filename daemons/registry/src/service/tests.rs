@@ -210,6 +210,60 @@ async fn ages_come_at_most_once_a_second_with_each_instance_once() {
     beating.abort();
 }
 
+/// An instance of 3.5 KB.
+fn large(port: u16) -> Vec<u8> {
+    let text = "x".repeat(3500);
+    format!(
+        r#"{{"protocol":"json","host":"127.0.0.1","port":{port},"parameters":{{"text":"{text}"}}}}"#
+    )
+    .into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_is_late_keeps_few_events_at_a_time_and_gets_all() {
+    let service = service(RegistryOptions::default());
+    let id = service.name_of(0);
+    for port in 1..=100 {
+        register(&service, &large(port)).await;
+    }
+    // From now on each watcher's events have ages of its own.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut watcher = watch(&service, None, Some(&id));
+    for port in 1..=100 {
+        assert_eq!(next_text(&mut watcher).await, format!("registered {port}"));
+        let ready: usize = watcher.ready.iter().map(Bytes::len).sum();
+        assert!(ready <= 20 * 1024, "{ready} bytes are kept for it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ages_that_nobody_reads_are_bounded_and_come_again_when_there_is_room() {
+    const MAX: usize = 400 * 1024;
+    let service = service(RegistryOptions { max_pinned_bytes: MAX, ..Default::default() });
+    let scope = (Scope::default(), Reader::Ages);
+    let mut watcher = Watcher::new(Arc::clone(&service), scope, None, true);
+    let mut round = async || {
+        for port in 1..=500 {
+            register(&service, &body("json", port, 0)).await;
+        }
+        let until = tokio::time::Instant::now() + Duration::from_secs(1);
+        let mut frames = Vec::new();
+        while let Ok(frame) = tokio::time::timeout_at(until, watcher.next()).await {
+            frames.push(frame.unwrap());
+        }
+        frames.retain(|frame| frame.starts_with(b"event: beats"));
+        frames
+    };
+    let mut unread = Vec::new();
+    for _ in 0..40 {
+        unread.extend(round().await);
+    }
+    let bytes: usize = unread.iter().map(Bytes::len).sum();
+    assert!((MAX / 2..=MAX).contains(&bytes), "{} rounds take {bytes} bytes", unread.len());
+    drop(unread);
+    assert_eq!(round().await.len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pause_of_the_process_expires_nobody() {
     let service = service(RegistryOptions::default());

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::ages::Ages;
 use super::history::Event;
-use super::{NoRoom, Reader, Service, now};
+use super::{Answers, NoRoom, Reader, Service, now};
 use crate::error::Refusal;
 use crate::sse;
 use crate::table::{ChangeKind, Row, Scope};
@@ -23,13 +23,16 @@ pub(crate) struct Watcher {
     reader: Reader,
     /// The revision it has; `None` before its first snapshot.
     revision: Option<u64>,
-    ready: VecDeque<Bytes>,
+    pub(super) ready: VecDeque<Bytes>,
     changed: watch::Receiver<()>,
     ages: Option<watch::Receiver<Arc<Ages>>>,
 }
 
 /// Changes taken from the history at a time.
 const BATCH: usize = 64;
+
+/// Bytes of their events that are ready at a time; the last one may be beyond that. Late ones are each watcher's own.
+const READY_BYTES: usize = 16 * 1024;
 
 /// A change sent later than this after it happened is sent with current ages.
 const STALE: Duration = Duration::from_secs(1);
@@ -82,7 +85,9 @@ impl Watcher {
             }
             tokio::select! {
                 Ok(()) = self.changed.changed() => {}
-                frame = next_ages(&mut self.ages, &self.scope, self.reader) => return Some(frame),
+                frame = next_ages(&mut self.ages, &self.scope, self.reader, &self.service.answers) => {
+                    return Some(frame);
+                }
                 () = tokio::time::sleep(keep_alive) => return Some(sse::comment()),
             }
         }
@@ -97,14 +102,19 @@ impl Watcher {
             self.ready.push_back(snapshot.frame);
             return Ok(true);
         };
-        let Some(last) = missed.last() else { return Ok(false) };
-        self.revision = Some(last.event.change.revision);
-        let frame = |missed: &Missed| {
-            let kind = self.scope.kind_of(&missed.event.change)?;
-            Some(self.service.frame(missed, kind, self.reader))
-        };
-        self.ready.extend(missed.iter().filter_map(frame));
-        Ok(true)
+        let mut bytes = 0;
+        for missed in &missed {
+            let change = &missed.event.change;
+            self.revision = Some(change.revision);
+            let Some(kind) = self.scope.kind_of(change) else { continue };
+            let frame = self.service.frame(missed, kind, self.reader);
+            bytes += frame.len();
+            self.ready.push_back(frame);
+            if bytes >= READY_BYTES {
+                break;
+            }
+        }
+        Ok(!missed.is_empty())
     }
 }
 
@@ -149,10 +159,11 @@ async fn next_ages(
     ages: &mut Option<watch::Receiver<Arc<Ages>>>,
     scope: &Scope,
     reader: Reader,
+    answers: &Arc<Answers>,
 ) -> Bytes {
     if let Some(ages) = ages {
         while ages.changed().await.is_ok() {
-            if let Some(frame) = ages.borrow_and_update().of(scope, reader) {
+            if let Some(frame) = ages.borrow_and_update().of(scope, reader, answers) {
                 return frame;
             }
         }
