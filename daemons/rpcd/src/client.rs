@@ -63,9 +63,16 @@ fn flags(target: &Target) -> String {
     }
 }
 
-/// The same with the document that says the methods.
-fn flags_with(target: &Target, described: Option<&Described>) -> String {
-    flags(target) + &described.map(Described::flag).unwrap_or_default()
+/// The same with the service whose instances are meant, and with the document that says the methods.
+fn flags_with(target: &Target, service: Option<&str>, described: Option<&Described>) -> String {
+    let of_service = |service| format!(" --service {}", shell_word(service));
+    let service = match target {
+        Target::Registry { .. } => service.map(of_service),
+        Target::Direct { .. } | Target::JsonRpc { .. } => None,
+    };
+    flags(target)
+        + &service.unwrap_or_default()
+        + &described.map(Described::flag).unwrap_or_default()
 }
 
 /// The same for a command that only a registry knows the answer of.

@@ -71,7 +71,8 @@ async fn prepared(plan: &BenchPlan) -> Result<Args, Failure> {
         if !plan.yes {
             consent::obtain(&mut discovery, method, &plan.target).await?;
         }
-        let flags = super::flags_with(&plan.target, plan.described.as_ref());
+        let service = plan.options.service.as_deref();
+        let flags = super::flags_with(&plan.target, service, plan.described.as_ref());
         let known = discovery.method(method).await?;
         let is_known = known.is_some();
         if known.is_some_and(|method| method.stream) {

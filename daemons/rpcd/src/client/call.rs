@@ -54,7 +54,8 @@ struct Calls<'a> {
 impl Calls<'_> {
     async fn make(mut self) -> Result<(), Failure> {
         let plan = self.plan;
-        let flags = super::flags_with(&plan.target, plan.described.as_ref());
+        let service = plan.options.service.as_deref();
+        let flags = super::flags_with(&plan.target, service, plan.described.as_ref());
         let method = match reserved::find(&plan.method) {
             // What discovery says of streams is of no interest then.
             None if plan.stream && !self.discovery.is_needed(&plan.arguments).await => None,

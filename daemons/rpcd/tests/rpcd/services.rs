@@ -167,6 +167,13 @@ fn where_services_differ_in_a_method_one_must_be_chosen() {
     for _ in 0..5 {
         assert_eq!(site.run("call charge 3").stdout, "3\n");
     }
+    // The command that is advised chooses it, too.
+    for line in ["call get x", "bench get x --count 1"] {
+        let run = site.run(&format!("{line} --service orders"));
+        let (_, see) = run.stderr.trim_end().rsplit_once("; see rpcd ").unwrap();
+        assert_eq!(see, format!("describe get --registry {} --service orders", site.url), "{line}");
+        assert_eq!(rpcd(see).code, 0, "{see}");
+    }
     let described = site.run("describe get --service billing").stdout;
     assert!(described.contains("Offered by\n  billing  1 of 1 instances"), "{described}");
     let command = format!("rpcd call get text 1 --registry {} --service billing", site.url);
