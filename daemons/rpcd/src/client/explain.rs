@@ -20,7 +20,7 @@ pub(super) async fn failure(
     let is_unknown = is_unknown(&error, name);
     let may_be_stream = fault.message.contains("a stream");
     let peer = peer.clone();
-    let is_foreign = reserved::is_foreign(discovery.client(), &error, name);
+    let is_foreign = reserved::is_foreign(discovery.client(), &error, name, None);
     let mut failure = Failure::of_call(error);
     if is_unknown && name.starts_with(RESERVED_PREFIX) && reserved::find(name).is_some() {
         failure.message = match is_foreign {

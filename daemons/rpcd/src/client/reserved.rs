@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use rpc_client::{CallError, Client, Code, Dialect};
+use rpc_client::{CallError, Client, Code, Dialect, ListedAs};
 use rpc_wire::paths::{
     ALL_YOUR_METHODS, CONTAINS, LEVEL, RECENT, RPC_DISCOVER, RPC_HEALTH, RPC_LOGS, RPC_STATS,
     RPC_WHOAMI,
@@ -145,8 +145,13 @@ pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
 }
 
 /// Why the reserved `method` of a server gave nothing. That the server is an older one without it has the
-/// same words and the same exit code, whichever way it was found.
-pub(super) async fn failure(client: &Client, error: CallError, method: &str) -> Failure {
+/// same words and the same exit code, whichever way it was found. `listed`: as in the request.
+pub(super) async fn failure(
+    client: &Client,
+    error: CallError,
+    method: &str,
+    listed: Option<&ListedAs>,
+) -> Failure {
     if let Some(failure) = mistaken::registry(&error).await {
         return failure;
     }
@@ -160,7 +165,7 @@ pub(super) async fn failure(client: &Client, error: CallError, method: &str) -> 
         };
         return Failure { message, ..Failure::from(error) };
     }
-    let message = match is_foreign(client, &error, method) {
+    let message = match is_foreign(client, &error, method, listed) {
         true => format!("it is {}", foreign(method)),
         false => format!("it is an older server without {method}; upgrade it"),
     };
@@ -183,9 +188,15 @@ pub(super) fn foreign(method: &str) -> String {
 
 /// Whether a server that does not have the reserved method speaks JSON-RPC only, or has other words for that than ours
 /// and the older ones.
-pub(super) fn is_foreign(client: &Client, error: &CallError, method: &str) -> bool {
+pub(super) fn is_foreign(
+    client: &Client,
+    error: &CallError,
+    method: &str,
+    listed: Option<&ListedAs>,
+) -> bool {
+    let of_peer = || client.dialect_at(error.peer()?, listed);
     match error {
-        _ if client.dialect() == Some(Dialect::JsonRpc) => true,
+        _ if client.dialect().or_else(of_peer) == Some(Dialect::JsonRpc) => true,
         CallError::NotInJsonRpc { .. } => true,
         CallError::Remote { fault, .. } => fault.message != method,
         _ => false,

@@ -176,7 +176,10 @@ async fn one(asking: &Asking<'_>, server: &Listed) -> Result<ServerStats, Failur
     let left = asking.until.saturating_duration_since(Instant::now());
     let response = match asking.client.request(request(RPC_STATS, server, left)).await {
         Ok(response) => response,
-        Err(error) => return Err(reserved::failure(asking.client, error, RPC_STATS).await),
+        Err(error) => {
+            let listed = server.listed.as_ref();
+            return Err(reserved::failure(asking.client, error, RPC_STATS, listed).await);
+        }
     };
     serde_json::from_str(response.value.get()).map_err(|error| {
         let (peer, reason) = (server.address.clone(), error.to_string());

@@ -62,6 +62,28 @@ fn a_json_rpc_server_of_another_make_is_no_older_one() {
 }
 
 #[test]
+fn a_json_rpc_server_that_a_registry_lists_is_no_older_one_either() {
+    let site = Site::empty();
+    let invalid =
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request"}}"#;
+    let at = json_rpc_of_lines(invalid, false);
+    let body = format!(
+        r#"{{"protocol":"json","host":"127.0.0.1","port":{},"status":true,"parameters":{{"service":"jay"}}}}"#,
+        at.port()
+    );
+    let status = register(&site.url, &body);
+    assert!(status.contains("200"), "{status}");
+    let says = |line: &str, method: &str| {
+        let run = site.run(line);
+        let said = format!("is a server of another make: only servers of rpcd have {method}\n");
+        assert!(run.code == 1 && run.stderr.ends_with(&said), "{line}: {run:?}");
+    };
+    says("stats --service jay", "rpc.stats");
+    says("logs --service jay --no-follow", "rpc.logs");
+    says("call rpc.stats", "rpc.stats");
+}
+
+#[test]
 fn a_json_rpc_server_of_another_make_has_no_openapi_document() {
     let document = json!({
         "openrpc": "1.3.2", "info": {"title": "t", "version": "1"},

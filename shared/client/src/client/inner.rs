@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::discovery::Discovery;
 use crate::pool::Peer;
 use crate::retry::RetryBudget;
-use crate::{CallError, ListedAs, Target};
+use crate::{CallError, Dialect, ListedAs, Target};
 
 /// The parts of a client, shared by all clones.
 #[derive(Debug)]
@@ -54,6 +54,18 @@ impl Inner {
         };
         let unlisted = || self.unlisted.get(&self.context, (host, port, listed.cloned()));
         Ok(known.unwrap_or_else(unlisted))
+    }
+
+    /// The dialect of the peer at an address. It may have been called before the list with it came.
+    pub(super) fn dialect_at(&self, address: &str, listed: Option<&ListedAs>) -> Option<Dialect> {
+        let (host, port) = parse_address(address).ok()?;
+        let known = match &self.source {
+            Source::Direct(peer) if peer.host() == host && peer.port() == port => peer.dialect(),
+            Source::Direct(_) => None,
+            Source::Registry(discovery) => discovery.find(&host, port).and_then(|it| it.dialect()),
+        };
+        let unlisted = || self.unlisted.known(&(host, port, listed.cloned()))?.dialect();
+        known.or_else(unlisted)
     }
 
     /// Whether it is not known yet if an address that somebody names is listed, by which TLS verifies it.

@@ -38,6 +38,12 @@ impl UnlistedPeers {
         }
         peer
     }
+
+    /// The peer that was called there.
+    pub(super) fn known(&self, address: &Address) -> Option<Arc<Peer>> {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.get(address).cloned()
+    }
 }
 
 #[cfg(test)]

@@ -105,21 +105,21 @@ async fn of_instance(
         idempotent: true,
         service: None,
         on: Some(name.to_owned()),
-        listed,
+        listed: listed.clone(),
         traceparent: None,
         wire: None,
         attempts: None,
     };
     let mut items = match client.stream_request(request).await {
         Ok(items) => items,
-        Err(error) => return Err(ended(client, error).await),
+        Err(error) => return Err(ended(client, error, listed.as_ref()).await),
     };
     // The first item, or the first error, says that the server has one.
     let mut started = false;
     while let Some(item) = next(&mut items, &mut started, name, events).await {
         let item = match item {
             Ok(item) => item,
-            Err(error) => return Err(ended(client, error).await),
+            Err(error) => return Err(ended(client, error, listed.as_ref()).await),
         };
         // A line of a later version that cannot be read is skipped; the others still count.
         let Ok(line) = serde_json::from_str(item.value.get()) else { continue };
@@ -129,9 +129,9 @@ async fn of_instance(
     Ok(())
 }
 
-async fn ended(client: &Client, error: CallError) -> Why {
+async fn ended(client: &Client, error: CallError, listed: Option<&ListedAs>) -> Why {
     let is_unsupported = reserved::is_missing(&error);
-    (reserved::failure(client, error, RPC_LOGS).await, is_unsupported)
+    (reserved::failure(client, error, RPC_LOGS, listed).await, is_unsupported)
 }
 
 /// The next item. A log without a line is as good as one that has some: after a while it counts as
