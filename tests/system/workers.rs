@@ -366,3 +366,33 @@ async fn at_the_end_the_program_is_told_and_ends_by_itself() {
     let said = server.stderr().text();
     assert!(said.contains("told to drain") && said.contains("input ended"), "{said}");
 }
+
+#[tokio::test]
+async fn at_the_end_a_program_that_hangs_is_killed_after_its_time_to_end_and_that_for_sigterm() {
+    if !has_python() {
+        return;
+    }
+    let settings = [
+        ("SERVER_DRAIN_TIMEOUT", "100ms"),
+        ("WORKER_EXIT_TIMEOUT", "100ms"),
+        ("WORKER_CANCEL_TIMEOUT", "1h"),
+        ("WORKER_DRAIN_TIMEOUT", "1h"),
+    ];
+    let (mut server, at) = serve_with(&settings, "--stubborn", &[]).await;
+    call(at, "pid", json!([])).await;
+    let mut peer = Raw::connect(at).await;
+    peer.send(with_meta(1, "sleep", &json!([1000]), &json!({}))).await;
+    let runs = async || {
+        let stats = call(at, "rpc.stats", json!([])).await;
+        stats["methods"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|it| it["name"] == "sleep" && it["in_flight"] == 1)
+    };
+    eventually("the call runs", runs).await;
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(soon("its end", server.exit_code()).await, 0);
+    let said = server.stderr().text();
+    assert!(said.contains("the worker does not end; killing it"), "{said}");
+}

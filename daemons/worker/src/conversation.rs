@@ -197,6 +197,11 @@ impl<T> Conversation<T> {
         self.calls.len() - self.forgotten
     }
 
+    /// Whether somebody waits for a call.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.calls.values().any(|call| call.waiting.is_some())
+    }
+
     /// What the caller of a call waits with.
     pub(crate) fn waiting(&mut self, id: u64) -> Option<&mut T> {
         self.calls.get_mut(&id)?.waiting.as_mut()

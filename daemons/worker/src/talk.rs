@@ -224,7 +224,7 @@ impl Member {
                 }
             }
             if let Some(until) = retired
-                && (Instant::now() >= until || !is_blocked && self.is_idle())
+                && (Instant::now() >= until || !self.is_awaited())
             {
                 return End::Retired;
             }
@@ -318,8 +318,9 @@ impl Member {
         }
     }
 
-    fn is_idle(&self) -> bool {
-        self.pool.crew().with(self.key).is_none_or(|conversation| conversation.in_flight() == 0)
+    /// Whether somebody waits for a call: those that were cancelled may end while the process does.
+    fn is_awaited(&self) -> bool {
+        self.pool.crew().with(self.key).is_some_and(|conversation| conversation.is_awaited())
     }
 }
 
