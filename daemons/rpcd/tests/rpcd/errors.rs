@@ -294,20 +294,25 @@ fn a_registry_that_is_taken_for_a_server_is_called_what_it_is() {
         assert_eq!((run.stderr.lines().count(), run.stdout.as_str()), (1, ""), "{line}: {run:?}");
     }
     // Another program that speaks HTTP is none.
-    let page = "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno";
-    let web = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = web.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for mut socket in web.incoming().flatten() {
-            let _ = socket.read(&mut [0; 1024]);
-            let _ = socket.write_all(page.as_bytes());
-        }
-    });
-    let run = rpcd(&format!("call add 1 2 -p {}", address.port()));
-    let said = format!(
-        "it is HTTP, by which a JSON-RPC server is called at its URL, such as -i http://{address}/;"
-    );
-    assert!(run.stderr.contains(&said), "{run:?}");
+    for page in [
+        "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno",
+        // Without a head, as to a client of the first version.
+        "<!DOCTYPE HTML>\n<html>\n<p>Error code: 400</p>\n</html>\n",
+    ] {
+        let web = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = web.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut socket in web.incoming().flatten() {
+                let _ = socket.read(&mut [0; 1024]);
+                let _ = socket.write_all(page.as_bytes());
+            }
+        });
+        let run = rpcd(&format!("call add 1 2 -p {}", address.port()));
+        let said = format!(
+            "it is HTTP, by which a JSON-RPC server is called at its URL, such as -i http://{address}/;"
+        );
+        assert!(run.stderr.contains(&said), "{run:?}");
+    }
 }
 
 #[test]

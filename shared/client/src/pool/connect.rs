@@ -122,7 +122,8 @@ pub(super) async fn probe(
     write_all(&mut socket, &call).await.map_err(|error| lost(error.to_string()))?;
     let mut received = 0;
     loop {
-        if inbox.starts_with(b"HTTP/1.") {
+        // Some web servers send to such a line the page of an error, without a head.
+        if inbox.starts_with(b"HTTP/") || inbox.starts_with(b"<") {
             return Err(CallError::bad_reply(peer, is_http(peer)));
         }
         let next = inbox.next_reply().map_err(|error| CallError::bad_frame(peer, error))?;

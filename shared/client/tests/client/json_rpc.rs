@@ -565,6 +565,21 @@ async fn a_status_says_what_is_wrong_unless_the_body_does() {
     }
     let error = of("302 Found", "").await;
     assert!(matches!(error, CallError::BadReply { .. }), "{error}");
+    // A status of success is none of a call that has no reply.
+    for (status, body, said) in [
+        ("204 No Content", "", "HTTP 204 No Content at "),
+        ("200 OK", "", "/rpc, without a reply; "),
+        (
+            "200 OK\r\nContent-Type: text/html; charset=utf-8",
+            "<p>",
+            "/rpc, with text/html instead of JSON; ",
+        ),
+        ("200 OK\r\nContent-Type: application/json", "no", "not JSON"),
+    ] {
+        let error = of(status, body).await;
+        assert!(error.to_string().contains(said), "{said}: {error}");
+        assert!(error.may_have_run(), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::{Response, StatusCode, Url, header};
-use rpc_wire::call::{JsonRpcReply, request};
+use rpc_wire::call::{JsonRpcReply, ReplyError, request};
 use rpc_wire::fault::{Code, Fault};
 use rpc_wire::framing::{FrameError, FrameLimits, Framer};
 use rpc_wire::target::AddressError;
@@ -79,6 +79,7 @@ impl HttpEndpoint {
         request::json_rpc(&mut body, id, &outgoing.method, params);
         let (sent_at, response) = self.post(outgoing, body).await?;
         let (first_byte, status) = (Instant::now(), response.status());
+        let kind = content_type(&response);
         let body = self.body(response).await?;
         if let Some(wire) = &outgoing.wire {
             wire.received(&body);
@@ -100,12 +101,18 @@ impl HttpEndpoint {
                 let why = format!("{} at {}", cut(&why), self.shown());
                 return Err(CallError::bad_reply(&self.peer, why));
             }
-            Err(error) => match unread(&self.peer, &error) {
-                CallError::BadReply { peer, reason } => {
+            Err(ReplyError::NotJson(_)) if body.is_empty() => {
+                return Err(self.unlike(status, "without a reply"));
+            }
+            Err(error) => match (unread(&self.peer, &error), kind) {
+                (CallError::BadReply { .. }, Some(kind)) if !kind.contains("json") => {
+                    return Err(self.unlike(status, &format!("with {kind} instead of JSON")));
+                }
+                (CallError::BadReply { peer, reason }, _) => {
                     let reason = format!("{reason} at {}", self.shown());
                     return Err(CallError::BadReply { peer, reason });
                 }
-                error => return Err(error),
+                (error, _) => return Err(error),
             },
         };
         Ok(CallReply { value, sent_at, first_byte, done: Instant::now(), reply_bytes: body.len() })
@@ -200,13 +207,16 @@ impl HttpEndpoint {
                     fault => CallError::Remote { peer, fault: Box::new(fault) },
                 }
             }
-            _ => {
-                let has_no_path = self.url.path() == "/";
-                let hint = if has_no_path { "; servers of rpcd have it at /rpc" } else { "" };
-                let reason = format_args!("HTTP {status} at {url}, and no JSON-RPC{hint}");
-                CallError::bad_reply(&peer, reason)
-            }
+            _ => self.unlike(status, "and no JSON-RPC"),
         }
+    }
+
+    /// The error of a response that is none in JSON-RPC.
+    fn unlike(&self, status: StatusCode, how: &str) -> CallError {
+        let has_no_path = self.url.path() == "/";
+        let hint = if has_no_path { "; servers of rpcd have it at /rpc" } else { "" };
+        let reason = format_args!("HTTP {status} at {}, {how}{hint}", self.shown());
+        CallError::bad_reply(&self.peer, reason)
     }
 
     /// The URL for an error: the path is often what is wrong, and the query may be a secret.
@@ -226,4 +236,11 @@ impl HttpEndpoint {
             }
         }
     }
+}
+
+/// What a response says to be, without its parameters.
+fn content_type(response: &Response) -> Option<String> {
+    let value = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let kind = value.split(';').next()?.trim();
+    (!kind.is_empty()).then(|| kind.to_ascii_lowercase())
 }
