@@ -200,8 +200,7 @@ fn typed<'a, T: Deserialize<'a>>(
 
 fn to_json(value: &impl serde::Serialize) -> Result<Bytes, Refusal> {
     let json = serde_json::to_vec(value).map_err(|error| bad("body", error.to_string()))?;
-    // Kept as long as the instance, so without spare capacity.
-    // Kept as long as the instance: what is shrunk in its place leaves a hole beside it that little fits into.
+    // Kept as long as the instance, so of its size: what is shrunk in its place leaves a hole beside it.
     Ok(Bytes::copy_from_slice(&json))
 }
 
