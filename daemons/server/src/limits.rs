@@ -85,10 +85,10 @@ crate::__limits! {
         /// and calls already read wait; a single reply may be larger.
         max_unwritten_bytes: usize = 4 << 20;
         /// Bytes kept for all connections: input, calls that wait, arguments of those in flight, unsent
-        /// replies, each beyond 8 KiB of its connection. Default 128 MiB. Over it nothing more is read
+        /// replies, each beyond 8 KiB of its connection. Default 96 MiB. Over it nothing more is read
         /// from those beyond, a request that stays incomplete gets -32002, and of the peers that take
         /// no replies those with most are disconnected.
-        max_buffered_bytes: usize = 128 << 20;
+        max_buffered_bytes: usize = 96 << 20;
         /// Open connections. Default 10,000; fewer, and a warning, where there are not open files
         /// enough. For a further one that which has waited longest for a request, for a tenth of
         /// `idle_timeout` at least, is closed; else it is refused (-32002, 503), and counted. This
