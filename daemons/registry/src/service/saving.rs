@@ -293,16 +293,20 @@ impl Service {
 impl Writer {
     fn run(mut self) {
         let mut pause = FIRST_RETRY;
-        while let Some(batch) = self.next() {
+        loop {
+            // At the end a store that failed is tried once more: it may work again.
+            let is_last = self.saving().ending.is_cancelled();
+            let Some(batch) = self.next() else { break };
             match self.write(batch) {
                 Ok(()) => pause = FIRST_RETRY,
                 Err(error) => {
                     self.service.metrics.store_failures.inc();
                     self.service.lock().table.save_everything();
                     self.saving().fail(&error);
-                    if !self.rest(pause) {
+                    if is_last {
                         break;
                     }
+                    self.rest(pause);
                     pause = (pause * 2).min(self.service.options.max_store_retry);
                 }
             }
@@ -340,16 +344,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits, however often it is woken; `false` at the end.
-    fn rest(&self, pause: Duration) -> bool {
+    /// Waits, however often it is woken, until the end at most.
+    fn rest(&self, pause: Duration) {
         let over = Instant::now() + pause;
-        loop {
-            if self.saving().ending.is_cancelled() {
-                return false;
-            }
+        while !self.saving().ending.is_cancelled() {
             let left = over.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return true;
+                break;
             }
             thread::park_timeout(left);
         }

@@ -273,6 +273,25 @@ async fn at_the_end_the_rest_is_saved_and_the_store_closed() {
     assert_eq!(disk.ports(Kind::ClassicDeparture), [7]);
 }
 
+#[tokio::test]
+async fn at_the_end_a_store_that_failed_is_tried_once_more() {
+    for is_full in [false, true] {
+        let disk = Disk::default();
+        let long = Duration::from_secs(3600);
+        let options = RegistryOptions { max_store_retry: long, ..options() };
+        let service = start(options, Vec::new(), &disk, None);
+        disk.state().is_full = true;
+        assert!(!acknowledged(&service, 1).await);
+        // The pause is longer by now than what a registry that ends waits for its store.
+        until("it has failed twice", || service.metrics.store_failures.get() >= 2).await;
+        disk.state().is_full = is_full;
+        service.saving().end(Duration::from_secs(10)).await;
+        let expected: &[u16] = if is_full { &[] } else { &[1] };
+        assert_eq!(disk.ports(Kind::Instance), expected);
+        assert!(disk.state().is_closed);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_has_just_started_says_so_for_a_while() {
     let warming = Duration::from_secs(5);
