@@ -131,7 +131,10 @@ async fn replies(mut stream: TcpStream) -> Outcome {
 
 /// The result, unless it takes longer. A pause of this process takes a fifth of the time at most: the
 /// reply may be waiting unread.
-async fn unpaused_timeout<T>(limit: Duration, what: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn unpaused_timeout<T>(
+    limit: Duration,
+    what: impl Future<Output = T>,
+) -> Option<T> {
     const PARTS: u32 = 5;
     let mut what = pin!(what);
     for _ in 0..PARTS {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Span, error, info};
 
 use super::Service;
+use super::probe::unpaused_timeout;
 use crate::store::{Store, StoreError};
 use crate::table::{Batch, NEVER};
 
@@ -150,7 +151,7 @@ impl Saving {
         self.wake();
         let mut progress = self.progress.subscribe();
         let known = progress.wait_for(|it| it.saved >= changes || it.is_stuck() || it.ended);
-        if tokio::time::timeout(timeout, known).await.is_err() {
+        if unpaused_timeout(timeout, known).await.is_none() {
             self.stalls(changes, timeout);
         }
         self.is_durable(changes)
@@ -381,5 +382,16 @@ mod tests {
         assert!(durable && saving.failing().is_none());
         assert!(!saving.wait_for(302, TIMEOUT).await);
         assert!(saving.failing().is_some(), "it stalls again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_of_the_process_is_no_store_that_does_not_answer() {
+        let saving = Saving::new();
+        let (durable, ()) = tokio::join!(saving.wait_for(1, Duration::from_secs(2)), async {
+            tokio::time::advance(Duration::from_secs(1000)).await;
+            tokio::task::yield_now().await;
+            saving.advance(1);
+        });
+        assert!(durable && saving.failing().is_none());
     }
 }
