@@ -31,7 +31,7 @@ const TABLE: &[(&str, &str)] = &[
     ("▲", "^"),
     ("▼", "v"),
     ("→", ">"),
-    ("⏎", "E"),
+    ("⏎", "\\"),
     ("⇥", "T"),
     ("⇤", "t"),
     ("…", "~"),
@@ -64,7 +64,7 @@ const TABLE: &[(&str, &str)] = &[
 
 /// Symbols that need several characters to be readable, where the row has room for them.
 const WORDS: &[(&str, &str)] = &[
-    ("⏎", "Enter"),
+    ("⏎", "enter"),
     ("⇥", "Tab"),
     ("␣", "space"),
     ("✓", "ok"),
@@ -92,8 +92,11 @@ pub(super) fn replace(buffer: &mut Buffer) {
 fn spell_out(row: &mut [Cell]) {
     let mut at = 0;
     while at < row.len() {
+        // A word would be one with what is before it: there the symbol is part of a remote text.
+        let is_inside = row[..at].last().is_some_and(|before| !separates(before));
+        let fits = |word: &str| !is_inside || !word.starts_with(char::is_alphabetic);
         let word = WORDS.iter().find(|(symbol, _)| *symbol == row[at].symbol());
-        let Some((_, word)) = word else {
+        let Some((_, word)) = word.filter(|(_, word)| fits(word)) else {
             at += 1;
             continue;
         };
@@ -107,6 +110,10 @@ fn spell_out(row: &mut [Cell]) {
         }
         at += 1 + more;
     }
+}
+
+fn separates(cell: &Cell) -> bool {
+    matches!(cell.symbol(), " " | "─" | "━" | "│" | "┃")
 }
 
 /// The end of the first run of blanks that can lose `count` of them: one stays between words.
@@ -140,10 +147,11 @@ mod tests {
 
     #[test]
     fn symbols_are_spelled_out_where_there_is_room() {
-        assert_eq!(replaced("│ ⏎ Send     │"), "| Enter Send |");
+        assert_eq!(replaced("│ ⏎ Send     │"), "| enter Send |");
         assert_eq!(replaced("┃ level ≥ info  12 ┃"), "| level >= info 12 |");
-        assert_eq!(replaced("│ ✓ 13    ok │ ⏎ │"), "| ok 13   ok | E |");
-        assert_eq!(replaced(" ⏎ x  ⇥ y  "), " E x  Tab y");
-        assert_eq!(replaced("┏━ ⏎ choose ━━━━━┓"), "+= Enter choose =+");
+        assert_eq!(replaced("│ ✓ 13    ok │ ⏎ │"), "| ok 13   ok | \\ |");
+        assert_eq!(replaced(" ⏎ x  ⇥ y  "), " \\ x  Tab y");
+        assert_eq!(replaced("┏━ ⏎ choose ━━━━━┓"), "+= enter choose =+");
+        assert_eq!(replaced("│ one⏎two        │"), "| one\\two        |");
     }
 }

@@ -20,21 +20,24 @@ pub(super) fn menu(menu: &Menu, screen: &mut Screen<'_, '_>, area: Rect) {
     let height = wanted.min(area.height);
     let popup = Rect { x: area.x + (area.width - width) / 2, width, height, ..area };
     screen.clear(popup);
-    let right = Line::from(Span::styled(" ⏎ choose · esc close ", theme.dim()));
+    let right = Line::from(Span::styled(screen.naming_keys(" ⏎ choose · esc close "), theme.dim()));
     let inner = screen.bordered(popup, true, Line::from(title), right);
     let inner = above(screen, inner, question);
     if menu.items.is_empty() {
         let line = Span::styled("   no actions", theme.dim());
         return screen.line(inner, 0, Line::from(line));
     }
-    let longest = menu.items.iter().map(|item| text::width(&text::printable(&item.label))).max();
+    let shown = |label: &str| screen.naming_keys(&text::printable(label)).into_owned();
+    let labels: Vec<String> = menu.items.iter().map(|item| shown(&item.label)).collect();
+    let longest = labels.iter().map(|label| text::width(label)).max();
     let label_width = longest.unwrap_or(0).clamp(1, 30);
     let room = usize::from(inner.width).saturating_sub(label_width + 6);
     let selected = menu.selected.min(menu.items.len() - 1);
     let top = scroll::keep_visible(0, selected, inner.height.into(), menu.items.len());
-    for (row, (index, item)) in (0..inner.height).zip(menu.items.iter().enumerate().skip(top)) {
+    let items = menu.items.iter().zip(&labels).enumerate();
+    for (row, (index, (item, label))) in (0..inner.height).zip(items.skip(top)) {
         let mark = if index == selected { " ▸ " } else { "   " };
-        let label = text::left(&text::printable(&item.label), label_width);
+        let label = text::left(label, label_width);
         let mut line = Line::from(vec![Span::raw(mark)]);
         match &item.choice {
             Ok(_) => {
@@ -62,7 +65,8 @@ pub(super) fn prompt(prompt: &Prompt, screen: &mut Screen<'_, '_>, area: Rect) {
     let theme = screen.theme;
     let width = area.width.min(76);
     let (title, question) = heading(&prompt.title, width);
-    let note = text::wrap_words(&text::printable(&prompt.note), room(width));
+    let note = screen.naming_keys(&prompt.note).into_owned();
+    let note = text::wrap_words(&text::printable(&note), room(width));
     let rows = u16::try_from(question.len() + note.len().max(1)).unwrap_or(u16::MAX);
     let height = rows.saturating_add(3).min(area.height);
     let y = area.y + (area.height - height) / 3;

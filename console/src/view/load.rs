@@ -89,7 +89,8 @@ pub(super) fn plan(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) {
     } else {
         (" ⏎ Start ", if focused { theme.selected() } else { theme.dim() })
     };
-    screen.line(inner, row, Line::from(vec![Span::raw(" "), Span::styled(button, style)]));
+    let button = Span::styled(screen.naming_keys(button), style);
+    screen.line(inner, row, Line::from(vec![Span::raw(" "), button]));
     row += 1;
     let height = inner.height.saturating_sub(row);
     command(model, screen, form, Rect { y: inner.y.saturating_add(row), height, ..inner });
@@ -240,7 +241,8 @@ pub(super) fn run(model: &Model, screen: &mut Screen<'_, '_>, area: Rect, with_s
             Some(_) => "press ⏎ in the plan to start",
             None => "no results yet",
         };
-        return screen.centred(inner, vec![Line::from(Span::styled(line, theme.dim()))]);
+        return screen
+            .centred(inner, vec![Line::from(Span::styled(screen.naming_keys(line), theme.dim()))]);
     };
     let right = Line::from(Span::styled(format!(" {} ", results::mode(run)), theme.dim()));
     let room = usize::from(area.width).saturating_sub(right.width() + 15).max(MIN_TITLE);

@@ -36,8 +36,8 @@ pub(super) fn palette(model: &Model, palette: &Palette, screen: &mut Screen<'_, 
     {
         let keys = match entry {
             Entry::Action(_, keys, _) => keys.clone(),
-            Entry::Call(..) => "⏎ send".to_owned(),
-            Entry::Correct(..) => "⏎ correct".to_owned(),
+            Entry::Call(..) => screen.naming_keys("⏎ send").into_owned(),
+            Entry::Correct(..) => screen.naming_keys("⏎ correct").into_owned(),
             Entry::Saved(..) => "★".to_owned(),
             Entry::Environment(name) if model.saved.environment.as_ref() == Some(name) => {
                 "● current".to_owned()

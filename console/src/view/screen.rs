@@ -1,5 +1,7 @@
 //! What panes draw on: a frame with theme, clock and the map of clickable areas.
 
+use std::borrow::Cow;
+
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
@@ -9,7 +11,7 @@ use tui_input::Input;
 
 use super::theme::Theme;
 use rpc_console_core::action::{Action, Context};
-use rpc_console_core::key::Key;
+use rpc_console_core::key::{Code, Key};
 use rpc_console_core::message::{Heights, Hit};
 use rpc_console_core::model::Now;
 use rpc_console_core::model::{Model, Pane, PaneRows};
@@ -73,6 +75,16 @@ impl<'a, 'b> Screen<'a, 'b> {
     /// A key as shown: a symbol, or its name in ASCII.
     pub(super) fn key(&self, key: Key) -> String {
         if self.theme.ascii { key.name() } else { key.to_string() }
+    }
+
+    /// A text of ours that names the key to confirm: its symbol, or its name in ASCII, whose one letter would be
+    /// another key.
+    pub(super) fn naming_keys<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let enter = Key { code: Code::Enter, ctrl: false, alt: false };
+        match self.theme.ascii {
+            true => text.replace(&enter.to_string(), &enter.name()).into(),
+            false => text.into(),
+        }
     }
 
     /// The key of an action as shown; empty if it has none.

@@ -232,7 +232,7 @@ fn wrap(spans: Vec<Span<'static>>, room: usize, indent: usize) -> Vec<Vec<Span<'
 fn path_row(model: &Model, screen: &mut Screen<'_, '_>, call: &Call, area: Rect) -> Rect {
     let (note, is_error) = match &call.filtered {
         Some(filtered) => filtered.note(),
-        None => ("⏎ filter".to_owned(), false),
+        None => (screen.naming_keys("⏎ filter").into_owned(), false),
     };
     let is_typed = model.calls.is_typing_path;
     let typed = ("&", is_typed);
@@ -270,7 +270,7 @@ fn search_row(model: &Model, screen: &mut Screen<'_, '_>, area: Rect) -> Rect {
                 Err(_) => format!("{count}{more} {matches}"),
             }
         }
-        None if model.filtering => "⏎ search".to_owned(),
+        None if model.filtering => screen.naming_keys("⏎ search").into_owned(),
         None => "searching …".to_owned(),
     };
     screen.input_row(model, area, Pane::Response, ("/", is_typed), &model.calls.search, note)

@@ -278,11 +278,34 @@ fn ascii_names_keys_and_comparisons() {
     let theme = Theme { ascii: true, ..Theme::default() };
     let (mut model, now) = fixture::load_plan();
     let text = text_of(&draw(&mut model, theme, now, (120, 35)));
-    assert!(text.contains("Enter Start"), "{text}");
+    assert!(text.contains("enter Start"), "{text}");
     let (mut model, now) = fixture::logs();
     assert!(text_of(&draw(&mut model, theme, now, (120, 35))).contains("level >= info"));
     let (mut model, now) = fixture::history();
     assert!(text_of(&draw(&mut model, theme, now, (120, 35))).contains("ok "));
+}
+
+#[test]
+fn in_ascii_menus_and_prompts_name_the_key_that_confirms() {
+    let theme = Theme { ascii: true, ..Theme::default() };
+    let shown = |(mut model, now): (Model, Now), keys: &[Key], size| {
+        for key in keys {
+            press(&mut model, *key, now);
+        }
+        text_of(&draw(&mut model, theme, now, size))
+    };
+    let esc = Key { code: Code::Esc, ctrl: false, alt: false };
+    for size in [(120, 35), (80, 24), (40, 12)] {
+        let menu = shown(fixture::replied(), &[esc, Key::char('Y')], size);
+        // Beside a long title there is no room for the keys.
+        let has_room = size.0 > 40;
+        assert!(menu.contains(" enter choose . esc close ") || !has_room, "{menu}");
+        let prompt = shown(fixture::replied(), &[esc, Key::ctrl('n')], size);
+        assert!(prompt.contains(" enter saves it in "), "{prompt}");
+        let typed: Vec<_> = ":add 1".chars().map(Key::char).collect();
+        let palette = shown(fixture::busy(), &typed, size);
+        assert!(palette.contains(" enter send "), "{palette}");
+    }
 }
 
 #[test]
