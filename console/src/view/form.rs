@@ -101,7 +101,8 @@ fn draw_form(model: &Model, screen: &mut Screen<'_, '_>, form: &Form, area: Rect
             top += 1;
         }
     }
-    let room = area.height.saturating_sub(top + FOOTER.min(area.height));
+    // The field that is typed in is seen in the smallest pane, too.
+    let room = area.height.saturating_sub(top + FOOTER.min(area.height)).max(1);
     let used = fields::draw(model, screen, form, below(area, top, room));
     let blank = u16::from(room > used);
     let top = top + used + blank;

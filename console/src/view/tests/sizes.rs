@@ -286,6 +286,18 @@ fn ascii_names_keys_and_comparisons() {
 }
 
 #[test]
+fn the_field_that_is_typed_in_is_shown_at_the_least_size() {
+    let (mut model, now) = fixture::form();
+    types(&mut model, "47", now);
+    let text = shown(&mut model, now, (30, 8));
+    assert!(text.contains("TYPING") && text.contains("number 47"), "{text}");
+    press(&mut model, Key { code: Code::Tab, ctrl: false, alt: false }, now);
+    types(&mut model, "58", now);
+    let text = shown(&mut model, now, (30, 8));
+    assert!(text.contains("number 58") && text.contains("⏎ Send"), "{text}");
+}
+
+#[test]
 fn in_ascii_menus_and_prompts_name_the_key_that_confirms() {
     let theme = Theme { ascii: true, ..Theme::default() };
     let shown = |(mut model, now): (Model, Now), keys: &[Key], size| {
