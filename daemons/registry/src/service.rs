@@ -11,6 +11,7 @@ mod overrides;
 mod pages;
 mod probe;
 mod probes;
+mod refused;
 mod saving;
 mod sender;
 #[cfg(feature = "etcd")]
@@ -40,6 +41,7 @@ pub(crate) use membership::Reader;
 pub(crate) use pages::{Page, View};
 use probe::Prober;
 use probes::Probes;
+use refused::Refused;
 pub(crate) use saving::Acknowledged;
 use saving::Saving;
 pub(crate) use sender::Sender;
@@ -68,6 +70,8 @@ pub(crate) struct Service {
     /// The turn of whoever builds a list, a snapshot or a page: one at a time, in the order in which they
     /// asked, so that builds wait for each other and nobody else for them.
     building: tokio::sync::Mutex<()>,
+    /// Of lists.
+    refused: Refused,
     snapshots: Snapshots,
     catalogs: Catalogs,
     prober: Prober,
@@ -122,6 +126,7 @@ impl Service {
             state: Mutex::new(State { table, history }),
             answers: Answers::new(options.max_pinned_bytes),
             building: tokio::sync::Mutex::default(),
+            refused: Refused::default(),
             snapshots: Snapshots::default(),
             catalogs: Catalogs::default(),
             prober: Prober::new(options.max_probes, options.probe_timeout, address),
@@ -301,8 +306,10 @@ impl Service {
             if let Some(list) = state.table.prepared(scope) {
                 return Ok(list);
             }
+            self.refused.check(scope, &self.answers, now())?;
             let (revision, elements) = state.table.elements(scope);
-            self.answers.check_room(elements.iter().map(Bytes::len).sum())?;
+            let bytes = elements.iter().map(Bytes::len).sum();
+            self.refused.check_measured(scope, bytes, &self.answers, now())?;
             (revision, elements)
         };
         self.metrics.lists_built.inc();

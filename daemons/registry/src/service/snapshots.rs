@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rpc_wire::instance::WatchEvent;
 
 use super::history::{self, RECORD_BYTES};
+use super::refused::Refused;
 use super::{NoRoom, Reader, Service, now};
 use crate::table::Scope;
 
@@ -16,7 +17,10 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// Snapshots by scope. Only scopes with instances have one.
 #[derive(Debug, Default)]
-pub(super) struct Snapshots(Mutex<HashMap<(Scope, Reader), Snapshot>>);
+pub(super) struct Snapshots {
+    shared: Mutex<HashMap<(Scope, Reader), Snapshot>>,
+    refused: Refused,
+}
 
 /// All instances at a revision, as a Server-Sent Event.
 #[derive(Debug, Clone)]
@@ -38,7 +42,7 @@ impl Snapshots {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(Scope, Reader), Snapshot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,9 +80,11 @@ impl Service {
                 self.metrics.snapshots.inc();
                 return Ok(known);
             }
+            let refused = &self.snapshots.refused;
+            refused.check(scope, &self.answers, now)?;
             let rows = state.table.rows(scope);
             let bytes = rows.iter().map(|row| RECORD_BYTES + row.entry.reply.len()).sum();
-            self.answers.check_room(bytes)?;
+            refused.check_measured(scope, bytes, &self.answers, now)?;
             (state.table.revision(), rows, now, bytes)
         };
         self.metrics.snapshots.inc();
