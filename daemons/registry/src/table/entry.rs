@@ -64,12 +64,11 @@ impl Entry {
         const FIXED: usize = 960;
         let service = self.service.as_ref().map_or(0, String::len);
         let identity = self.identity.as_ref().map_or(0, |name| name.len());
+        // Measured in a process: 5.5 to 6 KB for a text of 3.6 KB, since what was read and written between the texts
+        // leaves holes.
+        let text = self.reply.len() + self.reply.len() / 4;
         // The key is kept twice, here and in the index.
-        FIXED
-            + self.reply.len()
-            + 2 * (self.key.protocol.len() + self.key.host.len())
-            + service
-            + identity
+        FIXED + text + 2 * (self.key.protocol.len() + self.key.host.len()) + service + identity
     }
 
     /// The instance; its parameters are part of the reply.

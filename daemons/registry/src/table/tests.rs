@@ -393,9 +393,10 @@ fn an_instance_with_large_parameters_takes_little_more_than_they_are() {
     });
     let each = allocated.bytes_current / i64::from(INSTANCES);
     assert!(each < 4800, "{each} bytes an instance");
-    // The history, the allocator's own and indices that have just grown are counted, too.
+    // The history, the allocator's own and indices that have just grown are counted, too, and the holes beside large
+    // texts in a process that reads and writes others between them.
     let counted = i64::try_from(table.bytes()).unwrap() / i64::from(INSTANCES);
-    assert!((each..5200).contains(&counted), "{counted} bytes counted, {each} taken");
+    assert!((each + 1000..6200).contains(&counted), "{counted} bytes counted, {each} taken");
 }
 
 #[test]
