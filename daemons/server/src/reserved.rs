@@ -77,13 +77,30 @@ impl Reserved {
     }
 }
 
-/// A report as JSON; arguments are ignored, as in the older system.
-pub(crate) fn report(state: &ServerState, report: Report, now: Instant) -> Bytes {
+/// A report as JSON.
+pub(crate) enum Reported {
+    /// The same for all who ask.
+    Shared(Bytes),
+    /// Made for who asks now.
+    Own(Vec<u8>),
+}
+
+impl AsRef<[u8]> for Reported {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Shared(json) => json,
+            Self::Own(json) => json,
+        }
+    }
+}
+
+/// A report; arguments are ignored, as in the older system.
+pub(crate) fn report(state: &ServerState, report: Report, now: Instant) -> Reported {
     match report {
-        Report::AllYourMethods => state.catalogue.load().classic.clone(),
-        Report::Discover => state.catalogue.load().openrpc.clone(),
-        Report::Stats => json(&state.stats(now)).into(),
-        Report::Health => json(&state.health(now)).into(),
+        Report::AllYourMethods => Reported::Shared(state.catalogue.load().classic.clone()),
+        Report::Discover => Reported::Shared(state.catalogue.load().openrpc.clone()),
+        Report::Stats => Reported::Own(json(&state.stats(now))),
+        Report::Health => Reported::Own(json(&state.health(now))),
     }
 }
 

@@ -202,7 +202,7 @@ fn report(state: &ServerState, peer: &Peer, first: &[u8]) -> Answer {
         return Answer::Reply(reply, framer.unfinished_from());
     }
     reply::begin_result(&mut reply, message.reply_to);
-    reply.extend_from_slice(&reserved::report(state, report, Instant::now()));
+    reply.extend_from_slice(reserved::report(state, report, Instant::now()).as_ref());
     reply::end_result(&mut reply);
     Answer::Reply(reply, framer.unfinished_from())
 }

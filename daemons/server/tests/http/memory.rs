@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rpc_server::{Limits, Method, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::harness::{self, JSON, TIMEOUT, eventually, metric, post};
@@ -125,4 +125,18 @@ async fn arguments_of_calls_that_wait_are_bounded_in_sum_and_small_calls_go_on()
     let batch = format!("[{}]", vec![request; 100].join(","));
     let reply = reply_to(server, &post("/rpc", JSON, &batch)).await;
     assert!(reply.contains("\"id\":null") && reply.contains("max_buffered_bytes"), "{reply}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_that_nobody_reads_count_for_who_asked_for_them() {
+    // One document of them is longer than what is copied of the lists of methods.
+    let method = |number| Method::named(format!("method_{number}")).parameters([]).sync(|| 1);
+    let server = harness::serve(Server::builder().methods((0..300).map(method))).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut unread = socket.connect(server).await.unwrap();
+    let calls = "{\"id\":1,\"method_name\":\"rpc.stats\"}\n".repeat(500);
+    unread.write_all(calls.as_bytes()).await.unwrap();
+    let counts = async || metric(server, "rpc_server_buffered_bytes").await > 1 << 20;
+    eventually("what it does not read is counted", counts).await;
 }

@@ -118,8 +118,8 @@ impl Dispatcher {
         reply::end_result(&mut self.output);
     }
 
-    /// Writes one of the server's own results, which is long where it is one that all share.
-    pub(super) fn write_report(&mut self, to: ReplyTo<'_>, as_stream: bool, result: Bytes) {
+    /// Writes a result that all connections share: it may be long, and counts for none of them.
+    pub(super) fn write_shared(&mut self, to: ReplyTo<'_>, as_stream: bool, result: Bytes) {
         let Self { output, documents, .. } = self;
         match to.id().filter(|_| as_stream) {
             Some(id) => {

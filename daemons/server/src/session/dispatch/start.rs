@@ -28,7 +28,7 @@ use crate::method::{self, Body, Given, Method, Started};
 use crate::permit::Permit;
 use crate::places::calls::PlacesOfPeer;
 use crate::places::counted;
-use crate::reserved::{self, Reserved};
+use crate::reserved::{self, Reported, Reserved};
 use crate::session::calls::{CallContext, Held, deadline_exceeded};
 use crate::session::layered;
 use crate::state::ServerState;
@@ -266,8 +266,10 @@ impl Dispatcher {
                 // The statistics include this connection's calls that have just finished.
                 self.end_turn();
                 let result = reserved::report(&self.state, report, received);
-                if !call.meta.oneway {
-                    self.write_report(call.reply_to, as_stream, result);
+                match result {
+                    _ if call.meta.oneway => {}
+                    Reported::Shared(json) => self.write_shared(call.reply_to, as_stream, json),
+                    Reported::Own(json) => self.write_result(call.reply_to, as_stream, &json),
                 }
                 Ok(())
             }
