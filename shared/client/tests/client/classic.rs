@@ -227,7 +227,7 @@ async fn a_peer_that_closes_after_every_reply_is_served_with_new_sockets() {
     for n in 0..20 {
         assert_eq!(client.call_as::<i64>("add", (n, 1)).await, Ok(n + 1));
         eventually("the peer has closed", || peer.seen.open() == 0).await;
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        crate::let_notice().await;
     }
 }
 

@@ -69,6 +69,15 @@ async fn eventually(what: &str, condition: impl Fn() -> bool) {
     waited.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
+/// Lets the client's tasks see what has come to their sockets by now. Those that were woken together with this one
+/// run after it, unless it gives its turn away.
+async fn let_notice() {
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// The result of `scenario` in a run without a pause longer than `limit`. Peer and client share one
 /// thread: during a pause both stand still, so that such a run proves nothing.
 async fn without_a_pause<T>(limit: Duration, scenario: impl AsyncFn() -> T) -> T {

@@ -88,6 +88,7 @@ async fn a_connection_that_ended_before_is_replaced_and_nothing_is_sent_twice() 
     client.call("m", ()).await.unwrap();
     peer.close_connections();
     eventually("the connection ends", || peer.seen.open() == 0).await;
+    crate::let_notice().await;
     client.notify("log", (2,)).await.unwrap();
     client.call("m", ()).await.unwrap();
     assert_eq!(notified(&peer).await.len(), 2);

@@ -230,8 +230,7 @@ async fn a_connection_lost_between_calls_costs_nobody_a_failure() {
         client.call("m", ()).await.unwrap();
         peer.close_connections();
         crate::eventually("it is closed", || peer.seen.open() == 0).await;
-        // The client learns of it from its own system.
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        crate::let_notice().await;
     }
 }
 

@@ -32,6 +32,13 @@ fn client_of(registry: &FakeRegistry) -> Client {
 }
 
 /// Makes the calls, some of them concurrently, and returns the failures.
+/// Waits for a refresh of the client that begins now or later, and for the end of it.
+async fn refreshed(registry: &FakeRegistry) {
+    let before = registry.looks();
+    eventually("the client looks into the registry", || registry.looks() > before + 1).await;
+    crate::let_notice().await;
+}
+
 async fn failures(client: &Client, method: &str, calls: usize) -> Vec<CallError> {
     let calls = futures_util::stream::iter(0..calls).map(|_| client.call(method, ()));
     let results: Vec<_> = calls.buffer_unordered(20).collect().await;
@@ -151,15 +158,14 @@ async fn an_older_server_restarted_in_place_with_other_methods_is_called_rightly
     client.call("old", ()).await.unwrap();
     a.offer(&["add", "new"]);
     a.peer.close_connections();
-    // Within one refresh, which is 50 ms here.
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    refreshed(&registry).await;
     assert_eq!(failures(&client, "new", 20).await, []);
     assert_eq!(failures(&client, "add", 20).await, []);
     let error = client.call("old", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoSuchMethod, "{error}");
     // What it lost, the other one gained.
     b.offer(&["old"]);
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    refreshed(&registry).await;
     assert_eq!(failures(&client, "old", 20).await, []);
 }
 

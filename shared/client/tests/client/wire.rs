@@ -71,7 +71,8 @@ async fn calls_side_by_side_are_logged_apart() {
 async fn an_expired_call_is_logged_with_its_cancellation() {
     let peer = extended(|_| Do::Nothing).await;
     let (request, wire) = logged("m");
-    let timeout = Some(Duration::from_millis(50));
+    // Time enough to connect and to send it.
+    let timeout = Some(Duration::from_millis(500));
     let client = direct(peer.address);
     client.request(Request { timeout, ..request }).await.unwrap_err();
     let lines = lines(&wire);
@@ -85,8 +86,10 @@ async fn a_dropped_call_is_logged_with_its_cancellation() {
     let peer = extended(|_| Do::Nothing).await;
     let (request, wire) = logged("m");
     let client = direct(peer.address);
-    let call = tokio::time::timeout(Duration::from_millis(50), client.request(request));
-    call.await.unwrap_err();
+    let caller = client.clone();
+    let call = tokio::spawn(async move { caller.request(request).await });
+    eventually("it is sent", || peer.seen.calls().len() == 1).await;
+    call.abort();
     eventually("the cancellation arrives", || peer.seen.cancels() == 1).await;
     assert_eq!(lines(&wire)[1..], [r#"> {"cancel":1}"#]);
 }
