@@ -285,7 +285,7 @@ async fn a_silent_subscription_gives_signs_of_life() {
 
 #[tokio::test]
 async fn a_call_in_flight_at_the_end_has_its_time_and_no_more() {
-    let http = HttpOptions { drain_timeout: Duration::from_millis(300), ..HttpOptions::default() };
+    let http = HttpOptions { drain_timeout: Duration::from_secs(1), ..HttpOptions::default() };
     let mut fixture = Fixture::with(GatewayOptions::default(), http).await;
     let (headers, message) =
         modern("tools/call", json!({"name": "count", "arguments": {"to": 1, "milliseconds": 100}}));

@@ -23,7 +23,8 @@ fn a_registry_that_never_replies_takes_no_more_than_the_timeout() {
         let run = rpcd(&format!("{line} --timeout 2s --registry {url}"));
         let took = start.elapsed();
         assert_eq!(run.code, code, "{line}: {run:?}");
-        assert!(took < Duration::from_millis(2700), "{line}: {took:?}");
+        // The rest is a start on a busy machine; a wait for each of two things would be 4 s.
+        assert!(took < Duration::from_millis(3500), "{line}: {took:?}");
     }
 }
 
