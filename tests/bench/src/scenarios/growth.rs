@@ -17,7 +17,7 @@ use crate::exchange::{Exchange, http_head, http_length};
 use crate::many;
 use crate::measure::Figures;
 use crate::process::Server;
-use crate::procfs;
+use crate::procfs::{self, Memory};
 use crate::round::{Bench, Round, Scenario};
 use crate::table::{self, Column};
 
@@ -239,15 +239,15 @@ fn contracts(round: &mut Round<'_, Unit>, size: usize) -> anyhow::Result<()> {
 }
 
 fn watching(round: &mut Round<'_, Unit>, size: usize) -> anyhow::Result<()> {
-    let unit = |figures: &Figures, before| {
-        let time = cpu_us(figures).map(|time| time / number(size));
-        Unit::new(figures, time).with_memory(figures.resident_mib, before, number(size))
+    let unit = |told: &watchers::Told, before| {
+        let time = cpu_us(&told.figures).map(|time| time / number(size));
+        Unit::new(&told.figures, time).with_memory(Some(mib(told.watched)), before, number(size))
     };
     let bench = round.bench();
     let registry = Filled::start(bench, WATCHED)?;
     let before = resident_mib(&registry.server)?;
-    let (figures, event) = watchers::fan_out(bench, &registry, size)?;
-    let rpcd = unit(&figures, before);
+    let (told, event) = watchers::fan_out(bench, &registry, size)?;
+    let rpcd = unit(&told, before);
     drop(registry);
     round.baseline("raw", |bench| {
         let server = watchers::limit(bench, &event)?;
@@ -331,8 +331,11 @@ fn cpu_us(figures: &Figures) -> Option<f64> {
 }
 
 fn resident_mib(server: &Server) -> anyhow::Result<f64> {
-    let kib = procfs::memory(server.pid())?.resident;
-    Ok(f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0)
+    Ok(mib(procfs::memory(server.pid())?))
+}
+
+fn mib(memory: Memory) -> f64 {
+    f64::from(u32::try_from(memory.resident).unwrap_or(u32::MAX)) / 1024.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]

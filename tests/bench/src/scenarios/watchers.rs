@@ -15,12 +15,13 @@ use crate::clients::{TIMEOUT, bare};
 use crate::exchange::http_head;
 use crate::measure::Figures;
 use crate::process::Server;
+use crate::procfs::{self, Memory};
 use crate::round::{Bench, Scenario};
 
 const WATCHERS: usize = 1_000;
 const INSTANCES: usize = 10_000;
 /// Maximum changes of one run.
-const MAX_CHANGES: usize = 10_000;
+const MAX_CHANGES: usize = 100_000;
 /// Maximum bytes to one watcher before the first change, or between two.
 const MAX_BYTES: usize = 64 << 20;
 
@@ -34,27 +35,35 @@ pub fn scenario() -> Scenario {
         ),
         measure: Box::new(|round| {
             let registry = Filled::start(round.bench(), INSTANCES)?;
-            let (figures, event) = fan_out(round.bench(), &registry, WATCHERS)?;
+            let (told, event) = fan_out(round.bench(), &registry, WATCHERS)?;
             round.baseline("raw", |bench| {
-                fan_out_raw(bench, &limit(bench, &event)?, &event, WATCHERS)
+                Ok(fan_out_raw(bench, &limit(bench, &event)?, &event, WATCHERS)?.figures)
             })?;
-            round.row("rpcd", |_| Ok(figures))
+            round.row("rpcd", |_| Ok(told.figures))
         }),
     }
 }
 
-/// The figures of so many watchers, and the bytes that each receives for a change.
+/// Watchers that were told of changes.
+pub(super) struct Told {
+    pub(super) figures: Figures,
+    /// What the server had in memory once all watched, before the first change.
+    pub(super) watched: Memory,
+}
+
+/// So many watchers, and the bytes that each receives for a change.
 pub(super) fn fan_out(
     bench: &Bench,
     registry: &Filled,
     watchers: usize,
-) -> anyhow::Result<(Figures, Vec<u8>)> {
+) -> anyhow::Result<(Told, Vec<u8>)> {
     let window = bench.window(&registry.server);
     let address = registry.server.address();
     bench.load(|| {
         let mut watchers = Watchers::open(address, watchers)?;
         // No instance may expire during the run, since that would be a change, too.
         registry.send_heartbeats()?;
+        let watched = procfs::memory(registry.server.pid())?;
         let mut control = bare::open(address)?;
         let mut meter = window.start()?;
         for number in 0..MAX_CHANGES {
@@ -74,7 +83,7 @@ pub(super) fn fan_out(
         let events = watchers.streams.into_iter().map(|watcher| watcher.received);
         // A longer one has a keep-alive comment as well.
         let event = events.min_by_key(Vec::len).context("a watcher")?;
-        Ok((meter.finish()?, event))
+        Ok((Told { figures: meter.finish()?, watched }, event))
     })
 }
 
@@ -83,19 +92,20 @@ pub(super) fn limit(bench: &Bench, event: &[u8]) -> anyhow::Result<Server> {
     bench.canned_to_all(register(&body(2, 0)).len(), event)
 }
 
-/// The figures of the limit.
+/// The same of the limit.
 pub(super) fn fan_out_raw(
     bench: &Bench,
     server: &Server,
     event: &[u8],
     watchers: usize,
-) -> anyhow::Result<Figures> {
+) -> anyhow::Result<Told> {
     let request = register(&body(2, 0));
     let window = bench.window(server);
     bench.load(|| {
         let open = || bare::open(server.address());
         let streams = (0..watchers).map(|_| open()).collect::<anyhow::Result<_>>()?;
         let mut watchers = Watchers::new(streams)?;
+        let watched = procfs::memory(server.pid())?;
         let mut control = open()?;
         let mut reply = vec![0; event.len()];
         let mut meter = window.start()?;
@@ -108,7 +118,7 @@ pub(super) fn fan_out_raw(
                 break;
             }
         }
-        meter.finish()
+        Ok(Told { figures: meter.finish()?, watched })
     })
 }
 
