@@ -79,11 +79,16 @@ impl Opened {
         match fs::metadata(path) {
             Ok(metadata) if identity(&metadata) == self.identity => Place::Same(metadata.len()),
             Ok(_) => Place::Other,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Place::Other,
+            Err(error) if is_gone(error.kind()) => Place::Other,
             // What cannot be seen can still be written.
-            Err(_) => Place::Same(0),
+            Err(_) => Place::Same(self.lines.to.metadata().map_or(0, |metadata| metadata.len())),
         }
     }
+}
+
+/// Nothing is at the path, or a file is where its directory was.
+fn is_gone(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn identity(metadata: &Metadata) -> (u64, u64) {
@@ -188,15 +193,16 @@ impl DailyFile {
 
     /// Keeps `max_files`, the current one included.
     fn delete_oldest(&self) {
+        let current = Named { day: self.day.clone(), number: None };
         let mut files = self.files();
+        files.retain(|file| *file != current);
         // Of a day, the one without a number is the last.
         files.sort_unstable_by(|a, b| {
             let last = |file: &Named| file.number.unwrap_or(u32::MAX);
             a.day.cmp(&b.day).then(last(a).cmp(&last(b)))
         });
-        let surplus = files.len().saturating_sub(self.max_files);
-        let current = Named { day: self.day.clone(), number: None };
-        for file in files.iter().take(surplus).filter(|file| **file != current) {
+        let surplus = files.len().saturating_sub(self.max_files - 1);
+        for file in files.iter().take(surplus) {
             // One that cannot be deleted is tried again with the next file.
             let _ = fs::remove_file(self.path_of(file));
         }

@@ -156,6 +156,17 @@ fn a_full_file_is_set_aside_and_the_oldest_go_whoever_writes() {
 }
 
 #[test]
+fn no_more_files_are_kept_where_a_clock_was_ahead() {
+    let dir = tempfile::tempdir().unwrap();
+    for day in 20..25 {
+        std::fs::write(dir.path().join(format!("rpcd.2999-01-{day}.log")), "ahead\n").unwrap();
+    }
+    drop(logged(&LogOptions { max_files: 2, ..saving(dir.path()) }, |_| tracing::info!("line")));
+    let today = format!("rpcd.{}.log", files::today());
+    assert_eq!(names_in(dir.path()), [today.as_str(), "rpcd.2999-01-24.log"]);
+}
+
+#[test]
 fn the_newest_of_many_lines_are_in_the_files_that_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let options = LogOptions { max_files: 12, max_file_bytes: 1000, ..saving(dir.path()) };
@@ -213,6 +224,19 @@ fn lines_that_a_full_disk_loses_are_counted() {
         assert!(started.elapsed().as_secs() < 20, "{} counted", logging.dropped());
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn lines_are_counted_where_a_file_takes_the_place_of_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    let logging = Logging::build(&saving(&logs)).unwrap();
+    std::fs::remove_dir_all(&logs).unwrap();
+    std::fs::write(&logs, "in its place").unwrap();
+    with_default(&logging.1, || tracing::info!("lost"));
+    let lost = logging.0.lost.clone();
+    drop(logging);
+    assert_eq!(lost.total(), 1);
 }
 
 #[test]
