@@ -110,16 +110,11 @@ pub(crate) enum Offence {
     NoMethods(String),
 }
 
+/// Without the line.
 impl fmt::Display for Offence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAMessage { line, why } => {
-                write!(f, "wrote a line that is no message ({why}): {line:?}")?;
-                match line.starts_with('{') {
-                    true => Ok(()),
-                    false => write!(f, "; print to standard error what is not meant for callers"),
-                }
-            }
+            Self::NotAMessage { .. } => write!(f, "wrote a line that is no message"),
             Self::TooLong(most) => write!(
                 f,
                 "wrote a line of more than {most} bytes (max_line_bytes); return less, or stream it"

@@ -65,7 +65,7 @@ impl Talk {
             Ok(Err(why)) => {
                 let ended = timeout(limits.exit_timeout, talk.process.ended());
                 Err(NotStarted::by_itself(match why {
-                    Some(offence) => offence.to_string().into(),
+                    Some(offence) => offence.into(),
                     None => ended
                         .await
                         .unwrap_or_else(|_| "closed its standard output".into())
@@ -127,7 +127,7 @@ impl Talk {
         let end = member.take_calls(&wake, &retire).await;
         let why = match &end {
             End::Retired => "was replaced".into(),
-            End::Offence(offence) => offence.to_string().into(),
+            End::Offence(offence) => offence.clone().into(),
             End::Closed => match timeout(LAST_WORDS, member.process.ended()).await {
                 Ok(how) => how,
                 Err(_) => "closed its standard output".into(),

@@ -4,6 +4,7 @@ use serde_json::json;
 use serde_json::value::to_raw_value;
 
 use super::*;
+use crate::reason::Reason;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(5);
@@ -66,7 +67,7 @@ impl Talk {
     }
 
     fn offends(&mut self, line: &str) -> String {
-        self.it.line(line.as_bytes(), self.now).unwrap_err().to_string()
+        Reason::from(self.it.line(line.as_bytes(), self.now).unwrap_err()).to_string()
     }
 
     fn output(&mut self) -> String {
@@ -102,7 +103,7 @@ fn what_is_no_list_of_methods_is_an_offence() {
         (r#"{"id":0,"result":[]}"#, "neither res nor error"),
         (r#"{"id":0,"res":"","error":{"code":-32601,"message":"x"}}"#, "No service found for: x"),
     ] {
-        let said = it.listing(line.as_bytes()).unwrap_err().to_string();
+        let said = Reason::from(it.listing(line.as_bytes()).unwrap_err()).to_string();
         assert!(said.contains(text), "{line}: {said}");
     }
 }
@@ -408,7 +409,7 @@ fn any_bytes_as_a_line_of_a_worker() {
                 }
                 Ok(Event::Nothing) => before - it.in_flight(),
                 Err(offence) => {
-                    assert!(offence.to_string().chars().count() < 600);
+                    assert!(Reason::from(offence).to_string().chars().count() < 600);
                     0
                 }
             };
