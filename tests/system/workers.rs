@@ -1,6 +1,7 @@
 //! `rpcd serve --worker`: a program's methods are those of a server, whatever the program does.
 
 mod failing;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

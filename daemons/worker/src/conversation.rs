@@ -426,13 +426,14 @@ impl<T> Conversation<T> {
         self.first_call.is_some_and(|begins_at| self.written > begins_at)
     }
 
-    /// The process is gone: the calls whose lines it did not begin to get, then those it may have
-    /// executed.
-    pub(crate) fn finish(self) -> (Vec<T>, Vec<T>) {
+    /// The process is gone, and left so many bytes unread: the calls whose lines it did not begin to get, then those it may
+    /// have executed.
+    pub(crate) fn finish(self, unread: u64) -> (Vec<T>, Vec<T>) {
+        let read = self.written.saturating_sub(unread);
         let mut calls: Vec<_> = self.calls.into_iter().collect();
         calls.sort_by_key(|(id, _)| *id);
         let (unsent, sent): (Vec<_>, Vec<_>) =
-            calls.into_iter().partition(|(_, call)| call.begins_at >= self.written);
+            calls.into_iter().partition(|(_, call)| call.begins_at >= read);
         let waiting = |calls: Vec<(u64, InFlight<T>)>| {
             calls.into_iter().filter_map(|(_, call)| call.waiting).collect()
         };

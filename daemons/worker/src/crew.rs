@@ -14,12 +14,15 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::WorkerLimits;
 use crate::conversation::{Conversation, Event, Offence};
+use crate::takes::{Shape, Takes};
 
 /// The calls that wait, and the processes that take them.
 #[derive(Debug)]
 pub(crate) struct Crew {
     queue: VecDeque<Job>,
     members: Vec<Member>,
+    /// What the process takes that started last, or is about to join.
+    listed: Arc<Takes>,
     next_id: u64,
     limits: WorkerLimits,
     /// Why no call is taken any longer.
@@ -31,6 +34,7 @@ pub(crate) struct Crew {
 struct Member {
     key: u64,
     conversation: Conversation<Job>,
+    takes: Arc<Takes>,
     /// Told when there is something to write.
     wake: Arc<Notify>,
     takes_calls: bool,
@@ -41,6 +45,8 @@ struct Member {
 pub(crate) struct Job {
     pub(crate) call: Call,
     pub(crate) args: Args,
+    /// What its arguments were arranged for.
+    pub(crate) shape: Arc<Shape>,
     pub(crate) answer: Answer,
     /// Whether a process that dies may have executed it without harm, so that another one gets it:
     /// once, since it may be what the first one died of.
@@ -97,7 +103,14 @@ pub(crate) struct Left {
 
 impl Crew {
     pub(crate) fn new(limits: WorkerLimits) -> Self {
-        Self { queue: VecDeque::new(), members: Vec::new(), next_id: 0, limits, closed: None }
+        Self {
+            queue: VecDeque::new(),
+            members: Vec::new(),
+            listed: Arc::default(),
+            next_id: 0,
+            limits,
+            closed: None,
+        }
     }
 
     /// Gives a call to a process, or lets it wait for one. Returns the call's id.
@@ -136,16 +149,21 @@ impl Crew {
         }
     }
 
+    /// A process that takes this is about to join.
+    pub(crate) fn lists(&mut self, takes: Arc<Takes>) {
+        self.listed = takes;
+    }
+
     /// A process takes calls from now on.
     pub(crate) fn join(
         &mut self,
         key: u64,
-        conversation: Conversation<Job>,
+        (conversation, takes): (Conversation<Job>, Arc<Takes>),
         wake: Arc<Notify>,
         now: Instant,
     ) {
         self.closed = None;
-        self.members.push(Member { key, conversation, wake, takes_calls: true });
+        self.members.push(Member { key, conversation, takes, wake, takes_calls: true });
         self.fill(now);
     }
 
@@ -158,15 +176,15 @@ impl Crew {
         }
     }
 
-    /// A process is gone. Calls that it did not get wait for another one; so do, once, those that may
-    /// run again. The others fail.
-    pub(crate) fn leave(&mut self, key: u64, why: &str, now: Instant) -> Left {
+    /// A process is gone, which left so many bytes unread. Calls that it did not get wait for another one; so do, once,
+    /// those that may run again. The others fail.
+    pub(crate) fn leave(&mut self, key: u64, why: &str, unread: u64, now: Instant) -> Left {
         let Some(at) = self.members.iter().position(|member| member.key == key) else {
             return Left::default();
         };
         let conversation = self.members.swap_remove(at).conversation;
         let was_called = conversation.was_called();
-        let (unsent, sent) = conversation.finish();
+        let (unsent, sent) = conversation.finish(unread);
         let (again, lost): (Vec<_>, Vec<_>) = sent.into_iter().partition(|job| job.may_run_again);
         for job in &unsent {
             job.call.set_waiting(true);
@@ -303,14 +321,40 @@ impl Crew {
         member.wake.notify_one();
     }
 
-    /// Gives calls that wait to processes that have room: each to that with the fewest.
+    /// Gives calls that wait to processes that have room: each to that with the fewest of those that take it.
     pub(crate) fn fill(&mut self, now: Instant) {
-        while !self.queue.is_empty() {
-            let most = self.limits.concurrency.max(1);
+        let most = self.limits.concurrency.max(1);
+        let mut at = 0;
+        while let Some(job) = self.queue.get(at) {
             let in_flight = |member: &&mut Member| member.conversation.in_flight();
-            let free = self.members.iter_mut().filter(|it| it.takes_calls && in_flight(it) < most);
-            let Some(member) = free.min_by_key(in_flight) else { return };
-            let Some(job) = self.queue.pop_front() else { return };
+            let mut is_taken = self.listed.has(job.call.method(), &job.shape);
+            let mut is_any_free = false;
+            let mut to = None;
+            for member in self.members.iter_mut().filter(|member| member.takes_calls) {
+                let is_free = in_flight(&member) < most;
+                let takes = member.takes.has(job.call.method(), &job.shape);
+                is_any_free |= is_free;
+                is_taken |= takes;
+                if is_free
+                    && takes
+                    && to.as_ref().is_none_or(|to| in_flight(&member) < in_flight(to))
+                {
+                    to = Some(member);
+                }
+            }
+            let Some(member) = to else {
+                match (is_any_free, is_taken) {
+                    (false, _) => return,
+                    (true, true) => at += 1,
+                    (true, false) => {
+                        let Some(job) = self.queue.remove(at) else { return };
+                        let refusal = self.listed.refusal(job.call.method());
+                        job.answer.fail(refusal);
+                    }
+                }
+                continue;
+            };
+            let Some(job) = self.queue.remove(at) else { return };
             let left = job.call.deadline().map(|deadline| deadline.saturating_duration_since(now));
             if left.is_some_and(|left| left.is_zero()) {
                 // The server's own timer may be later.

@@ -28,6 +28,7 @@
 //! - `options`: [`Program`] and [`WorkerLimits`].
 //! - `listing`: the methods that a program lists.
 //! - `conversation`: what is said with one process, without a process: bytes and times are arguments.
+//! - `takes`: how a program takes its calls, which a changed one may do in another way.
 //! - `crew`: which call goes to which process, and what becomes of it; without I/O, too.
 //! - `restarts`: when a process that ended is started again.
 //! - `pool`: the crew shared by tasks; callers wait here.
@@ -51,6 +52,7 @@ mod reason;
 mod restarts;
 mod slot;
 mod stderr;
+mod takes;
 mod talk;
 
 use std::collections::HashSet;

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::WorkerLimits;
 use crate::crew::{Answer, Crew, Job, Untaken};
+use crate::takes::Shape;
 
 /// Items of a stream that wait for its reader.
 const ITEMS: usize = 16;
@@ -35,8 +36,11 @@ impl Pool {
     pub(crate) fn method(self: &Arc<Self>, signature: Signature) -> Method {
         let pool = self.clone();
         let may_run_again = signature.effect.is_idempotent();
-        let job =
-            move |call, args, answer| Job { call, args, answer, may_run_again, id: 0, given: None };
+        let shape = Arc::new(Shape::of(&signature));
+        let job = move |call, args, answer| {
+            let shape = shape.clone();
+            Job { call, args, shape, answer, may_run_again, id: 0, given: None }
+        };
         if signature.stream {
             Method::forwarded_stream(signature, move |call: Call, args| {
                 let (items, received) = mpsc::channel(ITEMS);

@@ -17,6 +17,7 @@ use crate::listing::Listing;
 use crate::pool::Pool;
 use crate::reason::Reason;
 use crate::restarts::{self, Next, Restarts};
+use crate::takes::Takes;
 use crate::talk::{Gone, NotStarted, Talk};
 use crate::{Program, WorkerLimits};
 
@@ -59,8 +60,11 @@ impl Shared {
         Ok(talk)
     }
 
-    /// What the program lists is served from now on.
-    pub(crate) fn lists(&self, Listing { methods, warnings }: Listing) {
+    /// What the program lists is served from now on, by a process that takes it.
+    pub(crate) fn lists(&self, Listing { methods, warnings }: Listing) -> Arc<Takes> {
+        let takes = Arc::new(Takes::of(&methods));
+        // First: who calls what is listed waits for that process.
+        self.pool.crew().lists(takes.clone());
         let methods = Arc::new(methods);
         let is_new = self.listing.send_if_modified(|known| {
             let differs = *known != methods;
@@ -70,15 +74,16 @@ impl Shared {
         for warning in warnings.into_iter().filter(|_| is_new) {
             tracing::warn!("of worker `{}`: {warning}", self.program);
         }
+        takes
     }
 
     fn serve(&self, mut talk: Talk) -> Running {
-        self.lists(std::mem::take(&mut talk.listing));
+        let takes = self.lists(std::mem::take(&mut talk.listing));
         self.paused.send_if_modified(|why| why.take().is_some());
         let retire = CancellationToken::new();
         let (say_gone, gone) = oneshot::channel();
         let key = self.next_key.fetch_add(1, Relaxed);
-        self.processes.spawn(talk.serve(self.pool.clone(), key, retire.clone(), say_gone));
+        self.processes.spawn(talk.serve((self.pool.clone(), takes), key, retire.clone(), say_gone));
         Running { gone, _retire: retire.drop_guard() }
     }
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rpc_wire::fault::Fault;
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ioctl_fionread};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, oneshot};
@@ -21,6 +22,7 @@ use crate::listing::Listing;
 use crate::pool::Pool;
 use crate::process::Process;
 use crate::reason::Reason;
+use crate::takes::Takes;
 use crate::{Program, WorkerLimits};
 
 /// Bytes read at once; then others have their turn.
@@ -114,7 +116,7 @@ impl Talk {
     /// soon as it takes no calls, if that was not wanted.
     pub(crate) async fn serve(
         self,
-        pool: Arc<Pool>,
+        (pool, takes): (Arc<Pool>, Arc<Takes>),
         key: u64,
         retire: CancellationToken,
         gone: oneshot::Sender<Gone>,
@@ -122,8 +124,9 @@ impl Talk {
         let since = Instant::now();
         let Self { process, lines, conversation, limits, .. } = self;
         let wake = Arc::new(Notify::new());
-        pool.crew().join(key, conversation, wake.clone(), since);
-        let mut member = Member { pool, key, process, lines, limits, writing: BytesMut::new() };
+        pool.crew().join(key, (conversation, takes), wake.clone(), since);
+        let writing = BytesMut::new();
+        let mut member = Member { pool, key, process, lines, limits, writing, unread: 0 };
         let end = member.take_calls(&wake, &retire).await;
         let why = match &end {
             End::Retired => "was replaced".into(),
@@ -134,8 +137,9 @@ impl Talk {
             },
             End::Exited => member.process.ended().await,
         };
+        let unread = member.unread();
         let Member { pool, key, process, limits, .. } = member;
-        let left = pool.crew().leave(key, &why.for_callers(), Instant::now());
+        let left = pool.crew().leave(key, &why.for_callers(), unread, Instant::now());
         if !matches!(end, End::Retired) {
             // Nobody is told when all workers stop.
             let _ = gone.send(Gone { why, served: since.elapsed(), left });
@@ -207,6 +211,8 @@ struct Member {
     limits: WorkerLimits,
     /// What is being written.
     writing: BytesMut,
+    /// Bytes that nobody had read when the other end of its standard input was closed.
+    unread: u64,
 }
 
 impl Member {
@@ -292,8 +298,23 @@ impl Member {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 // It reads no more. If it lives, its calls show that it does nothing.
-                Err(_) => self.process.stdin = None,
+                Err(_) => {
+                    self.unread = self.unread();
+                    self.process.stdin = None;
+                }
             }
+        }
+    }
+
+    /// Bytes that were written to it, and that nobody will read: no process has the other end of the pipe.
+    fn unread(&self) -> u64 {
+        let Some(stdin) = &self.process.stdin else { return self.unread };
+        let mut ends = [PollFd::new(stdin, PollFlags::empty())];
+        let is_closed = poll(&mut ends, Some(&Timespec::default())).is_ok()
+            && ends[0].revents().contains(PollFlags::ERR);
+        match is_closed {
+            true => ioctl_fionread(stdin).unwrap_or(0),
+            false => 0,
         }
     }
 

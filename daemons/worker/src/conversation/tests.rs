@@ -380,7 +380,7 @@ fn what_the_process_did_not_begin_to_get_was_not_executed() {
     it.cancel(1, Instant::now());
     let line = it.take_output().len() / 3;
     it.wrote(line + 1);
-    assert_eq!(it.finish(), (vec!["c"], vec!["b"]));
+    assert_eq!(it.finish(0), (vec!["c"], vec!["b"]));
 }
 
 #[test]

@@ -2,20 +2,31 @@
 
 use std::time::Duration;
 
+use rpc_wire::signature::{Signature, from_classic};
+use serde_json::json;
+
 use super::*;
 
 /// A crew, the clock, and the processes' sides of their conversations.
 struct Site {
     crew: Crew,
+    takes: Arc<Takes>,
     limits: WorkerLimits,
     now: Instant,
+}
+
+fn listed(name: &str, parameters: &[&str]) -> Signature {
+    let list = json!([{"method_name": name, "method_args": parameters, "method_kwargs": {}}]);
+    from_classic(&list.to_string()).unwrap().remove(0)
 }
 
 type Result_ = oneshot::Receiver<Result<Untaken, Fault>>;
 
 impl Site {
     fn new(limits: WorkerLimits) -> Self {
-        Self { crew: Crew::new(limits.clone()), limits, now: Instant::now() }
+        let methods = ["m", "idempotent"].map(|name| listed(name, &[]));
+        let takes = Arc::new(Takes::of(&methods));
+        Self { crew: Crew::new(limits.clone()), takes, limits, now: Instant::now() }
     }
 
     fn with_processes(limits: WorkerLimits, processes: u64) -> Self {
@@ -28,7 +39,8 @@ impl Site {
 
     fn joins(&mut self, key: u64) {
         let conversation = Conversation::new(&self.limits);
-        self.crew.join(key, conversation, Arc::default(), self.now);
+        self.crew.lists(self.takes.clone());
+        self.crew.join(key, (conversation, self.takes.clone()), Arc::default(), self.now);
     }
 
     /// Submits a call; its id, and what its caller waits for.
@@ -51,6 +63,7 @@ impl Site {
                 None => call,
             },
             args: Args::none(),
+            shape: Arc::new(Shape::of(&listed(method, &[]))),
             answer,
             may_run_again: method == "idempotent",
             id: 0,
@@ -142,12 +155,12 @@ fn what_a_dead_process_had_fails_unless_it_may_run_again_or_never_began() {
     let (again, mut repeated) = site.calls("idempotent");
     assert_eq!(site.gets(0), [1, 2]);
     let (unsent, mut waiting) = site.calls("m");
-    assert_eq!(site.crew.leave(0, "was killed", site.now).lost, 1);
+    assert_eq!(site.crew.leave(0, "was killed", 0, site.now).lost, 1);
     assert_eq!(answer(&mut lost), Some(Err(Code::Abandoned)));
     assert_eq!((answer(&mut repeated), answer(&mut waiting)), (None, None));
     site.joins(1);
     assert_eq!(site.gets(1), [again, unsent], "in the order in which they came");
-    assert_eq!(site.crew.leave(1, "was killed", site.now).lost, 2, "once only");
+    assert_eq!(site.crew.leave(1, "was killed", 0, site.now).lost, 2, "once only");
     assert_eq!(answer(&mut repeated), Some(Err(Code::Abandoned)));
 }
 
@@ -199,7 +212,7 @@ fn a_stream_that_a_process_dies_of_ends_with_an_error() {
     let id = site.submit("idempotent", answer, None).unwrap();
     site.gets(0);
     site.says(0, format!(r#"{{"id":{id},"item":1}}"#));
-    site.crew.leave(0, "was killed", site.now);
+    site.crew.leave(0, "was killed", 0, site.now);
     assert!(items.try_recv().is_ok(), "what came is there");
     assert_eq!(ended.try_recv().unwrap().unwrap_err().code, Code::Abandoned, "and no second begin");
 }
@@ -250,4 +263,50 @@ fn a_closed_crew_says_why_until_a_process_joins() {
     assert_eq!(refused.message, "it died");
     site.joins(0);
     assert_eq!(site.calls("m").0, 2);
+}
+
+#[test]
+fn a_call_goes_to_a_process_that_takes_it_as_it_was_made() {
+    let mut site = Site::with_processes(WorkerLimits::default(), 1);
+    let (_, _running) = site.calls("m");
+    let (waiting, mut waits) = site.calls("m");
+    // The changed one takes a call of it with the same meaning.
+    site.takes = Arc::new(Takes::of(&[listed("m", &["further"])]));
+    site.joins(1);
+    assert!(site.crew.with(1).unwrap().waiting(waiting).is_some());
+    assert_eq!(waits.try_recv().unwrap_err(), oneshot::error::TryRecvError::Empty);
+}
+
+#[test]
+fn a_call_of_a_method_that_has_changed_or_gone_is_not_executed() {
+    let two = [listed("m", &["a", "b"]), listed("gone", &["a"])];
+    let shape = |at: usize| Arc::new(Shape::of(&two[at]));
+    let mut site = Site::with_processes(WorkerLimits::default(), 1);
+    let (_, _running) = site.calls("m");
+    let mut waiting = |method: &str, shape| {
+        let (result, received) = oneshot::channel();
+        let (call, args, answer) = (Call::in_process(method), Args::none(), Answer::Once(result));
+        let job = Job { call, args, shape, answer, may_run_again: true, id: 0, given: None };
+        site.crew.submit(job, site.now).unwrap();
+        received
+    };
+    let (mut changed, mut gone) = (waiting("m", shape(0)), waiting("gone", shape(1)));
+    site.takes = Arc::new(Takes::of(&[listed("m", &["b", "a"])]));
+    site.joins(1);
+    let fault = |received: &mut Result_| received.try_recv().unwrap().unwrap_err();
+    let told = fault(&mut changed);
+    assert!(told.code == Code::BadArguments && told.message.contains("has changed"), "{told:?}");
+    assert_eq!(fault(&mut gone), Fault::method_not_found("gone"));
+}
+
+#[test]
+fn a_call_for_the_changed_program_waits_until_its_process_joins() {
+    let mut site = Site::with_processes(WorkerLimits::default(), 1);
+    let changed = Arc::new(Takes::of(&[listed("m", &["b"]), listed("new", &[])]));
+    site.crew.lists(changed.clone());
+    let (id, mut waits) = site.calls("new");
+    assert_eq!(waits.try_recv().unwrap_err(), oneshot::error::TryRecvError::Empty);
+    site.takes = changed;
+    site.joins(1);
+    assert!(site.crew.with(1).unwrap().waiting(id).is_some());
 }
