@@ -326,31 +326,23 @@ impl Crew {
         let most = self.limits.concurrency.max(1);
         let mut at = 0;
         while let Some(job) = self.queue.get(at) {
+            let (method, shape) = (job.call.method(), &job.shape);
             let in_flight = |member: &&mut Member| member.conversation.in_flight();
-            let mut is_taken = self.listed.has(job.call.method(), &job.shape);
-            let mut is_any_free = false;
-            let mut to = None;
-            for member in self.members.iter_mut().filter(|member| member.takes_calls) {
-                let is_free = in_flight(&member) < most;
-                let takes = member.takes.has(job.call.method(), &job.shape);
-                is_any_free |= is_free;
-                is_taken |= takes;
-                if is_free
-                    && takes
-                    && to.as_ref().is_none_or(|to| in_flight(&member) < in_flight(to))
-                {
-                    to = Some(member);
-                }
+            let members = self.members.iter_mut().filter(|member| member.takes_calls);
+            let mut free = members.filter(|member| in_flight(member) < most).peekable();
+            if free.peek().is_none() {
+                return;
             }
-            let Some(member) = to else {
-                match (is_any_free, is_taken) {
-                    (false, _) => return,
-                    (true, true) => at += 1,
-                    (true, false) => {
-                        let Some(job) = self.queue.remove(at) else { return };
-                        let refusal = self.listed.refusal(job.call.method());
-                        job.answer.fail(refusal);
-                    }
+            let Some(member) =
+                free.filter(|member| member.takes.has(method, shape)).min_by_key(in_flight)
+            else {
+                let takes = |member: &Member| member.takes_calls && member.takes.has(method, shape);
+                if self.listed.has(method, shape) || self.members.iter().any(takes) {
+                    at += 1;
+                } else {
+                    let refusal = self.listed.refusal(method);
+                    let Some(job) = self.queue.remove(at) else { return };
+                    job.answer.fail(refusal);
                 }
                 continue;
             };
