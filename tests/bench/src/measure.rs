@@ -179,8 +179,8 @@ impl Meter {
             p99_us: micros(0.99),
             server_cpu: per_100k(server),
             client_cpu: per_100k(client),
-            resident_mib: Some(number(memory.resident) / 1024.0),
-            peak_mib: Some(number(memory.peak) / 1024.0),
+            resident_mib: Some(memory.resident_mib()),
+            peak_mib: Some(memory.peak_mib()),
             foreign_cpu: (to.all - from.all - server - client).max(0.0),
         })
     }

@@ -30,6 +30,22 @@ pub struct Memory {
     pub peak: u64,
 }
 
+impl Memory {
+    /// Now, in MiB.
+    pub fn resident_mib(self) -> f64 {
+        mib(self.resident)
+    }
+
+    /// The peak so far, in MiB.
+    pub fn peak_mib(self) -> f64 {
+        mib(self.peak)
+    }
+}
+
+fn mib(kib: u64) -> f64 {
+    f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0
+}
+
 /// The resident memory of a process.
 ///
 /// # Errors

@@ -108,7 +108,8 @@ fn rpcd(bench: &Bench, exchange: &Exchange, shape: Shape) -> anyhow::Result<Figu
     against(bench, &bench.server()?, std::slice::from_ref(exchange), shape)
 }
 
-fn against(
+/// These calls of a server by bare sockets.
+pub(super) fn against(
     bench: &Bench,
     server: &crate::process::Server,
     exchanges: &[Exchange],

@@ -1,5 +1,6 @@
 //! How cost grows: the time and the memory of one unit, as the number of units grows.
 
+use std::slice;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use rpc_wire::instance::Instance;
 use rpc_wire::paths;
 use serde::Serialize;
 
+use super::calls::against;
 use super::registry::{Filled, get, register};
 use super::watchers;
 use crate::clients::library::Caller;
@@ -17,7 +19,7 @@ use crate::exchange::{Exchange, http_head, http_length};
 use crate::many;
 use crate::measure::Figures;
 use crate::process::Server;
-use crate::procfs::{self, Memory};
+use crate::procfs;
 use crate::round::{Bench, Round, Scenario};
 use crate::table::{self, Column};
 
@@ -159,7 +161,7 @@ fn connections(round: &mut Round<'_, Unit>, size: usize) -> anyhow::Result<()> {
     let echo = Exchange::echo(add.request.clone());
     let measure = |bench: &Bench, server: Server, exchange: &Exchange| {
         let before = resident_mib(&server)?;
-        let figures = load(bench, &server, exchange, Shape::connections(size))?;
+        let figures = against(bench, &server, slice::from_ref(exchange), Shape::connections(size))?;
         let unit = Unit::new(&figures, cpu_us(&figures));
         Ok(unit.with_memory(figures.resident_mib, before, number(size)))
     };
@@ -173,7 +175,7 @@ fn bytes(round: &mut Round<'_, Unit>, size: usize) -> anyhow::Result<()> {
     let kilobytes = number(size) / 1e3;
     let measure = |bench: &Bench, server: Server, exchange: &Exchange| {
         let before = resident_mib(&server)?;
-        let figures = load(bench, &server, exchange, Shape::connections(1))?;
+        let figures = against(bench, &server, slice::from_ref(exchange), Shape::connections(1))?;
         let unit = Unit::new(&figures, cpu_us(&figures).map(|time| time / kilobytes));
         Ok(unit.with_memory(figures.peak_mib, before, kilobytes))
     };
@@ -188,17 +190,14 @@ fn instances(round: &mut Round<'_, Unit>, size: usize) -> anyhow::Result<()> {
     let registry = Filled::fill(bench, registry, size)?;
     let first = &registry.heartbeats.first().context("an instance")?.request;
     let limit = Exchange::exact(first.clone(), registry.request(first, 200)?);
-    let beats = &registry.heartbeats;
-    let address = registry.server.address();
-    let window = bench.window(&registry.server);
     let one = Shape::connections(1);
-    let figures = bench.load(|| bare::run(address, beats, one, window))?;
+    let figures = against(bench, &registry.server, &registry.heartbeats, one)?;
     let unit = Unit::new(&figures, cpu_us(&figures));
     let unit = unit.with_memory(figures.resident_mib, before, number(size));
     drop(registry);
     round.baseline("raw", |bench| {
         let server = bench.canned(limit.request.len(), limit.reply.as_exact())?;
-        let figures = load(bench, &server, &limit, one)?;
+        let figures = against(bench, &server, slice::from_ref(&limit), one)?;
         Ok(Unit::new(&figures, cpu_us(&figures)))
     })?;
     round.row("rpcd", |_| Ok(unit))
@@ -208,7 +207,7 @@ fn methods(round: &mut Round<'_, Unit>, size: usize) -> anyhow::Result<()> {
     let add = Exchange::add_classic()?;
     let echo = Exchange::echo(add.request.clone());
     let measure = |bench: &Bench, server: &Server, exchange: &Exchange| {
-        let figures = load(bench, server, exchange, Shape::connections(1))?;
+        let figures = against(bench, server, slice::from_ref(exchange), Shape::connections(1))?;
         anyhow::Ok((Unit::new(&figures, cpu_us(&figures)), figures.resident_mib))
     };
     round.baseline("raw", |bench| Ok(measure(bench, &bench.echo()?, &echo)?.0))?;
@@ -241,7 +240,11 @@ fn contracts(round: &mut Round<'_, Unit>, size: usize) -> anyhow::Result<()> {
 fn watching(round: &mut Round<'_, Unit>, size: usize) -> anyhow::Result<()> {
     let unit = |told: &watchers::Told, before| {
         let time = cpu_us(&told.figures).map(|time| time / number(size));
-        Unit::new(&told.figures, time).with_memory(Some(mib(told.watched)), before, number(size))
+        Unit::new(&told.figures, time).with_memory(
+            Some(told.watched.resident_mib()),
+            before,
+            number(size),
+        )
     };
     let bench = round.bench();
     let registry = Filled::start(bench, WATCHED)?;
@@ -314,16 +317,6 @@ fn crowd(registry: &Server, servers: &[Instance]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn load(
-    bench: &Bench,
-    server: &Server,
-    exchange: &Exchange,
-    shape: Shape,
-) -> anyhow::Result<Figures> {
-    let window = bench.window(server);
-    bench.load(|| bare::run(server.address(), std::slice::from_ref(exchange), shape, window))
-}
-
 /// The server's processor time of a call.
 fn cpu_us(figures: &Figures) -> Option<f64> {
     // It is in seconds for 100,000 calls.
@@ -331,11 +324,7 @@ fn cpu_us(figures: &Figures) -> Option<f64> {
 }
 
 fn resident_mib(server: &Server) -> anyhow::Result<f64> {
-    Ok(mib(procfs::memory(server.pid())?))
-}
-
-fn mib(memory: Memory) -> f64 {
-    f64::from(u32::try_from(memory.resident).unwrap_or(u32::MAX)) / 1024.0
+    Ok(procfs::memory(server.pid())?.resident_mib())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]

@@ -56,11 +56,10 @@ fn resting(bench: &Bench, server: &Server, exchange: &Exchange) -> anyhow::Resul
     for stream in connections.iter_mut().step_by(CALLED_AGAIN) {
         call(stream, exchange)?;
     }
-    let mib = |kib: u64| Some(f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0);
     Ok(Figures {
         calls: u64::try_from(connections.len())?,
-        resident_mib: mib(memory.resident),
-        peak_mib: mib(memory.peak),
+        resident_mib: Some(memory.resident_mib()),
+        peak_mib: Some(memory.peak_mib()),
         ..Figures::default()
     })
 }

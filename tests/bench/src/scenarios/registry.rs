@@ -10,9 +10,9 @@ use anyhow::{Context, ensure};
 use rpc_wire::paths;
 use serde_json::Value;
 
+use super::calls::against;
 use crate::clients::{Shape, bare};
 use crate::exchange::{Exchange, Reply, http_head, http_length};
-use crate::measure::Figures;
 use crate::process::Server;
 use crate::round::{Bench, Round, Scenario};
 
@@ -85,16 +85,6 @@ fn measure(round: &mut Round<'_>, request: Ask, callers: usize, size: usize) -> 
         against(bench, &server, std::slice::from_ref(&limit), shape)
     })?;
     round.row("rpcd", |_| Ok(figures))
-}
-
-fn against(
-    bench: &Bench,
-    server: &Server,
-    exchanges: &[Exchange],
-    shape: Shape,
-) -> anyhow::Result<Figures> {
-    let window = bench.window(server);
-    bench.load(|| bare::run(server.address(), exchanges, shape, window))
 }
 
 /// A registry with instances.
