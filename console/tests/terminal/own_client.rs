@@ -57,12 +57,15 @@ fn a_console_that_starts_without_the_registry_works_by_the_list_on_disk() {
     let announce = Announce::to(&port.url()).unwrap();
     let server = Server::builder().method(twice::method()).announce(announce);
     let address = servers.serve(server).to_string();
-    console().until(&["1 up", &address]);
-    let end = Instant::now() + DEADLINE;
-    while std::fs::read_dir(cache.path().join("rpcd")).map_or(0, Iterator::count) == 0 {
-        assert!(Instant::now() < end, "the list is not kept");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let first = console();
+    first.until(&["1 up", &address]);
+    let is_list = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.unwrap().file_name().to_string_lossy().ends_with(".list")
+    };
+    first.until_so("the list is kept", |_| {
+        std::fs::read_dir(cache.path().join("rpcd")).is_ok_and(|mut files| files.any(is_list))
+    });
+    drop(first);
 
     drop(registry);
     let mut tty = console();
